@@ -1,0 +1,12 @@
+// flat: the number of an invocation in a grid that may be folded in two, since a device allows
+// 65,535 workgroups in one dimension. Workgroups of the flat kernels have FLAT invocations.
+
+const FLAT: u32 = 256;
+
+fn flat_group(group: vec3u, groups: vec3u) -> u32 {
+    return group.y * groups.x + group.x;
+}
+
+fn flat_index(group: vec3u, groups: vec3u, local: u32) -> u32 {
+    return flat_group(group, groups) * FLAT + local;
+}

@@ -1,0 +1,130 @@
+//! Back ends: each runs a recording over its own memory.
+//!
+//! The CPU back end is the reference for every kernel and what runs where there is no GPU. All
+//! three types are plain enums, so that a program reads the same on either.
+
+pub mod cpu;
+pub mod gpu;
+
+use bytemuck::Pod;
+
+use crate::error::{Error, Result};
+use crate::recording::{BufferId, Recording};
+
+/// Something that runs recordings.
+#[derive(Debug, Clone)]
+pub enum Device {
+    Cpu(cpu::Cpu),
+    Gpu(gpu::Gpu),
+}
+
+/// Device memory, counted in 32-bit words. Clones share it.
+#[derive(Debug, Clone)]
+pub enum Buffer {
+    Cpu(cpu::Buffer),
+    Gpu(gpu::Buffer),
+}
+
+/// A recording made ready to run: memory, pipelines and bindings exist.
+#[derive(Debug)]
+pub enum Program {
+    Cpu(cpu::Program),
+    Gpu(gpu::Program),
+}
+
+impl Device {
+    /// One line for people: the back end and the hardware.
+    pub fn description(&self) -> String {
+        match self {
+            Device::Cpu(d) => d.description(),
+            Device::Gpu(d) => d.description(),
+        }
+    }
+
+    /// New memory, zeroed.
+    pub fn buffer(&self, words: usize) -> Result<Buffer> {
+        match self {
+            Device::Cpu(d) => Ok(Buffer::Cpu(d.buffer(words))),
+            Device::Gpu(d) => Ok(Buffer::Gpu(d.buffer(words)?)),
+        }
+    }
+
+    /// Makes `recording` ready to run. `variables` are the buffers of its variables; scratch
+    /// memory is made here.
+    pub fn compile(&self, recording: Recording, variables: &[(BufferId, Buffer)]) -> Result<Program> {
+        match self {
+            Device::Cpu(d) => {
+                let own = variables.iter().filter_map(|(id, b)| match b {
+                    Buffer::Cpu(b) => Some((*id, b.clone())),
+                    Buffer::Gpu(_) => None,
+                });
+                Ok(Program::Cpu(d.compile(recording, own.collect())?))
+            }
+            Device::Gpu(d) => {
+                let own = variables.iter().filter_map(|(id, b)| match b {
+                    Buffer::Gpu(b) => Some((*id, b.clone())),
+                    Buffer::Cpu(_) => None,
+                });
+                Ok(Program::Gpu(d.compile(recording, own.collect())?))
+            }
+        }
+    }
+}
+
+impl Buffer {
+    pub fn words(&self) -> usize {
+        match self {
+            Buffer::Cpu(b) => b.words(),
+            Buffer::Gpu(b) => b.words(),
+        }
+    }
+
+    /// Copies `data` (32-bit elements) to the device, from word `offset` on.
+    pub fn write<T: Pod>(&self, offset: usize, data: &[T]) -> Result<()> {
+        let words: &[u32] = bytemuck::cast_slice(data);
+        self.check(offset, words.len())?;
+        match self {
+            Buffer::Cpu(b) => b.write(offset, words),
+            Buffer::Gpu(b) => b.write(offset, words)?,
+        }
+        Ok(())
+    }
+
+    /// Copies words `offset ..` back from the device, waiting for the work before it.
+    pub fn read<T: Pod>(&self, offset: usize, data: &mut [T]) -> Result<()> {
+        let words: &mut [u32] = bytemuck::cast_slice_mut(data);
+        self.check(offset, words.len())?;
+        match self {
+            Buffer::Cpu(b) => b.read(offset, words),
+            Buffer::Gpu(b) => b.read(offset, words)?,
+        }
+        Ok(())
+    }
+
+    fn check(&self, offset: usize, words: usize) -> Result<()> {
+        if offset + words > self.words() {
+            let end = offset + words;
+            return Err(Error::Device(format!("words {offset}..{end} of a buffer of {}", self.words())));
+        }
+        Ok(())
+    }
+}
+
+impl Program {
+    /// Runs the recording once. On a GPU this returns when the work is submitted.
+    pub fn run(&mut self) -> Result<()> {
+        match self {
+            Program::Cpu(p) => p.run(),
+            Program::Gpu(p) => return p.run(),
+        }
+        Ok(())
+    }
+
+    /// Kernel calls of one run.
+    pub fn dispatches(&self) -> usize {
+        match self {
+            Program::Cpu(p) => p.recording().dispatches(),
+            Program::Gpu(p) => p.recording().dispatches(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A vector spread over a matrix, or scaling its rows; `shaders/broadcast.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::Result;
+use crate::graph::{Graph, Io, Op, Tensor};
+use crate::recording::Access::{Read, Write};
+use crate::recording::{Call, CpuCall, Kernel, NONE, flat_grid, flat_tile};
+use crate::tensor::{DType, Shape};
+
+pub static BROADCAST: Kernel = Kernel {
+    name: "broadcast",
+    wgsl: &[include_str!("../../shaders/common/flat.wgsl"), include_str!("../../shaders/broadcast.wgsl")],
+    bindings: &[Read, Read, Write],
+    cpu: broadcast_cpu,
+};
+
+/// What the vector is, numbered as in the shader.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    Scalar = 0,
+    Columns,
+    Rows,
+    ScaleRows,
+}
+
+#[derive(Debug, Clone)]
+struct Broadcast {
+    mode: Mode,
+    shape: Shape,
+    alpha: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+    alpha: f32,
+}
+
+/// `alpha v[0]` everywhere.
+pub fn scalar(g: &mut Graph, v: Tensor, shape: Shape, alpha: f32) -> Result<Tensor> {
+    g.apply_one(Broadcast { mode: Mode::Scalar, shape, alpha }, &[v])
+}
+
+/// `out[r, c] = v[r]`.
+pub fn columns(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
+    g.apply_one(Broadcast { mode: Mode::Columns, shape, alpha: 1.0 }, &[v])
+}
+
+/// `out[r, c] = v[c]`.
+pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
+    g.apply_one(Broadcast { mode: Mode::Rows, shape, alpha: 1.0 }, &[v])
+}
+
+/// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`.
+pub fn scale_rows(g: &mut Graph, v: Tensor, a: Tensor) -> Result<Tensor> {
+    let shape = g.shape(a).clone();
+    g.apply_one(Broadcast { mode: Mode::ScaleRows, shape, alpha: 1.0 }, &[v, a])
+}
+
+impl Op for Broadcast {
+    fn name(&self) -> &'static str {
+        BROADCAST.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let wanted = match self.mode {
+            Mode::Scalar => 1,
+            Mode::Columns | Mode::ScaleRows => self.shape.rows(),
+            Mode::Rows => self.shape.cols(),
+        };
+        match inputs[0].0.len() == wanted {
+            true => Ok(vec![(self.shape.clone(), DType::F32)]),
+            false => Err(format!("{} over {} by {:?}", inputs[0].0, self.shape, self.mode)),
+        }
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let (rows, cols) = (self.shape.rows(), self.shape.cols());
+        let params = Params { rows: rows as u32, cols: cols as u32, alpha: self.alpha };
+        let call = Call::new(&BROADCAST, &params).constant("MODE", self.mode as u32);
+        let call = match self.mode {
+            Mode::Scalar | Mode::Rows => call.whole(io.input(0)).whole(NONE),
+            Mode::Columns => call.row(io.input(0)).whole(NONE),
+            Mode::ScaleRows => call.row(io.input(0)).row(io.input(1)),
+        };
+        call.row(io.output(0)).grid(rows, flat_tile(cols), flat_grid(rows * cols)).flops(rows * cols)
+    }
+}
+
+fn broadcast_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let cols = p.cols as usize;
+    let out = call.rows_mut::<f32>(2, &rows, cols);
+    match call.constant("MODE") {
+        0 => out.fill(p.alpha * call.whole::<f32>(0)[0]),
+        2 => {
+            let v = call.whole::<f32>(0);
+            for row in out.chunks_exact_mut(cols) {
+                row.iter_mut().zip(v).for_each(|(x, v)| *x = p.alpha * v);
+            }
+        }
+        mode => {
+            let v = call.rows::<f32>(0, &rows, 1);
+            if mode == 3 {
+                out.copy_from_slice(call.rows(1, &rows, cols));
+            } else {
+                out.fill(1.0);
+            }
+            for (row, v) in out.chunks_exact_mut(cols).zip(v) {
+                row.iter_mut().for_each(|x| *x *= p.alpha * v);
+            }
+        }
+    }
+}

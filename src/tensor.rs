@@ -1,0 +1,60 @@
+//! Shapes and element types.
+
+use std::fmt;
+
+/// Element type. Every element is one 32-bit word, so offsets are counted in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DType {
+    F32,
+    /// Also the carrier of packed bytes: four `u8` to a word, lowest byte first.
+    U32,
+}
+
+/// A row-major shape. The first dimension counts the rows (usually examples).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// True for a shape without elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The dimensions, outermost first.
+    pub fn dims(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// Size of the first dimension (1 for a scalar).
+    pub fn rows(&self) -> usize {
+        self.0.first().copied().unwrap_or(1)
+    }
+
+    /// Elements in one row: the product of all dimensions but the first.
+    pub fn cols(&self) -> usize {
+        self.0.iter().skip(1).product()
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(dims: [usize; N]) -> Self {
+        Shape(dims.to_vec())
+    }
+}
+
+impl From<Vec<usize>> for Shape {
+    fn from(dims: Vec<usize>) -> Self {
+        Shape(dims)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
