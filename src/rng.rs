@@ -24,6 +24,7 @@ pub enum Purpose {
     ProbeLabels = 8,
     /// Starts of the attack's restarts.
     Attack = 9,
+    AttackRadius = 10,
 }
 
 /// The key of one stream: a seed and a purpose.
@@ -91,6 +92,25 @@ pub fn normal_pair(bits: (u32, u32)) -> (f32, f32) {
 pub fn uniform(key: Key, step: u32, index: u32) -> f32 {
     let (x, y) = threefry([index / 2], [step], key);
     unit(if index.is_multiple_of(2) { x[0] } else { y[0] })
+}
+
+/// Blocks made together, to fill vector registers.
+const LANES: usize = 16;
+
+/// Draws of step `step` from block `first_block` on, two to a block, into `out`.
+pub fn fill(key: Key, step: u32, first_block: u32, normal: bool, out: &mut [f32]) {
+    for (i, chunk) in out.chunks_mut(2 * LANES).enumerate() {
+        let first = first_block + (i * LANES) as u32;
+        let blocks = std::array::from_fn(|lane| first + lane as u32);
+        let (x, y) = threefry::<LANES>(blocks, [step; LANES], key);
+        for (pair, bits) in chunk.chunks_mut(2).zip(x.into_iter().zip(y)) {
+            let (a, b) = if normal { normal_pair(bits) } else { (unit(bits.0), unit(bits.1)) };
+            pair[0] = a;
+            if let Some(second) = pair.get_mut(1) {
+                *second = b;
+            }
+        }
+    }
 }
 
 /// The element at `position` of permutation number `epoch` of `0..n`.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Io, Op, Tensor};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, flat_grid};
-use crate::rng::{Key, normal_pair, threefry, unit};
+use crate::rng::{self, Key};
 use crate::tensor::{DType, Shape};
 
 pub static RANDOM: Kernel = Kernel {
@@ -72,24 +72,11 @@ impl Op for Random {
 
 /// Draws that one thread makes at a time; even, so that no block is cut.
 const CPU_TILE: usize = 8192;
-/// Blocks made together, to fill vector registers.
-const LANES: usize = 16;
 
 fn random_cpu(call: &CpuCall, range: Range<usize>) {
     let p: Params = call.params();
     let step = call.whole::<u32>(0)[0];
     let normal = call.constant("NORMAL") == 1;
     let out = call.rows_mut::<f32>(1, &range, 1);
-    for (i, chunk) in out.chunks_mut(2 * LANES).enumerate() {
-        let first = (range.start / 2 + i * LANES) as u32;
-        let blocks = std::array::from_fn(|lane| first + lane as u32);
-        let (x, y) = threefry::<LANES>(blocks, [step; LANES], Key([p.key0, p.key1]));
-        for (pair, bits) in chunk.chunks_mut(2).zip(x.into_iter().zip(y)) {
-            let (a, b) = if normal { normal_pair(bits) } else { (unit(bits.0), unit(bits.1)) };
-            pair[0] = a;
-            if let Some(second) = pair.get_mut(1) {
-                *second = b;
-            }
-        }
-    }
+    rng::fill(Key([p.key0, p.key1]), step, (range.start / 2) as u32, normal, out);
 }

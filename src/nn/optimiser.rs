@@ -1,0 +1,50 @@
+//! The backward half of a training step.
+
+use crate::autodiff;
+use crate::error::Result;
+use crate::graph::{Graph, Tensor};
+use crate::nn::Layout;
+use crate::ops::{self, AdamSettings};
+
+/// A layout's arena in a graph: the variable of that name and every weight as a view of it.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    name: String,
+    arena: Tensor,
+    /// In the layout's order.
+    pub views: Vec<Tensor>,
+}
+
+impl Weights {
+    pub fn new(g: &mut Graph, layout: &Layout, name: &str) -> Result<Self> {
+        let arena = layout.variable(g, name)?;
+        Ok(Weights { name: name.to_string(), arena, views: layout.views(g, arena)? })
+    }
+}
+
+/// Adds the gradients of `loss` with respect to every weight, written straight into the flat
+/// variable `NAME.grad`. Returns it.
+pub fn weight_gradients(g: &mut Graph, layout: &Layout, weights: &Weights, loss: Tensor) -> Result<Tensor> {
+    let flat = layout.variable(g, &format!("{}.grad", weights.name))?;
+    let gradients = autodiff::gradients(g, loss, &weights.views)?;
+    for (gradient, target) in gradients.into_iter().zip(layout.views(g, flat)?) {
+        g.place(gradient, target)?;
+    }
+    Ok(flat)
+}
+
+/// Adds the gradients of `loss` and one step of Adam on the weights; the moments are the
+/// variables `NAME.m` and `NAME.v`.
+pub fn train_step(
+    g: &mut Graph,
+    layout: &Layout,
+    weights: &Weights,
+    loss: Tensor,
+    clock: Tensor,
+    settings: AdamSettings,
+) -> Result<()> {
+    let gradients = weight_gradients(g, layout, weights, loss)?;
+    let m = layout.variable(g, &format!("{}.m", weights.name))?;
+    let v = layout.variable(g, &format!("{}.v", weights.name))?;
+    ops::adam(g, settings, clock, gradients, m, v, weights.arena)
+}

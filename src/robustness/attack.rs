@@ -1,0 +1,206 @@
+//! Adversarial accuracy: projected gradient ascent on the cross-entropy (SPEC section 5, step 4).
+//!
+//! Work is a queue of (image, restart). A fixed number of rows runs on the device; every few
+//! steps the host reads which rows were fooled, drops those images' other restarts, and fills the
+//! free rows from the queue. So rows are always busy, and an image that fell costs nothing more.
+
+use std::collections::VecDeque;
+
+use crate::autodiff;
+use crate::backend::Program;
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::nn::Weights;
+use crate::ops::{self, Norm};
+use crate::rng::{self, Key, Purpose};
+use crate::robustness::Probe;
+use crate::session::Session;
+use crate::tensor::DType;
+use crate::vae::Vae;
+
+/// An attack's settings. Each radius takes `steps` steps of `2.5 radius / steps`.
+#[derive(Debug, Clone)]
+pub struct Attack {
+    pub norm: Norm,
+    /// In rising order.
+    pub radii: Vec<f32>,
+    pub steps: usize,
+    pub restarts: usize,
+    pub seed: u64,
+}
+
+/// Accuracies in percent of the attacked images.
+#[derive(Debug, Clone)]
+pub struct AttackReport {
+    pub nominal: f64,
+    /// For each radius: images that no iterate of any restart, at this radius or a smaller one,
+    /// got wrong.
+    pub adversarial: Vec<f64>,
+}
+
+/// Rows on the device.
+const ROWS: usize = 256;
+/// Steps between two looks at the rows, at the most.
+const STEPS_BETWEEN_LOOKS: usize = 10;
+
+/// Attacks encoder and probe (variables `model` and `probe`) on images `x` `[labels.len(), inputs]`
+/// in [0, 1]. `progress` is told of work done and of all work, in restarts of an image.
+pub fn attack(
+    session: &mut Session,
+    vae: &Vae,
+    probe: &Probe,
+    x: &[f32],
+    labels: &[u32],
+    settings: &Attack,
+    progress: &dyn Fn(usize, usize),
+) -> Result<AttackReport> {
+    let mut victims = Victims { x, labels, inputs: vae.encoder.inputs(), fooled: vec![false; labels.len()] };
+    let images = labels.len();
+    // No steps from the images themselves: who is wrong to begin with.
+    let mut check = chunk(session, vae, probe, settings.norm, 0.0, 0, 0.0)?;
+    let clean = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
+    let queue = (0..images).map(|image| (image, 0)).collect();
+    victims.run(session, &mut check, queue, 1, &clean, &|_| ())?;
+    let nominal = victims.percent_standing();
+
+    let steps_a_look = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
+    let mut adversarial = Vec::new();
+    for (i, &radius) in settings.radii.iter().enumerate() {
+        let step_size = 2.5 * radius / settings.steps as f32;
+        let mut program = chunk(session, vae, probe, settings.norm, radius, steps_a_look, step_size)?;
+        let start = |image: usize, restart: usize, out: &mut [f32]| {
+            random_start(settings, radius, victims_row(x, image, out.len()), image, restart, out);
+        };
+        let all = settings.restarts * images;
+        let queue = (0..all).map(|q| (q % images, q / images)).collect();
+        let told = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
+        victims.run(session, &mut program, queue, settings.steps / steps_a_look, &start, &told)?;
+        adversarial.push(victims.percent_standing());
+    }
+    Ok(AttackReport { nominal, adversarial })
+}
+
+/// A restart of an image's attack: (image, restart).
+type Work = (usize, usize);
+
+/// The images under attack.
+struct Victims<'a> {
+    x: &'a [f32],
+    labels: &'a [u32],
+    inputs: usize,
+    fooled: Vec<bool>,
+}
+
+impl Victims<'_> {
+    fn percent_standing(&self) -> f64 {
+        let standing = self.fooled.iter().filter(|&&fooled| !fooled).count();
+        100.0 * standing as f64 / self.fooled.len().max(1) as f64
+    }
+
+    /// Works through `queue`, each entry `looks` runs of `program` long, and marks who fell.
+    fn run(
+        &mut self,
+        session: &Session,
+        program: &mut Program,
+        mut queue: VecDeque<Work>,
+        looks: usize,
+        start: &dyn Fn(usize, usize, &mut [f32]),
+        told: &dyn Fn(usize),
+    ) -> Result<()> {
+        let mut rows: [Option<(usize, usize)>; ROWS] = [None; ROWS]; // (image, looks left)
+        let mut point = vec![0.0; self.inputs];
+        loop {
+            for (r, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.is_none()) {
+                // An image that has fallen needs no further restart.
+                let Some((image, restart)) =
+                    std::iter::from_fn(|| queue.pop_front()).find(|(image, _)| !self.fooled[*image])
+                else {
+                    break;
+                };
+                start(image, restart, &mut point);
+                session.write("attack.x", r * self.inputs, victims_row(self.x, image, self.inputs))?;
+                session.write("attack.x_adv", r * self.inputs, &point)?;
+                session.write("attack.labels", r, &self.labels[image..=image])?;
+                session.write("attack.wrong", r, &[0_u32])?;
+                *row = Some((image, looks));
+            }
+            if rows.iter().all(Option::is_none) {
+                return Ok(());
+            }
+            program.run()?;
+            let wrong: Vec<u32> = session.get("attack.wrong")?;
+            for (row, wrong) in rows.iter().zip(wrong) {
+                if let Some((image, _)) = row {
+                    self.fooled[*image] |= wrong != 0;
+                }
+            }
+            for row in &mut rows {
+                *row = row.map(|(image, left)| (image, left - 1)).filter(|&(i, left)| left > 0 && !self.fooled[i]);
+            }
+            told(queue.len() + rows.iter().flatten().count());
+        }
+    }
+}
+
+fn victims_row(x: &[f32], image: usize, inputs: usize) -> &[f32] {
+    &x[image * inputs..(image + 1) * inputs]
+}
+
+/// The program of `steps` attack steps. Every iterate is classified, the last one too, so that an
+/// adversarial example counts wherever it appears.
+fn chunk(
+    session: &mut Session,
+    vae: &Vae,
+    probe: &Probe,
+    norm: Norm,
+    radius: f32,
+    steps: usize,
+    step_size: f32,
+) -> Result<Program> {
+    let mut g = Graph::new();
+    let model = Weights::new(&mut g, &vae.layout, "model")?;
+    let head = Weights::new(&mut g, &probe.layout, "probe")?;
+    let shape = [ROWS, vae.encoder.inputs()];
+    let x = g.variable("attack.x", shape, DType::F32)?;
+    let x_adv = g.variable("attack.x_adv", shape, DType::F32)?;
+    let labels = g.variable("attack.labels", [ROWS], DType::U32)?;
+    let wrong = g.variable("attack.wrong", [ROWS], DType::U32)?;
+    let classify = |g: &mut Graph| {
+        let means = vae.encode_mean(g, &model.views, x_adv)?;
+        let logits = probe.logits(g, &head.views, means)?;
+        ops::mark_wrong(g, logits, labels, wrong)?;
+        Ok(logits)
+    };
+    if steps > 0 {
+        g.repeat(steps, |g| {
+            let logits = classify(g)?;
+            let entropy = ops::softmax_cross_entropy(g, logits, labels)?;
+            let gradient = autodiff::gradients_from(g, &[(logits, entropy.d_logits)], &[x_adv])?[0];
+            ops::pgd_step(g, norm, x_adv, gradient, x, radius, step_size)
+        })?;
+    }
+    classify(&mut g)?;
+    session.compile(&g)
+}
+
+/// A random point of the ball around `x`, in the box; the host's twin of `pgd_start`.
+fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart: usize, out: &mut [f32]) {
+    let key = Key::new(settings.seed, Purpose::Attack);
+    let first_block = (image * out.len().div_ceil(2)) as u32;
+    rng::fill(key, restart as u32, first_block, settings.norm == Norm::L2, out);
+    match settings.norm {
+        Norm::Linf => out.iter_mut().zip(x).for_each(|(o, x)| *o = x + radius * (2.0 * *o - 1.0)),
+        Norm::L2 => {
+            let key = Key::new(settings.seed, Purpose::AttackRadius);
+            let share = rng::uniform(key, restart as u32, image as u32).powf(1.0 / out.len() as f32);
+            let length = out.iter().map(|o| o * o).sum::<f32>().sqrt();
+            out.iter_mut().zip(x).for_each(|(o, x)| *o = x + radius * share * *o / length);
+        }
+    }
+    out.iter_mut().for_each(|o| *o = o.clamp(0.0, 1.0));
+}
+
+/// The largest divisor of `n` up to `limit`.
+fn largest_divisor(n: usize, limit: usize) -> usize {
+    (1..=limit.min(n)).rev().find(|d| n.is_multiple_of(*d)).unwrap_or(1)
+}

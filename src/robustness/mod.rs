@@ -1,0 +1,10 @@
+//! The downstream protocol of SPEC section 5: a linear probe on the frozen code, and its
+//! accuracy under attack.
+
+mod attack;
+mod encoder;
+mod probe;
+
+pub use attack::{Attack, AttackReport, attack};
+pub use encoder::encode_means;
+pub use probe::{Probe, ProbeSettings};

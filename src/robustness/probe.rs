@@ -1,0 +1,116 @@
+//! Linear softmax classifiers on the frozen representation (SPEC section 5, step 3).
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Tensor};
+use crate::nn::{Layout, Mlp, Weights, train_step};
+use crate::ops::{self, AdamSettings, SUMS, Term};
+use crate::rng::{Key, Purpose};
+use crate::session::Session;
+use crate::tensor::DType;
+
+/// How a probe is trained: Adam on the raw means, from zero, the rate falling linearly to 0.
+#[derive(Debug, Clone, Copy)]
+pub struct ProbeSettings {
+    pub epochs: usize,
+    pub batch: usize,
+    pub learning_rate: f32,
+    pub seed: u64,
+}
+
+/// A linear classifier `latent -> classes`, its weights in the session's variable `probe`.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    pub layout: Layout,
+    linear: Mlp,
+}
+
+impl Probe {
+    pub fn new(latent: usize, classes: usize) -> Self {
+        let mut layout = Layout::default();
+        let linear = Mlp::new(&mut layout, "probe", &[latent, classes]);
+        Probe { layout, linear }
+    }
+
+    pub fn classes(&self) -> usize {
+        self.linear.outputs()
+    }
+
+    /// Logits `[rows, classes]` of the means `[rows, latent]`.
+    pub fn logits(&self, g: &mut Graph, weights: &[Tensor], means: Tensor) -> Result<Tensor> {
+        self.linear.forward(g, weights, means)
+    }
+
+    /// Trains on all of `means` `[labels.len(), latent]`; no adversarial examples, no feature
+    /// scaling, no weight penalty. Leaves the weights in the variable `probe`.
+    pub fn train(
+        &self,
+        session: &mut Session,
+        means: &[f32],
+        labels: &[u32],
+        settings: ProbeSettings,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<()> {
+        let (count, latent) = (labels.len(), self.linear.inputs());
+        let batch = settings.batch.min(count);
+        let steps = (settings.epochs * count).div_ceil(batch);
+        for name in ["probe.means", "probe.labels"] {
+            session.forget(name); // Another probe may have had another number of examples.
+        }
+        session.set("probe.means", means)?;
+        session.set("probe.labels", labels)?;
+        session.set("probe.clock", &[0_u32; 2])?;
+        session.set("probe.fault", &[0_u32; 2])?;
+        for name in ["probe", "probe.m", "probe.v"] {
+            session.set(name, &vec![0.0_f32; self.layout.words()])?;
+        }
+
+        let mut g = Graph::new();
+        let clock = g.variable("probe.clock", [2], DType::U32)?;
+        let table = g.variable("probe.means", [count, latent], DType::F32)?;
+        let all_labels = g.variable("probe.labels", [count, 1], DType::U32)?;
+        let key = Key::new(settings.seed, Purpose::ProbeShuffle);
+        let indices = ops::shuffle(&mut g, clock, batch, count, key)?;
+        let x = ops::gather(&mut g, table, indices)?;
+        let y = ops::gather(&mut g, all_labels, indices)?;
+        let weights = Weights::new(&mut g, &self.layout, "probe")?;
+        let logits = self.logits(&mut g, &weights.views, x)?;
+        let loss = ops::softmax_cross_entropy(&mut g, logits, y)?;
+        let terms = [Term { values: loss.loss, rows: 0..batch, weight: 1.0 }];
+        let (total, means) = ops::weighted_mean(&mut g, &terms, batch)?;
+        let adam = AdamSettings::new(settings.learning_rate, 0.0, steps as u32);
+        train_step(&mut g, &self.layout, &weights, total, clock, adam)?;
+        let sums = g.variable("probe.sums", [SUMS], DType::F32)?;
+        let fault = g.variable("probe.fault", [2], DType::U32)?;
+        ops::monitor(&mut g, total, means, clock, sums, fault)?;
+        let mut program = session.compile(&g)?;
+        for step in 0..steps {
+            program.run()?;
+            progress(step + 1, steps);
+        }
+        let fault: Vec<u32> = session.get("probe.fault")?;
+        if fault[0] != 0 {
+            let text = format!("the probe's loss is not finite from step {} on", fault[0]);
+            return Err(Error::run(format!("{text}: the representation itself may not be finite")));
+        }
+        Ok(())
+    }
+
+    /// Predicted classes of the means `[rows, latent]`, with the trained weights.
+    pub fn predict(&self, session: &Session, means: &[f32]) -> Result<Vec<u32>> {
+        let arena: Vec<f32> = session.get("probe")?;
+        let (weight, bias) = (self.layout.slice(&arena, 0), self.layout.slice(&arena, 1));
+        let latent = self.linear.inputs();
+        let score = |row: &[f32], class: usize| {
+            let products = row.iter().zip(&weight[class * latent..][..latent]).map(|(x, w)| x * w);
+            bias[class] + products.sum::<f32>()
+        };
+        Ok(means
+            .chunks_exact(latent)
+            .map(|row| {
+                let scores: Vec<_> = (0..self.classes()).map(|class| score(row, class)).collect();
+                // The first of the largest, as in the kernel `classify`.
+                (0..scores.len()).rev().max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0) as u32
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,80 @@
+//! The training objectives (SPEC section 2), as losses to be minimised.
+
+use crate::error::Result;
+use crate::graph::{Graph, Tensor};
+use crate::ops::{self, Term};
+use crate::vae::Vae;
+
+/// What is maximised.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Objective {
+    /// `E log p(x|z) - beta KL(q || p)`; the VAE's ELBO at beta 1.
+    Elbo { beta: f32 },
+    /// `E1 + E2a + E2b - WD_g(q_a, q_b)`, coupling g.
+    Smooth { gamma: f32 },
+}
+
+/// A loss and its parts.
+#[derive(Debug, Clone, Copy)]
+pub struct Loss {
+    /// `[1]`: minus the objective, averaged over the batch, constants included.
+    pub total: Tensor,
+    /// `[4]`: batch means of the objective's [`names`](Objective::names).
+    pub means: Tensor,
+}
+
+impl Objective {
+    /// Names of the terms behind [`Loss::means`].
+    pub fn names(&self) -> &'static [&'static str] {
+        match self {
+            Objective::Elbo { .. } => &["log_likelihood", "prior", "entropy"],
+            Objective::Smooth { .. } => &["log_likelihood", "prior_a", "prior_b", "wd"],
+        }
+    }
+
+    /// True where the objective couples every example to a selected one.
+    pub fn needs_selection(&self) -> bool {
+        matches!(self, Objective::Smooth { .. })
+    }
+
+    /// The loss of the batch `x` `[batch, inputs]` with noise `u` `[batch, latent]`; `selected`
+    /// is x_b for [`Smooth`](Objective::Smooth) and not used otherwise. x_b never meets the decoder.
+    pub fn loss(
+        &self,
+        g: &mut Graph,
+        vae: &Vae,
+        weights: &[Tensor],
+        x: Tensor,
+        selected: Option<Tensor>,
+        u: Tensor,
+    ) -> Result<Loss> {
+        let batch = g.shape(x).rows();
+        let encoded = match selected {
+            Some(selected) => ops::concat(g, x, selected)?,
+            None => x,
+        };
+        let head = vae.encode(g, weights, encoded)?;
+        let code = ops::reparameterise(g, head, u)?;
+        let log_likelihood = vae.log_likelihood(g, weights, code.z, x)?;
+        let term = |values, rows, weight| Term { values, rows, weight };
+        let (a, b) = (0..batch, batch..2 * batch);
+        let terms = match *self {
+            Objective::Elbo { beta } => vec![
+                term(log_likelihood, a.clone(), -1.0),
+                term(code.prior, a.clone(), -beta),
+                term(code.entropy, a, -beta),
+            ],
+            Objective::Smooth { gamma } => {
+                let wd = ops::entropic_wasserstein(g, head, gamma)?;
+                vec![
+                    term(log_likelihood, a.clone(), -1.0),
+                    term(code.prior, a.clone(), -1.0),
+                    term(code.prior, b, -1.0),
+                    term(wd, a, 1.0),
+                ]
+            }
+        };
+        let (total, means) = ops::weighted_mean(g, &terms, batch)?;
+        Ok(Loss { total, means })
+    }
+}
