@@ -1,0 +1,3 @@
+//! The method's mathematics.
+
+pub mod divergence;
