@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod error;
+pub mod run;
 pub mod vae;
 
 pub use error::{Error, Result};
