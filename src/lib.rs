@@ -2,12 +2,19 @@
 
 pub mod autodiff;
 pub mod backend;
+pub mod data;
 pub mod error;
+pub mod experiment;
 pub mod graph;
+pub mod nn;
 pub mod ops;
 pub mod recording;
 pub mod rng;
+pub mod robustness;
+pub mod run;
+pub mod selection;
 pub mod session;
 pub mod tensor;
+pub mod vae;
 
 pub use error::{Error, Result};

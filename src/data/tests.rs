@@ -1,0 +1,172 @@
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::*;
+
+/// An IDX file: magic, dimensions, then `body`.
+fn idx(magic: u32, dimensions: &[u32], body: &[u8]) -> Vec<u8> {
+    let mut bytes = magic.to_be_bytes().to_vec();
+    for dimension in dimensions {
+        bytes.extend(dimension.to_be_bytes());
+    }
+    bytes.extend(body);
+    bytes
+}
+
+fn images(count: u32, side: u32) -> Vec<u8> {
+    let body: Vec<u8> = (0..count * side * side).map(|i| (i % 251) as u8).collect();
+    idx(0x803, &[count, side, side], &body)
+}
+
+fn labels(values: &[u8]) -> Vec<u8> {
+    idx(0x801, &[values.len() as u32], values)
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A sound set: five training and two test images of 3x3, one file packed, one in the other spelling.
+fn sound() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: Vec<u8>| fs::write(directory.path().join(name), bytes).unwrap();
+    write("train-images-idx3-ubyte.gz", packed(&images(5, 3)));
+    write("train-labels.idx1-ubyte", labels(&[0, 1, 2, 1, 0]));
+    write("t10k-images-idx3-ubyte", images(2, 3));
+    write("t10k-labels-idx1-ubyte", labels(&[2, 0]));
+    directory
+}
+
+fn load(directory: &TempDir) -> Result<Dataset> {
+    Dataset::load("foreign", Some(directory.path()))
+}
+
+/// Replaces one file of a sound set and returns the refusal, which must be a request naming the file.
+fn refusal(name: &str, bytes: &[u8]) -> String {
+    let directory = sound();
+    fs::write(directory.path().join(name), bytes).unwrap();
+    match load(&directory) {
+        Err(Error::Request(text)) => {
+            assert!(text.contains(name), "{text:?} does not name {name}");
+            text
+        }
+        other => panic!("not refused as a request: {other:?}"),
+    }
+}
+
+#[test]
+fn reads_packed_and_plain_files_alike() {
+    let set = load(&sound()).unwrap();
+    assert_eq!((set.train.count(), set.test.count(), set.classes), (5, 2, 3));
+    assert_eq!(set.train.images.shape(), (3, 3, 1));
+    assert_eq!(set.train.images.pixels, images(5, 3)[16..]);
+    assert_eq!(set.test.labels, [2, 0]);
+    assert_eq!((set.name.as_str(), set.task.as_str()), ("foreign", "label"));
+}
+
+#[test]
+fn refuses_damaged_files() {
+    let whole = images(5, 3);
+    let name = "train-images-idx3-ubyte.gz";
+    assert!(refusal(name, &packed(&whole[..whole.len() - 1])).contains("truncated"));
+    assert!(refusal(name, &whole[..10]).contains("truncated"));
+    assert!(refusal(name, b"").contains("truncated"));
+    let archive = packed(&whole);
+    for cut in [3, 12, archive.len() / 2, archive.len() - 9, archive.len() - 1] {
+        assert!(refusal(name, &archive[..cut]).contains("truncated"), "cut at {cut}");
+    }
+    let mut longer = whole.clone();
+    longer.push(0);
+    assert!(refusal(name, &packed(&longer)).contains("trailing"));
+    assert!(refusal(name, &longer).contains("trailing"));
+    let mut flipped = archive.clone();
+    let crc = flipped.len() - 8;
+    flipped[crc] ^= 1;
+    assert!(refusal(name, &flipped).contains("damaged"));
+    assert!(refusal(name, &labels(&[0, 1, 2, 1, 0])).contains("magic number is 2049"));
+    assert!(refusal("train-labels.idx1-ubyte", &images(5, 3)).contains("magic number is 2051"));
+    assert!(refusal("train-labels.idx1-ubyte", &labels(&[0, 1, 2, 1])).contains("4 labels for the 5 images"));
+    assert!(refusal(name, &idx(0x803, &[0, 3, 3], &[])).contains("no pixels"));
+    assert!(refusal(name, &idx(0x803, &[5, 65, 1], &[0; 325])).contains("65x1"));
+    // A header that promises a terabyte is refused without allocating it.
+    assert!(refusal(name, &idx(0x803, &[u32::MAX, 64, 64], &[0; 9])).contains("truncated"));
+}
+
+#[test]
+fn refuses_sets_that_do_not_fit_together() {
+    let directory = sound();
+    fs::write(directory.path().join("t10k-images-idx3-ubyte"), images(2, 4)).unwrap();
+    assert!(load(&directory).unwrap_err().to_string().contains("3x3 and the test images 4x4"));
+    let directory = sound();
+    fs::write(directory.path().join("t10k-labels-idx1-ubyte"), labels(&[3, 0])).unwrap();
+    assert!(load(&directory).unwrap_err().to_string().contains("test label 0 is 3"));
+    let directory = sound();
+    fs::remove_file(directory.path().join("t10k-labels-idx1-ubyte")).unwrap();
+    let error = load(&directory).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("t10k-labels-idx1-ubyte is missing"));
+}
+
+#[test]
+fn refuses_names_it_cannot_serve() {
+    let refused = |name: &str, dir: Option<&Path>| match Dataset::load(name, dir) {
+        Err(Error::Request(text)) => text,
+        other => panic!("{name}: {other:?}"),
+    };
+    assert!(refused("fashion", None).contains("--data-dir"));
+    assert!(refused("celeba", None).contains("not part of this version"));
+    assert!(refused("color-mnist", Some(Path::new("."))).contains("not part of this version"));
+    assert!(refused("../mnist", Some(Path::new("."))).contains("cannot name"));
+    assert!(refused("", Some(Path::new("."))).contains("cannot name"));
+    assert!(refused("fashion", Some(Path::new("nowhere/at/all"))).contains("not a directory"));
+}
+
+#[test]
+fn holds_out_the_last_training_images() {
+    let whole = load(&sound()).unwrap();
+    let held = whole.clone().hold_out(2).unwrap();
+    assert_eq!((held.train.count(), held.train.images.count), (3, 3));
+    assert_eq!((held.test.count(), held.test.images.count), (2, 2));
+    assert_eq!(held.test.labels, [1, 0]);
+    assert_eq!(held.test.images.pixels, whole.train.images.pixels[27..]);
+    assert_eq!(held.train.images.pixels, whole.train.images.pixels[..27]);
+    assert_eq!(held.classes, 3);
+    assert_eq!(whole.clone().hold_out(0).unwrap(), whole);
+    assert!(whole.hold_out(5).unwrap_err().to_string().contains("--holdout 5"));
+}
+
+#[test]
+fn the_committed_files_match_the_manifest() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets");
+    let manifest: toml::Table = fs::read_to_string(root.join("manifest.toml")).unwrap().parse().unwrap();
+    let files = manifest["mnist"]["files"].as_array().unwrap();
+    assert_eq!(files.len(), 4);
+    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    for file in files {
+        let name = file["name"].as_str().unwrap();
+        let bytes = fs::read(root.join("mnist").join(name)).unwrap();
+        assert_eq!(bytes.len() as i64, file["bytes"].as_integer().unwrap(), "{name}");
+        assert_eq!(hex(&bytes), file["sha256"].as_str().unwrap(), "{name}");
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut content).unwrap();
+        assert_eq!(hex(&content), file["content_sha256"].as_str().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn loads_the_bundled_mnist() {
+    let set = Dataset::load("mnist", None).unwrap();
+    assert_eq!((set.train.count(), set.test.count(), set.classes), (60_000, 10_000, 10));
+    assert_eq!(set.train.images.shape(), (28, 28, 1));
+    assert_eq!(set.task, "digit");
+    assert_eq!(set.train.labels[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(set.test.labels[..5], [7, 2, 1, 0, 4]);
+}

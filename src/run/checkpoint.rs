@@ -1,0 +1,293 @@
+//! Tensors on the disk, as safetensors: `model.safetensors` and `checkpoint.safetensors`.
+//!
+//! The header is written here rather than by the crate, which orders metadata by a random hash: the same
+//! contents give the same bytes, so that two runs can be compared with `cmp`. A checkpoint is sealed with a checksum, since a
+//! flipped bit would otherwise train on unseen; a model is not, so that scripts may change its weights.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::dir::write_whole;
+use crate::{Error, Result};
+
+/// The metadata key of the checksum.
+const SEAL: &str = "sha256";
+
+/// The numbers of a tensor, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+}
+
+impl TensorData {
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        match self {
+            TensorData::F32(values) => values.len(),
+            TensorData::U32(values) => values.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn type_name(&self) -> &'static str {
+        match self {
+            TensorData::F32(_) => "F32",
+            TensorData::U32(_) => "U32",
+        }
+    }
+
+    /// The bytes in the file's order, which is little-endian.
+    fn push_bytes(&self, bytes: &mut Vec<u8>) {
+        match self {
+            TensorData::F32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
+            TensorData::U32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
+        }
+    }
+}
+
+/// A tensor with its name; `shape`'s product is the number of values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub data: TensorData,
+}
+
+/// What a file holds beside its tensors.
+pub type Metadata = BTreeMap<String, String>;
+
+/// Writes tensors and metadata, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Run`] for a name twice or a shape that is not that of its data.
+pub fn save(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) -> Result<()> {
+    write_whole(path, &encode(tensors, metadata)?)
+}
+
+/// Like [`save`], with a checksum over everything that [`load_sealed`] compares.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_sealed(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) -> Result<()> {
+    let mut metadata = metadata.clone();
+    metadata.remove(SEAL);
+    metadata.insert(SEAL.into(), checksum(&encode(tensors, &metadata)?));
+    save(path, tensors, &metadata)
+}
+
+/// Reads tensors, sorted by name, and metadata.
+///
+/// # Errors
+/// [`Error::Request`] naming the file: missing, not a safetensors file, damaged, or of other types than f32 and u32.
+pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
+    let bytes = fs::read(path)
+        .map_err(|error| Error::request(format!("{} cannot be read: {error}", path.display())))?;
+    let damaged = |why: String| {
+        Error::request(format!("{} is damaged or not a file of this program: {why}", path.display()))
+    };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let mut tensors = Vec::with_capacity(file.len());
+    for (name, view) in file.iter() {
+        let words = view.data().as_chunks().0.iter();
+        let data = match view.dtype() {
+            Dtype::F32 => TensorData::F32(words.map(|&word| f32::from_le_bytes(word)).collect()),
+            Dtype::U32 => TensorData::U32(words.map(|&word| u32::from_le_bytes(word)).collect()),
+            other => return Err(damaged(format!("{name} has type {other:?}, only f32 and u32 are known"))),
+        };
+        tensors.push(NamedTensor { name: name.to_string(), shape: view.shape().to_vec(), data });
+    }
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    Ok((tensors, metadata))
+}
+
+/// Reads what [`save_sealed`] wrote and compares the checksum, which is left out of the metadata.
+///
+/// # Errors
+/// As [`load`], and for a checksum that is missing or another.
+pub fn load_sealed(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
+    let (tensors, mut metadata) = load(path)?;
+    let Some(expected) = metadata.remove(SEAL) else {
+        return Err(Error::request(format!(
+            "{} is not a checkpoint of this program: it has no checksum",
+            path.display()
+        )));
+    };
+    if checksum(&encode(&tensors, &metadata)?) != expected {
+        return Err(Error::request(format!(
+            "{} is damaged: its checksum does not match its contents; go back to a copy, or start again",
+            path.display()
+        )));
+    }
+    Ok((tensors, metadata))
+}
+
+/// Takes the tensor of that name and shape out of a loaded list, with its float data.
+///
+/// # Errors
+/// [`Error::Request`] naming `path` where it is missing or not such a tensor.
+pub fn take_f32(
+    tensors: &mut Vec<NamedTensor>,
+    name: &str,
+    shape: &[usize],
+    path: &Path,
+) -> Result<Vec<f32>> {
+    let Some(at) = tensors.iter().position(|tensor| tensor.name == name) else {
+        return Err(Error::request(format!("{} has no tensor {name}", path.display())));
+    };
+    let tensor = tensors.swap_remove(at);
+    match tensor.data {
+        TensorData::F32(values) if tensor.shape == shape => Ok(values),
+        data => Err(Error::request(format!(
+            "{}: {name} is {} {:?}, it must be F32 {shape:?}",
+            path.display(),
+            data.type_name(),
+            tensor.shape
+        ))),
+    }
+}
+
+/// The file's bytes: the header's length, the header (metadata, then tensors by name), the data.
+fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
+    let mut sorted: Vec<&NamedTensor> = tensors.iter().collect();
+    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut header = Map::new();
+    if !metadata.is_empty() {
+        header.insert("__metadata__".into(), json!(metadata));
+    }
+    let mut data = Vec::new();
+    for tensor in sorted {
+        let count: usize = tensor.shape.iter().product();
+        if count != tensor.data.len() {
+            return Err(Error::run(format!(
+                "{}: shape {:?} does not hold {} values",
+                tensor.name,
+                tensor.shape,
+                tensor.data.len()
+            )));
+        }
+        let start = data.len();
+        tensor.data.push_bytes(&mut data);
+        let entry: Value = json!({
+            "dtype": tensor.data.type_name(),
+            "shape": tensor.shape,
+            "data_offsets": [start, data.len()],
+        });
+        if header.insert(tensor.name.clone(), entry).is_some() {
+            return Err(Error::run(format!("two tensors are called {}", tensor.name)));
+        }
+    }
+    let mut text =
+        serde_json::to_vec(&header).map_err(|error| Error::run(format!("safetensors: {error}")))?;
+    // The format asks for data aligned to 8 bytes, and allows spaces after the header.
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut bytes = Vec::with_capacity(8 + text.len() + data.len());
+    bytes.extend((text.len() as u64).to_le_bytes());
+    bytes.extend(text);
+    bytes.extend(data);
+    Ok(bytes)
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Vec<NamedTensor>, Metadata) {
+        let tensor =
+            |name: &str, shape: &[usize], data| NamedTensor { name: name.into(), shape: shape.into(), data };
+        let tensors = vec![
+            tensor("a.weight", &[2, 3], TensorData::F32(vec![1.0, -2.5, f32::MIN_POSITIVE, 0.0, -0.0, 3e38])),
+            tensor("b.empty", &[0], TensorData::F32(vec![])),
+            tensor("c.step", &[1], TensorData::U32(vec![u32::MAX])),
+        ];
+        let metadata = [("arch", "mlp"), ("note", "π \"quoted\"\n")];
+        (tensors, metadata.into_iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+    }
+
+    #[test]
+    fn reads_back_what_was_written_bit_for_bit() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("x.safetensors");
+        let (tensors, metadata) = sample();
+        save(&path, &tensors, &metadata).unwrap();
+        let first = fs::read(&path).unwrap();
+        assert_eq!(load(&path).unwrap(), (tensors.clone(), metadata.clone()));
+        // The order given does not matter to the bytes.
+        let reversed: Vec<_> = tensors.iter().cloned().rev().collect();
+        save(&path, &reversed, &metadata).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), first);
+        save_sealed(&path, &tensors, &metadata).unwrap();
+        assert_eq!(load_sealed(&path).unwrap(), (tensors, metadata));
+        assert_eq!((first.len() - 6 * 4 - 4) % 8, 0, "data is aligned");
+    }
+
+    #[test]
+    fn any_damage_to_a_checkpoint_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("checkpoint.safetensors");
+        let (tensors, metadata) = sample();
+        save_sealed(&path, &tensors, &metadata).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let refused = |bytes: &[u8], what: &str| {
+            fs::write(&path, bytes).unwrap();
+            match load_sealed(&path) {
+                Err(Error::Request(text)) => {
+                    assert!(text.contains("checkpoint.safetensors"), "{what}: {text}")
+                }
+                other => panic!("{what} is not refused: {other:?}"),
+            }
+        };
+        for cut in 0..whole.len() {
+            refused(&whole[..cut], &format!("cut at {cut}"));
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            refused(&bytes, &format!("bit at {at} flipped"));
+        }
+        refused(b"PK\x03\x04 something else entirely", "a foreign file");
+        refused(&[&whole[..], &b"more"[..]].concat(), "trailing bytes");
+        save(&path, &tensors, &metadata).unwrap();
+        assert!(load_sealed(&path).unwrap_err().to_string().contains("no checksum"));
+        assert!(load(&base.path().join("none")).unwrap_err().to_string().contains("none cannot be read"));
+    }
+
+    #[test]
+    fn tensors_are_taken_by_name_and_shape() {
+        let (mut tensors, _) = sample();
+        let path = Path::new("x.safetensors");
+        assert!(take_f32(&mut tensors.clone(), "a.weight", &[3, 2], path).is_err());
+        assert!(take_f32(&mut tensors.clone(), "c.step", &[1], path).is_err());
+        assert!(
+            take_f32(&mut tensors.clone(), "d", &[1], path).unwrap_err().to_string().contains("no tensor d")
+        );
+        assert_eq!(take_f32(&mut tensors, "a.weight", &[2, 3], path).unwrap()[1], -2.5);
+        assert_eq!(tensors.len(), 2);
+    }
+
+    #[test]
+    fn faults_of_the_caller_are_errors() {
+        let (mut tensors, metadata) = sample();
+        let path = Path::new("never-written.safetensors");
+        tensors[0].shape = vec![7];
+        assert!(matches!(save(path, &tensors, &metadata), Err(Error::Run(_))));
+        let (mut tensors, metadata) = sample();
+        tensors[1].name = "a.weight".into();
+        assert!(matches!(save(path, &tensors, &metadata), Err(Error::Run(_))));
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,208 @@
+//! Every setting of `train` (INTERFACE.md), one field each, as it stands in a run's `config.toml`.
+//!
+//! A setting's name is the same in the file and as a flag (`learning-rate`, `--learning-rate`); those of the probe and
+//! the attack are in tables of their own (`[attack] radii`, `--attack-radii`).
+
+mod choices;
+mod text;
+mod validate;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use choices::{
+    Arch, DecoderOutput, DeviceChoice, Init, Metric, Norm, Objective, Precision, Preset, Selection,
+};
+
+/// Every setting of a training run. The defaults ([`Config::default`]) are the preset `quick`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Config {
+    /// `mnist`, or any name with [`Config::data_dir`].
+    pub dataset: String,
+    /// The folder of the IDX files; none for the bundled set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    pub objective: Objective,
+    pub arch: Arch,
+    /// `Dz`, the number of latent dimensions.
+    pub latent: usize,
+    /// The widths of the hidden layers of the encoder, and in the same order of the decoder.
+    pub hidden: Vec<usize>,
+    /// `v`, the observation variance, in squared pixel units of the [0, 1] scale.
+    #[serde(serialize_with = "text::short")]
+    pub variance: f32,
+    /// The coupling of SE; 0 is the control without coupling.
+    #[serde(serialize_with = "text::short")]
+    pub gamma: f32,
+    /// The weight of the KL term of beta-VAE.
+    #[serde(serialize_with = "text::short")]
+    pub beta: f32,
+    /// The radius of the ball the fictive point is taken from, in pixel units of the [0, 1] scale.
+    #[serde(serialize_with = "text::short")]
+    pub eps: f32,
+    pub selection: Selection,
+    /// `L`, the steps of projected gradient ascent.
+    pub selection_steps: usize,
+    pub selection_metric: Metric,
+    pub selection_norm: Norm,
+    /// The length of such a step; none (`"auto"` in the file) is `2.5 eps / L`, see [`Config::step_size`].
+    #[serde(serialize_with = "text::short_or_auto", deserialize_with = "text::number_or_auto")]
+    pub selection_step_size: Option<f32>,
+    /// Optimiser steps.
+    pub iterations: u64,
+    /// Examples a step.
+    pub batch: usize,
+    /// Adam's rate at the start.
+    #[serde(serialize_with = "text::short")]
+    pub learning_rate: f32,
+    /// The fraction of the rate reached at the last iteration, linearly; 1 keeps it constant.
+    #[serde(serialize_with = "text::short")]
+    pub final_learning_rate: f32,
+    /// Below 2^63, so that it fits a TOML integer.
+    pub seed: u64,
+    pub init: Init,
+    pub decoder_output: DecoderOutput,
+    pub precision: Precision,
+    /// Steps between two lines of `metrics.jsonl`.
+    pub log_every: u64,
+    /// Steps between two checkpoints.
+    pub checkpoint_every: u64,
+    /// Training images to keep out and test on instead of the test set; 0 is none.
+    pub holdout: usize,
+    /// `auto`, `cpu`, `gpu` or `gpu:N`, see [`DeviceChoice`].
+    pub device: String,
+    /// Bounds checks on the device.
+    pub checked: bool,
+    pub probe: ProbeConfig,
+    pub attack: AttackConfig,
+}
+
+/// How the linear classifiers on the frozen encoder are trained (SPEC section 5).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct ProbeConfig {
+    pub epochs: usize,
+    pub batch: usize,
+    /// Adam's rate at the start; it falls linearly to 0.
+    #[serde(serialize_with = "text::short")]
+    pub learning_rate: f32,
+    #[serde(serialize_with = "text::short")]
+    pub weight_decay: f32,
+}
+
+/// The adversarial attack on encoder and classifier (SPEC section 5).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct AttackConfig {
+    /// Off under `--no-attack`.
+    pub enabled: bool,
+    pub norm: Norm,
+    /// Ascending, in pixel units of the [0, 1] scale.
+    #[serde(serialize_with = "text::short_list")]
+    pub radii: Vec<f32>,
+    pub steps: usize,
+    pub restarts: usize,
+    /// The first so many test images; none (`"all"` in the file) is all of them.
+    #[serde(serialize_with = "text::count_or_all", deserialize_with = "text::number_or_all")]
+    pub examples: Option<usize>,
+    pub seed: u64,
+}
+
+impl Default for Config {
+    /// The preset `quick`: the SE on MNIST within minutes on a laptop's CPU.
+    fn default() -> Self {
+        Config {
+            dataset: "mnist".into(),
+            data_dir: None,
+            objective: Objective::Se,
+            arch: Arch::Mlp,
+            latent: 64,
+            hidden: vec![200; 4],
+            variance: 0.02,
+            gamma: 100.0,
+            beta: 2.0,
+            eps: 0.1,
+            selection: Selection::Pgd,
+            selection_steps: 10,
+            selection_metric: Metric::W2,
+            selection_norm: Norm::Linf,
+            selection_step_size: None,
+            iterations: 20_000,
+            batch: 128,
+            learning_rate: 1e-3,
+            final_learning_rate: 0.0,
+            seed: 0,
+            init: Init::Glorot,
+            decoder_output: DecoderOutput::Sigmoid,
+            precision: Precision::F32,
+            log_every: 100,
+            checkpoint_every: 1000,
+            holdout: 0,
+            device: "auto".into(),
+            checked: false,
+            probe: ProbeConfig::default(),
+            attack: AttackConfig::default(),
+        }
+    }
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        ProbeConfig { epochs: 20, batch: 500, learning_rate: 1e-2, weight_decay: 0.0 }
+    }
+}
+
+impl Default for AttackConfig {
+    fn default() -> Self {
+        AttackConfig {
+            enabled: true,
+            norm: Norm::Linf,
+            radii: vec![0.01, 0.1, 0.2, 0.3],
+            steps: 100,
+            restarts: 10,
+            examples: Some(1000),
+            seed: 0,
+        }
+    }
+}
+
+impl Preset {
+    /// The settings the preset starts from.
+    pub fn config(self) -> Config {
+        let quick = Config::default();
+        match self {
+            Preset::Quick => quick,
+            // Table 2 of the paper, and all test images attacked.
+            Preset::Paper => Config {
+                latent: 64,
+                variance: 0.25,
+                gamma: 10.0,
+                eps: 0.1,
+                selection_steps: 20,
+                iterations: 300_000,
+                attack: AttackConfig { examples: Some(10_000), ..AttackConfig::default() },
+                ..quick
+            },
+        }
+    }
+}
+
+impl Config {
+    /// The length of a selection step: the one set, else `2.5 eps / L` (SPEC section 4).
+    pub fn step_size(&self) -> f32 {
+        self.selection_step_size.unwrap_or(2.5 * self.eps / self.selection_steps as f32)
+    }
+
+    /// Adam's rate at a step of training, counted from 0: linear from `learning-rate` at the first to
+    /// `learning-rate * final-learning-rate` at the last.
+    pub fn learning_rate_at(&self, step: u64) -> f32 {
+        let last = self.iterations.saturating_sub(1).max(1);
+        let progress = (step.min(last) as f64 / last as f64) as f32;
+        self.learning_rate * (1.0 + progress * (self.final_learning_rate - 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

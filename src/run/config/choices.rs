@@ -1,0 +1,153 @@
+//! The settings that are one of a few names, spelt alike in files and on the command line.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// An enum whose variants have one name each: in TOML and JSON, as a flag's value and when displayed.
+macro_rules! choice {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+        pub enum $name {
+            $($(#[$doc])* #[serde(rename = $text)] #[value(name = $text)] $variant,)*
+        }
+
+        impl $name {
+            /// The name in files and on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+choice! {
+    /// What is maximised (SPEC section 2).
+    Objective {
+        /// the smooth encoder: the ELBO coupled to a perturbed copy
+        Se = "se",
+        /// the plain variational autoencoder (ELBO)
+        Vae = "vae",
+        /// the ELBO with its KL term weighted by beta
+        BetaVae = "beta-vae",
+    }
+}
+
+choice! {
+    /// The networks (SPEC section 1).
+    Arch {
+        /// fully connected layers with ReLU
+        Mlp = "mlp",
+        /// strided convolutions (not in this version)
+        Conv = "conv",
+    }
+}
+
+choice! {
+    /// How the fictive point is chosen (SPEC section 4).
+    Selection {
+        /// projected gradient ascent from a random start
+        Pgd = "pgd",
+        /// one uniform draw from the ball
+        Random = "random",
+    }
+}
+
+choice! {
+    /// What the selection maximises.
+    Metric {
+        /// the squared 2-Wasserstein distance
+        W2 = "w2",
+        /// the entropy-regularised divergence of the objective
+        Entropic = "entropic",
+    }
+}
+
+choice! {
+    /// The ball's norm.
+    Norm {
+        /// the largest change of any pixel
+        Linf = "linf",
+        /// the Euclidean length of the change
+        L2 = "l2",
+    }
+}
+
+choice! {
+    /// How weights start.
+    Init {
+        /// Glorot uniform, zero biases
+        Glorot = "glorot",
+        /// He uniform, zero biases
+        He = "he",
+        /// PyTorch's default for a linear layer
+        Torch = "torch",
+    }
+}
+
+choice! {
+    /// What the decoder's last layer goes through.
+    DecoderOutput {
+        /// a sigmoid, so that means lie in (0, 1)
+        Sigmoid = "sigmoid",
+        /// nothing
+        Linear = "linear",
+    }
+}
+
+choice! {
+    /// The number type of the kernels.
+    Precision {
+        /// single precision
+        F32 = "f32",
+        /// half-precision storage (not in this version)
+        F16 = "f16",
+    }
+}
+
+choice! {
+    /// Settings to start from.
+    Preset {
+        /// minutes on a laptop's CPU: the defaults
+        Quick = "quick",
+        /// the paper's table 2: 300,000 iterations, 10,000 attacked images
+        Paper = "paper",
+    }
+}
+
+/// The value of `--device`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A real GPU if there is one, else the CPU.
+    Auto,
+    Cpu,
+    /// The adapter of that number, or the best one.
+    Gpu(Option<usize>),
+}
+
+impl DeviceChoice {
+    /// Reads `auto`, `cpu`, `gpu` or `gpu:N`.
+    pub fn parse(text: &str) -> Result<DeviceChoice> {
+        match text {
+            "auto" => Ok(DeviceChoice::Auto),
+            "cpu" => Ok(DeviceChoice::Cpu),
+            "gpu" => Ok(DeviceChoice::Gpu(None)),
+            _ => match text.strip_prefix("gpu:").and_then(|n| n.parse().ok()) {
+                Some(n) => Ok(DeviceChoice::Gpu(Some(n))),
+                None => Err(Error::request(format!(
+                    "--device must be auto, cpu, gpu or gpu:N (N as `devices` numbers them), got {text:?}"
+                ))),
+            },
+        }
+    }
+}

@@ -1,0 +1,231 @@
+use std::path::Path;
+
+use super::*;
+use crate::Error;
+
+fn read(text: &str) -> crate::Result<Config> {
+    Config::from_toml(text, "settings.toml", &Config::default())
+}
+
+/// Applies a change to sound settings and returns the refusal.
+#[track_caller]
+fn refused(change: impl FnOnce(&mut Config)) -> String {
+    let mut config = Config::default();
+    change(&mut config);
+    match config.validate() {
+        Err(Error::Request(text)) => text,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn presets_are_valid_and_read_back() {
+    for preset in [Preset::Quick, Preset::Paper] {
+        let config = preset.config();
+        config.validate().unwrap();
+        let text = config.to_toml().unwrap();
+        assert_eq!(read(&text).unwrap(), config, "{text}");
+        // Over another base every setting still wins, "auto" and "all" included.
+        let mut other = Config { selection_step_size: Some(0.5), latent: 7, ..Preset::Paper.config() };
+        other.attack.examples = Some(3);
+        assert_eq!(Config::from_toml(&text, "x", &other).unwrap(), config);
+    }
+    assert_eq!(Preset::Paper.config().iterations, 300_000);
+}
+
+#[test]
+fn numbers_are_written_short() {
+    let mut config = Config { eps: 0.1, variance: 0.02, learning_rate: 1e-3, ..Config::default() };
+    config.attack.radii = vec![0.01, 0.3];
+    config.attack.examples = None;
+    let text = config.to_toml().unwrap();
+    for line in
+        ["eps = 0.1", "variance = 0.02", "learning-rate = 0.001", "radii = [0.01, 0.3]", "examples = \"all\""]
+    {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert!(text.contains("selection-step-size = \"auto\""), "{text}");
+    assert!(text.contains("objective = \"se\""), "{text}");
+}
+
+#[test]
+fn single_precision_survives_the_text() {
+    let mut bits = 1_u32;
+    for _ in 0..20_000 {
+        bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let value = f32::from_bits(bits);
+        if value.is_finite() {
+            assert_eq!(crate::run::short(value) as f32, value);
+        }
+    }
+}
+
+#[test]
+fn a_partial_file_keeps_the_base() {
+    let config = read("gamma = 3\nobjective = 'beta-vae'\n[attack]\nradii = [0.3, 0.1]\n").unwrap();
+    assert_eq!(config.gamma, 3.0);
+    assert_eq!(config.objective, Objective::BetaVae);
+    assert_eq!(config.attack.radii, [0.1, 0.3]);
+    assert_eq!(config.attack.steps, 100);
+    let paper = Config::from_toml("gamma = 3", "x", &Preset::Paper.config()).unwrap();
+    assert_eq!((paper.gamma, paper.variance), (3.0, 0.25));
+}
+
+#[test]
+fn faults_of_a_file_name_line_and_key() {
+    let fault = |text: &str| {
+        let error = read(text).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(!text.contains('\n'), "{text}");
+        text
+    };
+    let text = fault("gamma = 1\nlatnet = 64\n");
+    assert!(text.contains("settings.toml, line 2") && text.contains("latnet"), "{text}");
+    let text = fault("[attack]\nstep = 3\n");
+    assert!(text.contains("line 2") && text.contains("step"), "{text}");
+    let text = fault("latent = 'many'");
+    assert!(text.contains("line 1") && text.contains("latent"), "{text}");
+    assert!(fault("latent = -3").contains("latent"));
+    assert!(fault("objective = 'elbo'").contains("elbo"));
+    assert!(fault("gamma = ").contains("line 1"));
+    let text = fault("[attack]\nexamples = 'some'");
+    assert!(text.contains("\"all\"") && text.contains("some"), "{text}");
+    assert!(fault("selection-step-size = true").contains("\"auto\""));
+    assert!(Config::from_file(Path::new("no/such.toml"), &Config::default()).unwrap_err().exit_code() == 2);
+}
+
+#[test]
+fn numbers_that_cannot_be_are_refused_by_name() {
+    assert_eq!(refused(|c| c.variance = -1.0), "--variance must be a positive number, got -1");
+    for bad in [0.0, -0.5, f32::NAN, f32::INFINITY] {
+        assert!(refused(|c| c.variance = bad).starts_with("--variance"));
+        assert!(refused(|c| c.eps = bad).starts_with("--eps"));
+        assert!(refused(|c| c.learning_rate = bad).starts_with("--learning-rate"));
+        assert!(refused(|c| c.selection_step_size = Some(bad)).starts_with("--selection-step-size"));
+        assert!(refused(|c| c.probe.learning_rate = bad).starts_with("probe.learning-rate"));
+        assert!(refused(|c| c.attack.radii = vec![bad]).starts_with("--attack-radii"));
+    }
+    for bad in [-0.5, f32::NAN, f32::INFINITY] {
+        assert!(refused(|c| c.gamma = bad).starts_with("--gamma"));
+        assert!(refused(|c| c.beta = bad).starts_with("--beta"));
+        assert!(refused(|c| c.final_learning_rate = bad).starts_with("--final-learning-rate"));
+        assert!(refused(|c| c.probe.weight_decay = bad).starts_with("probe.weight-decay"));
+    }
+    assert!(refused(|c| c.final_learning_rate = 1.5).starts_with("--final-learning-rate"));
+    assert!(refused(|c| c.eps = 1.01).contains("at most 1"));
+    assert!(refused(|c| c.latent = 0).starts_with("--latent"));
+    assert!(refused(|c| c.latent = usize::MAX).starts_with("--latent"));
+    assert!(refused(|c| c.hidden = vec![]).starts_with("--hidden"));
+    assert!(refused(|c| c.hidden = vec![200, 0]).starts_with("--hidden"));
+    assert!(refused(|c| c.selection_steps = 0).starts_with("--selection-steps"));
+    assert!(refused(|c| c.batch = 0).starts_with("--batch"));
+    assert!(refused(|c| c.iterations = 0).starts_with("--iterations"));
+    assert!(refused(|c| c.iterations = (1 << 32) / 128).starts_with("--iterations"));
+    assert!(refused(|c| c.seed = 1 << 63).starts_with("--seed"));
+    assert!(refused(|c| c.log_every = 0).starts_with("--log-every"));
+    assert!(refused(|c| c.checkpoint_every = 0).starts_with("--checkpoint-every"));
+    assert!(refused(|c| c.probe.epochs = 0).starts_with("probe.epochs"));
+    assert!(refused(|c| c.probe.batch = 0).starts_with("probe.batch"));
+    assert!(refused(|c| c.attack.steps = 0).starts_with("--attack-steps"));
+    assert!(refused(|c| c.attack.restarts = 0).starts_with("--attack-restarts"));
+    assert!(refused(|c| c.attack.examples = Some(0)).starts_with("--attack-examples"));
+    assert!(refused(|c| c.attack.radii = vec![]).starts_with("--attack-radii"));
+    assert!(refused(|c| c.attack.radii = vec![0.1, 0.1]).contains("twice"));
+    assert!(refused(|c| c.attack.radii = vec![0.2, 0.1]).contains("ascend"));
+    assert!(refused(|c| c.attack.radii = vec![1.5]).contains("at most 1"));
+}
+
+#[test]
+fn choices_this_version_has_not_got_are_refused() {
+    assert!(refused(|c| c.arch = Arch::Conv).contains("not part of this version"));
+    assert!(refused(|c| c.precision = Precision::F16).contains("not part of this version"));
+    assert!(refused(|c| c.dataset = "celeba".into()).contains("not part of this version"));
+    assert!(refused(|c| c.dataset = "kmnist".into()).contains("--data-dir"));
+    for bad in ["tpu", "gpu:", "gpu:x", "gpu:-1", "CPU", ""] {
+        assert!(refused(|c| c.device = bad.into()).starts_with("--device"), "{bad}");
+    }
+    assert_eq!(DeviceChoice::parse("gpu:2").unwrap(), DeviceChoice::Gpu(Some(2)));
+}
+
+#[test]
+fn what_is_odd_but_possible_is_accepted() {
+    let mut config = Config { gamma: 0.0, beta: 0.0, eps: 1.0, ..Config::default() };
+    config.validate().unwrap();
+    config.selection_norm = Norm::L2;
+    config.eps = 3.0;
+    config.attack.norm = Norm::L2;
+    config.attack.radii = vec![1.5, 4.0];
+    config.attack.examples = None;
+    config.selection = Selection::Random;
+    config.selection_steps = 0;
+    config.iterations = u64::from(u32::MAX) / 128;
+    config.validate().unwrap();
+}
+
+#[test]
+fn the_hash_is_over_what_fixes_the_numbers() {
+    let hash = |change: &dyn Fn(&mut Config)| {
+        let mut config = Config::default();
+        change(&mut config);
+        config.hash().unwrap()
+    };
+    let base = hash(&|_| {});
+    assert_eq!(base.len(), 16);
+    let same: [&dyn Fn(&mut Config); 8] = [
+        &|c| c.iterations = 5,
+        &|c| c.device = "cpu".into(),
+        &|c| c.checkpoint_every = 5,
+        &|c| c.log_every = 5,
+        &|c| c.data_dir = Some("elsewhere".into()),
+        &|c| c.checked = true,
+        &|c| c.attack.steps = 5,
+        &|c| c.probe.epochs = 5,
+    ];
+    for change in same {
+        assert_eq!(hash(change), base);
+    }
+    let other: [&dyn Fn(&mut Config); 8] = [
+        &|c| c.seed = 5,
+        &|c| c.gamma = 99.99999,
+        &|c| c.latent = 5,
+        &|c| c.hidden = vec![200; 3],
+        &|c| c.objective = Objective::Vae,
+        &|c| c.holdout = 5,
+        &|c| c.selection_step_size = Some(0.025),
+        &|c| c.final_learning_rate = 1.0,
+    ];
+    for change in other {
+        assert_ne!(hash(change), base);
+    }
+}
+
+#[test]
+fn the_rate_falls_linearly_to_its_end() {
+    let config =
+        Config { iterations: 101, learning_rate: 0.5, final_learning_rate: 0.5, ..Config::default() };
+    assert_eq!([0, 50, 100].map(|step| config.learning_rate_at(step)), [0.5, 0.375, 0.25]);
+    assert_eq!(Config { iterations: 1, ..config }.learning_rate_at(0), 0.5);
+    assert_eq!(Config { eps: 0.2, selection_steps: 5, ..Config::default() }.step_size(), 0.1);
+}
+
+#[test]
+fn names_are_the_same_everywhere() {
+    use clap::ValueEnum;
+    fn check<T: ValueEnum + serde::Serialize + std::fmt::Display>() {
+        for value in T::value_variants() {
+            let flag = value.to_possible_value().unwrap().get_name().to_string();
+            assert_eq!(value.to_string(), flag);
+            assert_eq!(serde_json::to_value(value).unwrap(), flag);
+        }
+    }
+    check::<Objective>();
+    check::<Arch>();
+    check::<Selection>();
+    check::<Metric>();
+    check::<Norm>();
+    check::<Init>();
+    check::<DecoderOutput>();
+    check::<Precision>();
+    check::<Preset>();
+}

@@ -1,0 +1,311 @@
+//! A run's directory (INTERFACE.md): made before any work, and every file in it written whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
+use crate::{Error, Result};
+
+/// Where numbered runs go, under the current directory.
+const RUNS: &str = "runs";
+
+/// Which directory a training run is to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// `runs/DATASET-OBJECTIVE-N`, the next free `N`.
+    Numbered,
+    /// The directory of `--out`, which must not exist unless `overwrite`.
+    Out { path: PathBuf, overwrite: bool },
+    /// The run of `--resume`.
+    Resume(PathBuf),
+}
+
+/// A directory that holds a run, which is to say a `config.toml` of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Makes (or, to resume, opens) the directory and writes `config.toml`. Call it when all else about the request has
+    /// been checked, and before any work: what cannot be written is found here.
+    ///
+    /// # Errors
+    /// [`Error::Request`]: the directory exists, is no run, or cannot be made or written.
+    pub fn prepare(destination: &Destination, config: &Config) -> Result<RunDir> {
+        let text = config.to_toml()?;
+        let run = match destination {
+            Destination::Resume(path) => RunDir::open(path)?,
+            Destination::Out { path, overwrite } => {
+                clear(path, *overwrite)?;
+                if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                    fs::create_dir_all(parent).map_err(|error| unwritable(path, &error))?;
+                }
+                fs::create_dir(path).map_err(|error| unwritable(path, &error))?;
+                RunDir { path: path.clone() }
+            }
+            Destination::Numbered => RunDir { path: create_numbered(Path::new(RUNS), config)? },
+        };
+        if let Err(error) = write_whole(&run.config_path(), text.as_bytes()) {
+            if !matches!(destination, Destination::Resume(_)) {
+                // Only if empty: what another wrote there meanwhile stays.
+                let _ = fs::remove_dir(&run.path);
+            }
+            return Err(match error {
+                Error::Io { source, .. } => unwritable(&run.path, &source),
+                other => other,
+            });
+        }
+        Ok(run)
+    }
+
+    /// Opens an existing run.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where `path` is no directory with the `config.toml` of a run.
+    pub fn open(path: &Path) -> Result<RunDir> {
+        let run = RunDir { path: path.to_path_buf() };
+        let none = |why: &str| Error::request(format!("{} is not a run: {why}", path.display()));
+        if !path.exists() {
+            return Err(none("there is no such directory"));
+        }
+        if !path.is_dir() {
+            return Err(none("it is not a directory"));
+        }
+        if !run.config_path().is_file() {
+            return Err(none("it has no config.toml"));
+        }
+        Ok(run)
+    }
+
+    /// The settings the run was made with.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where `config.toml` does not read as settings, or is not one that a run wrote.
+    pub fn config(&self) -> Result<Config> {
+        let path = self.config_path();
+        let config = Config::from_file(&path, &Config::default())?;
+        // A run writes every setting; a file of another program that happens to parse does not have them.
+        let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let table: toml::Table = toml::from_str(&text).unwrap_or_default();
+        if let Some(key) = ["dataset", "objective", "seed"].iter().find(|key| !table.contains_key(**key)) {
+            return Err(Error::request(format!(
+                "{} is not a run: its config.toml has no setting `{key}`",
+                self.path.display()
+            )));
+        }
+        Ok(config)
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    pub fn metrics_path(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    pub fn model_path(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    pub fn checkpoint_path(&self) -> PathBuf {
+        self.path.join("checkpoint.safetensors")
+    }
+
+    pub fn result_path(&self) -> PathBuf {
+        self.path.join("result.json")
+    }
+}
+
+/// Refuses an `--out` that exists, or removes it where it is a run and may be overwritten.
+fn clear(path: &Path, overwrite: bool) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unwritable(path, &error)),
+        Ok(_) => {}
+    }
+    if !overwrite {
+        return Err(Error::request(format!(
+            "--out {} exists: give another, --overwrite to replace it, or --resume to go on with it",
+            path.display()
+        )));
+    }
+    // Only what a run wrote may be removed: a slip of --out must not cost anyone a folder.
+    if let Err(error) = RunDir::open(path).and_then(|run| run.config()) {
+        return Err(Error::request(format!(
+            "--overwrite replaces runs only, and {error}; remove it yourself or give another --out"
+        )));
+    }
+    fs::remove_dir_all(path).map_err(|error| unwritable(path, &error))
+}
+
+/// Creates the first free `DATASET-OBJECTIVE-N` after the largest there is, so that numbers follow time.
+fn create_numbered(runs: &Path, config: &Config) -> Result<PathBuf> {
+    fs::create_dir_all(runs).map_err(|error| unwritable(runs, &error))?;
+    let stem = format!("{}-{}-", config.dataset, config.objective);
+    let entries = fs::read_dir(runs).map_err(|error| unwritable(runs, &error))?;
+    let largest = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix(&stem)?.parse::<u64>().ok())
+        .filter(|&number| number < u64::MAX / 2)
+        .max();
+    let mut number = largest.unwrap_or(0) + 1;
+    loop {
+        let path = runs.join(format!("{stem}{number}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            // Another run that starts at this moment took it.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(unwritable(&path, &error)),
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::request(format!(
+        "the run directory {} cannot be written: {error}; give a writable one with --out",
+        path.display()
+    ))
+}
+
+/// Writes a file whole or not at all: under a temporary name in the same directory, to the disk, then renamed.
+/// A crash leaves the old file or the new one. The temporary name is always the same, so none pile up; a run
+/// has one writer.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| Error::run(format!("{} names no file", path.display())))?;
+    let temporary = directory.join(format!(".{}.tmp", name.to_string_lossy()));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_directory(directory)
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        Error::Io { path: path.to_path_buf(), source }
+    })
+}
+
+/// Makes a rename durable. Elsewhere than on Unix a directory cannot be opened for this, and need not be.
+fn sync_directory(directory: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn out(path: &Path, overwrite: bool) -> Destination {
+        Destination::Out { path: path.to_path_buf(), overwrite }
+    }
+
+    #[track_caller]
+    fn refused<T: std::fmt::Debug>(result: Result<T>) -> String {
+        match result {
+            Err(Error::Request(text)) => text,
+            other => panic!("not refused as a request: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn makes_a_run_with_its_parents_and_settings() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("a/b/run");
+        let config = Config { seed: 5, ..Config::default() };
+        let run = RunDir::prepare(&out(&path, false), &config).unwrap();
+        assert_eq!(RunDir::open(&path).unwrap(), run);
+        assert_eq!(run.config().unwrap(), config);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "only config.toml");
+    }
+
+    #[test]
+    fn an_existing_directory_is_refused_or_replaced_if_a_run() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("run");
+        let config = Config::default();
+        let run = RunDir::prepare(&out(&path, false), &config).unwrap();
+        fs::write(run.result_path(), "old").unwrap();
+        assert!(refused(RunDir::prepare(&out(&path, false), &config)).contains("--overwrite"));
+        assert!(run.result_path().exists());
+        RunDir::prepare(&out(&path, true), &config).unwrap();
+        assert!(!run.result_path().exists());
+        // Folders that are no runs survive, also with a config.toml of something else.
+        for (name, text) in [("empty", None), ("site", Some("")), ("tool", Some("[server]\nport = 1\n"))] {
+            let other = base.path().join(name);
+            fs::create_dir(&other).unwrap();
+            if let Some(text) = text {
+                fs::write(other.join("config.toml"), text).unwrap();
+            }
+            assert!(refused(RunDir::prepare(&out(&other, true), &config)).contains("runs only"), "{name}");
+            assert!(other.exists());
+        }
+        let file = base.path().join("file");
+        fs::write(&file, "").unwrap();
+        refused(RunDir::prepare(&out(&file, true), &config));
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("file");
+        fs::write(&file, "").unwrap();
+        let text = refused(RunDir::prepare(&out(&file.join("run"), false), &Config::default()));
+        assert!(text.contains("cannot be written"), "{text}");
+    }
+
+    #[test]
+    fn only_runs_are_resumed() {
+        let base = tempfile::tempdir().unwrap();
+        let resume = |path: &Path| RunDir::prepare(&Destination::Resume(path.into()), &Config::default());
+        assert!(refused(resume(base.path())).contains("is not a run: it has no config.toml"));
+        assert!(refused(resume(&base.path().join("none"))).contains("no such directory"));
+        let path = base.path().join("run");
+        RunDir::prepare(&out(&path, false), &Config::default()).unwrap();
+        fs::write(path.join("metrics.jsonl"), "kept").unwrap();
+        let longer = Config { iterations: 7, ..Config::default() };
+        let run = RunDir::prepare(&Destination::Resume(path), &longer).unwrap();
+        assert_eq!(run.config().unwrap().iterations, 7);
+        assert!(run.metrics_path().exists());
+    }
+
+    #[test]
+    fn numbers_follow_the_largest() {
+        let base = tempfile::tempdir().unwrap();
+        let config = Config::default();
+        let next = || create_numbered(base.path(), &config).unwrap();
+        assert_eq!(next(), base.path().join("mnist-se-1"));
+        fs::create_dir(base.path().join("mnist-se-7")).unwrap();
+        fs::create_dir(base.path().join("mnist-se-x")).unwrap();
+        fs::create_dir(base.path().join("mnist-vae-9")).unwrap();
+        assert_eq!(next(), base.path().join("mnist-se-8"));
+        assert_eq!(next(), base.path().join("mnist-se-9"));
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_nothing_beside() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("x.json");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 1);
+        // A target that cannot be replaced: the error names it and the temporary is gone.
+        let directory = base.path().join("taken");
+        fs::create_dir(&directory).unwrap();
+        let error = write_whole(&directory, b"x").unwrap_err();
+        assert!(error.to_string().contains("taken"));
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,156 @@
+//! Closed-form divergences between Gaussians in float64 (SPEC section 3; appendix B.2 and C of the paper).
+//!
+//! This file has factorised Gaussians, given by mean and log-variance; [`full`] has full covariances. They serve the
+//! `divergence` command and are what the float32 kernels are tested against, so every form here is the one that
+//! does not cancel: differences of deviations go through `expm1`, and `psi`, `u - 1` and the like are written
+//! without a subtraction.
+
+pub mod full;
+
+#[cfg(test)]
+mod tests;
+
+use std::f64::consts::{E, LN_2, PI};
+
+use serde::{Deserialize, Serialize};
+
+pub use full::{FullCase, FullOut};
+
+/// A pair of factorised Gaussians, all four lists of one length, and the coupling `gamma >= 0`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiagonalCase {
+    pub gamma: f64,
+    pub mu_a: Vec<f64>,
+    pub logvar_a: Vec<f64>,
+    pub mu_b: Vec<f64>,
+    pub logvar_b: Vec<f64>,
+}
+
+/// Every divergence of a [`DiagonalCase`], under the names of the `divergence` command's output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DiagonalOut {
+    /// The entropy-regularised Wasserstein divergence `WD_gamma`.
+    pub wd: f64,
+    pub wd_grad: WdGrad,
+    /// The squared 2-Wasserstein distance (eq 12).
+    pub w2: f64,
+    pub w2_grad: W2Grad,
+    /// `KL(q_a || q_b)`.
+    pub kl_ab: f64,
+    /// `KL(q_a || N(0, I))`.
+    pub kl_a_std: f64,
+    /// `KL(q_b || N(0, I))`.
+    pub kl_b_std: f64,
+}
+
+/// The gradient of `wd`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WdGrad {
+    pub d_mu_a: Vec<f64>,
+    pub d_logvar_a: Vec<f64>,
+    pub d_mu_b: Vec<f64>,
+    pub d_logvar_b: Vec<f64>,
+}
+
+/// The gradient of `w2` with respect to the second Gaussian, the only one the selection needs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct W2Grad {
+    pub d_mu_b: Vec<f64>,
+    pub d_logvar_b: Vec<f64>,
+}
+
+impl DiagonalCase {
+    /// Latent dimensions as `(mu_a, logvar_a, mu_b, logvar_b)`; ends with the shortest list.
+    fn dimensions(&self) -> impl Iterator<Item = (f64, f64, f64, f64)> {
+        let a = self.mu_a.iter().zip(&self.logvar_a);
+        let b = self.mu_b.iter().zip(&self.logvar_b);
+        a.zip(b).map(|((&ma, &la), (&mb, &lb))| (ma, la, mb, lb))
+    }
+
+    /// All divergences of the pair. The lists must be of one length and finite and `gamma` finite and not
+    /// negative: the caller checks, since it can name where they came from.
+    pub fn evaluate(&self) -> DiagonalOut {
+        let g = self.gamma;
+        let (mut wd, mut w2, mut kl_ab) = (0.0, 0.0, 0.0);
+        let (mut wd_grad, mut w2_grad) = (WdGrad::default(), W2Grad::default());
+        for (ma, la, mb, lb) in self.dimensions() {
+            let (sa, sb) = ((la / 2.0).exp(), (lb / 2.0).exp());
+            let shift = ma - mb;
+            let spread = deviation_difference(la, lb);
+            let [u_term, slope] = coupling_terms(g, la, lb);
+            wd += g / 2.0 * (shift * shift + spread * spread) + u_term
+                - (LN_2 + la + lb) / 2.0
+                - (2.0 * PI).ln()
+                - 1.0;
+            wd_grad.d_mu_a.push(g * shift);
+            wd_grad.d_mu_b.push(-g * shift);
+            wd_grad.d_logvar_a.push(g / 2.0 * sa * spread - slope);
+            wd_grad.d_logvar_b.push(-g / 2.0 * sb * spread - slope);
+            w2 += shift * shift + spread * spread;
+            w2_grad.d_mu_b.push(-2.0 * shift);
+            w2_grad.d_logvar_b.push(-sb * spread);
+            kl_ab += (expm1_minus(la - lb) + shift * shift * (-lb).exp()) / 2.0;
+        }
+        DiagonalOut {
+            wd,
+            wd_grad,
+            w2,
+            w2_grad,
+            kl_ab,
+            kl_a_std: kl_standard(&self.mu_a, &self.logvar_a),
+            kl_b_std: kl_standard(&self.mu_b, &self.logvar_b),
+        }
+    }
+}
+
+/// `KL(N(mu, diag exp(logvar)) || N(0, I))`.
+pub fn kl_standard(mu: &[f64], logvar: &[f64]) -> f64 {
+    mu.iter().zip(logvar).map(|(m, &l)| (expm1_minus(l) + m * m) / 2.0).sum()
+}
+
+/// `E log N(z; 0, I)` under the Gaussian, constants included (`E2` of SPEC section 2).
+pub fn prior_term(mu: &[f64], logvar: &[f64]) -> f64 {
+    mu.iter().zip(logvar).map(|(m, l)| -(m * m + l.exp() + (2.0 * PI).ln()) / 2.0).sum()
+}
+
+/// The Gaussian's entropy, constants included (`H` of SPEC section 2).
+pub fn entropy(logvar: &[f64]) -> f64 {
+    logvar.iter().map(|l| (l + (2.0 * PI * E).ln()) / 2.0).sum()
+}
+
+/// The optimal covariance of one latent pair, `psi = (u - 1) / (2 gamma)`; 0 at `gamma = 0`. Written as
+/// `2 gamma P / (u + 1)`, which does not cancel.
+pub fn psi(gamma: f64, logvar_a: f64, logvar_b: f64) -> f64 {
+    let p = (logvar_a + logvar_b).exp();
+    let s = 2.0 * gamma * ((logvar_a + logvar_b) / 2.0).exp();
+    2.0 * gamma * p / (1.0 + s.hypot(1.0))
+}
+
+/// `sqrt(S_a) - sqrt(S_b)` without cancellation, from the log-variances.
+fn deviation_difference(logvar_a: f64, logvar_b: f64) -> f64 {
+    let half = (logvar_a - logvar_b) / 2.0;
+    if half <= 0.0 {
+        (logvar_b / 2.0).exp() * half.exp_m1()
+    } else {
+        -(logvar_a / 2.0).exp() * (-half).exp_m1()
+    }
+}
+
+/// What the coupling adds in one dimension, `1/2 - 1/(2 (s + U)) + log1p(U)/2`, and the part `1/(4 (s + U)) + 1/4` that
+/// both log-variances' gradients lose.
+fn coupling_terms(gamma: f64, logvar_a: f64, logvar_b: f64) -> [f64; 2] {
+    // One exponential of the mean: the product of the deviations may be 0 * infinity where this is finite.
+    let s = 2.0 * gamma * ((logvar_a + logvar_b) / 2.0).exp();
+    let u = s.hypot(1.0);
+    [0.5 - 0.5 / (s + u) + u.ln_1p() / 2.0, 0.25 / (s + u) + 0.25]
+}
+
+/// `exp(d) - 1 - d`, by its series where the difference would cancel.
+fn expm1_minus(d: f64) -> f64 {
+    if d.abs() < 1e-4 {
+        // The next term is d^5/120: below 1e-14 of the value.
+        d * d / 2.0 * (1.0 + d / 3.0 * (1.0 + d / 4.0))
+    } else {
+        d.exp_m1() - d
+    }
+}
