@@ -4,7 +4,7 @@ use crate::backend::{Device, Program};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::nn::{Init, Weights, initialise, train_step};
+use crate::nn::{Entry, Init, Layout, Weights, initialise, train_step};
 use crate::ops::{self, AdamSettings, SUMS};
 use crate::rng::{Key, Purpose};
 use crate::run::checkpoint::{NamedTensor, TensorData};
@@ -175,14 +175,14 @@ pub fn training_graph(vae: &Vae, settings: &TrainSettings, examples: usize) -> R
 /// Puts images on the device as packed bytes.
 pub fn upload_images(session: &mut Session, name: &str, images: &Images) -> Result<()> {
     let mut words = vec![0_u32; ops::byte_table_words(images.pixels.len())];
-    bytemuck::cast_slice_mut(&mut words)[..images.pixels.len()].copy_from_slice(&images.pixels);
+    bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..images.pixels.len()].copy_from_slice(&images.pixels);
     session.set(name, &words)
 }
 
 /// The weights of an arena under their names.
-pub fn named_weights(session: &Session, arena: &str, layout: &crate::nn::Layout) -> Result<Vec<NamedTensor>> {
+pub fn named_weights(session: &Session, arena: &str, layout: &Layout) -> Result<Vec<NamedTensor>> {
     let words: Vec<f32> = session.get(arena)?;
-    let tensor = |(i, entry): (usize, &crate::nn::Entry)| NamedTensor {
+    let tensor = |(i, entry): (usize, &Entry)| NamedTensor {
         name: entry.name.clone(),
         shape: entry.shape.dims().to_vec(),
         data: TensorData::F32(layout.slice(&words, i).to_vec()),
@@ -194,7 +194,7 @@ pub fn named_weights(session: &Session, arena: &str, layout: &crate::nn::Layout)
 pub fn load_weights(
     session: &mut Session,
     arena: &str,
-    layout: &crate::nn::Layout,
+    layout: &Layout,
     tensors: &[NamedTensor],
 ) -> Result<()> {
     let mut words = vec![0.0_f32; layout.words()];

@@ -1,0 +1,78 @@
+//! From a run's configuration to what the engine's parts want to know.
+
+use crate::error::{Error, Result};
+use crate::experiment::TrainSettings;
+use crate::nn::Init;
+use crate::ops::{AdamSettings, Norm};
+use crate::robustness::{Attack, ProbeSettings};
+use crate::run::config::{self, AttackConfig, Config};
+use crate::selection::{Metric, Selection};
+use crate::vae::{Objective, Vae};
+
+/// The model of `config` for images of `inputs` pixels.
+pub fn model(config: &Config, inputs: usize) -> Vae {
+    let sigmoid = config.decoder_output == config::DecoderOutput::Sigmoid;
+    Vae::mlp(inputs, &config.hidden, config.latent, config.variance, sigmoid)
+}
+
+/// How the model of `config` is trained.
+pub fn training(config: &Config) -> Result<TrainSettings> {
+    let total = u32::try_from(config.iterations)
+        .map_err(|_| Error::request("--iterations must be below 2^32"))?;
+    let objective = match config.objective {
+        config::Objective::Se => Objective::Smooth { gamma: config.gamma },
+        config::Objective::Vae => Objective::Elbo { beta: 1.0 },
+        config::Objective::BetaVae => Objective::Elbo { beta: config.beta },
+    };
+    let random = config.selection == config::Selection::Random;
+    let selection = Selection {
+        norm: norm(config.selection_norm),
+        eps: config.eps,
+        steps: if random { 0 } else { config.selection_steps },
+        step_size: config.step_size(),
+        metric: match config.selection_metric {
+            config::Metric::W2 => Metric::W2,
+            config::Metric::Entropic => Metric::Entropic { gamma: config.gamma },
+        },
+    };
+    Ok(TrainSettings {
+        objective,
+        selection,
+        batch: config.batch,
+        adam: AdamSettings::new(config.learning_rate, config.final_learning_rate, total),
+        init: match config.init {
+            config::Init::Glorot => Init::Glorot,
+            config::Init::He => Init::He,
+            config::Init::Torch => Init::Torch,
+        },
+        seed: config.seed,
+    })
+}
+
+/// How its probes are trained.
+pub fn probe(config: &Config) -> ProbeSettings {
+    ProbeSettings {
+        epochs: config.probe.epochs,
+        batch: config.probe.batch,
+        learning_rate: config.probe.learning_rate,
+        seed: config.seed,
+    }
+}
+
+/// How its probes are attacked.
+pub fn attack(config: &AttackConfig) -> Attack {
+    Attack {
+        norm: norm(config.norm),
+        radii: config.radii.clone(),
+        steps: config.steps,
+        restarts: config.restarts,
+        seed: config.seed,
+    }
+}
+
+fn norm(norm: config::Norm) -> Norm {
+    match norm {
+        config::Norm::Linf => Norm::Linf,
+        config::Norm::L2 => Norm::L2,
+    }
+}

@@ -1,0 +1,160 @@
+//! A training run from start to result: train, probe, attack, and the files of its directory.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::backend::Device;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::experiment::trainer::Trainer;
+use crate::experiment::{evaluate, mean_elbo, model_file, progress, settings};
+use crate::run::checkpoint::{self, Metadata};
+use crate::run::config::Config;
+use crate::run::dir::RunDir;
+use crate::run::metrics::{self, Metrics};
+use crate::run::result::{RunResult, TaskResult};
+
+/// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
+const WARM_UP: usize = 10;
+
+/// Trains, probes and attacks by `config` into `run`. Goes on from the run's checkpoint if it has one.
+///
+/// # Errors
+/// [`Error::Run`] for a loss that is not finite (the last good checkpoint stays) and for a stop on
+/// request (a checkpoint is written first); [`Error::Request`] for a checkpoint of other settings.
+pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> Result<RunResult> {
+    let device_name = device.description();
+    let vae = settings::model(config, data.train.images.image_len());
+    let mut trainer = Trainer::new(device, vae, &settings::training(config)?, &data.train.images)?;
+    let mut clock = resume(&mut trainer, config, run)?;
+    train_to_the_end(&mut trainer, config, run, &mut clock)?;
+
+    let Trainer { session, vae, .. } = &mut trainer;
+    evaluate::upload(session, &data.train.images, &data.test.images)?;
+    let mut result = RunResult {
+        dataset: config.dataset.clone(),
+        objective: config.objective,
+        arch: config.arch,
+        seed: config.seed,
+        iterations: config.iterations,
+        device: device_name,
+        train_seconds: clock.seconds_before,
+        seconds_per_step: clock.seconds_per_step,
+        elbo_test: mean_elbo(session, vae, "test.images", data.test.count(), config.seed)?,
+        tasks: Default::default(),
+        extra: Map::new(),
+    };
+    let (probe, task) = evaluate::probe_task(session, vae, config, data, &|_| true)?;
+    let tensors = model_file::probe_tensors(session, &probe, &data.task)?;
+    model_file::save(&run.model_path(), session, vae, config, &data.train.images, &tensors)?;
+    result.set_task(&data.task, &task)?;
+    result.save(&run.result_path())?;
+    if config.attack.enabled {
+        let attack = evaluate::attack_task(session, vae, &probe, &data.test, &config.attack)?;
+        result.set_task(&data.task, &TaskResult { attack: Some(attack), ..task })?;
+        result.save(&run.result_path())?;
+    }
+    Ok(result)
+}
+
+/// Wall time of the training, over all its sessions.
+struct TrainClock {
+    seconds_before: f64,
+    seconds_per_step: f64,
+}
+
+/// Loads the run's checkpoint, where there is one, and drops what was logged after it.
+fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainClock> {
+    let path = run.checkpoint_path();
+    if !path.exists() {
+        metrics::truncate_after(&run.metrics_path(), 0)?;
+        return Ok(TrainClock { seconds_before: 0.0, seconds_per_step: 0.0 });
+    }
+    let (tensors, metadata) = checkpoint::load_sealed(&path)?;
+    let refuse = |why: String| Error::request(format!("{}: {why}", path.display()));
+    if metadata.get("config_hash") != Some(&config.hash()) {
+        return Err(refuse("was made with other settings than this run's config.toml".into()));
+    }
+    trainer.restore(&tensors).map_err(|error| refuse(error.to_string()))?;
+    metrics::truncate_after(&run.metrics_path(), trainer.steps_done()?)?;
+    let number = |key: &str| metadata.get(key).and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    Ok(TrainClock { seconds_before: number("train_seconds"), seconds_per_step: number("seconds_per_step") })
+}
+
+fn save_checkpoint(trainer: &Trainer, config: &Config, run: &RunDir, clock: &TrainClock) -> Result<()> {
+    trainer.check_finite()?;
+    let metadata = Metadata::from([
+        ("config_hash".into(), config.hash()),
+        ("step".into(), trainer.steps_done()?.to_string()),
+        ("seed".into(), config.seed.to_string()),
+        ("train_seconds".into(), clock.seconds_before.to_string()),
+        ("seconds_per_step".into(), clock.seconds_per_step.to_string()),
+    ]);
+    checkpoint::save_sealed(&run.checkpoint_path(), &trainer.state()?, &metadata)
+}
+
+fn train_to_the_end(trainer: &mut Trainer, config: &Config, run: &RunDir, clock: &mut TrainClock) -> Result<()> {
+    let first = trainer.steps_done()?;
+    if first > config.iterations {
+        let text = format!("the run has done {first} steps already: --iterations {} is fewer", config.iterations);
+        return Err(Error::request(text));
+    }
+    let mut metrics = Metrics::append(&run.metrics_path())?;
+    let bar = progress::bar("training", config.iterations).with_position(first);
+    let (seconds_before, started) = (clock.seconds_before, Instant::now());
+    let mut durations: Vec<f64> = Vec::new();
+    let mut last_look = Instant::now();
+    for step in first + 1..=config.iterations {
+        let step_started = Instant::now();
+        trainer.step()?;
+        durations.push(step_started.elapsed().as_secs_f64());
+        bar.inc(1);
+        let (last, stop) = (step == config.iterations, progress::stop_requested());
+        if step.is_multiple_of(config.log_every) || last {
+            let averages = trainer.take_averages()?;
+            let rate = averages.steps as f64 * config.batch as f64 / last_look.elapsed().as_secs_f64();
+            last_look = Instant::now();
+            bar.set_message(format!("loss {:.2}", averages.loss));
+            let seconds = seconds_before + started.elapsed().as_secs_f64();
+            metrics.write(&metrics_line(step, seconds, &averages, rate))?;
+        }
+        if step.is_multiple_of(config.checkpoint_every) || last || stop {
+            clock.seconds_before = seconds_before + started.elapsed().as_secs_f64();
+            clock.seconds_per_step = median(durations.get(WARM_UP..).unwrap_or(&durations));
+            save_checkpoint(trainer, config, run, clock)?;
+        }
+        if stop && !last {
+            bar.abandon();
+            let path = run.path().display();
+            let text = format!("stopped at step {step}; go on with: smoothenc train --resume {path}");
+            return Err(Error::run(text));
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// One line of metrics.jsonl.
+fn metrics_line(step: u64, seconds: f64, averages: &super::Averages, rate: f64) -> Map<String, Value> {
+    let mut line = Map::new();
+    let mut put = |key: &str, value: Value| _ = line.insert(key.to_string(), value);
+    put("step", json!(step));
+    put("seconds", json!((seconds * 1e3).round() / 1e3));
+    put("loss", json!(averages.loss));
+    let term = |name: &str| averages.terms.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+    if let (Some(prior), Some(entropy)) = (term("prior"), term("entropy")) {
+        put("kl", json!(-(prior + entropy)));
+    }
+    for (name, value) in averages.terms.iter().filter(|(name, _)| !["prior", "entropy"].contains(name)) {
+        put(name, json!(value));
+    }
+    put("examples_per_second", json!(rate.round()));
+    line
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
