@@ -6,6 +6,7 @@ pub mod error;
 pub mod graph;
 pub mod ops;
 pub mod recording;
+pub mod rng;
 pub mod session;
 pub mod tensor;
 

@@ -31,6 +31,8 @@ struct Broadcast {
     mode: Mode,
     shape: Shape,
     alpha: f32,
+    /// Rows that get a value; the others get 0.
+    within: Range<usize>,
 }
 
 #[repr(C)]
@@ -39,30 +41,37 @@ struct Params {
     rows: u32,
     cols: u32,
     alpha: f32,
+    begin: u32,
+    end: u32,
     /// Rows after which v repeats, in mode `ScaleRows`.
     period: u32,
 }
 
-/// `alpha v[0]` everywhere.
-pub fn scalar(g: &mut Graph, v: Tensor, shape: Shape, alpha: f32) -> Result<Tensor> {
-    g.apply_one(Broadcast { mode: Mode::Scalar, shape, alpha }, &[v])
+fn broadcast(g: &mut Graph, mode: Mode, shape: Shape, inputs: &[Tensor]) -> Result<Tensor> {
+    let within = 0..shape.rows();
+    g.apply_one(Broadcast { mode, shape, alpha: 1.0, within }, inputs)
+}
+
+/// `alpha v[0]` in the rows `within`, 0 in the others.
+pub fn scalar(g: &mut Graph, v: Tensor, shape: Shape, alpha: f32, within: Range<usize>) -> Result<Tensor> {
+    g.apply_one(Broadcast { mode: Mode::Scalar, shape, alpha, within }, &[v])
 }
 
 /// `out[r, c] = v[r]`.
 pub fn columns(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
-    g.apply_one(Broadcast { mode: Mode::Columns, shape, alpha: 1.0 }, &[v])
+    broadcast(g, Mode::Columns, shape, &[v])
 }
 
 /// `out[r, c] = v[c]`.
 pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
-    g.apply_one(Broadcast { mode: Mode::Rows, shape, alpha: 1.0 }, &[v])
+    broadcast(g, Mode::Rows, shape, &[v])
 }
 
 /// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`. Where `a`
 /// has a multiple of `v`'s rows, `v` repeats: a value of row pairs `r`, `batch + r` scales both.
 pub fn scale_rows(g: &mut Graph, v: Tensor, a: Tensor) -> Result<Tensor> {
     let shape = g.shape(a).clone();
-    g.apply_one(Broadcast { mode: Mode::ScaleRows, shape, alpha: 1.0 }, &[v, a])
+    broadcast(g, Mode::ScaleRows, shape, &[v, a])
 }
 
 /// The gradient of a fused op of two outputs, a value per row and its saved `derivative`: the
@@ -100,9 +109,16 @@ impl Op for Broadcast {
 
     fn call(&self, io: &Io) -> Call {
         let (rows, cols) = (self.shape.rows(), self.shape.cols());
+        let (begin, end) = (self.within.start as u32, self.within.end as u32);
         let period = io.inputs[0].0.len();
-        let params =
-            Params { rows: rows as u32, cols: cols as u32, alpha: self.alpha, period: period as u32 };
+        let params = Params {
+            rows: rows as u32,
+            cols: cols as u32,
+            alpha: self.alpha,
+            begin,
+            end,
+            period: period as u32,
+        };
         let call = Call::new(&BROADCAST, &params).constant("MODE", self.mode as u32);
         let call = match self.mode {
             Mode::Scalar | Mode::Rows => call.whole(io.input(0)).whole(NONE),
@@ -119,7 +135,12 @@ fn broadcast_cpu(call: &CpuCall, rows: Range<usize>) {
     let cols = p.cols as usize;
     let out = call.rows_mut::<f32>(2, &rows, cols);
     match call.constant("MODE") {
-        0 => out.fill(p.alpha * call.whole::<f32>(0)[0]),
+        0 => {
+            let value = p.alpha * call.whole::<f32>(0)[0];
+            for (row, r) in out.chunks_exact_mut(cols).zip(rows.start as u32..) {
+                row.fill(if (p.begin..p.end).contains(&r) { value } else { 0.0 });
+            }
+        }
         2 => {
             let v = call.whole::<f32>(0);
             for row in out.chunks_exact_mut(cols) {

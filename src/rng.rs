@@ -1,0 +1,158 @@
+//! Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon et al., SC 2011; SPEC
+//! section 9). The Rust twin of `shaders/common/rng.wgsl`.
+//!
+//! A draw is a pure function of (seed, purpose, step, index), so a run repeats, resumes, and
+//! gives the same bits on the CPU and on any GPU.
+
+/// What a stream of draws is for. Different purposes never share a draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Initial weights.
+    Init = 1,
+    /// The order of the training examples.
+    Shuffle = 2,
+    /// The start of the selection in the ball, and its radius for L2 balls.
+    Selection = 3,
+    SelectionRadius = 4,
+    /// The reparameterisation noise u of SPEC section 2.
+    Reparameterise = 5,
+    /// The same, when the ELBO of the test set is measured.
+    Evaluation = 6,
+    /// The order of the examples in the linear probe's training.
+    ProbeShuffle = 7,
+    /// Which labels a probe sees when it is given only some.
+    ProbeLabels = 8,
+    /// Starts of the attack's restarts.
+    Attack = 9,
+}
+
+/// The key of one stream: a seed and a purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key(pub [u32; 2]);
+
+impl Key {
+    pub fn new(seed: u64, purpose: Purpose) -> Self {
+        Key([seed as u32, (seed >> 32) as u32 ^ ((purpose as u32) << 24)])
+    }
+}
+
+/// Rotations of the eight rounds that repeat.
+const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
+
+/// Threefry-2x32-20 of `N` counters under one key. The lanes are independent: with `N` = 16 the
+/// compiler uses whole vector registers.
+#[inline]
+pub fn threefry<const N: usize>(
+    mut x: [u32; N],
+    mut y: [u32; N],
+    Key([k0, k1]): Key,
+) -> ([u32; N], [u32; N]) {
+    let keys = [k0, k1, 0x1BD1_1BDA ^ k0 ^ k1];
+    for i in 0..N {
+        x[i] = x[i].wrapping_add(k0);
+        y[i] = y[i].wrapping_add(k1);
+    }
+    for group in 0..5 {
+        for round in 0..4 {
+            let rotation = ROTATIONS[(4 * group + round) % 8];
+            for i in 0..N {
+                x[i] = x[i].wrapping_add(y[i]);
+                y[i] = y[i].rotate_left(rotation) ^ x[i];
+            }
+        }
+        let (a, b) = (keys[(group + 1) % 3], keys[(group + 2) % 3].wrapping_add(group as u32 + 1));
+        for i in 0..N {
+            x[i] = x[i].wrapping_add(a);
+            y[i] = y[i].wrapping_add(b);
+        }
+    }
+    (x, y)
+}
+
+/// A uniform number from a random word: `((bits >> 8) + 0.5) 2^-24`, never 0 or 1.
+#[inline]
+pub fn unit(bits: u32) -> f32 {
+    // In float32 the largest sum, 2^24 - 1/2, would round to 2^24: the one draw held back from 1.
+    (((bits >> 8) as f32 + 0.5) * (1.0 / 16_777_216.0)).min(LARGEST_UNIT)
+}
+
+/// `1 - 2^-24`, the largest float32 below 1.
+const LARGEST_UNIT: f32 = 0.999_999_94;
+
+/// Two independent standard normals from two random words (Box and Muller, 1958).
+#[inline]
+pub fn normal_pair(bits: (u32, u32)) -> (f32, f32) {
+    let radius = (-2.0 * unit(bits.0).ln()).sqrt();
+    let angle = std::f32::consts::TAU * unit(bits.1);
+    (radius * angle.cos(), radius * angle.sin())
+}
+
+/// Uniform draw number `index` of step `step`: word `index % 2` of block `index / 2`.
+pub fn uniform(key: Key, step: u32, index: u32) -> f32 {
+    let (x, y) = threefry([index / 2], [step], key);
+    unit(if index.is_multiple_of(2) { x[0] } else { y[0] })
+}
+
+/// The element at `position` of permutation number `epoch` of `0..n`.
+///
+/// A Feistel network of four Threefry rounds permutes the smallest square power of two that
+/// holds `n`; walking along its cycle until a value below `n` appears permutes `0..n`
+/// (Black and Rogaway, 2002). So every epoch visits every example once, with no state kept.
+pub fn permuted(key: Key, epoch: u32, n: u32, position: u32) -> u32 {
+    let half_bits = half_bits(n);
+    let mask = (1 << half_bits) - 1;
+    let mut value = position;
+    loop {
+        let (mut left, mut right) = (value >> half_bits, value & mask);
+        for round in 0..4 {
+            let (hash, _) = threefry([right | round << 16], [epoch], key);
+            (left, right) = (right, left ^ (hash[0] & mask));
+        }
+        value = left << half_bits | right;
+        if value < n {
+            return value;
+        }
+    }
+}
+
+/// Half the bits of the smallest even-bit number range that holds `0..n`, at least 1.
+pub fn half_bits(n: u32) -> u32 {
+    (32 - n.saturating_sub(1).leading_zeros()).div_ceil(2).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Known answers of Random123, `threefry2x32` with 20 rounds.
+    #[test]
+    fn known_answers() {
+        let cases = [
+            ([0, 0], [0, 0], [0x6b200159, 0x99ba4efe]),
+            ([u32::MAX; 2], [u32::MAX; 2], [0x1cb996fc, 0xbb002be7]),
+            ([0x243f6a88, 0x85a308d3], [0x13198a2e, 0x03707344], [0xc4923a9c, 0x483df7a0]),
+        ];
+        for (counter, key, expected) in cases {
+            let (x, y) = threefry([counter[0]], [counter[1]], Key(key));
+            assert_eq!([x[0], y[0]], expected);
+        }
+    }
+
+    #[test]
+    fn uniforms_never_reach_the_ends() {
+        assert!(unit(0) > 0.0);
+        assert!(unit(u32::MAX) < 1.0);
+    }
+
+    #[test]
+    fn a_permutation_visits_everything_once() {
+        for n in [1, 2, 3, 5, 64, 100, 1000, 4097] {
+            let key = Key::new(7, Purpose::Shuffle);
+            let mut seen: Vec<_> = (0..n).map(|i| permuted(key, 3, n, i)).collect();
+            let again: Vec<_> = (0..n).map(|i| permuted(key, 4, n, i)).collect();
+            assert!(n < 64 || seen != again, "two epochs in one order");
+            seen.sort_unstable();
+            assert!(seen.into_iter().eq(0..n), "{n}");
+        }
+    }
+}
