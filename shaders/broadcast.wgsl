@@ -1,19 +1,20 @@
 // broadcast: spreads a vector over a matrix, or scales a matrix's rows by it
 //
-//   v    [1], [rows] or [cols]
+//   v    [1], [rows], [cols] or [period]
 //   a    [rows, cols], read where MODE = 3
 //   out  [rows, cols]: alpha times
 //          MODE 0  v[0] in rows begin..end, 0 in the others (the gradient of a mean)
 //          MODE 1  v[r]        (of a row sum)
 //          MODE 2  v[c]        (of a column sum)
-//          MODE 3  v[r] a[r, c]
+//          MODE 3  v[r % period] a[r, c]
 //
 // MODE 3 carries the gradient of a fused op: its saved derivative a of one value per example,
-// times what flows into that value. One invocation an element.
+// times what flows into that value. v has period rows there, and repeats where a has more.
+// One invocation an element.
 
 override MODE: u32 = 0;
 
-struct Params { rows: u32, cols: u32, alpha: f32, begin: u32, end: u32 }
+struct Params { rows: u32, cols: u32, alpha: f32, begin: u32, end: u32, period: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> v: array<f32>;
@@ -30,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         case 0u: { value = select(0.0, v[0], i / p.cols >= p.begin && i / p.cols < p.end); }
         case 1u: { value = v[i / p.cols]; }
         case 2u: { value = v[i % p.cols]; }
-        default: { value = v[i / p.cols] * a[i]; }
+        default: { value = v[(i / p.cols) % p.period] * a[i]; }
     }
     out[i] = p.alpha * value;
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Io, Op, Tensor};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, NONE, flat_grid, flat_tile};
@@ -43,6 +43,8 @@ struct Params {
     alpha: f32,
     begin: u32,
     end: u32,
+    /// Rows after which v repeats, in mode `ScaleRows`.
+    period: u32,
 }
 
 fn broadcast(g: &mut Graph, mode: Mode, shape: Shape, inputs: &[Tensor]) -> Result<Tensor> {
@@ -65,10 +67,25 @@ pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
     broadcast(g, Mode::Rows, shape, &[v])
 }
 
-/// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`.
+/// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`. Where `a`
+/// has a multiple of `v`'s rows, `v` repeats: a value of row pairs `r`, `batch + r` scales both.
 pub fn scale_rows(g: &mut Graph, v: Tensor, a: Tensor) -> Result<Tensor> {
     let shape = g.shape(a).clone();
     broadcast(g, Mode::ScaleRows, shape, &[v, a])
+}
+
+/// The gradient of a fused op of two outputs, a value per row and its saved `derivative`: the
+/// derivative's rows scaled by what flows into the values.
+pub(crate) fn through_saved(
+    g: &mut Graph,
+    op: &'static str,
+    upstream: &[Option<Tensor>],
+    derivative: Tensor,
+) -> Result<Option<Tensor>> {
+    if upstream[1].is_some() {
+        return Err(Error::Shape { op, message: "no second derivative".to_string() });
+    }
+    upstream[0].map(|d| scale_rows(g, d, derivative)).transpose()
 }
 
 impl Op for Broadcast {
@@ -77,12 +94,14 @@ impl Op for Broadcast {
     }
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
-        let wanted = match self.mode {
-            Mode::Scalar => 1,
-            Mode::Columns | Mode::ScaleRows => self.shape.rows(),
-            Mode::Rows => self.shape.cols(),
+        let v = inputs[0].0.len();
+        let fits = match self.mode {
+            Mode::Scalar => v == 1,
+            Mode::Columns => v == self.shape.rows(),
+            Mode::Rows => v == self.shape.cols(),
+            Mode::ScaleRows => v > 0 && self.shape.rows().is_multiple_of(v),
         };
-        match inputs[0].0.len() == wanted {
+        match fits {
             true => Ok(vec![(self.shape.clone(), DType::F32)]),
             false => Err(format!("{} over {} by {:?}", inputs[0].0, self.shape, self.mode)),
         }
@@ -91,11 +110,20 @@ impl Op for Broadcast {
     fn call(&self, io: &Io) -> Call {
         let (rows, cols) = (self.shape.rows(), self.shape.cols());
         let (begin, end) = (self.within.start as u32, self.within.end as u32);
-        let params = Params { rows: rows as u32, cols: cols as u32, alpha: self.alpha, begin, end };
+        let period = io.inputs[0].0.len();
+        let params = Params {
+            rows: rows as u32,
+            cols: cols as u32,
+            alpha: self.alpha,
+            begin,
+            end,
+            period: period as u32,
+        };
         let call = Call::new(&BROADCAST, &params).constant("MODE", self.mode as u32);
         let call = match self.mode {
             Mode::Scalar | Mode::Rows => call.whole(io.input(0)).whole(NONE),
             Mode::Columns => call.row(io.input(0)).whole(NONE),
+            Mode::ScaleRows if period < rows => call.whole(io.input(0)).row(io.input(1)),
             Mode::ScaleRows => call.row(io.input(0)).row(io.input(1)),
         };
         call.row(io.output(0)).grid(rows, flat_tile(cols), flat_grid(rows * cols)).flops(rows * cols)
@@ -119,15 +147,17 @@ fn broadcast_cpu(call: &CpuCall, rows: Range<usize>) {
                 row.iter_mut().zip(v).for_each(|(x, v)| *x = p.alpha * v);
             }
         }
-        mode => {
+        1 => {
             let v = call.rows::<f32>(0, &rows, 1);
-            if mode == 3 {
-                out.copy_from_slice(call.rows(1, &rows, cols));
-            } else {
-                out.fill(1.0);
-            }
-            for (row, v) in out.chunks_exact_mut(cols).zip(v) {
-                row.iter_mut().for_each(|x| *x *= p.alpha * v);
+            out.chunks_exact_mut(cols).zip(v).for_each(|(row, v)| row.fill(p.alpha * v));
+        }
+        _ => {
+            let a = call.rows::<f32>(1, &rows, cols);
+            let scaled = out.chunks_exact_mut(cols).zip(a.chunks_exact(cols));
+            for ((out, a), r) in scaled.zip(rows) {
+                let at = r % p.period as usize;
+                let v = p.alpha * call.rows::<f32>(0, &(at..at + 1), 1)[0];
+                out.iter_mut().zip(a).for_each(|(x, a)| *x = v * a);
             }
         }
     }

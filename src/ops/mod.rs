@@ -3,25 +3,46 @@
 
 pub mod adam;
 pub mod broadcast;
+mod classify;
 mod concat;
 pub mod elementwise;
+mod entropic_distance;
+mod entropic_wasserstein;
 mod fill;
 mod gather;
+mod gaussian_log_likelihood;
+mod lanes;
 pub mod matmul;
 mod monitor;
+mod pgd_start;
+mod pgd_step;
 mod random;
 pub mod reduce;
+mod reparameterise;
+mod reparameterise_grad;
 mod shuffle;
+mod softmax_cross_entropy;
+mod wasserstein2;
 pub mod weighted_mean;
 
 pub use adam::{AdamSettings, adam};
+pub use classify::mark_wrong;
 pub use concat::concat;
+pub use entropic_distance::entropic_distance;
+pub use entropic_wasserstein::entropic_wasserstein;
 pub use fill::{fill, fill_to};
 pub use gather::{byte_table_words, gather, gather_bytes};
+pub use gaussian_log_likelihood::gaussian_log_likelihood;
 pub use matmul::{linear, matmul};
 pub use monitor::{SUMS, monitor};
+pub use pgd_start::{StartNoise, pgd_start};
+pub use pgd_step::{Norm, pgd_step};
 pub use random::{normal, uniform};
+pub use reparameterise::{Sample, reparameterise};
+pub use reparameterise_grad::reparameterise_grad;
 pub use shuffle::shuffle;
+pub use softmax_cross_entropy::{CrossEntropy, softmax_cross_entropy};
+pub use wasserstein2::{Distance, wasserstein2};
 pub use weighted_mean::{TERMS, Term, weighted_mean};
 
 use crate::recording::Kernel;
@@ -31,14 +52,24 @@ use crate::recording::Kernel;
 pub static KERNELS: &[&Kernel] = &[
     &adam::ADAM,
     &broadcast::BROADCAST,
+    &classify::CLASSIFY,
     &concat::CONCAT,
     &elementwise::ELEMENTWISE,
+    &entropic_distance::ENTROPIC_DISTANCE,
+    &entropic_wasserstein::ENTROPIC_WASSERSTEIN,
     &fill::FILL,
     &gather::GATHER,
+    &gaussian_log_likelihood::GAUSSIAN_LOG_LIKELIHOOD,
     &matmul::MATMUL,
     &monitor::MONITOR,
+    &pgd_start::PGD_START,
+    &pgd_step::PGD_STEP,
     &random::RANDOM,
     &reduce::REDUCE,
+    &reparameterise::REPARAMETERISE,
+    &reparameterise_grad::REPARAMETERISE_GRAD,
     &shuffle::SHUFFLE,
+    &softmax_cross_entropy::SOFTMAX_CROSS_ENTROPY,
+    &wasserstein2::WASSERSTEIN2,
     &weighted_mean::WEIGHTED_MEAN,
 ];

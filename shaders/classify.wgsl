@@ -1,0 +1,29 @@
+// classify: marks the rows that a classifier gets wrong                           SPEC section 5
+//
+//   wrong[r] = 1 where the first largest of logits[r] is not the label, else left as it is
+//
+//   logits  [rows, cols]; a row with a NaN counts as wrong
+//   labels  [rows] u32
+//   wrong   [rows] u32, updated: an example counts wherever it appears among the iterates
+//
+// One invocation a row.
+
+struct Params { rows: u32, cols: u32 }
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> wrong: array<u32>;
+
+@compute @workgroup_size(FLAT)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+    let r = flat_index(group, groups, local);
+    if r >= p.rows { return; }
+    let label = labels[r];
+    let own = logits[r * p.cols + label];
+    for (var c = 0u; c < p.cols; c++) {
+        let value = logits[r * p.cols + c];
+        if is_nan(value) || value > own || (value == own && c < label) { wrong[r] = 1; }
+    }
+}

@@ -1,0 +1,24 @@
+// precise: functions that WGSL lacks, without cancellation near 0. Their Rust twins are
+// f32::exp_m1, f32::ln_1p and f32::is_nan.
+
+// e^x - 1.
+fn expm1(x: f32) -> f32 {
+    if abs(x) > 0.5 { return exp(x) - 1.0; }
+    // Taylor to x^8; the next term is below 2^-27 of the sum.
+    let tail = 1.0 + x / 5.0 * (1.0 + x / 6.0 * (1.0 + x / 7.0 * (1.0 + x / 8.0)));
+    return x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * tail)));
+}
+
+// log(1 + x) for x >= 0.
+fn log1p(x: f32) -> f32 {
+    if x > 0.25 { return log(1.0 + x); }
+    // 2 artanh(t); t <= 1/9, so that the next term is below 2^-28 of the sum.
+    let t = x / (2.0 + x);
+    let q = t * t;
+    return 2.0 * t * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q / 7.0)));
+}
+
+// By its bits, since a shader compiler may assume that comparisons meet no NaN.
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}

@@ -1,0 +1,75 @@
+// pgd_step: one step of projected gradient ascent on the points themselves       SPEC section 4
+//
+//   NORM 0, L-infinity   x' <- clip(x' + step sign(grad), max(x - eps, 0), min(x + eps, 1)),
+//                        sign(0) = 0
+//   NORM 1, L2           x' <- x' + step grad / |grad| (no move where |grad| = 0), then scaled onto
+//                        the ball |x' - x| <= eps, then clipped to [0, 1]
+//
+//   grad   [rows, cols]
+//   x      [rows, cols], the centres of the balls
+//   x_adv  [rows, cols], x', updated
+//
+// L-infinity: one invocation an element. L2: one workgroup a row; each of its 256 invocations takes
+// every 256th element, then the partial sums are added in a tree.
+
+override NORM: u32 = 0;
+
+struct Params { rows: u32, cols: u32, eps: f32, step: f32 }
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> grad: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> x_adv: array<f32>;
+
+@compute @workgroup_size(FLAT)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+    if NORM == 0 {
+        let i = flat_index(group, groups, local);
+        if i >= p.rows * p.cols { return; }
+        let moved = x_adv[i] + p.step * direction(grad[i]);
+        let low = x[i] - p.eps;
+        let high = x[i] + p.eps;
+        x_adv[i] = clip(moved, select(low, 0.0, low < 0.0), select(high, 1.0, high > 1.0));
+    } else {
+        let r = flat_group(group, groups);
+        if r >= p.rows { return; }
+        step_l2(r * p.cols, (r + 1) * p.cols, local);
+    }
+}
+
+// The sign; of 0 it is 0 and of a NaN a NaN.
+fn direction(g: f32) -> f32 {
+    return select(select(g, -1.0, g < 0.0), 1.0, g > 0.0);
+}
+
+fn step_l2(first: u32, end: u32, local: u32) {
+    // A power of two brings the gradient's squares into range, whatever its size.
+    var size = 0.0;
+    for (var i = first + local; i < end; i += FLAT) { size += abs(grad[i]); }
+    size = workgroup_sum(size, local);
+    let scale = select(select(1.0, 0x1p80, size < 1e-10), 0x1p-80, size > 1e15);
+
+    var squares = 0.0;
+    for (var i = first + local; i < end; i += FLAT) {
+        let g = scale * grad[i];
+        squares += g * g;
+    }
+    let norm = sqrt(workgroup_sum(squares, local));
+    var factor = 0.0;
+    if norm != 0.0 { factor = p.step / norm; }
+
+    squares = 0.0;
+    for (var i = first + local; i < end; i += FLAT) {
+        let moved = x_adv[i] + factor * (scale * grad[i]);
+        x_adv[i] = moved;
+        squares += (moved - x[i]) * (moved - x[i]);
+    }
+    let distance = sqrt(workgroup_sum(squares, local));
+    let outside = distance > p.eps;
+    let shrink = p.eps / select(1.0, distance, outside);
+    for (var i = first + local; i < end; i += FLAT) {
+        let moved = x_adv[i];
+        x_adv[i] = clip(select(moved, x[i] + shrink * (moved - x[i]), outside), 0.0, 1.0);
+    }
+}
