@@ -10,4 +10,6 @@ mod trainer;
 
 pub use elbo::mean_elbo;
 pub use train::train;
-pub use trainer::{Averages, TrainSettings, Trainer, load_weights, named_weights, training_graph, upload_images};
+pub use trainer::{
+    Averages, TrainSettings, Trainer, load_weights, named_weights, training_graph, upload_images,
+};

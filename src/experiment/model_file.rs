@@ -40,13 +40,16 @@ pub fn save(
 /// A stack as PyTorch's `Sequential` would list it: a ReLU before every layer but the first.
 fn layers(mlp: &Mlp) -> Value {
     let pairs = mlp.sizes().windows(2);
-    let linear = pairs.map(|pair| json!({ "type": "Linear", "in_features": pair[0], "out_features": pair[1] }));
+    let linear =
+        pairs.map(|pair| json!({ "type": "Linear", "in_features": pair[0], "out_features": pair[1] }));
     linear.flat_map(|layer| [json!({ "type": "ReLU" }), layer]).skip(1).collect()
 }
 
 /// The trained probe's weights under `probe.TASK.weight` and `probe.TASK.bias`.
 pub fn probe_tensors(session: &Session, probe: &Probe, task: &str) -> Result<Vec<NamedTensor>> {
     let tensors = named_weights(session, "probe", &probe.layout)?;
-    let renamed = tensors.into_iter().map(|t| NamedTensor { name: t.name.replace("probe.0", &format!("probe.{task}")), ..t });
+    let renamed = tensors
+        .into_iter()
+        .map(|t| NamedTensor { name: t.name.replace("probe.0", &format!("probe.{task}")), ..t });
     Ok(renamed.collect())
 }

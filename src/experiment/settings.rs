@@ -17,8 +17,8 @@ pub fn model(config: &Config, inputs: usize) -> Vae {
 
 /// How the model of `config` is trained.
 pub fn training(config: &Config) -> Result<TrainSettings> {
-    let total = u32::try_from(config.iterations)
-        .map_err(|_| Error::request("--iterations must be below 2^32"))?;
+    let total =
+        u32::try_from(config.iterations).map_err(|_| Error::request("--iterations must be below 2^32"))?;
     let objective = match config.objective {
         config::Objective::Se => Objective::Smooth { gamma: config.gamma },
         config::Objective::Vae => Objective::Elbo { beta: 1.0 },

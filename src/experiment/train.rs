@@ -48,11 +48,11 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     let (probe, task) = evaluate::probe_task(session, vae, config, data, &|_| true)?;
     let tensors = model_file::probe_tensors(session, &probe, &data.task)?;
     model_file::save(&run.model_path(), session, vae, config, &data.train.images, &tensors)?;
-    result.set_task(&data.task, &task)?;
+    result.tasks.insert(data.task.clone(), task.clone());
     result.save(&run.result_path())?;
     if config.attack.enabled {
         let attack = evaluate::attack_task(session, vae, &probe, &data.test, &config.attack)?;
-        result.set_task(&data.task, &TaskResult { attack: Some(attack), ..task })?;
+        result.tasks.insert(data.task.clone(), TaskResult { attack: Some(attack), ..task });
         result.save(&run.result_path())?;
     }
     Ok(result)
@@ -73,7 +73,7 @@ fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainC
     }
     let (tensors, metadata) = checkpoint::load_sealed(&path)?;
     let refuse = |why: String| Error::request(format!("{}: {why}", path.display()));
-    if metadata.get("config_hash") != Some(&config.hash()) {
+    if metadata.get("config_hash") != Some(&config.hash()?) {
         return Err(refuse("was made with other settings than this run's config.toml".into()));
     }
     trainer.restore(&tensors).map_err(|error| refuse(error.to_string()))?;
@@ -85,7 +85,7 @@ fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainC
 fn save_checkpoint(trainer: &Trainer, config: &Config, run: &RunDir, clock: &TrainClock) -> Result<()> {
     trainer.check_finite()?;
     let metadata = Metadata::from([
-        ("config_hash".into(), config.hash()),
+        ("config_hash".into(), config.hash()?),
         ("step".into(), trainer.steps_done()?.to_string()),
         ("seed".into(), config.seed.to_string()),
         ("train_seconds".into(), clock.seconds_before.to_string()),
@@ -94,10 +94,16 @@ fn save_checkpoint(trainer: &Trainer, config: &Config, run: &RunDir, clock: &Tra
     checkpoint::save_sealed(&run.checkpoint_path(), &trainer.state()?, &metadata)
 }
 
-fn train_to_the_end(trainer: &mut Trainer, config: &Config, run: &RunDir, clock: &mut TrainClock) -> Result<()> {
+fn train_to_the_end(
+    trainer: &mut Trainer,
+    config: &Config,
+    run: &RunDir,
+    clock: &mut TrainClock,
+) -> Result<()> {
     let first = trainer.steps_done()?;
     if first > config.iterations {
-        let text = format!("the run has done {first} steps already: --iterations {} is fewer", config.iterations);
+        let text =
+            format!("the run has done {first} steps already: --iterations {} is fewer", config.iterations);
         return Err(Error::request(text));
     }
     let mut metrics = Metrics::append(&run.metrics_path())?;

@@ -112,7 +112,11 @@ impl Trainer {
         let mut tensors = self.weights()?;
         for name in MOMENTS {
             let data: Vec<f32> = self.session.get(name)?;
-            tensors.push(NamedTensor { name: name.into(), shape: vec![data.len()], data: TensorData::F32(data) });
+            tensors.push(NamedTensor {
+                name: name.into(),
+                shape: vec![data.len()],
+                data: TensorData::F32(data),
+            });
         }
         let sums: Vec<f32> = self.session.get("sums")?;
         tensors.push(NamedTensor { name: "sums".into(), shape: vec![SUMS], data: TensorData::F32(sums) });

@@ -49,11 +49,18 @@ impl Mlp {
 
     /// Only the first `outputs` columns of [`forward`](Self::forward). Weights are stored by
     /// output, so the head's first rows are a view and the rest is never computed.
-    pub fn forward_head(&self, g: &mut Graph, weights: &[Tensor], x: Tensor, outputs: usize) -> Result<Tensor> {
+    pub fn forward_head(
+        &self,
+        g: &mut Graph,
+        weights: &[Tensor],
+        x: Tensor,
+        outputs: usize,
+    ) -> Result<Tensor> {
         let mut x = x;
         for layer in 0..self.layers() {
             let last = layer + 1 == self.layers();
-            let (mut weight, mut bias) = (weights[self.first + 2 * layer], weights[self.first + 2 * layer + 1]);
+            let (mut weight, mut bias) =
+                (weights[self.first + 2 * layer], weights[self.first + 2 * layer + 1]);
             if last && outputs < self.outputs() {
                 weight = g.view(weight, 0, [outputs, self.sizes[layer]])?;
                 bias = g.view(bias, 0, [outputs])?;

@@ -3,7 +3,7 @@
 use crate::autodiff;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
-use crate::ops::{self, Norm};
+use crate::ops::{self, Norm, StartNoise};
 use crate::rng::{Key, Purpose};
 use crate::tensor::DType;
 use crate::vae::Vae;
@@ -29,23 +29,23 @@ pub struct Selection {
     pub metric: Metric,
 }
 
-/// Noise for the random starts of `rows` points: what [`Selection::select`] takes.
-pub fn start_noise(g: &mut Graph, norm: Norm, clock: Tensor, shape: [usize; 2], seed: u64) -> Result<StartNoise> {
+/// Noise for the random starts of points of this shape in the step in `clock`.
+pub fn start_noise(
+    g: &mut Graph,
+    norm: Norm,
+    clock: Tensor,
+    shape: [usize; 2],
+    seed: u64,
+) -> Result<StartNoise> {
     let key = Key::new(seed, Purpose::Selection);
     Ok(match norm {
-        Norm::Linf => StartNoise { noise: ops::uniform(g, clock, shape, key)?, radius: None },
+        Norm::Linf => StartNoise::Linf(ops::uniform(g, clock, shape, key)?),
         Norm::L2 => {
+            let normals = ops::normal(g, clock, shape, key)?;
             let radius = ops::uniform(g, clock, [shape[0]], Key::new(seed, Purpose::SelectionRadius))?;
-            StartNoise { noise: ops::normal(g, clock, shape, key)?, radius: Some(radius) }
+            StartNoise::L2 { normals, radius }
         }
     })
-}
-
-/// Noise `[rows, inputs]` (uniform for L-infinity, normal for L2) and, for L2, a uniform draw a row.
-#[derive(Debug, Clone, Copy)]
-pub struct StartNoise {
-    pub noise: Tensor,
-    pub radius: Option<Tensor>,
 }
 
 impl Selection {
@@ -63,7 +63,7 @@ impl Selection {
     ) -> Result<Tensor> {
         let shape = g.shape(x).clone();
         let selected = g.variable("selected", shape, DType::F32)?;
-        ops::pgd_start(g, self.norm, x, start.noise, start.radius, selected, self.eps)?;
+        ops::pgd_start(g, selected, x, start, self.eps)?;
         if self.steps == 0 {
             return Ok(selected);
         }
@@ -74,7 +74,7 @@ impl Selection {
                 Metric::W2 => ops::wasserstein2(g, reference, head)?,
                 Metric::Entropic { gamma } => ops::entropic_distance(g, reference, head, gamma)?,
             };
-            let gradient = autodiff::gradients_from(g, &[(head, distance.d_b)], &[selected])?[0];
+            let gradient = autodiff::gradients_from(g, &[(head, distance.dh_b)], &[selected])?[0];
             ops::pgd_step(g, self.norm, selected, gradient, x, self.eps, self.step_size)
         })?;
         Ok(selected)
