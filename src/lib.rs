@@ -1,5 +1,6 @@
 //! Smooth encoders on a from-scratch tensor engine.
 
+pub mod cli;
 pub mod data;
 pub mod error;
 pub mod run;
