@@ -29,7 +29,7 @@ pub struct RunDir {
 
 impl RunDir {
     /// Makes (or, to resume, opens) the directory and writes `config.toml`. Call it when all else about the request has
-    /// been checked, and before any work: what cannot be written is found here.
+    /// been checked (to resume, the checkpoint too), and before any work: what cannot be written is found here.
     ///
     /// # Errors
     /// [`Error::Request`]: the directory exists, is no run, or cannot be made or written.

@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(value["later"][0], 1);
         let digit = value["tasks"]["digit"].as_object().unwrap();
         assert_eq!(digit["nominal_accuracy"], 66.67);
-        assert_eq!(digit.keys().last().unwrap(), "labels_fraction");
+        assert_eq!(digit.keys().next_back().unwrap(), "labels_fraction");
         assert!(!digit.contains_key("attack"));
     }
 

@@ -123,10 +123,13 @@ fn count<T>(flag: &str, value: T, most: T) -> Result<()>
 where
     T: PartialOrd + From<u8> + std::fmt::Display,
 {
-    if value >= T::from(1) && value <= most {
-        return Ok(());
+    if value < T::from(1) {
+        return Err(Error::request(format!("{flag} must be at least 1, got {value}")));
     }
-    Err(Error::request(format!("{flag} must be at least 1 and at most {most}, got {value}")))
+    if value > most {
+        return Err(Error::request(format!("{flag} must be at most {most}, got {value}")));
+    }
+    Ok(())
 }
 
 fn positive(flag: &str, value: f32) -> Result<()> {

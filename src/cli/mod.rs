@@ -1,0 +1,204 @@
+//! The command line (INTERFACE.md): arguments, their help, and what they resolve to. Dispatch is in `main.rs`.
+
+pub mod divergence;
+mod train_args;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use divergence::DivergenceArgs;
+pub use train_args::{Request, TrainArgs};
+
+use crate::run::config::{AttackConfig, Norm};
+use crate::{Error, Result};
+
+/// Train encoders whose representation resists adversarial perturbation of the input, with no labels and no
+/// adversarial training, and measure how much it resists.
+///
+/// The method is "Adversarially Robust Representations with Smooth Encoders" (Cemgil et al., ICLR 2020).
+#[derive(Debug, Parser)]
+#[command(name = "smoothenc", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  smoothenc train mnist                      the whole job, in minutes on a CPU
+  smoothenc train mnist --objective vae      the same for a plain VAE
+  smoothenc train --resume runs/mnist-se-1   go on with a run that was stopped
+  smoothenc attack runs/mnist-se-1 --attack-radii 0.05,0.1
+  smoothenc divergence pairs.json            closed forms for pairs of Gaussians
+  smoothenc devices                          what this machine can compute on
+
+Exit codes: 0 done, 1 it failed while running, 2 the request was wrong.
+Results go to stdout, progress and errors to stderr.
+`smoothenc COMMAND --help` explains a command and its defaults.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model, fit linear classifiers on its frozen encoder, attack them, report
+    Train(Box<TrainArgs>),
+    /// Fit linear classifiers on the frozen encoder of a run
+    Probe(ProbeArgs),
+    /// Measure the adversarial accuracy of a run's classifiers
+    Attack(AttackArgs),
+    /// Compute divergences between pairs of Gaussians in closed form
+    Divergence(DivergenceArgs),
+    /// List what this machine can compute on
+    Devices(DevicesArgs),
+}
+
+/// The arguments of `probe`.
+#[derive(Debug, Args)]
+#[command(after_help = PROBE_EXAMPLES)]
+pub struct ProbeArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The task to classify [default: every task of the data set]
+    #[arg(long, value_name = "NAME")]
+    pub task: Option<String>,
+    /// The part of the training labels to use, above 0 and up to 1
+    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub labels_fraction: f32,
+    /// Seed of the choice of labels and of the batches' order [default: the run's]
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+const PROBE_EXAMPLES: &str = "\
+Examples:
+  smoothenc probe runs/mnist-se-1
+  smoothenc probe runs/mnist-se-1 --task digit --labels-fraction 0.01
+
+The classifier is a linear softmax on the encoder's mean, trained to
+convergence without adversarial examples. The run's result.json and
+model.safetensors get what was found.";
+
+impl ProbeArgs {
+    /// Checks what needs neither the run nor the device.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the flag.
+    pub fn validate(&self) -> Result<()> {
+        crate::run::config::DeviceChoice::parse(&self.device)?;
+        if self.labels_fraction > 0.0 && self.labels_fraction <= 1.0 {
+            return Ok(());
+        }
+        Err(Error::request(format!(
+            "--labels-fraction must be above 0 and at most 1, got {}",
+            self.labels_fraction
+        )))
+    }
+}
+
+/// The arguments of `attack`.
+#[derive(Debug, Args)]
+#[command(after_help = ATTACK_EXAMPLES)]
+pub struct AttackArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub attack: AttackFlags,
+    /// The task whose classifier to attack [default: every task probed]
+    #[arg(long, value_name = "NAME")]
+    pub task: Option<String>,
+    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+const ATTACK_EXAMPLES: &str = "\
+Examples:
+  smoothenc attack runs/mnist-se-1
+  smoothenc attack runs/mnist-se-1 --attack-norm l2 --attack-radii 0.5,1,2 --json
+
+Without flags the run's own attack settings are used. An example counts as
+right only if it withstands every restart, and each radius also tries what
+fooled the classifier at the smaller ones.";
+
+/// The flags of an attack, shared by `train` and `attack`.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Attack")]
+pub struct AttackFlags {
+    /// The radii, in pixel units of the [0, 1] scale [default: 0.01,0.1,0.2,0.3]
+    #[arg(long, value_name = "R,..", value_delimiter = ',', allow_negative_numbers = true)]
+    pub attack_radii: Option<Vec<f32>>,
+    /// Steps of gradient ascent, each of 2.5 radius / steps [default: 100]
+    #[arg(long, value_name = "N")]
+    pub attack_steps: Option<usize>,
+    /// Random starts; the worst counts [default: 10]
+    #[arg(long, value_name = "N")]
+    pub attack_restarts: Option<usize>,
+    /// Attack the first N test images, or all [default: 1000]
+    #[arg(long, value_name = "N|all")]
+    pub attack_examples: Option<Examples>,
+    /// The norm that bounds the perturbation [default: linf]
+    #[arg(long, value_name = "NORM", value_enum)]
+    pub attack_norm: Option<Norm>,
+}
+
+impl AttackFlags {
+    /// Sets what was given. Radii come out ascending.
+    pub fn apply(&self, config: &mut AttackConfig) {
+        if let Some(radii) = &self.attack_radii {
+            config.radii = radii.clone();
+            config.radii.sort_by(f32::total_cmp);
+        }
+        config.steps = self.attack_steps.unwrap_or(config.steps);
+        config.restarts = self.attack_restarts.unwrap_or(config.restarts);
+        config.norm = self.attack_norm.unwrap_or(config.norm);
+        match self.attack_examples {
+            Some(Examples::All) => config.examples = None,
+            Some(Examples::First(count)) => config.examples = Some(count),
+            None => {}
+        }
+    }
+}
+
+/// The value of `--attack-examples`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Examples {
+    All,
+    First(usize),
+}
+
+impl std::str::FromStr for Examples {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "all" => Ok(Examples::All),
+            _ => text.parse().map(Examples::First).map_err(|_| "give a count, or all".to_string()),
+        }
+    }
+}
+
+/// The arguments of `devices`.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The process's exit code for an error: 2 where the request was wrong, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(|cause| cause.downcast_ref::<Error>()).map_or(1, Error::exit_code)
+}
+
+#[cfg(test)]
+mod tests;
