@@ -1,6 +1,11 @@
 //! The command line (INTERFACE.md): arguments, their help, and what they resolve to. Dispatch is in `main.rs`.
 
+pub mod attack;
+pub mod devices;
 pub mod divergence;
+pub mod probe;
+mod report;
+pub mod train;
 mod train_args;
 
 use std::path::PathBuf;

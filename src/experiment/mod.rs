@@ -1,7 +1,9 @@
 //! Whole experiments: training runs, and what is measured on them.
 
+pub mod divergence;
 mod elbo;
 pub mod evaluate;
+mod loaded;
 pub mod model_file;
 pub mod progress;
 pub mod settings;
@@ -9,7 +11,8 @@ mod train;
 mod trainer;
 
 pub use elbo::mean_elbo;
-pub use train::train;
+pub use loaded::{LoadedRun, load_data};
+pub use train::{check_resumable, train};
 pub use trainer::{
     Averages, TrainSettings, Trainer, load_weights, named_weights, training_graph, upload_images,
 };

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment::trainer::Trainer;
 use crate::experiment::{evaluate, mean_elbo, model_file, progress, settings};
-use crate::run::checkpoint::{self, Metadata};
+use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
@@ -28,6 +28,9 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     let vae = settings::model(config, data.train.images.image_len());
     let mut trainer = Trainer::new(device, vae, &settings::training(config)?, &data.train.images)?;
     let mut clock = resume(&mut trainer, config, run)?;
+    if let Some(result) = finished(&trainer, config, run, data.test.count())? {
+        return Ok(result);
+    }
     train_to_the_end(&mut trainer, config, run, &mut clock)?;
 
     let Trainer { session, vae, .. } = &mut trainer;
@@ -58,25 +61,63 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     Ok(result)
 }
 
+/// The result of a run that has nothing left to do: trained to the end, probed, and attacked as
+/// `config` asks, on a test set of `images`.
+fn finished(trainer: &Trainer, config: &Config, run: &RunDir, images: usize) -> Result<Option<RunResult>> {
+    if trainer.steps_done()? != config.iterations || !run.result_path().exists() || !run.model_path().exists()
+    {
+        return Ok(None);
+    }
+    let result = RunResult::load(&run.result_path())?;
+    let wanted = &config.attack;
+    let attacked = |task: &TaskResult| match &task.attack {
+        Some(done) => {
+            done.norm == wanted.norm
+                && (done.steps, done.restarts) == (wanted.steps, wanted.restarts)
+                && wanted.examples.unwrap_or(images).min(images) == done.examples
+                && done.adversarial_accuracy.iter().map(|(radius, _)| radius).eq(&wanted.radii)
+        }
+        None => false,
+    };
+    let done = !result.tasks.is_empty() && (!wanted.enabled || result.tasks.values().all(attacked));
+    Ok((result.iterations == config.iterations && done).then_some(result))
+}
+
 /// Wall time of the training, over all its sessions.
 struct TrainClock {
     seconds_before: f64,
     seconds_per_step: f64,
 }
 
-/// Loads the run's checkpoint, where there is one, and drops what was logged after it.
-fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainClock> {
+/// Checks that the run's checkpoint, where there is one, is whole and of `config`'s settings.
+///
+/// # Errors
+/// [`Error::Request`] naming the file.
+pub fn check_resumable(config: &Config, run: &RunDir) -> Result<()> {
+    load_checkpoint(config, run).map(|_| ())
+}
+
+fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTensor>, Metadata)>> {
     let path = run.checkpoint_path();
     if !path.exists() {
-        metrics::truncate_after(&run.metrics_path(), 0)?;
-        return Ok(TrainClock { seconds_before: 0.0, seconds_per_step: 0.0 });
+        return Ok(None);
     }
     let (tensors, metadata) = checkpoint::load_sealed(&path)?;
-    let refuse = |why: String| Error::request(format!("{}: {why}", path.display()));
     if metadata.get("config_hash") != Some(&config.hash()?) {
-        return Err(refuse("was made with other settings than this run's config.toml".into()));
+        let text = "was made with other settings than this run's config.toml";
+        return Err(Error::request(format!("{} {text}", path.display())));
     }
-    trainer.restore(&tensors).map_err(|error| refuse(error.to_string()))?;
+    Ok(Some((tensors, metadata)))
+}
+
+/// Goes on from the run's checkpoint, where there is one, and drops what was logged after it.
+fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainClock> {
+    let Some((tensors, metadata)) = load_checkpoint(config, run)? else {
+        metrics::truncate_after(&run.metrics_path(), 0)?;
+        return Ok(TrainClock { seconds_before: 0.0, seconds_per_step: 0.0 });
+    };
+    let refuse = |error: Error| Error::request(format!("{}: {error}", run.checkpoint_path().display()));
+    trainer.restore(&tensors).map_err(refuse)?;
     metrics::truncate_after(&run.metrics_path(), trainer.steps_done()?)?;
     let number = |key: &str| metadata.get(key).and_then(|text| text.parse().ok()).unwrap_or(0.0);
     Ok(TrainClock { seconds_before: number("train_seconds"), seconds_per_step: number("seconds_per_step") })

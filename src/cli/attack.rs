@@ -1,0 +1,21 @@
+//! `attack`: adversarial accuracy of a run's probe.
+
+use crate::backend;
+use crate::cli::{AttackArgs, report};
+use crate::error::Result;
+use crate::experiment::LoadedRun;
+use crate::run::dir::RunDir;
+
+/// Attacks the run's probe and updates its result.json.
+pub fn run(args: AttackArgs) -> Result<()> {
+    let mut settings = RunDir::open(&args.run)?.config()?.attack;
+    args.attack.apply(&mut settings);
+    settings.validate()?;
+    let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
+    loaded.check_task(args.task.as_deref())?;
+    loaded.attack(&settings)?;
+    match args.json {
+        true => report::json(&loaded.result),
+        false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),
+    }
+}

@@ -1,0 +1,17 @@
+//! `devices`: what this machine can compute on.
+
+use crate::backend::gpu::report;
+use crate::cli::DevicesArgs;
+use crate::error::{Error, Result};
+
+/// Prints the CPU back end and every adapter.
+pub fn run(args: DevicesArgs) -> Result<()> {
+    let reports = report::list();
+    if args.json {
+        let text = serde_json::to_string_pretty(&reports).map_err(|e| Error::run(format!("devices: {e}")))?;
+        println!("{text}");
+    } else {
+        print!("{}", report::text(&reports));
+    }
+    Ok(())
+}

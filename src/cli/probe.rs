@@ -1,0 +1,24 @@
+//! `probe`: linear classifiers on the frozen encoder of a run.
+
+use crate::backend;
+use crate::cli::{ProbeArgs, report};
+use crate::error::Result;
+use crate::experiment::LoadedRun;
+use crate::rng::{Key, Purpose, uniform};
+use crate::run::dir::RunDir;
+
+/// Trains the probe anew and updates the run's result.json and model.safetensors.
+pub fn run(args: ProbeArgs) -> Result<()> {
+    args.validate()?;
+    let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
+    loaded.check_task(args.task.as_deref())?;
+    loaded.config.seed = args.seed.unwrap_or(loaded.config.seed);
+    // Each label is seen or not by a draw of its own, so a larger part contains a smaller one.
+    let key = Key::new(loaded.config.seed, Purpose::ProbeLabels);
+    let fraction = args.labels_fraction;
+    loaded.probe(&|i| fraction >= 1.0 || uniform(key, 0, i as u32) < fraction)?;
+    match args.json {
+        true => report::json(&loaded.result),
+        false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),
+    }
+}

@@ -1,0 +1,30 @@
+//! `train`: the whole job.
+
+use std::io::IsTerminal;
+
+use crate::backend;
+use crate::cli::{TrainArgs, report};
+use crate::error::Result;
+use crate::experiment;
+use crate::run::dir::{Destination, RunDir};
+
+/// Trains, probes, attacks and reports. All that can be checked is checked before a file is made.
+pub fn run(args: TrainArgs) -> Result<()> {
+    let request = args.resolve()?;
+    let config = &request.config;
+    let data = experiment::load_data(config)?;
+    if let Destination::Resume(path) = &request.destination {
+        experiment::check_resumable(config, &RunDir::open(path)?)?;
+    }
+    let device = backend::open(&config.device, config.checked)?;
+    let device_name = device.description();
+    let run = RunDir::prepare(&request.destination, config)?;
+    if std::io::stderr().is_terminal() {
+        eprintln!("{} on {device_name}, into {}", report::title(config), run.path().display());
+    }
+    let result = experiment::train(config, &run, &data, device)?;
+    match request.json {
+        true => report::json(&result),
+        false => report::print(config, &run, &result),
+    }
+}
