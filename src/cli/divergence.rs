@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::run::config::DeviceChoice;
+use crate::backend::gpu::adapter::Choice;
 use crate::vae::divergence::{DiagonalCase, DiagonalOut, FullCase};
 use crate::{Error, Result};
 
@@ -43,9 +43,9 @@ distance), kl_ab, and more. gamma may be 0. Other keys are passed through.";
 /// # Errors
 /// [`Error::Request`] for input that cannot be used, naming case and key; whatever `on_device` returns.
 pub fn run(args: &DivergenceArgs, on_device: &DiagonalOnDevice) -> Result<()> {
-    let on_device = match DeviceChoice::parse(&args.device)? {
-        DeviceChoice::Gpu(_) => Some(on_device),
-        DeviceChoice::Cpu | DeviceChoice::Auto => None,
+    let on_device = match args.device.parse()? {
+        Choice::Gpu(_) => Some(on_device),
+        Choice::Cpu | Choice::Auto => None,
     };
     let output = evaluate(&read(args)?, on_device)?;
     let mut stdout = io::stdout().lock();

@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 pub use divergence::DivergenceArgs;
 pub use train_args::{Request, TrainArgs};
 
+use crate::backend::gpu::adapter::Choice;
 use crate::run::config::{AttackConfig, Norm};
 use crate::{Error, Result};
 
@@ -95,7 +96,7 @@ impl ProbeArgs {
     /// # Errors
     /// [`Error::Request`] naming the flag.
     pub fn validate(&self) -> Result<()> {
-        crate::run::config::DeviceChoice::parse(&self.device)?;
+        self.device.parse::<Choice>()?;
         if self.labels_fraction > 0.0 && self.labels_fraction <= 1.0 {
             return Ok(());
         }
@@ -198,11 +199,6 @@ pub struct DevicesArgs {
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
-}
-
-/// The process's exit code for an error: 2 where the request was wrong, else 1.
-pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.chain().find_map(|cause| cause.downcast_ref::<Error>()).map_or(1, Error::exit_code)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment::trainer::Trainer;
 use crate::experiment::{evaluate, mean_elbo, model_file, progress, settings};
-use crate::run::checkpoint::{self, Metadata, NamedTensor};
+use crate::run::checkpoint::{self, Metadata, NamedTensor, TensorData};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
@@ -89,7 +89,7 @@ struct TrainClock {
     seconds_per_step: f64,
 }
 
-/// Checks that the run's checkpoint, where there is one, is whole and of `config`'s settings.
+/// Checks that the run's checkpoint, where there is one, is whole, of `config`'s settings, and not past its end.
 ///
 /// # Errors
 /// [`Error::Request`] naming the file.
@@ -105,7 +105,16 @@ fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTen
     let (tensors, metadata) = checkpoint::load_sealed(&path)?;
     if metadata.get("config_hash") != Some(&config.hash()?) {
         let text = "was made with other settings than this run's config.toml";
-        return Err(Error::request(format!("{} {text}", path.display())));
+        let mend = "undo the change to config.toml, or start another run";
+        return Err(Error::request(format!("{} {text}; {mend}", path.display())));
+    }
+    let done: u64 = metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0);
+    if done > config.iterations {
+        return Err(Error::request(format!(
+            "--iterations {} is fewer than the {done} steps that {} has done already; give {done} or more",
+            config.iterations,
+            run.path().display()
+        )));
     }
     Ok(Some((tensors, metadata)))
 }
@@ -125,14 +134,25 @@ fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainC
 
 fn save_checkpoint(trainer: &Trainer, config: &Config, run: &RunDir, clock: &TrainClock) -> Result<()> {
     trainer.check_finite()?;
+    let (step, state) = (trainer.steps_done()?, trainer.state()?);
+    let finite = |tensor: &&NamedTensor| match &tensor.data {
+        TensorData::F32(values) => values.iter().all(|value| value.is_finite()),
+        TensorData::U32(_) => true,
+    };
+    if let Some(bad) = state.iter().find(|tensor| !finite(tensor)) {
+        return Err(Error::run(format!(
+            "step {step}: {} became NaN or infinite; a lower --learning-rate usually mends it",
+            bad.name
+        )));
+    }
     let metadata = Metadata::from([
         ("config_hash".into(), config.hash()?),
-        ("step".into(), trainer.steps_done()?.to_string()),
+        ("step".into(), step.to_string()),
         ("seed".into(), config.seed.to_string()),
         ("train_seconds".into(), clock.seconds_before.to_string()),
         ("seconds_per_step".into(), clock.seconds_per_step.to_string()),
     ]);
-    checkpoint::save_sealed(&run.checkpoint_path(), &trainer.state()?, &metadata)
+    checkpoint::save_sealed(&run.checkpoint_path(), &state, &metadata)
 }
 
 fn train_to_the_end(
@@ -142,11 +162,7 @@ fn train_to_the_end(
     clock: &mut TrainClock,
 ) -> Result<()> {
     let first = trainer.steps_done()?;
-    if first > config.iterations {
-        let text =
-            format!("the run has done {first} steps already: --iterations {} is fewer", config.iterations);
-        return Err(Error::request(text));
-    }
+    let heeding = progress::Heeding::start();
     let mut metrics = Metrics::append(&run.metrics_path())?;
     let bar = progress::bar("training", config.iterations).with_position(first);
     let (seconds_before, started) = (clock.seconds_before, Instant::now());
@@ -168,18 +184,24 @@ fn train_to_the_end(
         }
         if step.is_multiple_of(config.checkpoint_every) || last || stop {
             clock.seconds_before = seconds_before + started.elapsed().as_secs_f64();
-            clock.seconds_per_step = median(durations.get(WARM_UP..).unwrap_or(&durations));
+            clock.seconds_per_step = median_step(&durations);
             save_checkpoint(trainer, config, run, clock)?;
         }
-        if stop && !last {
+        if stop {
             bar.abandon();
-            let path = run.path().display();
-            let text = format!("stopped at step {step}; go on with: smoothenc train --resume {path}");
-            return Err(Error::run(text));
+            return Err(stopped(step, run));
         }
     }
     bar.finish_and_clear();
-    Ok(())
+    drop(heeding);
+    match progress::stop_requested() {
+        true => Err(stopped(config.iterations, run)),
+        false => Ok(()),
+    }
+}
+
+fn stopped(step: u64, run: &RunDir) -> Error {
+    Error::run(format!("stopped at step {step}; go on with: smoothenc train --resume {}", run.path().display()))
 }
 
 /// One line of metrics.jsonl.
@@ -200,8 +222,10 @@ fn metrics_line(step: u64, seconds: f64, averages: &super::Averages, rate: f64) 
     line
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
+/// The median, without the warm-up where there is more than that.
+fn median_step(seconds: &[f64]) -> f64 {
+    let warm = seconds.get(WARM_UP..).filter(|rest| !rest.is_empty());
+    let mut sorted = warm.unwrap_or(seconds).to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
