@@ -28,6 +28,7 @@
 mod broadcast;
 mod elementwise;
 mod fill;
+mod gpu;
 mod harness;
 mod matmul;
 mod random;
@@ -64,5 +65,6 @@ fn main() {
     };
     let mut trials: Vec<_> = SUITES.iter().flat_map(cases).collect();
     trials.extend(self_test::trials(gpu));
+    trials.extend(gpu::trials(gpu));
     libtest_mimic::run(&arguments, trials).exit();
 }
