@@ -35,7 +35,7 @@ pub use gather::{byte_table_words, gather, gather_bytes};
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
 pub use matmul::{linear, matmul};
 pub use monitor::{SUMS, monitor};
-pub use pgd_start::{StartNoise, pgd_start};
+pub use pgd_start::pgd_start;
 pub use pgd_step::{Norm, pgd_step};
 pub use random::{normal, uniform};
 pub use reparameterise::{Sample, reparameterise};

@@ -39,26 +39,20 @@ struct Params {
     eps: f32,
 }
 
-/// The noise a start is drawn from.
-#[derive(Debug, Clone, Copy)]
-pub enum StartNoise {
-    /// L-infinity: uniform in (0, 1), `[rows, cols]`.
-    Linf(Tensor),
-    /// L2: standard normals `[rows, cols]` for the direction, uniforms `[rows]` for the radius.
-    L2 { normals: Tensor, radius: Tensor },
-}
-
 /// Writes points drawn from the balls of radius `eps` around `x` `[rows, cols]`, clipped to the box
-/// [0, 1], to the variable `x_adv`. Also the whole of random selection.
-pub fn pgd_start(g: &mut Graph, x_adv: Tensor, x: Tensor, noise: StartNoise, eps: f32) -> Result<()> {
-    match noise {
-        StartNoise::Linf(uniforms) => {
-            g.apply_to(PgdStart { norm: Norm::Linf, eps }, &[x, uniforms], &[x_adv])
-        }
-        StartNoise::L2 { normals, radius } => {
-            g.apply_to(PgdStart { norm: Norm::L2, eps }, &[x, normals, radius], &[x_adv])
-        }
-    }
+/// [0, 1], to the variable `x_adv`. Also the whole of random selection. L-infinity takes `noise`
+/// `[rows, cols]` uniform in (0, 1); L2 takes standard normals and a uniform `radius` `[rows]`.
+pub fn pgd_start(
+    g: &mut Graph,
+    norm: Norm,
+    x: Tensor,
+    noise: Tensor,
+    radius: Option<Tensor>,
+    x_adv: Tensor,
+    eps: f32,
+) -> Result<()> {
+    let inputs: Vec<_> = [Some(x), Some(noise), radius].into_iter().flatten().collect();
+    g.apply_to(PgdStart { norm, eps }, &inputs, &[x_adv])
 }
 
 impl Op for PgdStart {
@@ -68,13 +62,14 @@ impl Op for PgdStart {
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
         let (x, noise) = (inputs[0].0, inputs[1].0);
-        let fits = x.rows() == noise.rows()
+        let fits = inputs.len() == 2 + usize::from(self.norm == Norm::L2)
+            && x.rows() == noise.rows()
             && x.cols() == noise.cols()
             && inputs[2..].iter().all(|(radius, _)| radius.len() == x.rows())
             && inputs.iter().all(|(_, dtype)| *dtype == DType::F32);
         match fits {
             true => Ok(vec![(x.clone(), DType::F32)]),
-            false => Err(format!("{inputs:?}: needs float x, noise of its size, radius [rows]")),
+            false => Err(format!("{inputs:?}: needs float x, noise of its size and, for L2, radius [rows]")),
         }
     }
 
