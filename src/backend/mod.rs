@@ -8,6 +8,7 @@ pub mod gpu;
 
 use bytemuck::Pod;
 
+use self::gpu::adapter::{self, Choice};
 use crate::error::{Error, Result};
 use crate::recording::{BufferId, Recording};
 
@@ -30,6 +31,26 @@ pub enum Buffer {
 pub enum Program {
     Cpu(cpu::Program),
     Gpu(gpu::Program),
+}
+
+/// Opens the device that `--device` names: `auto`, `cpu`, `gpu` or `gpu:N`. `checked` puts
+/// bounds checks in a GPU's kernels.
+pub fn open(choice: &str, checked: bool) -> Result<Device> {
+    match choice.parse()? {
+        Choice::Cpu => Ok(Device::Cpu(cpu::Cpu)),
+        Choice::Gpu(number) => Ok(Device::Gpu(gpu::Gpu::open(&adapter::pick(number)?, checked)?)),
+        Choice::Auto => {
+            let adapters = adapter::adapters();
+            let Some(best) = adapter::best_real(&adapters) else { return Ok(Device::Cpu(cpu::Cpu)) };
+            match gpu::Gpu::open(&adapters[best], checked) {
+                Ok(gpu) => Ok(Device::Gpu(gpu)),
+                Err(error) => {
+                    log::warn!("{error}; running on the CPU");
+                    Ok(Device::Cpu(cpu::Cpu))
+                }
+            }
+        }
+    }
 }
 
 impl Device {

@@ -1,0 +1,68 @@
+//! The kernel suite: every kernel, on the CPU and on the GPU, against a naive float64 oracle.
+//!
+//! A trial is named `kernel::case::device`, so `cargo test --release --test kernels matmul`
+//! runs one kernel's. Without a GPU adapter the GPU's trials are ignored, unless
+//! `SMOOTHENC_REQUIRE_GPU=1` asks the suite to fail then; software Vulkan counts as a GPU here.
+//!
+//! # Adding a kernel `foo`
+//!
+//! Write `kernels-tests/foo.rs` with `pub fn cases() -> Vec<Case>` and add it to [`SUITES`]:
+//!
+//! ```ignore
+//! vec![Case::new(
+//!     "3x200",
+//!     |g, x| Ok(vec![foo(g, x[0], x[1])?]),      // the op; several outputs may be compared
+//!     |x| vec![x[0].iter().zip(&x[1]).map(|(a, b)| a + b).collect()], // the same in f64
+//! )
+//! .input(Input::normal([3, 200]))
+//! .input(Input::uniform([3, 200], -1.0, 1.0))
+//! .tolerance(1e-5, 1e-4)                         // CPU, GPU; these are the defaults
+//! .gradient(&[0, 1])]                            // also check these inputs' gradients
+//! ```
+//!
+//! An op that updates an input (a variable) returns that input from the first closure. The
+//! harness puts poisoned margins around inputs and outputs, poisons outputs, runs the program
+//! twice where nothing is updated and asks for the same bits. Choose ragged shapes that cross
+//! the kernel's tiles, and keep them small: software Vulkan is slow.
+
+mod broadcast;
+mod elementwise;
+mod fill;
+mod harness;
+mod matmul;
+mod random;
+mod reduce;
+mod self_test;
+
+use harness::Case;
+use libtest_mimic::Arguments;
+
+/// A kernel's name and its cases.
+type Suite = (&'static str, fn() -> Vec<Case>);
+
+/// Every kernel.
+const SUITES: &[Suite] = &[
+    ("broadcast", broadcast::cases),
+    ("elementwise", elementwise::cases),
+    ("fill", fill::cases),
+    ("matmul", matmul::cases),
+    ("reduce", reduce::cases),
+];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // One thread, so that all trials share one device and its pipelines.
+    arguments.test_threads = arguments.test_threads.or(Some(1));
+    let gpu = !smoothenc::backend::gpu::adapter::adapters().is_empty();
+    if !gpu && std::env::var("SMOOTHENC_REQUIRE_GPU").is_ok_and(|v| v == "1") {
+        eprintln!("SMOOTHENC_REQUIRE_GPU=1, and there is no GPU adapter: install a Vulkan driver");
+        std::process::exit(1);
+    }
+    let cases = |(kernel, cases): &Suite| {
+        let trials = cases().into_iter().flat_map(|case| case.trials(kernel, gpu));
+        trials.collect::<Vec<_>>()
+    };
+    let mut trials: Vec<_> = SUITES.iter().flat_map(cases).collect();
+    trials.extend(self_test::trials(gpu));
+    libtest_mimic::run(&arguments, trials).exit();
+}

@@ -1,0 +1,76 @@
+//! `matmul`: the three layouts with and without the bias and the ReLU, over ragged sides.
+
+use smoothenc::ops::{linear, matmul};
+
+use crate::harness::{Case, Input};
+
+/// op(A) op(B) by the definition.
+pub fn product([m, n, k]: [usize; 3], a: &[f64], ta: bool, b: &[f64], tb: bool) -> Vec<f64> {
+    let a_at = |i: usize, l: usize| if ta { a[l * m + i] } else { a[i * k + l] };
+    let b_at = |l: usize, j: usize| if tb { b[j * k + l] } else { b[l * n + j] };
+    let cell = |i: usize, j: usize| (0..k).map(|l| a_at(i, l) * b_at(l, j)).sum();
+    (0..m * n).map(|at| cell(at / n, at % n)).collect()
+}
+
+fn sides([m, n, k]: [usize; 3], ta: bool, tb: bool) -> [Input; 2] {
+    let a = if ta { [k, m] } else { [m, k] };
+    let b = if tb { [n, k] } else { [k, n] };
+    [Input::normal(a), Input::normal(b)]
+}
+
+fn size([m, n, k]: [usize; 3]) -> String {
+    format!("{m}x{n}x{k}")
+}
+
+/// The product without more.
+pub fn plain(sizes: [usize; 3], ta: bool, tb: bool) -> Case {
+    let letter = |t| if t { 't' } else { 'n' };
+    let [a, b] = sides(sizes, ta, tb);
+    Case::new(
+        format!("{}{}_{}", letter(ta), letter(tb), size(sizes)),
+        move |g, x| Ok(vec![matmul(g, x[0], ta, x[1], tb)?]),
+        move |x| vec![product(sizes, &x[0], ta, &x[1], tb)],
+    )
+    .input(a)
+    .input(b)
+    // The rounding of up to 785 terms, which may cancel, added in float32.
+    .tolerance(1e-4, 1e-4)
+}
+
+/// A layer: x Wᵀ + b, and the ReLU.
+fn layer(sizes: [usize; 3], relu: bool) -> Case {
+    let [a, b] = sides(sizes, false, true);
+    let oracle = move |x: &[Vec<f64>]| {
+        let mut c = product(sizes, &x[0], false, &x[1], true);
+        for (i, value) in c.iter_mut().enumerate() {
+            *value += x[2][i % sizes[1]];
+            *value = if relu { value.max(0.0) } else { *value };
+        }
+        vec![c]
+    };
+    let name = format!("nt_{}_{}", if relu { "relu" } else { "bias" }, size(sizes));
+    Case::new(name, move |g, x| Ok(vec![linear(g, x[0], x[1], x[2], relu)?]), oracle)
+        .input(a)
+        .input(b)
+        .input(Input::normal([sizes[1]]))
+        .tolerance(1e-4, 1e-4)
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    // m, n, k around the tile sides 16, 32 and 64, and the sizes of the models.
+    let ragged =
+        [[1, 1, 1], [1, 7, 200], [7, 200, 1], [33, 31, 17], [64, 65, 16], [31, 129, 785], [128, 64, 200]];
+    for sizes in ragged {
+        for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+            let case = plain(sizes, ta, tb);
+            cases.push(if sizes == [33, 31, 17] { case.gradient(&[0, 1]) } else { case });
+        }
+        for relu in [false, true] {
+            let case = layer(sizes, relu);
+            cases.push(if sizes == [33, 31, 17] { case.gradient(&[0, 1, 2]) } else { case });
+        }
+    }
+    cases.extend([layer([5, 784, 200], true), layer([5, 200, 784], true)]);
+    cases
+}

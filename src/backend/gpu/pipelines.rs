@@ -1,0 +1,124 @@
+//! Compute pipelines, each made once for a device.
+
+use std::collections::HashMap;
+
+use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType};
+
+use super::Gpu;
+use crate::error::Result;
+use crate::recording::{Access, Call, Kernel};
+
+/// What the variants of a kernel share.
+#[derive(Debug, Clone)]
+struct Parts {
+    module: wgpu::ShaderModule,
+    bindings: BindGroupLayout,
+    layout: wgpu::PipelineLayout,
+}
+
+/// The values of a variant's `override` constants.
+type Constants = Vec<(&'static str, u32)>;
+
+/// The pipelines made so far. Kernels are told apart by address, not by name, so that a test's
+/// altered copy of a kernel is its own.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    parts: HashMap<*const Kernel, Parts>,
+    made: HashMap<(*const Kernel, Constants), wgpu::ComputePipeline>,
+}
+
+/// The text of a kernel: its files, one after the other.
+pub(super) fn text(kernel: &Kernel) -> String {
+    kernel.wgsl.join("\n")
+}
+
+impl Gpu {
+    /// The pipeline of a call's kernel and constants, and the layout of its bindings.
+    pub(super) fn pipeline(&self, call: &Call) -> Result<(wgpu::ComputePipeline, BindGroupLayout)> {
+        let kernel: *const Kernel = call.kernel;
+        let parts = self.0.pipelines.borrow().parts.get(&kernel).cloned();
+        let parts = match parts {
+            Some(parts) => parts,
+            None => {
+                let parts = self.make_parts(call.kernel)?;
+                self.0.pipelines.borrow_mut().parts.insert(kernel, parts.clone());
+                parts
+            }
+        };
+        let key = (kernel, call.constants.clone());
+        let known = self.0.pipelines.borrow().made.get(&key).cloned();
+        let pipeline = match known {
+            Some(pipeline) => pipeline,
+            None => {
+                let pipeline = self.make_pipeline(call, &parts)?;
+                self.0.pipelines.borrow_mut().made.insert(key, pipeline.clone());
+                pipeline
+            }
+        };
+        Ok((pipeline, parts.bindings))
+    }
+
+    fn make_parts(&self, kernel: &Kernel) -> Result<Parts> {
+        let device = &self.0.device;
+        let name = Some(kernel.name);
+        let storage = |access: &Access| BufferBindingType::Storage { read_only: *access == Access::Read };
+        let types = std::iter::once(BufferBindingType::Uniform).chain(kernel.bindings.iter().map(storage));
+        let entries: Vec<_> = types
+            .zip(0..)
+            .map(|(ty, binding)| BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+                count: None,
+            })
+            .collect();
+        self.scoped(
+            || format!("kernel {}", kernel.name),
+            || {
+                let source = wgpu::ShaderSource::Wgsl(text(kernel).into());
+                let descriptor = wgpu::ShaderModuleDescriptor { label: name, source };
+                let module = if self.0.checked {
+                    device.create_shader_module(descriptor)
+                } else {
+                    // SAFETY: the kernels are this program's own files. They index inside their
+                    // bindings, divide by sizes of at least 1 and end all loops, as the kernel
+                    // suite shows with the checks on.
+                    unsafe {
+                        let checks = wgpu::ShaderRuntimeChecks::unchecked();
+                        device.create_shader_module_trusted(descriptor, checks)
+                    }
+                };
+                let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                    label: name,
+                    entries: &entries,
+                });
+                let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                    label: name,
+                    bind_group_layouts: &[Some(&bindings)],
+                    immediate_size: 0,
+                });
+                Parts { module, bindings, layout }
+            },
+        )
+    }
+
+    fn make_pipeline(&self, call: &Call, parts: &Parts) -> Result<wgpu::ComputePipeline> {
+        let name = call.kernel.name;
+        let constants: Vec<_> = call.constants.iter().map(|(name, v)| (*name, f64::from(*v))).collect();
+        let descriptor = wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&parts.layout),
+            module: &parts.module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                zero_initialize_workgroup_memory: self.0.checked,
+            },
+            cache: None,
+        };
+        self.scoped(
+            || format!("kernel {name} with {:?}", call.constants),
+            || self.0.device.create_compute_pipeline(&descriptor),
+        )
+    }
+}
