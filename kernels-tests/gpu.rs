@@ -9,7 +9,7 @@ use smoothenc::session::Session;
 use smoothenc::tensor::DType::F32;
 
 use crate::harness::{Verdict, device, trial};
-use crate::random::Rng;
+use crate::inputs::Rng;
 
 /// More dispatches than one submission takes, and more runs than may be in flight; every turn
 /// needs the one before.

@@ -291,7 +291,7 @@ impl Net {
         g.repeat(steps, |g| {
             let logits = logits(g);
             let entropy = ops::softmax_cross_entropy(g, logits, labels)?;
-            let gradient = autodiff::gradients_from(g, &[(logits, entropy.dlogits)], &[x_adv])?[0];
+            let gradient = autodiff::gradients_from(g, &[(logits, entropy.d_logits)], &[x_adv])?[0];
             ops::pgd_step(g, Norm::Linf, x_adv, gradient, x, eps, 2.5 * eps / steps as f32)
         })
         .unwrap();
