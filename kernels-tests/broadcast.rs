@@ -11,7 +11,7 @@ pub fn cases() -> Vec<Case> {
         let n = rows * cols;
         let scalar = Case::new(
             name("scalar"),
-            move |g, x| Ok(vec![broadcast::scalar(g, x[0], [rows, cols].into(), 0.3)?]),
+            move |g, x| Ok(vec![broadcast::scalar(g, x[0], [rows, cols].into(), 0.3, 0..rows)?]),
             move |x| vec![vec![f64::from(0.3f32) * x[0][0]; n]],
         );
         cases.push(scalar.input(Input::normal([1])));
@@ -33,6 +33,24 @@ pub fn cases() -> Vec<Case> {
             move |x| vec![(0..n).map(|i| x[0][i / cols] * x[1][i]).collect()],
         );
         cases.push(scale_rows.input(Input::normal([rows])).input(Input::normal([rows, cols])));
+        // A value of row pairs r, rows + r scales both.
+        let scale_pairs = Case::new(
+            name("scale_pairs"),
+            |g, x| Ok(vec![broadcast::scale_rows(g, x[0], x[1])?]),
+            move |x| vec![(0..2 * n).map(|i| x[0][i / cols % rows] * x[1][i]).collect()],
+        );
+        cases.push(scale_pairs.input(Input::normal([rows])).input(Input::normal([2 * rows, cols])));
+        let part = rows / 3..rows.div_ceil(2);
+        let (within, part) = (part.clone(), part);
+        let some = Case::new(
+            name("scalar_in_some_rows"),
+            move |g, x| Ok(vec![broadcast::scalar(g, x[0], [rows, cols].into(), 0.3, within.clone())?]),
+            move |x| {
+                let row = |r| if part.contains(&r) { f64::from(0.3f32) * x[0][0] } else { 0.0 };
+                vec![(0..n).map(|i| row(i / cols)).collect()]
+            },
+        );
+        cases.push(some.input(Input::normal([1])));
     }
     cases
 }

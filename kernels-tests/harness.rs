@@ -11,7 +11,7 @@ use smoothenc::session::Session;
 use smoothenc::tensor::{DType, Shape};
 use smoothenc::{Result, autodiff};
 
-use crate::random::{self, Rng};
+use crate::inputs::{self, Rng};
 
 /// Builds the op under test from the input tensors; returns what is compared: new values, or
 /// inputs that the op writes to.
@@ -370,7 +370,7 @@ pub fn device(gpu: bool) -> Result<Device> {
 pub fn trial(name: String, test: impl FnOnce(&mut Rng) -> Verdict + Send + 'static) -> Trial {
     let label = name.clone();
     Trial::test(name, move || {
-        let seed = random::seed();
+        let seed = inputs::seed();
         test(&mut Rng::new(seed, &label)).map_err(|text| {
             Failed::from(format!("{text}\n(draw the same inputs with SMOOTHENC_TEST_SEED={seed})"))
         })

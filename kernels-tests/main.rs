@@ -26,13 +26,24 @@
 //! the kernel's tiles, and keep them small: software Vulkan is slow.
 
 mod broadcast;
+mod classify;
 mod elementwise;
+mod entropic_distance;
+mod entropic_wasserstein;
 mod fill;
+mod gaussian_log_likelihood;
+mod gpu;
 mod harness;
+mod inputs;
 mod matmul;
-mod random;
+mod pgd_start;
+mod pgd_step;
 mod reduce;
+mod reparameterise;
+mod reparameterise_grad;
 mod self_test;
+mod softmax_cross_entropy;
+mod wasserstein2;
 
 use harness::Case;
 use libtest_mimic::Arguments;
@@ -43,10 +54,20 @@ type Suite = (&'static str, fn() -> Vec<Case>);
 /// Every kernel.
 const SUITES: &[Suite] = &[
     ("broadcast", broadcast::cases),
+    ("classify", classify::cases),
     ("elementwise", elementwise::cases),
+    ("entropic_distance", entropic_distance::cases),
+    ("entropic_wasserstein", entropic_wasserstein::cases),
     ("fill", fill::cases),
+    ("gaussian_log_likelihood", gaussian_log_likelihood::cases),
     ("matmul", matmul::cases),
+    ("pgd_start", pgd_start::cases),
+    ("pgd_step", pgd_step::cases),
     ("reduce", reduce::cases),
+    ("reparameterise", reparameterise::cases),
+    ("reparameterise_grad", reparameterise_grad::cases),
+    ("softmax_cross_entropy", softmax_cross_entropy::cases),
+    ("wasserstein2", wasserstein2::cases),
 ];
 
 fn main() {
@@ -64,5 +85,6 @@ fn main() {
     };
     let mut trials: Vec<_> = SUITES.iter().flat_map(cases).collect();
     trials.extend(self_test::trials(gpu));
+    trials.extend(gpu::trials(gpu));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -11,8 +11,8 @@ use smoothenc::recording::{Call, CpuCall, Kernel};
 use smoothenc::tensor::{DType, Shape};
 
 use crate::harness::{Case, Input, MARGIN, Verdict, compare, device, margins_touched, trial, with_margins};
+use crate::inputs::Rng;
 use crate::matmul::product;
-use crate::random::Rng;
 
 /// An op that runs another kernel.
 #[derive(Debug)]

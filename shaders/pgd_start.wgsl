@@ -36,8 +36,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         var squares = 0.0;
         for (var i = r * p.cols + local; i < end; i += FLAT) { squares += noise[i] * noise[i]; }
         let norm = sqrt(workgroup_sum(squares, local));
-        var factor = 0.0;
-        if norm != 0.0 { factor = p.eps * pow(radius[r], 1.0 / f32(p.cols)) / norm; }
+        let length = p.eps * pow(radius[r], 1.0 / f32(p.cols));
+        let factor = select(length / norm, 0.0, norm == 0.0);
         for (var i = r * p.cols + local; i < end; i += FLAT) {
             x_adv[i] = clip(x[i] + factor * noise[i], 0.0, 1.0);
         }

@@ -56,8 +56,8 @@ fn step_l2(first: u32, end: u32, local: u32) {
         squares += g * g;
     }
     let norm = sqrt(workgroup_sum(squares, local));
-    var factor = 0.0;
-    if norm != 0.0 { factor = p.step / norm; }
+    // A comparison with a NaN is false, so that a NaN in the gradient reaches the whole row.
+    let factor = select(p.step / norm, 0.0, norm == 0.0);
 
     squares = 0.0;
     for (var i = first + local; i < end; i += FLAT) {

@@ -20,7 +20,7 @@ pub fn on_device(device: &Device, case: &DiagonalCase) -> Result<DiagonalOut> {
     let wd_swapped = ops::entropic_distance(&mut g, h_b, h_a, case.gamma as f32)?;
     let w2 = ops::wasserstein2(&mut g, h_a, h_b)?;
     let outputs =
-        [("wd", wd.value), ("wd_b", wd.dh_b), ("wd_a", wd_swapped.dh_b), ("w2", w2.value), ("w2_b", w2.dh_b)];
+        [("wd", wd.value), ("wd_b", wd.d_b), ("wd_a", wd_swapped.d_b), ("w2", w2.value), ("w2_b", w2.d_b)];
     for (name, value) in outputs {
         let shape = g.shape(value).clone();
         let kept = g.variable(name, shape, DType::F32)?;

@@ -45,7 +45,7 @@ struct Params {
 /// log-variances side by side, all constants included; `gamma >= 0`.
 pub fn entropic_distance(g: &mut Graph, h_a: Tensor, h_b: Tensor, gamma: f32) -> Result<Distance> {
     let outputs = g.apply(EntropicDistance { gamma }, &[h_a, h_b])?;
-    Ok(Distance { value: outputs[0], dh_b: outputs[1] })
+    Ok(Distance { value: outputs[0], d_b: outputs[1] })
 }
 
 impl Op for EntropicDistance {

@@ -41,13 +41,13 @@ pub struct CrossEntropy {
     pub loss: Tensor,
     /// The derivative of each row's loss with respect to its logits, `[rows, cols]`: a ready seed
     /// for `gradients_from`, not itself differentiable.
-    pub dlogits: Tensor,
+    pub d_logits: Tensor,
 }
 
 /// The cross-entropy of the labels `[rows]` (u32, each below `cols`) under `logits` `[rows, cols]`.
 pub fn softmax_cross_entropy(g: &mut Graph, logits: Tensor, labels: Tensor) -> Result<CrossEntropy> {
     let outputs = g.apply(SoftmaxCrossEntropy, &[logits, labels])?;
-    Ok(CrossEntropy { loss: outputs[0], dlogits: outputs[1] })
+    Ok(CrossEntropy { loss: outputs[0], d_logits: outputs[1] })
 }
 
 impl Op for SoftmaxCrossEntropy {

@@ -44,14 +44,14 @@ pub struct Distance {
     pub value: Tensor,
     /// The derivative of each row's distance with respect to the row of the second head,
     /// `[rows, 2 latents]`: a ready seed for `gradients_from`, not itself differentiable.
-    pub dh_b: Tensor,
+    pub d_b: Tensor,
 }
 
 /// `W2^2` of eq 12 between the rows of the heads `h_a` and `h_b`, `[rows, 2 latents]` each, means
 /// and log-variances side by side.
 pub fn wasserstein2(g: &mut Graph, h_a: Tensor, h_b: Tensor) -> Result<Distance> {
     let outputs = g.apply(Wasserstein2, &[h_a, h_b])?;
-    Ok(Distance { value: outputs[0], dh_b: outputs[1] })
+    Ok(Distance { value: outputs[0], d_b: outputs[1] })
 }
 
 /// The shape rule of a metric between two heads.

@@ -177,7 +177,7 @@ fn chunk(
         g.repeat(steps, |g| {
             let logits = classify(g)?;
             let entropy = ops::softmax_cross_entropy(g, logits, labels)?;
-            let gradient = autodiff::gradients_from(g, &[(logits, entropy.dlogits)], &[x_adv])?[0];
+            let gradient = autodiff::gradients_from(g, &[(logits, entropy.d_logits)], &[x_adv])?[0];
             ops::pgd_step(g, norm, x_adv, gradient, x, radius, step_size)
         })?;
     }

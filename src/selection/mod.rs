@@ -74,7 +74,7 @@ impl Selection {
                 Metric::W2 => ops::wasserstein2(g, reference, head)?,
                 Metric::Entropic { gamma } => ops::entropic_distance(g, reference, head, gamma)?,
             };
-            let gradient = autodiff::gradients_from(g, &[(head, distance.dh_b)], &[selected])?[0];
+            let gradient = autodiff::gradients_from(g, &[(head, distance.d_b)], &[selected])?[0];
             ops::pgd_step(g, self.norm, selected, gradient, x, self.eps, self.step_size)
         })?;
         Ok(selected)

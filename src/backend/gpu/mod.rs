@@ -95,10 +95,8 @@ impl Gpu {
         let trouble = Trouble::default();
         let (on_error, on_loss) = (trouble.clone(), trouble.clone());
         device.on_uncaptured_error(Arc::new(move |error| on_error.set(error)));
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                on_loss.set(format!("the GPU was lost: {message}"));
-            }
+        device.set_device_lost_callback(move |_, message| {
+            on_loss.set(format!("the GPU was lost {message}").trim_end())
         });
         let sink = memory::create(&device, "sink", NONE.words, memory::STORAGE);
         trouble.check()?;
@@ -121,6 +119,11 @@ impl Gpu {
         let info = &self.0.info;
         let checks = if self.0.checked { ", bounds checks on" } else { "" };
         format!("{} ({}, {}{checks})", info.name, info.backend, report::kind(info))
+    }
+
+    /// Gives the device up, which to programs looks as if it were lost: they return errors.
+    pub fn destroy(&self) {
+        self.0.device.destroy();
     }
 
     /// New memory, zeroed.

@@ -148,7 +148,8 @@ pub fn text(reports: &[AdapterReport]) -> String {
     let mut lines = Vec::new();
     for r in reports {
         let auto = if r.auto { "  <- --device auto" } else { "" };
-        lines.push(format!("{:<6} {} ({}, {}){auto}", r.device, r.name, r.backend, r.kind));
+        let sort = if r.device == "cpu" { String::new() } else { format!(" ({}, {})", r.backend, r.kind) };
+        lines.push(format!("{:<6} {}{sort}{auto}", r.device, r.name));
         if !r.driver.is_empty() {
             lines.push(format!("       driver    {}", r.driver));
         }

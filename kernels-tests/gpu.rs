@@ -1,0 +1,140 @@
+//! The GPU back end itself: long runs, large copies, and errors instead of panics.
+
+use libtest_mimic::Trial;
+use smoothenc::backend::{self, Device};
+use smoothenc::graph::Graph;
+use smoothenc::ops::elementwise::{add, scale};
+use smoothenc::ops::fill_to;
+use smoothenc::session::Session;
+use smoothenc::tensor::DType::F32;
+
+use crate::harness::{Verdict, device, trial};
+use crate::inputs::Rng;
+
+/// More dispatches than one submission takes, and more runs than may be in flight; every turn
+/// needs the one before.
+fn long_run(_: &mut Rng) -> Verdict {
+    let (mut g, mut session) = (Graph::new(), Session::new(device(true)?));
+    let [x, y, one] = ["x", "y", "one"].map(|name| g.variable(name, [5, 7], F32));
+    let (x, y, one) = (x?, y?, one?);
+    g.repeat(700, |g| {
+        let sum = add(g, x, one)?;
+        g.place(sum, y)?;
+        let copy = scale(g, y, 1.0)?;
+        g.place(copy, x)?;
+        let sum = add(g, x, one)?;
+        g.place(sum, y)?;
+        let copy = scale(g, y, 1.0)?;
+        g.place(copy, x)
+    })?;
+    session.set("x", &[0.5f32; 35])?;
+    session.set("one", &[1.0f32; 35])?;
+    let mut program = session.compile(&g)?;
+    if program.dispatches() != 2800 {
+        return Err(format!("{} dispatches", program.dispatches()).into());
+    }
+    for _ in 0..6 {
+        program.run()?;
+    }
+    let got: Vec<f32> = session.get("x")?;
+    same(&got, &[8400.5; 35])
+}
+
+fn same(got: &[f32], want: &[f32]) -> Verdict {
+    if got == want { Ok(()) } else { Err(format!("{got:?} instead of {want:?}").into()) }
+}
+
+/// Memory starts at zero, and copies larger than a piece, at odd places, come back whole.
+fn large_copies(rng: &mut Rng) -> Verdict {
+    let words = (9 << 20) + 3;
+    let buffer = device(true)?.buffer(words)?;
+    let mut back = vec![1u32; words];
+    buffer.read(0, &mut back)?;
+    if back.iter().any(|&w| w != 0) {
+        return Err("new memory is not zero".into());
+    }
+    let data: Vec<u32> = (0..words - 5).map(|_| rng.word() as u32).collect();
+    buffer.write(5, &data)?;
+    buffer.read(0, &mut back)?;
+    if back[..5] != [0; 5] || back[5..] != data[..] {
+        return Err("what was written does not come back".into());
+    }
+    match (buffer.write(6, &data), buffer.read(1, &mut back)) {
+        (Err(_), Err(_)) => Ok(()),
+        _ => Err("a copy past the end is no error".into()),
+    }
+}
+
+/// One kernel may not read and write one buffer through two bindings, be it other parts of it.
+fn aliased_bindings(_: &mut Rng) -> Verdict {
+    let (mut g, mut session) = (Graph::new(), Session::new(device(true)?));
+    let both = g.variable("both", [128], F32)?;
+    let (low, high) = (g.view(both, 0, [64])?, g.view(both, 64, [64])?);
+    let doubled = scale(&mut g, low, 2.0)?;
+    g.place(doubled, high)?;
+    names(session.compile(&g).map(|_| ()), &["kernel elementwise", "both"])
+}
+
+/// Memory and bindings beyond the device's limits are errors, after which the device still works.
+fn too_large(_: &mut Rng) -> Verdict {
+    let device = device(true)?;
+    names(device.buffer(1 << 50).map(|_| ()), &["MiB"])?;
+    let largest = backend::gpu::report::list().into_iter().find_map(|r| r.limits);
+    let words = largest.map_or(0, |l| l.storage_binding_bytes) as usize / 4 + 64;
+    // Only where a buffer just beyond the binding limit is cheap to make.
+    if words < 1 << 27 {
+        let (mut g, mut session) = (Graph::new(), Session::new(device.clone()));
+        let x = g.variable("x", [words / 64, 64], F32)?;
+        fill_to(&mut g, x, 1.0)?;
+        names(session.compile(&g).map(|_| ()), &["kernel fill"])?;
+    }
+    let (mut g, mut session) = (Graph::new(), Session::new(device));
+    let x = g.variable("x", [3], F32)?;
+    fill_to(&mut g, x, 1.5)?;
+    session.compile(&g)?.run()?;
+    same(&session.get::<f32>("x")?, &[1.5; 3])
+}
+
+/// A device that goes away is an error of the next run, write and read.
+fn lost_device(_: &mut Rng) -> Verdict {
+    let own = backend::open("gpu", true)?;
+    let mut session = Session::new(own.clone());
+    let mut g = Graph::new();
+    let x = g.variable("x", [3], F32)?;
+    fill_to(&mut g, x, 1.5)?;
+    let mut program = session.compile(&g)?;
+    program.run()?;
+    if let Device::Gpu(gpu) = &own {
+        gpu.destroy();
+    }
+    // The first run may still be accepted; what it computed cannot be read.
+    let ran = program.run();
+    names(session.get::<f32>("x").map(|_| ()), &["device"])?;
+    names(ran.and_then(|()| program.run()), &["device"])?;
+    names(session.set("x", &[0.0f32; 3]), &["device"])?;
+    names(session.compile(&g).map(|_| ()), &["device"])
+}
+
+/// Asks for an error whose text has all of `parts`.
+fn names(result: smoothenc::Result<()>, parts: &[&str]) -> Verdict {
+    match result {
+        Ok(()) => Err(format!("no error, where one about {parts:?} should be").into()),
+        Err(error) if parts.iter().all(|part| error.to_string().contains(part)) => Ok(()),
+        Err(error) => Err(format!("{error}: does not name {parts:?}").into()),
+    }
+}
+
+type Test = fn(&mut Rng) -> Verdict;
+
+pub fn trials(gpu: bool) -> Vec<Trial> {
+    let tests: [(&str, Test); 5] = [
+        ("long_run", long_run),
+        ("large_copies", large_copies),
+        ("aliased_bindings", aliased_bindings),
+        ("too_large", too_large),
+        ("lost_device", lost_device),
+    ];
+    let trials =
+        tests.map(|(name, test)| trial(format!("backend::{name}::gpu"), test).with_ignored_flag(!gpu));
+    trials.into()
+}

@@ -1,0 +1,227 @@
+//! The shaders, without a GPU: every file has its op, its test and its place in the registry;
+//! every variant validates with no optional capability and translates to SPIR-V, MSL, HLSL and
+//! GLSL, which is what keeps it running on machines that the tests do not run on.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+use smoothenc::ops::KERNELS;
+use smoothenc::recording::{Access, Kernel};
+
+/// Overrides with more values than 0 and 1: how many.
+const VALUES: &[(&str, u32)] = &[("FUNCTION", 9), ("MODE", 4)];
+
+/// More variants than this are thinned out.
+const MOST_VARIANTS: usize = 128;
+
+/// The portable base: what every WebGPU device does.
+const STORAGE_BUFFERS: usize = 8;
+const WORKGROUP_BYTES: u32 = 16 * 1024;
+const INVOCATIONS: u32 = 256;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn wgsl_files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|e| e == "wgsl")).collect()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+/// The text as the GPU back end puts it together.
+fn text(kernel: &Kernel) -> String {
+    kernel.wgsl.join("\n")
+}
+
+fn parse(kernel: &Kernel) -> Module {
+    let text = text(kernel);
+    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&text)))
+}
+
+fn validate(kernel: &Kernel, module: &Module) -> ModuleInfo {
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let text = text(kernel);
+    validator.validate(module).unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&text)))
+}
+
+#[test]
+fn every_shader_has_its_op_its_test_and_its_place() {
+    let files: BTreeSet<_> = wgsl_files("shaders").iter().map(|path| stem(path)).collect();
+    let kernels: BTreeSet<_> = KERNELS.iter().map(|kernel| kernel.name.to_string()).collect();
+    assert_eq!(files, kernels, "shaders/*.wgsl and ops::KERNELS");
+    assert_eq!(kernels.len(), KERNELS.len(), "a name twice in ops::KERNELS");
+    let suites = fs::read_to_string(root().join("kernels-tests/main.rs")).unwrap();
+    for name in &kernels {
+        for part in [format!("src/ops/{name}.rs"), format!("kernels-tests/{name}.rs")] {
+            assert!(root().join(&part).is_file(), "no {part} for shaders/{name}.wgsl");
+        }
+        let entry = format!("(\"{name}\", {name}::cases)");
+        assert!(suites.contains(&entry), "kernels-tests/main.rs does not list {entry}");
+    }
+}
+
+#[test]
+fn every_kernel_is_made_of_the_files_in_the_gallery() {
+    let read = |path: &PathBuf| fs::read_to_string(path).unwrap();
+    let common: Vec<_> = wgsl_files("shaders/common").iter().map(read).collect();
+    for kernel in KERNELS {
+        let (own, shared) = kernel.wgsl.split_last().unwrap();
+        let file = read(&root().join(format!("shaders/{}.wgsl", kernel.name)));
+        assert_eq!(*own, file, "{}: the last file is not its own", kernel.name);
+        assert!(shared.iter().all(|text| common.iter().any(|c| c == text)), "{}", kernel.name);
+        let header = format!("// {}:", kernel.name);
+        assert!(file.starts_with(&header), "{}.wgsl does not begin with {header}", kernel.name);
+    }
+    for (path, text) in wgsl_files("shaders/common").iter().zip(&common) {
+        let used = KERNELS.iter().any(|kernel| kernel.wgsl.contains(&text.as_str()));
+        assert!(used, "{} is used by no kernel", path.display());
+    }
+}
+
+#[test]
+fn bindings_are_what_the_registry_says() {
+    for kernel in KERNELS {
+        let (name, module) = (kernel.name, parse(kernel));
+        assert!(kernel.bindings.len() <= STORAGE_BUFFERS, "{name}: too many storage buffers");
+        let mut seen = BTreeSet::new();
+        for (_, global) in module.global_variables.iter() {
+            let Some(at) = global.binding else { continue };
+            assert_eq!(at.group, 0, "{name}: group of {:?}", global.name);
+            assert!(seen.insert(at.binding), "{name}: binding {} twice", at.binding);
+            if at.binding == 0 {
+                assert_eq!(global.space, AddressSpace::Uniform, "{name}: binding 0");
+                assert_words(name, &module, &module.types[global.ty].inner);
+                continue;
+            }
+            let AddressSpace::Storage { access } = global.space else {
+                panic!("{name}: binding {} is no storage buffer", at.binding)
+            };
+            let declared = match kernel.bindings.get(at.binding as usize - 1) {
+                Some(Access::Read) => StorageAccess::LOAD,
+                Some(Access::Write) => StorageAccess::LOAD | StorageAccess::STORE,
+                None => panic!("{name}: binding {} is not in Kernel.bindings", at.binding),
+            };
+            assert_eq!(access, declared, "{name}: access of binding {}", at.binding);
+        }
+        let all: BTreeSet<_> = (0..=kernel.bindings.len() as u32).collect();
+        assert_eq!(seen, all, "{name}: bindings of the shader and of Kernel.bindings");
+    }
+}
+
+/// The uniform block is a `repr(C)` struct of 32-bit words in Rust: it must have no padding.
+fn assert_words(name: &str, module: &Module, params: &TypeInner) {
+    let TypeInner::Struct { members, span } = params else { panic!("{name}: binding 0 is no struct") };
+    for (i, member) in members.iter().enumerate() {
+        let scalar = matches!(&module.types[member.ty].inner, TypeInner::Scalar(s) if s.width == 4);
+        assert!(scalar && member.offset == 4 * i as u32, "{name}: {:?} is no single word", member.name);
+    }
+    assert_eq!(*span, 4 * members.len() as u32, "{name}: padding in the uniform block");
+}
+
+/// The values of all overrides, variant by variant. The first has the defaults.
+fn variants(kernel: &Kernel, module: &Module) -> Vec<Vec<(String, f64)>> {
+    let mut variants: Vec<Vec<(String, f64)>> = vec![Vec::new()];
+    for (_, over) in module.overrides.iter() {
+        let name = over.name.clone().unwrap_or_else(|| panic!("{}: an override without a name", kernel.name));
+        let default = over.init.map(|init| &module.global_expressions[init]);
+        let Some(naga::Expression::Literal(default)) = default else {
+            panic!("{}: {name} has no plain default", kernel.name)
+        };
+        // A switch is 0 by default; anything else (a size) is left as it is.
+        let switch = matches!(default, naga::Literal::U32(0) | naga::Literal::AbstractInt(0));
+        let values = VALUES.iter().find(|(n, _)| *n == name).map_or(2, |(_, values)| *values);
+        if switch {
+            let extended = variants.iter().flat_map(|variant| {
+                let name = name.clone();
+                (0..values).map(move |v| [&variant[..], &[(name.clone(), f64::from(v))]].concat())
+            });
+            variants = extended.collect();
+        }
+    }
+    let step = variants.len().div_ceil(MOST_VARIANTS);
+    let last = variants.len() - 1;
+    let kept = variants.into_iter().enumerate().filter(|(i, _)| i % step == 0 || *i == last);
+    kept.map(|(_, variant)| variant).collect()
+}
+
+#[test]
+fn every_variant_validates_translates_and_fits_the_base() {
+    for kernel in KERNELS {
+        let module = parse(kernel);
+        let info = validate(kernel, &module);
+        for variant in variants(kernel, &module) {
+            let what = format!("{} {variant:?}", kernel.name);
+            let constants = variant.into_iter().collect();
+            let entry = Some((ShaderStage::Compute, "main"));
+            let (module, info) = process_overrides(&module, &info, entry, &constants)
+                .unwrap_or_else(|e| panic!("{what}: {e}"));
+            validate(kernel, &module);
+            assert_fits(&what, &module);
+            translate(&what, &module, &info);
+        }
+    }
+}
+
+fn assert_fits(what: &str, module: &Module) {
+    let [entry] = &module.entry_points[..] else { panic!("{what}: one entry point") };
+    assert_eq!(entry.name, "main", "{what}");
+    let [x, y, z] = entry.workgroup_size;
+    assert!(x * y * z <= INVOCATIONS && z <= 64, "{what}: {x} x {y} x {z} invocations");
+    let mut layouts = naga::proc::Layouter::default();
+    layouts.update(module.to_ctx()).unwrap();
+    let workgroup = module.global_variables.iter().filter(|(_, g)| g.space == AddressSpace::WorkGroup);
+    let bytes: u32 = workgroup.map(|(_, g)| layouts[g.ty].size.next_multiple_of(16)).sum();
+    assert!(bytes <= WORKGROUP_BYTES, "{what}: {bytes} bytes of workgroup memory");
+}
+
+fn translate(what: &str, module: &Module, info: &ModuleInfo) {
+    let stage = ShaderStage::Compute;
+    let entry = || Some((stage, "main".to_string()));
+
+    let options = spv::PipelineOptions { shader_stage: stage, entry_point: "main".into() };
+    let words = spv::write_vec(module, info, &spv::Options::default(), Some(&options));
+    assert!(!words.unwrap_or_else(|e| panic!("{what}, SPIR-V: {e}")).is_empty());
+
+    let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+    let pipeline = msl::PipelineOptions { entry_point: entry(), ..Default::default() };
+    let written = msl::write_string(module, info, &options, &pipeline);
+    let (text, translated) = written.unwrap_or_else(|e| panic!("{what}, MSL: {e}"));
+    assert!(text.contains("kernel") && translated.entry_point_names[0].is_ok(), "{what}, MSL");
+
+    let (mut text, options) = (String::new(), hlsl::Options::default());
+    let pipeline = hlsl::PipelineOptions { entry_point: entry() };
+    let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
+    let names = written.unwrap_or_else(|e| panic!("{what}, HLSL: {e}")).entry_point_names;
+    assert!(text.contains("numthreads") && names[0].is_ok(), "{what}, HLSL");
+
+    let (mut text, options) = (String::new(), glsl::Options::default());
+    let pipeline = glsl::PipelineOptions { shader_stage: stage, entry_point: "main".into(), multiview: None };
+    let policies = naga::proc::BoundsCheckPolicies::default();
+    let writer = glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies);
+    let written = writer.and_then(|mut writer| writer.write());
+    written.unwrap_or_else(|e| panic!("{what}, GLSL: {e}"));
+    assert!(text.contains("local_size_x"), "{what}, GLSL");
+}
+
+/// The suite above must be able to fail: a kernel that WGSL's rules forbid is refused.
+#[test]
+fn a_wrong_kernel_is_refused() {
+    let good = text(KERNELS.iter().find(|k| k.name == "fill").unwrap());
+    let parses = |text: &str| naga::front::wgsl::parse_str(text);
+    let valid = |text: &str| {
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        parses(text).is_ok_and(|module| validator.validate(&module).is_ok())
+    };
+    assert!(valid(&good));
+    assert!(!valid(&good.replace("p.value", "p.n")), "a wrong type");
+    assert!(!valid(&good.replace("read_write", "read")), "a write to a read-only buffer");
+    assert!(parses(&good.replace("@compute", "@computed")).is_err());
+}
