@@ -31,7 +31,9 @@ fn run(cli: Cli) -> Result<()> {
     // Ctrl-C lets training write its checkpoint; a second one, or one at any other time, ends the program at once.
     let stop = || {
         if !experiment::progress::request_stop() {
-            eprintln!("error: stopped; `smoothenc train --resume RUN` goes on with a run that was being made");
+            eprintln!(
+                "error: stopped; `smoothenc train --resume RUN` goes on with a run that was being made"
+            );
             std::process::exit(1);
         }
     };

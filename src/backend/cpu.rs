@@ -11,7 +11,7 @@ use std::rc::Rc;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::recording::{Access, BufferId, Call, CpuCall, Recording, Scope, Step};
+use crate::recording::{Access, BufferId, Call, CpuCall, Recording, Scope, Step, View};
 
 /// The CPU device.
 #[derive(Debug, Clone)]
@@ -159,7 +159,9 @@ fn for_tiles(rows: usize, tile: usize, work: impl Fn(Range<usize>) + Sync) {
 }
 
 /// The rows and tile of a loop body in which row r of every call needs only row r of what the
-/// body writes, so that the loop can be cut by rows once; else `None`.
+/// body writes, so that the loop can be cut by rows once; else `None`. Row r must also be the same
+/// words in every view of memory that is written: where values of different widths share memory,
+/// one thread's rows of the one are another's rows of the other.
 fn row_local(body: &[Call]) -> Option<(usize, usize)> {
     let rows = body.first()?.rows;
     let written = |call: &Call| -> Vec<BufferId> {
@@ -170,7 +172,43 @@ fn row_local(body: &[Call]) -> Option<(usize, usize)> {
     let reads_across = |call: &Call| {
         call.args.iter().any(|arg| arg.scope == Scope::Whole && writes.contains(&arg.view.buffer))
     };
-    let local = body.iter().all(|call| call.rows == rows && !reads_across(call));
+    let views = || body.iter().flat_map(|call| call.args.iter().map(|arg| arg.view));
+    let overlap = |a: View, b: View| {
+        a.buffer == b.buffer && a.offset < b.offset + b.words && b.offset < a.offset + a.words
+    };
+    let shifted = |view: View| views().any(|other| other != view && overlap(view, other));
+    let aligned = views().filter(|view| writes.contains(&view.buffer)).all(|view| !shifted(view));
+    let local = aligned && body.iter().all(|call| call.rows == rows && !reads_across(call));
     // A matrix product sets the tile; elementwise calls would take far more rows at a time.
     local.then(|| (rows, body.iter().map(|call| call.tile).min().unwrap_or(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Kernel;
+
+    static COPY: Kernel =
+        Kernel { name: "copy", wgsl: &[], bindings: &[Access::Read, Access::Write], cpu: |_, _| () };
+
+    fn view(buffer: u32, width: usize) -> View {
+        View { buffer: BufferId(buffer), offset: 0, words: 64 * width }
+    }
+
+    fn copy(from: View, to: View) -> Call {
+        Call::new(&COPY, &0_u32).row(from).row(to).grid(64, 16, [1, 1, 1])
+    }
+
+    #[test]
+    fn a_loop_is_cut_by_rows_only_where_a_row_is_the_same_words_throughout() {
+        let aligned = [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(1, 8))];
+        assert_eq!(row_local(&aligned), Some((64, 16)));
+        // Buffer 2 holds rows of 4 words, then rows of 8: row 16 of the one is row 8 of the other.
+        let shifted =
+            [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(3, 8)), copy(view(3, 8), view(2, 8))];
+        assert_eq!(row_local(&shifted), None);
+        // What the body only reads may be read in any way.
+        let read = [copy(view(1, 8), view(2, 4)), copy(view(1, 4), view(3, 8))];
+        assert_eq!(row_local(&read), Some((64, 16)));
+    }
 }

@@ -1,7 +1,7 @@
 //! The `divergence` command: closed forms for pairs of Gaussians, JSON in and out (INTERFACE.md).
 
 use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -47,13 +47,7 @@ pub fn run(args: &DivergenceArgs, on_device: &DiagonalOnDevice) -> Result<()> {
         Choice::Gpu(_) => Some(on_device),
         Choice::Cpu | Choice::Auto => None,
     };
-    let output = evaluate(&read(args)?, on_device)?;
-    let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{output}").and_then(|()| stdout.flush()) {
-        // A reader such as `head` that has seen enough is no failure.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("stdout")(error)),
-        _ => Ok(()),
-    }
+    super::report::write(&(evaluate(&read(args)?, on_device)? + "\n"))
 }
 
 fn read(args: &DivergenceArgs) -> Result<String> {

@@ -71,7 +71,7 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
     pub labels_fraction: f32,
     /// Seed of the choice of labels and of the batches' order [default: the run's]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
@@ -144,13 +144,13 @@ pub struct AttackFlags {
     #[arg(long, value_name = "R,..", value_delimiter = ',', allow_negative_numbers = true)]
     pub attack_radii: Option<Vec<f32>>,
     /// Steps of gradient ascent, each of 2.5 radius / steps [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attack_steps: Option<usize>,
     /// Random starts; the worst counts [default: 10]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attack_restarts: Option<usize>,
     /// Attack the first N test images, or all [default: 1000]
-    #[arg(long, value_name = "N|all")]
+    #[arg(long, value_name = "N|all", allow_negative_numbers = true)]
     pub attack_examples: Option<Examples>,
     /// The norm that bounds the perturbation [default: linf]
     #[arg(long, value_name = "NORM", value_enum)]

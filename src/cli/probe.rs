@@ -19,7 +19,8 @@ pub fn run(args: ProbeArgs) -> Result<()> {
     let seen = |i: usize| fraction >= 1.0 || uniform(key, 0, i as u32) < fraction;
     let images = loaded.data.train.count();
     if !(0..images).any(seen) {
-        let text = format!("--labels-fraction {fraction} leaves none of the {images} training labels; give more");
+        let text =
+            format!("--labels-fraction {fraction} leaves none of the {images} training labels; give more");
         return Err(Error::request(text));
     }
     loaded.probe(&seen)?;

@@ -31,7 +31,13 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     if let Some(result) = finished(&trainer, config, run, data.test.count())? {
         return Ok(result);
     }
-    train_to_the_end(&mut trainer, config, run, &mut clock)?;
+    train_to_the_end(&mut trainer, config, run, &mut clock).map_err(|error| match error {
+        Error::Io { .. } => Error::run(format!(
+            "{error}; mend that and go on from the last checkpoint with: smoothenc train --resume {}",
+            run.path().display()
+        )),
+        other => other,
+    })?;
 
     let Trainer { session, vae, .. } = &mut trainer;
     evaluate::upload(session, &data.train.images, &data.test.images)?;
@@ -89,12 +95,14 @@ struct TrainClock {
     seconds_per_step: f64,
 }
 
-/// Checks that the run's checkpoint, where there is one, is whole, of `config`'s settings, and not past its end.
+/// Checks that the run's checkpoint, where there is one, is whole, of `config`'s settings and not past its end, and
+/// that its metrics read.
 ///
 /// # Errors
 /// [`Error::Request`] naming the file.
 pub fn check_resumable(config: &Config, run: &RunDir) -> Result<()> {
-    load_checkpoint(config, run).map(|_| ())
+    load_checkpoint(config, run)?;
+    metrics::check(&run.metrics_path())
 }
 
 fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTensor>, Metadata)>> {
@@ -201,7 +209,10 @@ fn train_to_the_end(
 }
 
 fn stopped(step: u64, run: &RunDir) -> Error {
-    Error::run(format!("stopped at step {step}; go on with: smoothenc train --resume {}", run.path().display()))
+    Error::run(format!(
+        "stopped at step {step}; go on with: smoothenc train --resume {}",
+        run.path().display()
+    ))
 }
 
 /// One line of metrics.jsonl.
@@ -212,11 +223,12 @@ fn metrics_line(step: u64, seconds: f64, averages: &super::Averages, rate: f64) 
     put("seconds", json!((seconds * 1e3).round() / 1e3));
     put("loss", json!(averages.loss));
     let term = |name: &str| averages.terms.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
-    if let (Some(prior), Some(entropy)) = (term("prior"), term("entropy")) {
-        put("kl", json!(-(prior + entropy)));
-    }
-    for (name, value) in averages.terms.iter().filter(|(name, _)| !["prior", "entropy"].contains(name)) {
-        put(name, json!(value));
+    for &(name, value) in &averages.terms {
+        match (name, term("entropy")) {
+            ("prior", Some(entropy)) => put("kl", json!(-(value + entropy))),
+            ("entropy", _) => {}
+            _ => put(name, json!(value)),
+        }
     }
     put("examples_per_second", json!(rate.round()));
     line

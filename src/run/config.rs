@@ -11,9 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use choices::{
-    Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection,
-};
+pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
 
 /// Every setting of a training run. The defaults ([`Config::default`]) are the preset `quick`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
