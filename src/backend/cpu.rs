@@ -11,7 +11,7 @@ use std::rc::Rc;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::recording::{Access, BufferId, Call, CpuCall, Recording, Scope, Step};
+use crate::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
 
 /// The CPU device.
 #[derive(Debug, Clone)]
@@ -162,15 +162,17 @@ fn for_tiles(rows: usize, tile: usize, work: impl Fn(Range<usize>) + Sync) {
 /// body writes, so that the loop can be cut by rows once; else `None`.
 fn row_local(body: &[Call]) -> Option<(usize, usize)> {
     let rows = body.first()?.rows;
-    let written = |call: &Call| -> Vec<BufferId> {
-        let args = call.args.iter().zip(call.kernel.bindings);
-        args.filter(|(_, access)| **access == Access::Write).map(|(arg, _)| arg.view.buffer).collect()
+    let args = || body.iter().flat_map(|call| call.args.iter().zip(call.kernel.bindings));
+    let written: Vec<View> = args().filter(|(_, a)| **a == Access::Write).map(|(arg, _)| arg.view).collect();
+    // Row r of a buffer that the body writes must be the same words in every call.
+    let stays_in_row = |arg: &Arg| {
+        let mut overlapping = written.iter().filter(|view| view.buffer == arg.view.buffer).peekable();
+        let shared = overlapping.peek().is_some();
+        overlapping.all(|view| *view == arg.view) && !(shared && arg.scope == Scope::Whole)
     };
-    let writes: Vec<BufferId> = body.iter().flat_map(written).collect();
-    let reads_across = |call: &Call| {
-        call.args.iter().any(|arg| arg.scope == Scope::Whole && writes.contains(&arg.view.buffer))
-    };
-    let local = body.iter().all(|call| call.rows == rows && !reads_across(call));
-    // A matrix product sets the tile; elementwise calls would take far more rows at a time.
-    local.then(|| (rows, body.iter().map(|call| call.tile).min().unwrap_or(1)))
+    let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
+    local.then_some((rows, LOOP_TILE))
 }
+
+/// Rows that a thread carries through a loop.
+const LOOP_TILE: usize = 32;

@@ -26,6 +26,8 @@ struct Slot {
     buffer: BufferId,
     words: usize,
     free_after: usize,
+    /// The last loop that used it, by its first node, and the size of the values it held there.
+    in_loop: Option<(usize, usize)>,
 }
 
 /// Plans `graph`: which nodes run, and where every tensor lives.
@@ -57,7 +59,7 @@ pub fn plan(graph: &Graph) -> Plan {
                     slots.iter_mut().filter(|s| s.buffer == buffer).for_each(|s| s.free_after = life.to);
                     buffer
                 }
-                None => take_slot(&mut slots, &mut buffers, words, life),
+                None => take_slot(graph, &mut slots, &mut buffers, words, life),
             };
             placed.insert(root, buffer);
         }
@@ -119,16 +121,31 @@ fn dying_input(
 }
 
 /// The smallest free slot that is large enough, else the largest free one enlarged, else a new one.
-fn take_slot(slots: &mut Vec<Slot>, buffers: &mut Vec<BufferSpec>, words: usize, life: Lifetime) -> BufferId {
-    let free = slots.iter_mut().filter(|s| s.free_after < life.from);
+///
+/// Inside a loop, values of one slot have one size: a back end may then give each thread some rows
+/// and let it run through the whole loop, since row r of every such value lies at the same words.
+fn take_slot(
+    graph: &Graph,
+    slots: &mut Vec<Slot>,
+    buffers: &mut Vec<BufferSpec>,
+    words: usize,
+    life: Lifetime,
+) -> BufferId {
+    let around = graph.loops.iter().find(|l| l.nodes.contains(&life.from)).map(|l| (l.nodes.start, words));
+    let same_rows = |s: &Slot| match (s.in_loop, around) {
+        (Some((one, size)), Some((other, _))) => one != other || size == words,
+        _ => true,
+    };
+    let free = slots.iter_mut().filter(|s| s.free_after < life.from && same_rows(s));
     if let Some(slot) = free.min_by_key(|s| (s.words < words, s.words.abs_diff(words))) {
         slot.words = slot.words.max(words);
         slot.free_after = life.to;
+        slot.in_loop = around.or(slot.in_loop);
         return slot.buffer;
     }
     let buffer = BufferId(buffers.len() as u32);
     buffers.push(BufferSpec { words, variable: None });
-    slots.push(Slot { buffer, words: words.max(ALIGN_WORDS), free_after: life.to });
+    slots.push(Slot { buffer, words: words.max(ALIGN_WORDS), free_after: life.to, in_loop: around });
     buffer
 }
 
