@@ -36,7 +36,12 @@ impl Cpu {
                 bound.map_or_else(|| Buffer::zeroed(spec.words), |(_, b)| b.clone())
             })
             .collect();
-        Ok(Program { recording, memory })
+        let cuts = recording.steps.iter().map(|step| match step {
+            Step::Call(_) => None,
+            Step::Repeat { body, .. } => row_local(body),
+        });
+        let base = Base(memory.iter().map(Buffer::pointer).collect());
+        Ok(Program { cuts: cuts.collect(), recording, base, _memory: memory })
     }
 }
 
@@ -103,10 +108,15 @@ impl Buffer {
 #[derive(Debug)]
 pub struct Program {
     recording: Recording,
-    memory: Vec<Buffer>,
+    /// For each step: rows and tile of a loop that is cut by rows.
+    cuts: Vec<Option<(usize, usize)>>,
+    base: Base,
+    /// What `base` points to.
+    _memory: Vec<Buffer>,
 }
 
 /// The buffers' addresses, handed to the threads of one run.
+#[derive(Debug)]
 struct Base(Vec<*mut u32>);
 
 // SAFETY: the memory outlives the run, and `run` cuts it into disjoint rows.
@@ -118,29 +128,28 @@ impl Program {
     }
 
     pub fn run(&mut self) {
-        let base = Base(self.memory.iter().map(Buffer::pointer).collect());
-        let (base, steps) = (&base, &self.recording.steps);
+        let (base, steps, cuts) = (&self.base, &self.recording.steps, &self.cuts);
         // The whole list runs inside the pool, so that a call costs a join and not a wake-up.
         rayon::scope(|_| {
-            for step in steps {
-                match step {
-                    Step::Call(call) => for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows)),
-                    Step::Repeat { times, body } => match row_local(body) {
-                        Some((rows, tile)) => for_tiles(rows, tile, |rows| {
-                            for call in std::iter::repeat_n(body, *times).flatten() {
-                                run_rows(call, base, rows.clone());
-                            }
-                        }),
-                        None => {
-                            for call in std::iter::repeat_n(body, *times).flatten() {
-                                for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows));
-                            }
+            for (step, cut) in steps.iter().zip(cuts) {
+                match (step, cut) {
+                    (Step::Call(call), _) => run_tiles(call, base),
+                    (Step::Repeat { times, body }, Some((rows, tile))) => for_tiles(*rows, *tile, |rows| {
+                        for call in std::iter::repeat_n(body, *times).flatten() {
+                            run_rows(call, base, rows.clone());
                         }
-                    },
+                    }),
+                    (Step::Repeat { times, body }, None) => {
+                        std::iter::repeat_n(body, *times).flatten().for_each(|call| run_tiles(call, base));
+                    }
                 }
             }
         });
     }
+}
+
+fn run_tiles(call: &Call, base: &Base) {
+    for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows));
 }
 
 fn run_rows(call: &Call, base: &Base, rows: Range<usize>) {
