@@ -11,7 +11,7 @@ use std::rc::Rc;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::recording::{Access, BufferId, Call, CpuCall, Recording, Scope, Step, View};
+use crate::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
 
 /// The CPU device.
 #[derive(Debug, Clone)]
@@ -36,7 +36,12 @@ impl Cpu {
                 bound.map_or_else(|| Buffer::zeroed(spec.words), |(_, b)| b.clone())
             })
             .collect();
-        Ok(Program { recording, memory })
+        let cuts = recording.steps.iter().map(|step| match step {
+            Step::Call(_) => None,
+            Step::Repeat { body, .. } => row_local(body),
+        });
+        let base = Base(memory.iter().map(Buffer::pointer).collect());
+        Ok(Program { cuts: cuts.collect(), recording, base, _memory: memory })
     }
 }
 
@@ -103,10 +108,15 @@ impl Buffer {
 #[derive(Debug)]
 pub struct Program {
     recording: Recording,
-    memory: Vec<Buffer>,
+    /// For each step: rows and tile of a loop that is cut by rows.
+    cuts: Vec<Option<(usize, usize)>>,
+    base: Base,
+    /// What `base` points to.
+    _memory: Vec<Buffer>,
 }
 
 /// The buffers' addresses, handed to the threads of one run.
+#[derive(Debug)]
 struct Base(Vec<*mut u32>);
 
 // SAFETY: the memory outlives the run, and `run` cuts it into disjoint rows.
@@ -118,29 +128,28 @@ impl Program {
     }
 
     pub fn run(&mut self) {
-        let base = Base(self.memory.iter().map(Buffer::pointer).collect());
-        let (base, steps) = (&base, &self.recording.steps);
+        let (base, steps, cuts) = (&self.base, &self.recording.steps, &self.cuts);
         // The whole list runs inside the pool, so that a call costs a join and not a wake-up.
         rayon::scope(|_| {
-            for step in steps {
-                match step {
-                    Step::Call(call) => for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows)),
-                    Step::Repeat { times, body } => match row_local(body) {
-                        Some((rows, tile)) => for_tiles(rows, tile, |rows| {
-                            for call in std::iter::repeat_n(body, *times).flatten() {
-                                run_rows(call, base, rows.clone());
-                            }
-                        }),
-                        None => {
-                            for call in std::iter::repeat_n(body, *times).flatten() {
-                                for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows));
-                            }
+            for (step, cut) in steps.iter().zip(cuts) {
+                match (step, cut) {
+                    (Step::Call(call), _) => run_tiles(call, base),
+                    (Step::Repeat { times, body }, Some((rows, tile))) => for_tiles(*rows, *tile, |rows| {
+                        for call in std::iter::repeat_n(body, *times).flatten() {
+                            run_rows(call, base, rows.clone());
                         }
-                    },
+                    }),
+                    (Step::Repeat { times, body }, None) => {
+                        std::iter::repeat_n(body, *times).flatten().for_each(|call| run_tiles(call, base));
+                    }
                 }
             }
         });
     }
+}
+
+fn run_tiles(call: &Call, base: &Base) {
+    for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows));
 }
 
 fn run_rows(call: &Call, base: &Base, rows: Range<usize>) {
@@ -159,29 +168,23 @@ fn for_tiles(rows: usize, tile: usize, work: impl Fn(Range<usize>) + Sync) {
 }
 
 /// The rows and tile of a loop body in which row r of every call needs only row r of what the
-/// body writes, so that the loop can be cut by rows once; else `None`. Row r must also be the same
-/// words in every view of memory that is written: where values of different widths share memory,
-/// one thread's rows of the one are another's rows of the other.
+/// body writes, so that the loop can be cut by rows once; else `None`.
 fn row_local(body: &[Call]) -> Option<(usize, usize)> {
     let rows = body.first()?.rows;
-    let written = |call: &Call| -> Vec<BufferId> {
-        let args = call.args.iter().zip(call.kernel.bindings);
-        args.filter(|(_, access)| **access == Access::Write).map(|(arg, _)| arg.view.buffer).collect()
+    let args = || body.iter().flat_map(|call| call.args.iter().zip(call.kernel.bindings));
+    let written: Vec<View> = args().filter(|(_, a)| **a == Access::Write).map(|(arg, _)| arg.view).collect();
+    // Row r of a buffer that the body writes must be the same words in every call.
+    let stays_in_row = |arg: &Arg| {
+        let mut overlapping = written.iter().filter(|view| view.buffer == arg.view.buffer).peekable();
+        let shared = overlapping.peek().is_some();
+        overlapping.all(|view| *view == arg.view) && !(shared && arg.scope == Scope::Whole)
     };
-    let writes: Vec<BufferId> = body.iter().flat_map(written).collect();
-    let reads_across = |call: &Call| {
-        call.args.iter().any(|arg| arg.scope == Scope::Whole && writes.contains(&arg.view.buffer))
-    };
-    let views = || body.iter().flat_map(|call| call.args.iter().map(|arg| arg.view));
-    let overlap = |a: View, b: View| {
-        a.buffer == b.buffer && a.offset < b.offset + b.words && b.offset < a.offset + a.words
-    };
-    let shifted = |view: View| views().any(|other| other != view && overlap(view, other));
-    let aligned = views().filter(|view| writes.contains(&view.buffer)).all(|view| !shifted(view));
-    let local = aligned && body.iter().all(|call| call.rows == rows && !reads_across(call));
-    // A matrix product sets the tile; elementwise calls would take far more rows at a time.
-    local.then(|| (rows, body.iter().map(|call| call.tile).min().unwrap_or(1)))
+    let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
+    local.then_some((rows, LOOP_TILE))
 }
+
+/// Rows that a thread carries through a loop.
+const LOOP_TILE: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -202,13 +205,13 @@ mod tests {
     #[test]
     fn a_loop_is_cut_by_rows_only_where_a_row_is_the_same_words_throughout() {
         let aligned = [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(1, 8))];
-        assert_eq!(row_local(&aligned), Some((64, 16)));
+        assert_eq!(row_local(&aligned), Some((64, LOOP_TILE)));
         // Buffer 2 holds rows of 4 words, then rows of 8: row 16 of the one is row 8 of the other.
         let shifted =
             [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(3, 8)), copy(view(3, 8), view(2, 8))];
         assert_eq!(row_local(&shifted), None);
         // What the body only reads may be read in any way.
         let read = [copy(view(1, 8), view(2, 4)), copy(view(1, 4), view(3, 8))];
-        assert_eq!(row_local(&read), Some((64, 16)));
+        assert_eq!(row_local(&read), Some((64, LOOP_TILE)));
     }
 }

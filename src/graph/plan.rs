@@ -22,23 +22,12 @@ struct Lifetime {
 }
 
 /// A piece of scratch memory, given to one value after another.
-///
-/// A back end may carry a tile of rows through all turns of a loop without waiting for the other
-/// tiles, so row r of all that a loop puts in one slot must be the same words: its values share
-/// only with values of their own size.
 struct Slot {
     buffer: BufferId,
     words: usize,
     free_after: usize,
-    /// The last loop (its first node) that used it, and the size of that loop's values.
+    /// The last loop that used it, by its first node, and the size of the values it held there.
     in_loop: Option<(usize, usize)>,
-}
-
-impl Slot {
-    /// Whether a value of `words` made in the loop `around` may come next.
-    fn suits(&self, words: usize, around: Option<usize>) -> bool {
-        !matches!(self.in_loop, Some((start, size)) if Some(start) == around && size != words)
-    }
 }
 
 /// Plans `graph`: which nodes run, and where every tensor lives.
@@ -70,10 +59,7 @@ pub fn plan(graph: &Graph) -> Plan {
                     slots.iter_mut().filter(|s| s.buffer == buffer).for_each(|s| s.free_after = life.to);
                     buffer
                 }
-                None => {
-                    let around = graph.loops.iter().find(|l| l.nodes.contains(&at));
-                    take_slot(&mut slots, &mut buffers, words, life, around.map(|l| l.nodes.start))
-                }
+                None => take_slot(graph, &mut slots, &mut buffers, words, life),
             };
             placed.insert(root, buffer);
         }
@@ -137,26 +123,32 @@ fn dying_input(
     (fits && life.to == at && made_here).then_some(input)
 }
 
-/// The smallest free slot that is large enough, else the largest free one enlarged, else a new one,
-/// for a value made in the loop that starts at `around`.
+/// The smallest free slot that is large enough, else the largest free one enlarged, else a new one.
+///
+/// Inside a loop, values of one slot have one size: a back end may then give each thread some rows
+/// and let it run through the whole loop, since row r of every such value lies at the same words.
 fn take_slot(
+    graph: &Graph,
     slots: &mut Vec<Slot>,
     buffers: &mut Vec<BufferSpec>,
     words: usize,
     life: Lifetime,
-    around: Option<usize>,
 ) -> BufferId {
-    let in_loop = around.map(|start| (start, words));
-    let free = slots.iter_mut().filter(|s| s.free_after < life.from && s.suits(words, around));
+    let around = graph.loops.iter().find(|l| l.nodes.contains(&life.from)).map(|l| (l.nodes.start, words));
+    let same_rows = |s: &Slot| match (s.in_loop, around) {
+        (Some((one, size)), Some((other, _))) => one != other || size == words,
+        _ => true,
+    };
+    let free = slots.iter_mut().filter(|s| s.free_after < life.from && same_rows(s));
     if let Some(slot) = free.min_by_key(|s| (s.words < words, s.words.abs_diff(words))) {
         slot.words = slot.words.max(words);
         slot.free_after = life.to;
-        slot.in_loop = in_loop.or(slot.in_loop);
+        slot.in_loop = around.or(slot.in_loop);
         return slot.buffer;
     }
     let buffer = BufferId(buffers.len() as u32);
     buffers.push(BufferSpec { words, variable: None });
-    slots.push(Slot { buffer, words: words.max(ALIGN_WORDS), free_after: life.to, in_loop });
+    slots.push(Slot { buffer, words: words.max(ALIGN_WORDS), free_after: life.to, in_loop: around });
     buffer
 }
 
