@@ -55,7 +55,7 @@ pub struct TrainArgs {
     /// Observation variance, in squared pixel units of the [0, 1] scale [default: 0.02]
     #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Model")]
     pub variance: Option<f32>,
-    /// Coupling of the two encodings in SE; 0 is none [default: 100]
+    /// Coupling of the two encodings in SE; 0 is none [default: 150]
     #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Model")]
     pub gamma: Option<f32>,
     /// Weight of the KL term in beta-VAE [default: 2]
@@ -79,7 +79,7 @@ pub struct TrainArgs {
     /// How it is chosen [default: pgd]
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Selection of the second point of SE")]
     pub selection: Option<Selection>,
-    /// Steps of projected gradient ascent [default: 10]
+    /// Steps of projected gradient ascent [default: 7]
     #[arg(
         long,
         value_name = "L",
