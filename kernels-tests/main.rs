@@ -25,25 +25,32 @@
 //! twice where nothing is updated and asks for the same bits. Choose ragged shapes that cross
 //! the kernel's tiles, and keep them small: software Vulkan is slow.
 
+mod adam;
 mod broadcast;
 mod classify;
+mod concat;
 mod elementwise;
 mod entropic_distance;
 mod entropic_wasserstein;
 mod fill;
+mod gather;
 mod gaussian_log_likelihood;
 mod gpu;
 mod harness;
 mod inputs;
 mod matmul;
+mod monitor;
 mod pgd_start;
 mod pgd_step;
+mod random;
 mod reduce;
 mod reparameterise;
 mod reparameterise_grad;
 mod self_test;
+mod shuffle;
 mod softmax_cross_entropy;
 mod wasserstein2;
+mod weighted_mean;
 
 use harness::Case;
 use libtest_mimic::Arguments;
@@ -53,21 +60,28 @@ type Suite = (&'static str, fn() -> Vec<Case>);
 
 /// Every kernel.
 const SUITES: &[Suite] = &[
+    ("adam", adam::cases),
     ("broadcast", broadcast::cases),
     ("classify", classify::cases),
+    ("concat", concat::cases),
     ("elementwise", elementwise::cases),
     ("entropic_distance", entropic_distance::cases),
     ("entropic_wasserstein", entropic_wasserstein::cases),
     ("fill", fill::cases),
+    ("gather", gather::cases),
     ("gaussian_log_likelihood", gaussian_log_likelihood::cases),
     ("matmul", matmul::cases),
+    ("monitor", monitor::cases),
     ("pgd_start", pgd_start::cases),
     ("pgd_step", pgd_step::cases),
+    ("random", random::cases),
     ("reduce", reduce::cases),
     ("reparameterise", reparameterise::cases),
     ("reparameterise_grad", reparameterise_grad::cases),
+    ("shuffle", shuffle::cases),
     ("softmax_cross_entropy", softmax_cross_entropy::cases),
     ("wasserstein2", wasserstein2::cases),
+    ("weighted_mean", weighted_mean::cases),
 ];
 
 fn main() {
@@ -86,5 +100,7 @@ fn main() {
     let mut trials: Vec<_> = SUITES.iter().flat_map(cases).collect();
     trials.extend(self_test::trials(gpu));
     trials.extend(gpu::trials(gpu));
+    trials.extend(random::trials(gpu));
+    trials.extend(shuffle::trials(gpu));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -6,6 +6,7 @@
 //          normal, where NORMAL = 1: Box-Muller of both words u, v:
 //            sqrt(-2 log u) cos(2 pi v), sqrt(-2 log u) sin(2 pi v)
 //
+// -log u is log(1 + (1 - u) / u): a device's log of a number just below 1 is mostly rounding.
 // One invocation a block of two.
 
 override NORMAL: u32 = 0;
@@ -25,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var draw = vec2f(unit(bits.x), unit(bits.y));
     if NORMAL == 1 {
         let angle = 6.283185307179586 * draw.y;
-        draw = sqrt(-2.0 * log(draw.x)) * vec2f(cos(angle), sin(angle));
+        draw = sqrt(2.0 * log1p((1.0 - draw.x) / draw.x)) * vec2f(cos(angle), sin(angle));
     }
     out[2 * block] = draw.x;
     if 2 * block + 1 < p.n { out[2 * block + 1] = draw.y; }

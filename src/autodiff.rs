@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Graph, Node, Tensor};
 use crate::ops::{elementwise, fill};
 use crate::tensor::DType;
 
@@ -27,7 +27,11 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tens
             depends.extend(&node.outputs);
         }
     }
-    let mut gradient: HashMap<Tensor, Tensor> = seeds.iter().copied().collect();
+    refuse_views(graph, &forward, &depends)?;
+    let mut gradient: HashMap<Tensor, Tensor> = HashMap::new();
+    for &(t, seed) in seeds {
+        accumulate(graph, &mut gradient, t, seed)?;
+    }
     for node in forward.iter().rev() {
         let upstream: Vec<_> = node.outputs.iter().map(|t| gradient.get(t).copied()).collect();
         let floats = |t: &Tensor| graph.dtype(*t) == DType::F32;
@@ -37,12 +41,9 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tens
         }
         let contributions = node.op.gradient(graph, node, &upstream, &wanted)?;
         for ((&input, contribution), wanted) in node.inputs.iter().zip(contributions).zip(wanted) {
-            let Some(new) = contribution.filter(|_| wanted) else { continue };
-            let sum = match gradient.get(&input) {
-                Some(&old) => elementwise::add(graph, old, new)?,
-                None => new,
-            };
-            gradient.insert(input, sum);
+            if let Some(new) = contribution.filter(|_| wanted) {
+                accumulate(graph, &mut gradient, input, new)?;
+            }
         }
     }
     wrt.iter()
@@ -51,4 +52,34 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tens
             gradient.get(t).copied().ok_or_else(|| Error::Shape { op: "gradients", message: missing() })
         })
         .collect()
+}
+
+/// Adds `new` to what has flowed back to `t` so far.
+fn accumulate(
+    graph: &mut Graph,
+    gradient: &mut HashMap<Tensor, Tensor>,
+    t: Tensor,
+    new: Tensor,
+) -> Result<()> {
+    let sum = match gradient.get(&t) {
+        Some(&old) => elementwise::add(graph, old, new)?,
+        None => new,
+    };
+    gradient.insert(t, sum);
+    Ok(())
+}
+
+/// A view is another tensor than what it is a view of: a gradient through it would be lost, so it
+/// is an error.
+fn refuse_views(graph: &Graph, forward: &[Node], depends: &HashSet<Tensor>) -> Result<()> {
+    for node in forward {
+        for t in node.inputs.iter().filter(|t| !depends.contains(t)) {
+            if graph.bases(*t).any(|base| depends.contains(&base)) {
+                let message =
+                    format!("{} reads a view {} of a tensor on the way", node.op.name(), graph.shape(*t));
+                return Err(Error::Shape { op: "gradients", message });
+            }
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::error::{Error, Result};
+
 /// How a kernel touches one of its storage bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -53,7 +55,8 @@ pub const NONE: View = View { buffer: BufferId(0), offset: 0, words: ALIGN_WORDS
 /// Which part of a bound view a range of rows of the call touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Row `r` of the call touches row `r` of the view and no other.
+    /// Row `r` of the call touches row `r` of the view and no other; the view's words are spread
+    /// evenly over the call's rows.
     Row,
     /// Every row of the call may touch all of it (weights, seeds, reductions).
     Whole,
@@ -196,6 +199,37 @@ impl Recording {
         })
     }
 
+    /// What every back end relies on: each call has the arguments of its kernel, inside their
+    /// buffers, and what it writes it reaches through no other argument.
+    pub fn check(&self) -> Result<()> {
+        for (call, _) in self.calls() {
+            let name = call.kernel.name;
+            let fail = |text: String| Err(Error::Device(format!("kernel {name}: {text}")));
+            let (args, bindings) = (call.args.len(), call.kernel.bindings.len());
+            if args != bindings {
+                return fail(format!("{args} arguments for {bindings} bindings"));
+            }
+            for (i, (Arg { view, .. }, access)) in call.args.iter().zip(call.kernel.bindings).enumerate() {
+                let spec = &self.buffers[view.buffer.0 as usize];
+                let buffer = spec.variable.as_deref().unwrap_or("a scratch buffer");
+                if view.offset + view.words > spec.words {
+                    return fail(format!("argument {i} ends beyond {buffer}"));
+                }
+                // Bindings that are read may not share a buffer with one that is written, even
+                // where they do not overlap: wgpu tracks a buffer as a whole.
+                let clash = |(j, (other, its)): (usize, (&Arg, &Access))| {
+                    let one_buffer = i != j && other.view.buffer == view.buffer;
+                    one_buffer && (*its == Access::Read || overlap(&other.view, view))
+                };
+                let mut others = call.args.iter().zip(call.kernel.bindings).enumerate();
+                if *access == Access::Write && *view != NONE && others.any(clash) {
+                    return fail(format!("reads and writes {buffer} through different bindings"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Kernel calls that one run makes, repetitions counted.
     pub fn dispatches(&self) -> usize {
         self.calls().map(|(_, times)| times).sum()
@@ -205,6 +239,10 @@ impl Recording {
     pub fn flops(&self) -> u64 {
         self.calls().map(|(call, times)| call.flops * times as u64).sum()
     }
+}
+
+fn overlap(a: &View, b: &View) -> bool {
+    a.offset < b.offset + b.words && b.offset < a.offset + a.words
 }
 
 fn with_times(times: usize) -> impl Fn(&Call) -> (&Call, usize) {
@@ -288,7 +326,7 @@ impl<'a> CpuCall<'a> {
 
     fn pointer(&self, i: usize) -> *mut u32 {
         let view = &self.call.args[i].view;
-        // SAFETY: the plan places views inside their buffers.
+        // SAFETY: `Recording::check` has found the view inside its buffer.
         unsafe { self.base[view.buffer.0 as usize].add(view.offset) }
     }
 }

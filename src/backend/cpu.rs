@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use rayon::prelude::*;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
 
 /// The CPU device.
@@ -27,15 +27,21 @@ impl Cpu {
     }
 
     pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
-        let memory: Vec<Buffer> = recording
-            .buffers
-            .iter()
-            .enumerate()
-            .map(|(i, spec)| {
-                let bound = variables.iter().find(|(id, _)| id.0 as usize == i);
-                bound.map_or_else(|| Buffer::zeroed(spec.words), |(_, b)| b.clone())
-            })
-            .collect();
+        recording.check()?;
+        let memory = recording.buffers.iter().enumerate().map(|(i, spec)| {
+            let Some((_, bound)) = variables.iter().find(|(id, _)| id.0 as usize == i) else {
+                return Ok(Buffer::zeroed(spec.words));
+            };
+            if bound.words() < spec.words {
+                let (have, name) = (bound.words(), spec.variable.as_deref().unwrap_or_default());
+                return Err(Error::Device(format!(
+                    "{name} has {have} words, a program wants {}",
+                    spec.words
+                )));
+            }
+            Ok(bound.clone())
+        });
+        let memory = memory.collect::<Result<Vec<_>>>()?;
         let cuts = recording.steps.iter().map(|step| match step {
             Step::Call(_) => None,
             Step::Repeat { body, .. } => row_local(body),

@@ -108,6 +108,10 @@ impl Trainer {
 
     /// The weights and all else that going on from here needs: Adam's moments, the step, and the
     /// sums since the last look.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where a number in it is not finite: the last step's loss still was, its
+    /// update was not, and nothing could go on from here.
     pub fn state(&self) -> Result<Vec<NamedTensor>> {
         let mut tensors = self.weights()?;
         for name in MOMENTS {
@@ -120,6 +124,16 @@ impl Trainer {
         }
         let sums: Vec<f32> = self.session.get("sums")?;
         tensors.push(NamedTensor { name: "sums".into(), shape: vec![SUMS], data: TensorData::F32(sums) });
+        let finite = |t: &&NamedTensor| match &t.data {
+            TensorData::F32(data) => data.iter().all(|x| x.is_finite()),
+            _ => true,
+        };
+        if let Some(bad) = tensors.iter().find(|t| !finite(t)) {
+            let (step, name) = (self.steps_done()?, &bad.name);
+            return Err(Error::run(format!(
+                "step {step}: {name} became NaN or infinite; a lower --learning-rate usually mends it"
+            )));
+        }
         let clock: Vec<u32> = self.session.get("clock")?;
         tensors.push(NamedTensor { name: "clock".into(), shape: vec![2], data: TensorData::U32(clock) });
         Ok(tensors)

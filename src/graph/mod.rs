@@ -203,6 +203,15 @@ impl Graph {
         (t, offset)
     }
 
+    /// The tensors that `t` is a view of, the nearest first.
+    pub(crate) fn bases(&self, t: Tensor) -> impl Iterator<Item = Tensor> {
+        let base = |t: &Tensor| match self.info(*t).storage {
+            Storage::View { base, .. } => Some(base),
+            _ => None,
+        };
+        std::iter::successors(base(&t), base)
+    }
+
     fn is_variable(&self, t: Tensor) -> bool {
         matches!(self.info(self.root(t).0).storage, Storage::Variable(_))
     }

@@ -70,7 +70,12 @@ impl Op for AdamSettings {
     }
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
-        Ok(vec![(inputs[1].0.clone(), DType::F32); 3])
+        match inputs {
+            [(clock, DType::U32), (grads, DType::F32)] if !clock.is_empty() => {
+                Ok(vec![((*grads).clone(), DType::F32); 3])
+            }
+            _ => Err(format!("{inputs:?}: needs a clock of integers and float gradients")),
+        }
     }
 
     fn call(&self, io: &Io) -> Call {

@@ -95,12 +95,16 @@ impl Op for Broadcast {
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
         let v = inputs[0].0.len();
-        let fits = match self.mode {
-            Mode::Scalar => v == 1,
-            Mode::Columns => v == self.shape.rows(),
-            Mode::Rows => v == self.shape.cols(),
-            Mode::ScaleRows => v > 0 && self.shape.rows().is_multiple_of(v),
-        };
+        let floats = inputs.iter().all(|(_, dtype)| *dtype == DType::F32);
+        let within = self.within.start <= self.within.end && self.within.end <= self.shape.rows();
+        let fits = floats
+            && within
+            && match self.mode {
+                Mode::Scalar => v == 1,
+                Mode::Columns => v == self.shape.rows(),
+                Mode::Rows => v == self.shape.cols(),
+                Mode::ScaleRows => v > 0 && self.shape.rows().is_multiple_of(v),
+            };
         match fits {
             true => Ok(vec![(self.shape.clone(), DType::F32)]),
             false => Err(format!("{} over {} by {:?}", inputs[0].0, self.shape, self.mode)),

@@ -61,6 +61,9 @@ impl Op for Matmul {
     }
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        if inputs.iter().any(|(_, dtype)| *dtype != DType::F32) {
+            return Err(format!("{inputs:?}: needs floats"));
+        }
         let (a, b) = (inputs[0].0, inputs[1].0);
         let (m, n, _) = self.sizes(a, b).ok_or_else(|| format!("{a} and {b} do not fit: {self:?}"))?;
         if self.bias && inputs[2].0.len() != n {

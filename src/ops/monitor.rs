@@ -40,7 +40,11 @@ impl Op for Monitor {
         MONITOR.name
     }
 
-    fn outputs(&self, _: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let floats = inputs.iter().all(|(_, dtype)| *dtype == DType::F32);
+        if !floats || inputs[0].0.len() != 1 || inputs[1].0.len() != TERMS {
+            return Err(format!("{inputs:?}: needs a float total [1] and means [{TERMS}]"));
+        }
         Ok(vec![([2].into(), DType::U32), ([SUMS].into(), DType::F32), ([2].into(), DType::U32)])
     }
 

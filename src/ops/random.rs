@@ -16,6 +16,7 @@ pub static RANDOM: Kernel = Kernel {
     wgsl: &[
         include_str!("../../shaders/common/flat.wgsl"),
         include_str!("../../shaders/common/rng.wgsl"),
+        include_str!("../../shaders/common/precise.wgsl"),
         include_str!("../../shaders/random.wgsl"),
     ],
     bindings: &[Read, Write],

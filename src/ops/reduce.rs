@@ -50,7 +50,10 @@ impl Op for Reduce {
     }
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
-        let a = inputs[0].0;
+        let (a, dtype) = inputs[0];
+        if dtype != DType::F32 {
+            return Err(format!("{a} of {dtype:?}: needs floats"));
+        }
         Ok(vec![([if self.columns { a.cols() } else { a.rows() }].into(), DType::F32)])
     }
 

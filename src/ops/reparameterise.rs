@@ -102,11 +102,13 @@ impl Op for Reparameterise {
             latents: latents as u32,
             normaliser: (0.5 * latents as f64 * (2.0 * PI).ln()) as f32,
         };
-        Call::new(&REPARAMETERISE, &params)
-            .row(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
-            .row(io.output(1))
+        let call = Call::new(&REPARAMETERISE, &params).row(io.input(0));
+        // Where only half of the rows are sampled, a row of u and z is no row of the call's grid.
+        let call = match rows == batch {
+            true => call.row(io.input(1)).row(io.output(0)),
+            false => call.whole(io.input(1)).whole(io.output(0)),
+        };
+        call.row(io.output(1))
             .row(io.output(2))
             .grid(rows, CPU_TILE, row_grid(rows))
             .flops(rows * latents * 9)

@@ -63,9 +63,13 @@ impl Op for ReparameteriseGrad {
     fn call(&self, io: &Io) -> Call {
         let (rows, batch, latents) = (io.inputs[0].0.rows(), io.inputs[1].0.rows(), io.inputs[1].0.cols());
         let params = Params { rows: rows as u32, batch: batch as u32, latents: latents as u32 };
-        let call = Call::new(&REPARAMETERISE_GRAD, &params);
-        (0..5)
-            .fold(call, |call, i| call.row(io.input(i)))
+        let call = Call::new(&REPARAMETERISE_GRAD, &params).row(io.input(0));
+        let call = match rows == batch {
+            true => call.row(io.input(1)).row(io.input(2)),
+            false => call.whole(io.input(1)).whole(io.input(2)),
+        };
+        call.row(io.input(3))
+            .row(io.input(4))
             .row(io.output(0))
             .grid(rows, CPU_TILE, flat_grid(rows * latents))
             .flops(rows * latents * 12)

@@ -50,8 +50,12 @@ impl Op for Shuffle {
         SHUFFLE.name
     }
 
-    fn outputs(&self, _: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
-        Ok(vec![([self.batch].into(), DType::U32)])
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs[0].1 {
+            DType::U32 if self.n > 0 => Ok(vec![([self.batch].into(), DType::U32)]),
+            DType::U32 => Err("there are no examples".into()),
+            DType::F32 => Err("the clock counts in integers".into()),
+        }
     }
 
     fn call(&self, io: &Io) -> Call {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Io, Node, Op, Tensor};
 use crate::ops::{broadcast, lanes};
 use crate::recording::Access::{Read, Write};
@@ -63,9 +63,12 @@ impl Op for WeightedMean {
     }
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
-        let fits = |(term, (shape, _)): (&Term, &(&Shape, DType))| term.rows.end <= shape.len();
+        let fits = |(term, (shape, dtype)): (&Term, &(&Shape, DType))| {
+            term.rows.start <= term.rows.end && term.rows.end <= shape.len() && *dtype == DType::F32
+        };
         if inputs.len() > TERMS || !self.terms.iter().zip(inputs).all(fits) {
-            return Err(format!("at most {TERMS} terms, each with the rows it names: {:?}", self.terms));
+            let rows: Vec<_> = self.terms.iter().map(|term| term.rows.clone()).collect();
+            return Err(format!("{inputs:?}: needs at most {TERMS} float vectors with the rows {rows:?}"));
         }
         Ok(vec![([1].into(), DType::F32), ([TERMS].into(), DType::F32)])
     }
@@ -77,6 +80,10 @@ impl Op for WeightedMean {
         upstream: &[Option<Tensor>],
         wanted: &[bool],
     ) -> Result<Vec<Option<Tensor>>> {
+        if upstream[1].is_some() {
+            let message = "has no gradient through its means".to_string();
+            return Err(Error::Shape { op: self.name(), message });
+        }
         let Some(d) = upstream[0] else { return Ok(vec![None; node.inputs.len()]) };
         let mut gradients = Vec::new();
         for ((term, &input), &wanted) in self.terms.iter().zip(&node.inputs).zip(wanted) {

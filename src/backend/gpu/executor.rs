@@ -41,6 +41,7 @@ fn work(call: &Call) -> u64 {
 
 impl Program {
     pub(super) fn new(gpu: &Gpu, recording: Recording, variables: &[(BufferId, Buffer)]) -> Result<Self> {
+        recording.check()?;
         let bound = |i: usize| variables.iter().find(|(id, _)| id.0 as usize == i).map(|(_, b)| b.clone());
         let memory = recording.buffers.iter().enumerate().map(|(i, spec)| match bound(i) {
             Some(buffer) => Ok(buffer),
@@ -50,7 +51,7 @@ impl Program {
         let calls: Vec<&Call> = recording.calls().map(|(call, _)| call).collect();
         let (uniforms, slots) = uniforms(gpu, &calls)?;
         let made = calls.iter().zip(&slots).map(|(call, &slot)| {
-            check(gpu, &recording, call)?;
+            check(gpu, call)?;
             let (pipeline, layout) = gpu.pipeline(call)?;
             let bindings = bind(gpu, call, &memory, &layout, uniform_binding(&uniforms, call, slot))?;
             Ok(Dispatch { pipeline, bindings, workgroups: call.workgroups })
@@ -126,24 +127,12 @@ fn split(order: &[u32], work: &[u64]) -> Vec<Range<usize>> {
 }
 
 /// What wgpu would only say later, and without the kernel's name.
-fn check(gpu: &Gpu, recording: &Recording, call: &Call) -> Result<()> {
+fn check(gpu: &Gpu, call: &Call) -> Result<()> {
     let name = call.kernel.name;
     let fail = |text: String| Err(Error::Device(format!("kernel {name}: {text}")));
-    if call.args.len() != call.kernel.bindings.len() {
-        return fail(format!("{} arguments for {} bindings", call.args.len(), call.kernel.bindings.len()));
-    }
     let most = gpu.0.limits.max_compute_workgroups_per_dimension;
     if call.workgroups.iter().any(|&groups| groups > most) {
         return fail(format!("{:?} workgroups, the device allows {most} a dimension", call.workgroups));
-    }
-    let used = || call.args.iter().zip(call.kernel.bindings).filter(|(arg, _)| arg.view != NONE);
-    for (written, _) in used().filter(|(_, access)| **access == Access::Write) {
-        let buffer = written.view.buffer;
-        if used().any(|(arg, access)| *access == Access::Read && arg.view.buffer == buffer) {
-            let variable = &recording.buffers[buffer.0 as usize].variable;
-            let buffer = variable.as_deref().unwrap_or("a scratch buffer");
-            return fail(format!("reads and writes {buffer} through different bindings"));
-        }
     }
     Ok(())
 }

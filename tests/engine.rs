@@ -1,0 +1,709 @@
+//! The engine between the ops and the back ends: shape errors, dead nodes, memory, loops,
+//! gradients, and variables.
+
+use smoothenc::autodiff::{gradients, gradients_from};
+use smoothenc::backend::{self, Device};
+use smoothenc::error::{Error, Result};
+use smoothenc::graph::{Graph, Tensor, plan};
+use smoothenc::nn::{Layout, Mlp, Weights};
+use smoothenc::ops::elementwise::{self, Function, add, scale, sigmoid};
+use smoothenc::ops::matmul::matmul;
+use smoothenc::ops::reduce::row_sums;
+use smoothenc::ops::{self, Term, broadcast, concat, linear, weighted_mean};
+use smoothenc::session::Session;
+use smoothenc::tensor::DType::{F32, U32};
+
+fn cpu() -> Session {
+    Session::new(backend::open("cpu", false).unwrap())
+}
+
+fn function(g: &mut Graph, f: Function, a: Tensor, b: Option<Tensor>) -> Tensor {
+    elementwise::elementwise(g, f, a, b, 0.0).unwrap()
+}
+
+/// Keeps a copy of `t`, which the plan remains free to put anywhere.
+fn keep(g: &mut Graph, name: &str, t: Tensor) {
+    let copy = scale(g, t, 1.0).unwrap();
+    let shape = g.shape(t).clone();
+    let target = g.variable(name, shape, F32).unwrap();
+    g.place(copy, target).unwrap();
+}
+
+/// Names of the kernels that a run calls, loops once, and how often each turn of them is made.
+fn kernels(g: &Graph) -> Vec<(&'static str, usize)> {
+    plan(g).recording.calls().map(|(call, times)| (call.kernel.name, times)).collect()
+}
+
+fn count(g: &Graph, kernel: &str) -> usize {
+    kernels(g).iter().filter(|(name, _)| *name == kernel).count()
+}
+
+#[test]
+fn shape_errors_name_the_op_and_the_shapes() {
+    let mut g = Graph::new();
+    let a = g.variable("a", [3, 4], F32).unwrap();
+    let b = g.variable("b", [5, 6], F32).unwrap();
+    let words = g.variable("words", [3, 4], U32).unwrap();
+    let bias = g.variable("bias", [7], F32).unwrap();
+    let before = g.nodes().len();
+    let refused = |result: Result<Tensor>, parts: &[&str]| match result {
+        Ok(t) => panic!("{parts:?}: no error but a tensor {t:?}"),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(matches!(error, Error::Shape { .. }), "{text}");
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}: does not name {parts:?}");
+        }
+    };
+    refused(matmul(&mut g, a, false, b, false), &["matmul", "[3, 4]", "[5, 6]"]);
+    refused(matmul(&mut g, a, true, words, false), &["matmul", "U32"]);
+    refused(linear(&mut g, a, a, bias, true), &["matmul", "[7]", "3"]);
+    refused(add(&mut g, a, b), &["elementwise", "[3, 4]", "[5, 6]"]);
+    refused(scale(&mut g, words, 2.0), &["elementwise"]);
+    refused(concat(&mut g, a, b), &["concat", "[3, 4]", "[5, 6]"]);
+    refused(row_sums(&mut g, words), &["reduce", "[3, 4]"]);
+    refused(broadcast::rows(&mut g, bias, [3, 4].into()), &["broadcast", "[7]", "[3, 4]"]);
+    refused(broadcast::scalar(&mut g, bias, [3, 4].into(), 1.0, 0..3), &["broadcast", "[7]"]);
+    refused(ops::wasserstein2(&mut g, a, b).map(|d| d.value), &["wasserstein2", "3, 4", "5, 6"]);
+    refused(ops::reparameterise(&mut g, a, b).map(|s| s.z), &["reparameterise", "3, 4", "5, 6"]);
+    let term = [Term { values: bias, rows: 0..8, weight: 1.0 }];
+    refused(weighted_mean(&mut g, &term, 8).map(|m| m.0), &["weighted_mean", "7", "0..8"]);
+    refused(ops::gather(&mut g, a, b), &["gather"]);
+    refused(g.view(a, 64, [3]), &["view", "[3]", "[3, 4]"]);
+    refused(g.view(a, 1, [3]), &["view", "aligned"]);
+    refused(g.variable("a", [4, 3], F32), &["variable", "a", "[3, 4]", "[4, 3]"]);
+    refused(g.variable("a", [3, 4], U32), &["variable", "a"]);
+    let value = scale(&mut g, a, 1.0).unwrap();
+    let placed = g.place(value, b).map(|()| value);
+    refused(placed, &["place", "[3, 4]", "[5, 6]"]);
+    let placed = g.place(value, value).map(|()| value);
+    refused(placed, &["place"]);
+    let nested = g.repeat(2, |g| g.repeat(3, |_| Ok(()))).map(|()| value);
+    refused(nested, &["repeat"]);
+    // A refused op leaves nothing behind.
+    assert_eq!(g.nodes().len(), before + 1);
+}
+
+#[test]
+fn dead_nodes_are_dropped() {
+    let mut g = Graph::new();
+    let x = g.variable("x", [5, 7], F32).unwrap();
+    let used = sigmoid(&mut g, x).unwrap();
+    let dead = scale(&mut g, used, 3.0).unwrap();
+    let dead = matmul(&mut g, dead, false, x, true).unwrap();
+    g.repeat(4, |g| sigmoid(g, dead).map(drop)).unwrap();
+    assert_eq!(kernels(&g), []);
+    keep(&mut g, "y", used);
+    assert_eq!(kernels(&g), [("elementwise", 1), ("elementwise", 1)]);
+    // An update of a variable lives, with all it needs.
+    g.repeat(4, |g| {
+        let unused = sigmoid(g, used)?;
+        let moved = sigmoid(g, used)?;
+        scale(g, unused, 2.0)?;
+        let target = g.variable("z", [5, 7], F32)?;
+        g.place(moved, target)
+    })
+    .unwrap();
+    assert_eq!(kernels(&g), [("elementwise", 1), ("elementwise", 1), ("elementwise", 4)]);
+}
+
+#[test]
+fn memory_is_shared() {
+    let mut g = Graph::new();
+    let mut x = g.variable("x", [64, 100], F32).unwrap();
+    let w = g.variable("w", [100, 100], F32).unwrap();
+    for _ in 0..10 {
+        x = matmul(&mut g, x, false, w, false).unwrap();
+    }
+    let sum = row_sums(&mut g, x).unwrap();
+    keep(&mut g, "y", sum);
+    let plan = plan(&g);
+    assert_eq!(plan.unshared_words, 10 * 6400 + 64);
+    assert_eq!(plan.scratch_words, 2 * 6400, "a chain of products needs two places");
+}
+
+/// Whether the last call of this function in the plan works in place.
+fn in_place(g: &Graph, f: Function) -> bool {
+    let plan = plan(g);
+    let constant = |call: &smoothenc::recording::Call, name| {
+        call.constants.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+    };
+    let calls: Vec<_> = plan.recording.calls().map(|(call, _)| call).collect();
+    let call = calls.iter().rev().find(|call| constant(call, "FUNCTION") == Some(f as u32)).unwrap();
+    constant(call, "IN_PLACE") == Some(1)
+}
+
+#[test]
+fn memory_is_taken_over_only_where_nobody_reads_it_again() {
+    let graph = || {
+        let mut g = Graph::new();
+        let x = g.variable("x", [2, 3], F32).unwrap();
+        let a = scale(&mut g, x, 2.0).unwrap();
+        (g, x, a)
+    };
+    let (mut g, _, a) = graph();
+    let y = function(&mut g, Function::Relu, a, None);
+    keep(&mut g, "y", y);
+    assert!(in_place(&g, Function::Relu), "the only reader");
+
+    let (mut g, _, a) = graph();
+    let y = function(&mut g, Function::Relu, a, None);
+    let z = add(&mut g, y, a).unwrap();
+    keep(&mut g, "y", z);
+    assert!(!in_place(&g, Function::Relu), "read again by the sum");
+
+    let (mut g, _, a) = graph();
+    let y = function(&mut g, Function::Multiply, a, Some(a));
+    keep(&mut g, "y", y);
+    assert!(!in_place(&g, Function::Multiply), "both arguments");
+
+    let (mut g, x, _) = graph();
+    let y = function(&mut g, Function::Relu, x, None);
+    keep(&mut g, "y", y);
+    assert!(!in_place(&g, Function::Relu), "a variable keeps its content");
+
+    let (mut g, _, a) = graph();
+    let part = g.view(a, 0, [3]).unwrap();
+    let y = function(&mut g, Function::Relu, part, None);
+    keep(&mut g, "y", y);
+    assert!(!in_place(&g, Function::Relu), "a part");
+
+    // The next turn of the loop reads it again, be its reader the loop's last node or not.
+    for last in [true, false] {
+        let (mut g, x, a) = graph();
+        let mut y = x;
+        g.repeat(3, |g| {
+            y = function(g, Function::Relu, a, None);
+            if !last {
+                keep(g, "in the loop", x);
+            }
+            Ok(())
+        })
+        .unwrap();
+        keep(&mut g, "y", y);
+        assert!(!in_place(&g, Function::Relu), "read in a loop, last node: {last}");
+    }
+}
+
+/// `values` through the graph that `build` makes; the variable `y` at the end.
+fn run(values: &[f32], build: impl FnOnce(&mut Graph, Tensor)) -> Vec<f32> {
+    let (mut g, mut session) = (Graph::new(), cpu());
+    let x = g.variable("x", [values.len()], F32).unwrap();
+    build(&mut g, x);
+    session.set("x", values).unwrap();
+    session.compile(&g).unwrap().run().unwrap();
+    session.get("y").unwrap()
+}
+
+#[test]
+fn values_from_before_a_loop_survive_it() {
+    // a is read by the loop's last node alone, in the place where it could be overwritten.
+    let y = run(&[1.0, -2.0], |g, x| {
+        let a = scale(g, x, 3.0).unwrap();
+        let total = g.variable("y", [2], F32).unwrap();
+        let mut b = a;
+        g.repeat(4, |g| {
+            let sum = add(g, total, a)?;
+            let copy = scale(g, sum, 1.0)?;
+            let kept = g.variable("sum", [2], F32)?;
+            g.place(copy, kept)?;
+            let back = scale(g, kept, 1.0)?;
+            g.place(back, total)?;
+            b = scale(g, a, 10.0)?;
+            Ok(())
+        })
+        .unwrap();
+        keep(g, "b", b);
+    });
+    assert_eq!(y, [12.0, -24.0]);
+}
+
+#[test]
+fn the_last_turn_of_a_loop_can_be_read() {
+    let y = run(&[1.0, -2.0], |g, x| {
+        let mut last = x;
+        let state = g.variable("state", [2], F32).unwrap();
+        g.repeat(5, |g| {
+            let next = add(g, state, x)?;
+            last = scale(g, next, 100.0)?;
+            let copy = scale(g, next, 1.0)?;
+            let kept = g.variable("next", [2], F32)?;
+            g.place(copy, kept)?;
+            let back = scale(g, kept, 1.0)?;
+            g.place(back, state)
+        })
+        .unwrap();
+        keep(g, "y", last);
+    });
+    assert_eq!(y, [500.0, -1000.0]);
+}
+
+#[test]
+fn a_loop_of_no_turns_does_nothing() {
+    let y = run(&[1.0], |g, x| {
+        keep(g, "y", x);
+        g.repeat(0, |g| {
+            keep(g, "y", x);
+            ops::fill_to(g, x, 5.0)
+        })
+        .unwrap();
+    });
+    assert_eq!(y, [1.0]);
+}
+
+#[test]
+fn a_placed_value_is_written_where_it_is_placed() {
+    let mut g = Graph::new();
+    let x = g.variable("x", [64], F32).unwrap();
+    let pair = g.variable("pair", [192], F32).unwrap();
+    let (low, high) = (g.view(pair, 0, [64]).unwrap(), g.view(pair, 128, [64]).unwrap());
+    let doubled = scale(&mut g, x, 2.0).unwrap();
+    let tripled = scale(&mut g, doubled, 1.5).unwrap();
+    g.place(doubled, low).unwrap();
+    g.place(tripled, high).unwrap();
+    assert!(g.place(tripled, low).is_err(), "placed twice");
+    // No copies, no scratch memory.
+    assert_eq!(kernels(&g).len(), 2);
+    assert_eq!(plan(&g).scratch_words, 0);
+    let mut session = cpu();
+    session.set("x", &[1.5f32; 64]).unwrap();
+    session.set("pair", &[7f32; 192]).unwrap();
+    // The second call reads one part of `pair` and writes another, which no GPU may.
+    let refused = session.compile(&g).unwrap_err().to_string();
+    assert!(refused.contains("elementwise") && refused.contains("pair"), "{refused}");
+
+    let mut g = Graph::new();
+    let x = g.variable("x", [64], F32).unwrap();
+    let pair = g.variable("pair", [192], F32).unwrap();
+    for (offset, factor) in [(0, 2.0), (128, 3.0)] {
+        let target = g.view(pair, offset, [64]).unwrap();
+        let scaled = scale(&mut g, x, factor).unwrap();
+        g.place(scaled, target).unwrap();
+    }
+    session.compile(&g).unwrap().run().unwrap();
+    assert_eq!(session.get::<f32>("pair").unwrap(), [[3f32; 64], [7.0; 64], [4.5; 64]].concat());
+}
+
+/// Both back ends refuse what one of them would get wrong.
+#[test]
+fn a_call_may_not_read_and_write_one_variable() {
+    let mut g = Graph::new();
+    let [x, a] = ["x", "a"].map(|name| g.variable(name, [3], F32).unwrap());
+    let sum = add(&mut g, a, x).unwrap();
+    g.place(sum, x).unwrap();
+    let error = cpu().compile(&g).unwrap_err().to_string();
+    assert!(error.contains("elementwise") && error.contains('x'), "{error}");
+    // In place is another thing: the first argument is the output.
+    let mut g = Graph::new();
+    let [x, a] = ["x", "a"].map(|name| g.variable(name, [3], F32).unwrap());
+    let sum = add(&mut g, x, a).unwrap();
+    g.place(sum, x).unwrap();
+    let mut session = cpu();
+    session.set("x", &[1f32, 2.0, 3.0]).unwrap();
+    session.set("a", &[10f32, 20.0, 30.0]).unwrap();
+    session.compile(&g).unwrap().run().unwrap();
+    assert_eq!(session.get::<f32>("x").unwrap(), [11.0, 22.0, 33.0]);
+}
+
+/// A four-layer perceptron, its weights, and a loss.
+fn perceptron(g: &mut Graph) -> (Tensor, Weights, Tensor) {
+    let mut layout = Layout::default();
+    let mlp = Mlp::new(&mut layout, "net", &[9, 8, 7, 6, 5]);
+    let weights = Weights::new(g, &layout, "net").unwrap();
+    let x = g.variable("x", [4, 9], F32).unwrap();
+    let y = mlp.forward(g, &weights.views, x).unwrap();
+    let sums = row_sums(g, y).unwrap();
+    let terms = [Term { values: sums, rows: 0..4, weight: 1.0 }];
+    (x, weights, weighted_mean(g, &terms, 4).unwrap().0)
+}
+
+#[test]
+fn the_gradient_of_the_input_needs_no_weight_gradients() {
+    let mut g = Graph::new();
+    let (x, _, loss) = perceptron(&mut g);
+    let gradient = gradients(&mut g, loss, &[x]).unwrap()[0];
+    keep(&mut g, "dx", gradient);
+    // Three layers forward, since the last one's output is not needed for it, and four backward.
+    assert_eq!(count(&g, "matmul"), 3 + 4);
+    assert_eq!(count(&g, "reduce"), 0, "no bias's gradient");
+    keep(&mut g, "loss", loss);
+    assert_eq!(count(&g, "matmul"), 4 + 4);
+
+    let mut g = Graph::new();
+    let (_, weights, loss) = perceptron(&mut g);
+    for (i, gradient) in gradients(&mut g, loss, &weights.views).unwrap().into_iter().enumerate() {
+        keep(&mut g, &format!("d{i}"), gradient);
+    }
+    // Three layers forward, three backward (the input's gradient is not wanted), four weights.
+    assert_eq!(count(&g, "matmul"), 3 + 3 + 4);
+    assert_eq!(count(&g, "reduce"), 4, "a bias each");
+
+    // One layer's weight alone: nothing for those below it.
+    let mut g = Graph::new();
+    let (_, weights, loss) = perceptron(&mut g);
+    let gradient = gradients(&mut g, loss, &[weights.views[4]]).unwrap()[0];
+    keep(&mut g, "dw", gradient);
+    // Three layers forward, one backward, one weight.
+    assert_eq!(count(&g, "matmul"), 3 + 1 + 1);
+}
+
+#[test]
+fn gradients_add_up_where_a_tensor_is_used_twice() {
+    // y = x^2 + 3 x + x sigmoid(x), of which x itself and x^2 are used more than once.
+    let x = [0.5f32, -1.25, 2.0];
+    let slope = run(&x, |g, x| {
+        let square = function(g, Function::Multiply, x, Some(x));
+        let triple = scale(g, x, 3.0).unwrap();
+        let s = sigmoid(g, x).unwrap();
+        let xs = function(g, Function::Multiply, x, Some(s));
+        let sum = add(g, square, triple).unwrap();
+        let sum = add(g, sum, xs).unwrap();
+        let sum = add(g, sum, square).unwrap();
+        let seed = ops::fill(g, [3], 1.0).unwrap();
+        let gradient = gradients_from(g, &[(sum, seed)], &[x]).unwrap()[0];
+        keep(g, "y", gradient);
+    });
+    for (got, x) in slope.into_iter().zip(x) {
+        let s = 1.0 / (1.0 + (-x).exp());
+        let expected = 4.0 * x + 3.0 + s + x * s * (1.0 - s);
+        assert!((got - expected).abs() < 1e-5, "{got} instead of {expected}");
+    }
+}
+
+#[test]
+fn two_seeds_of_one_tensor_add_up() {
+    let slope = run(&[2.0, 3.0], |g, x| {
+        let y = scale(g, x, 10.0).unwrap();
+        let [one, four] = [1.0, 4.0].map(|value| ops::fill(g, [2], value).unwrap());
+        let gradient = gradients_from(g, &[(y, one), (y, four)], &[x]).unwrap()[0];
+        keep(g, "y", gradient);
+    });
+    assert_eq!(slope, [50.0, 50.0]);
+}
+
+#[test]
+fn gradients_that_would_be_wrong_are_errors() {
+    let refused = |build: &dyn Fn(&mut Graph, Tensor) -> Result<Tensor>, part: &str| {
+        let mut g = Graph::new();
+        let x = g.variable("x", [128], F32).unwrap();
+        let y = build(&mut g, x).unwrap();
+        let error = gradients(&mut g, y, &[x]).expect_err(part).to_string();
+        assert!(error.contains(part), "{error}: does not say {part:?}");
+    };
+    refused(&|g, _| ops::fill(g, [1], 1.0), "nothing flows back");
+    refused(&|g, x| concat(g, x, x), "concat");
+    // Through a view, beside a way without one.
+    refused(
+        &|g, x| {
+            let (low, high) = (g.view(x, 0, [64])?, g.view(x, 64, [64])?);
+            let product = elementwise::elementwise(g, Function::Multiply, low, Some(high), 0.0)?;
+            let whole = scale(g, x, 1.0)?;
+            let part = g.view(whole, 0, [64])?;
+            add(g, product, part)
+        },
+        "view",
+    );
+    refused(
+        &|g, x| {
+            let y = scale(g, x, 1.0)?;
+            let part = g.view(y, 64, [64])?;
+            sigmoid(g, part)
+        },
+        "view",
+    );
+    let means = |g: &mut Graph, x| {
+        let terms = [Term { values: x, rows: 0..128, weight: 1.0 }];
+        Ok(weighted_mean(g, &terms, 128)?.1)
+    };
+    refused(&means, "means");
+}
+
+/// Programs made at random, as the graph runs them and as a naive interpreter does, in which
+/// every value has memory of its own.
+mod random_programs {
+    use super::*;
+
+    const ROWS: usize = 100;
+    const WIDTHS: [usize; 3] = [3, 17, 40];
+
+    struct Rng(u64);
+
+    impl Rng {
+        fn below(&mut self, n: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let x = (self.0 >> 33) ^ self.0;
+            ((x.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize) % n
+        }
+
+        fn floats(&mut self, n: usize) -> Vec<f32> {
+            (0..n).map(|_| self.below(2001) as f32 / 1000.0 - 1.0).collect()
+        }
+    }
+
+    /// Values are numbered in the order in which they are made; the first are the states.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Add(usize, usize),
+        Subtract(usize, usize),
+        Halve(usize),
+        Relu(usize),
+        Sigmoid(usize),
+        /// By the weights from one width to another.
+        Product(usize, usize),
+        /// Row sums over the width, spread over another.
+        Spread(usize, usize),
+        /// State of this width becomes the sigmoid of the value; makes a value nobody else reads.
+        Assign(usize, usize),
+        Repeat(usize, Vec<Step>),
+    }
+    use Step::*;
+
+    /// What a program under construction knows: widths (indices into [`WIDTHS`]) of the values.
+    struct Program {
+        widths: Vec<usize>,
+        readable: Vec<usize>,
+    }
+
+    impl Program {
+        fn some(&self, rng: &mut Rng) -> usize {
+            // Young values more often, but old ones too.
+            let n = self.readable.len();
+            let back = if rng.below(3) == 0 { n } else { n.min(4) };
+            self.readable[n - 1 - rng.below(back)]
+        }
+
+        fn steps(&mut self, rng: &mut Rng, length: usize, loops: bool) -> Vec<Step> {
+            let mut steps = Vec::new();
+            for _ in 0..length {
+                if loops && rng.below(6) == 0 {
+                    let length = 1 + rng.below(12);
+                    steps.push(Repeat(1 + rng.below(3), self.steps(rng, length, false)));
+                    continue;
+                }
+                let a = self.some(rng);
+                let like = |b: &&usize| self.widths[**b] == self.widths[a];
+                let same: Vec<_> = self.readable.iter().filter(like).copied().collect();
+                let (b, other) = (same[rng.below(same.len())], rng.below(WIDTHS.len()));
+                let (step, width) = match rng.below(9) {
+                    0 => (Add(a, b), self.widths[a]),
+                    1 => (Subtract(a, b), self.widths[a]),
+                    2 => (Halve(a), self.widths[a]),
+                    3 => (Relu(a), self.widths[a]),
+                    4 => (Sigmoid(a), self.widths[a]),
+                    5 | 6 => (Product(a, other), other),
+                    7 => (Spread(a, other), other),
+                    _ => (Assign(self.widths[a], a), self.widths[a]),
+                };
+                self.widths.push(width);
+                if !matches!(step, Assign(..)) {
+                    self.readable.push(self.widths.len() - 1);
+                }
+                steps.push(step);
+            }
+            steps
+        }
+    }
+
+    fn weights_name(from: usize, to: usize) -> String {
+        format!("w{from}{to}")
+    }
+
+    /// The program as a graph; returns the tensors of the values.
+    fn build(g: &mut Graph, steps: &[Step], widths: &[usize], values: &mut Vec<Tensor>) -> Result<()> {
+        for step in steps {
+            let value = match step {
+                Add(a, b) => add(g, values[*a], values[*b])?,
+                Subtract(a, b) => function(g, Function::Subtract, values[*a], Some(values[*b])),
+                Halve(a) => scale(g, values[*a], 0.5)?,
+                Relu(a) => function(g, Function::Relu, values[*a], None),
+                Sigmoid(a) => sigmoid(g, values[*a])?,
+                Product(a, to) => {
+                    let from = widths[*a];
+                    let shape = [WIDTHS[*to], WIDTHS[from]];
+                    let w = g.variable(&weights_name(from, *to), shape, F32)?;
+                    matmul(g, values[*a], false, w, true)?
+                }
+                Spread(a, to) => {
+                    let sums = row_sums(g, values[*a])?;
+                    broadcast::columns(g, sums, [ROWS, WIDTHS[*to]].into())?
+                }
+                Assign(state, a) => {
+                    // Not in place of what it may read.
+                    let value = sigmoid(g, values[*a])?;
+                    let copy = scale(g, value, 1.0)?;
+                    g.place(copy, values[*state])?;
+                    value
+                }
+                Repeat(times, body) => {
+                    g.repeat(*times, |g| build(g, body, widths, values))?;
+                    continue;
+                }
+            };
+            values.push(value);
+        }
+        Ok(())
+    }
+
+    /// The same by hand: `values` by number, overwritten in every turn of a loop.
+    struct Naive<'a> {
+        widths: &'a [usize],
+        weights: &'a [Vec<Vec<f32>>],
+        values: Vec<Vec<f64>>,
+    }
+
+    impl Naive<'_> {
+        /// Runs the steps, whose first makes value number `next`.
+        fn run(&mut self, steps: &[Step], mut next: usize) -> usize {
+            for step in steps {
+                let of = |i: &usize| self.values[*i].iter().copied();
+                let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+                let value: Vec<f64> = match step {
+                    Add(a, b) => of(a).zip(of(b)).map(|(a, b)| a + b).collect(),
+                    Subtract(a, b) => of(a).zip(of(b)).map(|(a, b)| a - b).collect(),
+                    Halve(a) => of(a).map(|a| 0.5 * a).collect(),
+                    Relu(a) => of(a).map(|a| a.max(0.0)).collect(),
+                    Sigmoid(a) | Assign(_, a) => of(a).map(logistic).collect(),
+                    Product(a, to) => {
+                        let from = self.widths[*a];
+                        let weights = &self.weights[from][*to];
+                        let dot = |row: &[f64], out: usize| -> f64 {
+                            let weights = &weights[out * WIDTHS[from]..][..WIDTHS[from]];
+                            row.iter().zip(weights).map(|(x, w)| x * f64::from(*w)).sum()
+                        };
+                        let rows = self.values[*a].chunks(WIDTHS[from]);
+                        rows.flat_map(|row| (0..WIDTHS[*to]).map(move |out| dot(row, out))).collect()
+                    }
+                    Spread(a, to) => {
+                        let rows = self.values[*a].chunks(WIDTHS[self.widths[*a]]);
+                        rows.flat_map(|row| vec![row.iter().sum(); WIDTHS[*to]]).collect()
+                    }
+                    Repeat(times, body) => {
+                        let mut end = next;
+                        for _ in 0..*times {
+                            end = self.run(body, next);
+                        }
+                        next = end;
+                        continue;
+                    }
+                };
+                if let Assign(state, _) = step {
+                    self.values[*state].clone_from(&value);
+                }
+                self.values.resize(self.values.len().max(next + 1), Vec::new());
+                self.values[next] = value;
+                next += 1;
+            }
+            next
+        }
+    }
+
+    fn check(seed: u64) {
+        let mut rng = Rng(seed);
+        let mut program = Program { widths: vec![0, 1, 2], readable: vec![0, 1, 2] };
+        let length = 4 + rng.below(25);
+        let steps = program.steps(&mut rng, length, true);
+        let widths = program.widths;
+
+        let (mut g, mut session) = (Graph::new(), cpu());
+        let mut values = Vec::new();
+        let mut naive = Naive { widths: &widths, weights: &[], values: Vec::new() };
+        for (i, width) in WIDTHS.into_iter().enumerate() {
+            let start = rng.floats(ROWS * width);
+            session.set(&format!("state{i}"), &start).unwrap();
+            values.push(g.variable(&format!("state{i}"), [ROWS, width], F32).unwrap());
+            naive.values.push(start.into_iter().map(f64::from).collect());
+        }
+        let mut weights = vec![vec![Vec::new(); 3]; 3];
+        for (from, to) in (0..9).map(|i| (i / 3, i % 3)) {
+            // Small, so that nothing grows beyond comparison.
+            let n = WIDTHS[from] * WIDTHS[to];
+            weights[from][to] = rng.floats(n).iter().map(|w| w / WIDTHS[from] as f32).collect();
+            session.set(&weights_name(from, to), &weights[from][to]).unwrap();
+        }
+        naive.weights = &weights;
+        build(&mut g, &steps, &widths, &mut values).unwrap();
+        // Some of the values are kept; the others are free to be shared or dropped.
+        let kept: Vec<usize> = (0..widths.len()).filter(|&i| i < 3 || rng.below(3) == 0).collect();
+        for &i in &kept {
+            keep(&mut g, &format!("kept{i}"), values[i]);
+        }
+        session.compile(&g).unwrap().run().unwrap();
+        naive.run(&steps, 3);
+        for i in kept {
+            let got: Vec<f32> = session.get(&format!("kept{i}")).unwrap();
+            let largest = naive.values[i].iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
+            for (at, (got, want)) in got.iter().zip(&naive.values[i]).enumerate() {
+                let right = (f64::from(*got) - want).abs() <= 1e-4 * largest;
+                assert!(right, "program {seed}, value {i} at {at}: {got} instead of {want}\n{steps:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn run_as_a_naive_interpreter_does() {
+        for seed in 0..600 {
+            check(seed);
+        }
+    }
+}
+
+/// The two ways to cut a loop on the CPU, by rows around it and by rows inside it, agree, and so
+/// do one thread and several.
+#[test]
+fn loops_cut_by_rows_give_the_same_bits() {
+    let build = |crossing: bool| {
+        let mut g = Graph::new();
+        let x = g.variable("x", [300, 50], F32).unwrap();
+        let wide = g.variable("wide", [70, 50], F32).unwrap();
+        let narrow = g.variable("narrow", [50, 70], F32).unwrap();
+        g.repeat(20, |g| {
+            let up = matmul(g, x, false, wide, true)?;
+            let up = function(g, Function::Relu, up, None);
+            let down = matmul(g, up, false, narrow, true)?;
+            let next = sigmoid(g, down)?;
+            if crossing {
+                // Needs all rows at once, so that the loop cannot be cut around.
+                let sums = ops::reduce::column_sums(g, next)?;
+                keep(g, "sums", sums);
+            }
+            let copy = scale(g, next, 1.0)?;
+            g.place(copy, x)
+        })
+        .unwrap();
+        g
+    };
+    let run = |crossing: bool, threads: usize| -> Vec<u32> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut session = cpu();
+            let value = |i: usize| ((i * 7919) % 1000) as f32 / 500.0 - 1.0;
+            let values = |n: usize| (0..n).map(value).collect::<Vec<f32>>();
+            session.set("x", &values(300 * 50)).unwrap();
+            session.set("wide", &values(3500)).unwrap();
+            session.set("narrow", &values(3500)[..].iter().map(|v| v / 8.0).collect::<Vec<_>>()).unwrap();
+            session.compile(&build(crossing)).unwrap().run().unwrap();
+            session.get("x").unwrap()
+        })
+    };
+    let expected = run(true, 1);
+    for _ in 0..5 {
+        for threads in 1..=4 {
+            assert_eq!(run(false, threads), expected, "cut around the loop, {threads} threads");
+            assert_eq!(run(true, threads), expected, "cut inside the loop, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_session_guards_its_variables() {
+    let mut session = cpu();
+    assert!(matches!(session.device(), Device::Cpu(_)));
+    session.set("x", &[1f32; 3]).unwrap();
+    assert!(session.set("x", &[1f32; 4]).is_err(), "another size");
+    assert!(session.write("x", 2, &[1f32; 2]).is_err(), "beyond the end");
+    assert!(session.get::<f32>("y").is_err(), "unknown");
+    let mut g = Graph::new();
+    let x = g.variable("x", [4], F32).unwrap();
+    keep(&mut g, "y", x);
+    let error = session.compile(&g).unwrap_err().to_string();
+    assert!(error.contains('x') && error.contains('3') && error.contains('4'), "{error}");
+}
