@@ -120,9 +120,9 @@ fn weighted_mean_cpu(call: &CpuCall, _: Range<usize>) {
     let total = call.rows_mut::<f32>(4, &(0..1), 1);
     let means = call.rows_mut::<f32>(5, &(0..TERMS), 1);
     total[0] = 0.0;
-    for k in 0..TERMS {
+    for (k, mean) in means.iter_mut().enumerate() {
         let rows = p.begin[k] as usize..p.end[k] as usize;
-        means[k] = sum_in_lanes(&call.whole::<f32>(k)[rows]) / p.batch;
-        total[0] += p.weight[k] * means[k];
+        *mean = sum_in_lanes(&call.whole::<f32>(k)[rows]) / p.batch;
+        total[0] += p.weight[k] * *mean;
     }
 }
