@@ -8,7 +8,9 @@
 //
 // So that a training step never has to be read back by the host. One invocation.
 
-@group(0) @binding(0) var<uniform> p: vec4u;
+struct Params { unused: u32 }
+
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> total: array<f32>;
 @group(0) @binding(2) var<storage, read> means: array<f32>;
 @group(0) @binding(3) var<storage, read_write> clock: array<u32>;

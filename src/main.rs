@@ -7,6 +7,7 @@ use smoothenc::cli::{self, Cli, Command};
 use smoothenc::{Result, backend, experiment};
 
 fn main() -> ExitCode {
+    quieten_vulkan();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -17,10 +18,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// Without a session directory, Mesa's device-select layer has libwayland complain on stderr whenever adapters are
+/// listed; there is no display to select for, so the layer is left out.
+fn quieten_vulkan() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: the first statement of `main`, so no other thread reads the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
 fn run(cli: Cli) -> Result<()> {
-    // The first Ctrl-C lets a training run write its checkpoint; the second ends it at once.
+    // Ctrl-C lets training write its checkpoint; a second one, or one at any other time, ends the program at once.
     let stop = || {
-        if experiment::progress::request_stop() {
+        if !experiment::progress::request_stop() {
+            eprintln!(
+                "error: stopped; `smoothenc train --resume RUN` goes on with a run that was being made"
+            );
             std::process::exit(1);
         }
     };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
 use smoothenc::ops::KERNELS;
 use smoothenc::recording::{Access, Kernel};
 
@@ -116,14 +116,20 @@ fn bindings_are_what_the_registry_says() {
     }
 }
 
-/// The uniform block is a `repr(C)` struct of 32-bit words in Rust: it must have no padding.
+/// The uniform block is a `repr(C)` struct of 32-bit words in Rust, arrays for vectors: it must have
+/// no padding but up to a multiple of 16 bytes at its end.
 fn assert_words(name: &str, module: &Module, params: &TypeInner) {
     let TypeInner::Struct { members, span } = params else { panic!("{name}: binding 0 is no struct") };
-    for (i, member) in members.iter().enumerate() {
-        let scalar = matches!(&module.types[member.ty].inner, TypeInner::Scalar(s) if s.width == 4);
-        assert!(scalar && member.offset == 4 * i as u32, "{name}: {:?} is no single word", member.name);
+    let mut end = 0;
+    for member in members {
+        assert_eq!(member.offset, end, "{name}: padding before {:?}", member.name);
+        end += match &module.types[member.ty].inner {
+            TypeInner::Scalar(s) if s.width == 4 => 4,
+            TypeInner::Vector { size: VectorSize::Quad, scalar } if scalar.width == 4 => 16,
+            _ => panic!("{name}: {:?} is no word and no four words", member.name),
+        };
     }
-    assert_eq!(*span, 4 * members.len() as u32, "{name}: padding in the uniform block");
+    assert!(*span == end || *span == end.next_multiple_of(16), "{name}: padding in the uniform block");
 }
 
 /// The values of all overrides, variant by variant. The first has the defaults.

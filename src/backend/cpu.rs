@@ -41,8 +41,13 @@ impl Cpu {
             }
             Ok(bound.clone())
         });
-        let memory = memory.collect::<Result<_>>()?;
-        Ok(Program { recording, memory })
+        let memory = memory.collect::<Result<Vec<_>>>()?;
+        let cuts = recording.steps.iter().map(|step| match step {
+            Step::Call(_) => None,
+            Step::Repeat { body, .. } => row_local(body),
+        });
+        let base = Base(memory.iter().map(Buffer::pointer).collect());
+        Ok(Program { cuts: cuts.collect(), recording, base, _memory: memory })
     }
 }
 
@@ -109,10 +114,15 @@ impl Buffer {
 #[derive(Debug)]
 pub struct Program {
     recording: Recording,
-    memory: Vec<Buffer>,
+    /// For each step: rows and tile of a loop that is cut by rows.
+    cuts: Vec<Option<(usize, usize)>>,
+    base: Base,
+    /// What `base` points to.
+    _memory: Vec<Buffer>,
 }
 
 /// The buffers' addresses, handed to the threads of one run.
+#[derive(Debug)]
 struct Base(Vec<*mut u32>);
 
 // SAFETY: the memory outlives the run, and `run` cuts it into disjoint rows.
@@ -124,29 +134,28 @@ impl Program {
     }
 
     pub fn run(&mut self) {
-        let base = Base(self.memory.iter().map(Buffer::pointer).collect());
-        let (base, steps) = (&base, &self.recording.steps);
+        let (base, steps, cuts) = (&self.base, &self.recording.steps, &self.cuts);
         // The whole list runs inside the pool, so that a call costs a join and not a wake-up.
         rayon::scope(|_| {
-            for step in steps {
-                match step {
-                    Step::Call(call) => for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows)),
-                    Step::Repeat { times, body } => match row_local(body) {
-                        Some((rows, tile)) => for_tiles(rows, tile, |rows| {
-                            for call in std::iter::repeat_n(body, *times).flatten() {
-                                run_rows(call, base, rows.clone());
-                            }
-                        }),
-                        None => {
-                            for call in std::iter::repeat_n(body, *times).flatten() {
-                                for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows));
-                            }
+            for (step, cut) in steps.iter().zip(cuts) {
+                match (step, cut) {
+                    (Step::Call(call), _) => run_tiles(call, base),
+                    (Step::Repeat { times, body }, Some((rows, tile))) => for_tiles(*rows, *tile, |rows| {
+                        for call in std::iter::repeat_n(body, *times).flatten() {
+                            run_rows(call, base, rows.clone());
                         }
-                    },
+                    }),
+                    (Step::Repeat { times, body }, None) => {
+                        std::iter::repeat_n(body, *times).flatten().for_each(|call| run_tiles(call, base));
+                    }
                 }
             }
         });
     }
+}
+
+fn run_tiles(call: &Call, base: &Base) {
+    for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows));
 }
 
 fn run_rows(call: &Call, base: &Base, rows: Range<usize>) {
@@ -182,3 +191,33 @@ fn row_local(body: &[Call]) -> Option<(usize, usize)> {
 
 /// Rows that a thread carries through a loop.
 const LOOP_TILE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Kernel;
+
+    static COPY: Kernel =
+        Kernel { name: "copy", wgsl: &[], bindings: &[Access::Read, Access::Write], cpu: |_, _| () };
+
+    fn view(buffer: u32, width: usize) -> View {
+        View { buffer: BufferId(buffer), offset: 0, words: 64 * width }
+    }
+
+    fn copy(from: View, to: View) -> Call {
+        Call::new(&COPY, &0_u32).row(from).row(to).grid(64, 16, [1, 1, 1])
+    }
+
+    #[test]
+    fn a_loop_is_cut_by_rows_only_where_a_row_is_the_same_words_throughout() {
+        let aligned = [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(1, 8))];
+        assert_eq!(row_local(&aligned), Some((64, LOOP_TILE)));
+        // Buffer 2 holds rows of 4 words, then rows of 8: row 16 of the one is row 8 of the other.
+        let shifted =
+            [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(3, 8)), copy(view(3, 8), view(2, 8))];
+        assert_eq!(row_local(&shifted), None);
+        // What the body only reads may be read in any way.
+        let read = [copy(view(1, 8), view(2, 4)), copy(view(1, 4), view(3, 8))];
+        assert_eq!(row_local(&read), Some((64, LOOP_TILE)));
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::backend::gpu::report;
 use crate::cli::DevicesArgs;
+use crate::cli::report::write;
 use crate::error::{Error, Result};
 
 /// Prints the CPU back end and every adapter.
@@ -9,9 +10,8 @@ pub fn run(args: DevicesArgs) -> Result<()> {
     let reports = report::list();
     if args.json {
         let text = serde_json::to_string_pretty(&reports).map_err(|e| Error::run(format!("devices: {e}")))?;
-        println!("{text}");
+        write(&(text + "\n"))
     } else {
-        print!("{}", report::text(&reports));
+        write(&(report::text(&reports) + "\n"))
     }
-    Ok(())
 }

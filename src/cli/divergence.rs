@@ -1,13 +1,13 @@
 //! The `divergence` command: closed forms for pairs of Gaussians, JSON in and out (INTERFACE.md).
 
 use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::run::config::DeviceChoice;
+use crate::backend::gpu::adapter::Choice;
 use crate::vae::divergence::{DiagonalCase, DiagonalOut, FullCase};
 use crate::{Error, Result};
 
@@ -43,17 +43,11 @@ distance), kl_ab, and more. gamma may be 0. Other keys are passed through.";
 /// # Errors
 /// [`Error::Request`] for input that cannot be used, naming case and key; whatever `on_device` returns.
 pub fn run(args: &DivergenceArgs, on_device: &DiagonalOnDevice) -> Result<()> {
-    let on_device = match DeviceChoice::parse(&args.device)? {
-        DeviceChoice::Gpu(_) => Some(on_device),
-        DeviceChoice::Cpu | DeviceChoice::Auto => None,
+    let on_device = match args.device.parse()? {
+        Choice::Gpu(_) => Some(on_device),
+        Choice::Cpu | Choice::Auto => None,
     };
-    let output = evaluate(&read(args)?, on_device)?;
-    let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{output}").and_then(|()| stdout.flush()) {
-        // A reader such as `head` that has seen enough is no failure.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("stdout")(error)),
-        _ => Ok(()),
-    }
+    super::report::write(&(evaluate(&read(args)?, on_device)? + "\n"))
 }
 
 fn read(args: &DivergenceArgs) -> Result<String> {

@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 pub use divergence::DivergenceArgs;
 pub use train_args::{Request, TrainArgs};
 
+use crate::backend::gpu::adapter::Choice;
 use crate::run::config::{AttackConfig, Norm};
 use crate::{Error, Result};
 
@@ -70,7 +71,7 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
     pub labels_fraction: f32,
     /// Seed of the choice of labels and of the batches' order [default: the run's]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
@@ -95,7 +96,7 @@ impl ProbeArgs {
     /// # Errors
     /// [`Error::Request`] naming the flag.
     pub fn validate(&self) -> Result<()> {
-        crate::run::config::DeviceChoice::parse(&self.device)?;
+        self.device.parse::<Choice>()?;
         if self.labels_fraction > 0.0 && self.labels_fraction <= 1.0 {
             return Ok(());
         }
@@ -143,13 +144,13 @@ pub struct AttackFlags {
     #[arg(long, value_name = "R,..", value_delimiter = ',', allow_negative_numbers = true)]
     pub attack_radii: Option<Vec<f32>>,
     /// Steps of gradient ascent, each of 2.5 radius / steps [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attack_steps: Option<usize>,
     /// Random starts; the worst counts [default: 10]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attack_restarts: Option<usize>,
     /// Attack the first N test images, or all [default: 1000]
-    #[arg(long, value_name = "N|all")]
+    #[arg(long, value_name = "N|all", allow_negative_numbers = true)]
     pub attack_examples: Option<Examples>,
     /// The norm that bounds the perturbation [default: linf]
     #[arg(long, value_name = "NORM", value_enum)]
@@ -198,11 +199,6 @@ pub struct DevicesArgs {
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
-}
-
-/// The process's exit code for an error: 2 where the request was wrong, else 1.
-pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.chain().find_map(|cause| cause.downcast_ref::<Error>()).map_or(1, Error::exit_code)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::backend;
 use crate::cli::{ProbeArgs, report};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::experiment::LoadedRun;
 use crate::rng::{Key, Purpose, uniform};
 use crate::run::dir::RunDir;
@@ -16,7 +16,14 @@ pub fn run(args: ProbeArgs) -> Result<()> {
     // Each label is seen or not by a draw of its own, so a larger part contains a smaller one.
     let key = Key::new(loaded.config.seed, Purpose::ProbeLabels);
     let fraction = args.labels_fraction;
-    loaded.probe(&|i| fraction >= 1.0 || uniform(key, 0, i as u32) < fraction)?;
+    let seen = |i: usize| fraction >= 1.0 || uniform(key, 0, i as u32) < fraction;
+    let images = loaded.data.train.count();
+    if !(0..images).any(seen) {
+        let text =
+            format!("--labels-fraction {fraction} leaves none of the {images} training labels; give more");
+        return Err(Error::request(text));
+    }
+    loaded.probe(&seen)?;
     match args.json {
         true => report::json(&loaded.result),
         false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),

@@ -61,7 +61,8 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
     write(&(lines.join("\n") + "\n"))
 }
 
-fn write(text: &str) -> Result<()> {
+/// Text for stdout.
+pub(super) fn write(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // A reader such as `head` that has seen enough is no failure.

@@ -28,10 +28,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
     /// Seed of all random numbers [default: 0]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Keep the last N training images out and test on them [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub holdout: Option<usize>,
 
     /// What to maximise [default: se]
@@ -41,15 +41,21 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Model")]
     pub arch: Option<Arch>,
     /// Latent dimensions [default: 64]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Model")]
     pub latent: Option<usize>,
     /// Widths of the hidden layers of encoder and decoder [default: 200,200,200,200]
-    #[arg(long, value_name = "N,..", value_delimiter = ',', help_heading = "Model")]
+    #[arg(
+        long,
+        value_name = "N,..",
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        help_heading = "Model"
+    )]
     pub hidden: Option<Vec<usize>>,
     /// Observation variance, in squared pixel units of the [0, 1] scale [default: 0.02]
     #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Model")]
     pub variance: Option<f32>,
-    /// Coupling of the two encodings in SE; 0 is none [default: 100]
+    /// Coupling of the two encodings in SE; 0 is none [default: 150]
     #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Model")]
     pub gamma: Option<f32>,
     /// Weight of the KL term in beta-VAE [default: 2]
@@ -73,8 +79,13 @@ pub struct TrainArgs {
     /// How it is chosen [default: pgd]
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Selection of the second point of SE")]
     pub selection: Option<Selection>,
-    /// Steps of projected gradient ascent [default: 10]
-    #[arg(long, value_name = "L", help_heading = "Selection of the second point of SE")]
+    /// Steps of projected gradient ascent [default: 7]
+    #[arg(
+        long,
+        value_name = "L",
+        allow_negative_numbers = true,
+        help_heading = "Selection of the second point of SE"
+    )]
     pub selection_steps: Option<usize>,
     /// Length of such a step, in pixel units [default: 2.5 eps / L]
     #[arg(
@@ -92,10 +103,10 @@ pub struct TrainArgs {
     pub selection_norm: Option<Norm>,
 
     /// Optimiser steps [default: 20000]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Training")]
     pub iterations: Option<u64>,
     /// Examples a step [default: 128]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Training")]
     pub batch: Option<usize>,
     /// Adam's learning rate at the start [default: 0.001]
     #[arg(long, value_name = "R", allow_negative_numbers = true, help_heading = "Training")]
@@ -129,10 +140,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub resume: Option<PathBuf>,
     /// Steps between two lines of metrics.jsonl [default: 100]
-    #[arg(long, value_name = "STEPS", help_heading = "Output")]
+    #[arg(long, value_name = "STEPS", allow_negative_numbers = true, help_heading = "Output")]
     pub log_every: Option<u64>,
     /// Steps between two checkpoints [default: 1000]
-    #[arg(long, value_name = "STEPS", help_heading = "Output")]
+    #[arg(long, value_name = "STEPS", allow_negative_numbers = true, help_heading = "Output")]
     pub checkpoint_every: Option<u64>,
     /// Print result.json and nothing else on stdout
     #[arg(long, help_heading = "Output")]

@@ -130,8 +130,8 @@ impl Dataset {
         let classes = train.labels.iter().max().map_or(0, |&largest| largest as usize + 1);
         if let Some(at) = test.labels.iter().position(|&label| label as usize >= classes) {
             return Err(Error::request(format!(
-                "{}: test label {at} is {}, but the training labels end at {}; both must be of one data set",
-                directory.display(),
+                "{}: label {at} is {}, but the training labels end at {}; both must be of one data set",
+                find_file(&directory, TEST_LABELS)?.display(),
                 test.labels[at],
                 classes - 1
             )));

@@ -107,7 +107,7 @@ fn refuses_sets_that_do_not_fit_together() {
     assert!(load(&directory).unwrap_err().to_string().contains("3x3 and the test images 4x4"));
     let directory = sound();
     fs::write(directory.path().join("t10k-labels-idx1-ubyte"), labels(&[3, 0])).unwrap();
-    assert!(load(&directory).unwrap_err().to_string().contains("test label 0 is 3"));
+    assert!(load(&directory).unwrap_err().to_string().contains("t10k-labels-idx1-ubyte: label 0 is 3"));
     let directory = sound();
     fs::remove_file(directory.path().join("t10k-labels-idx1-ubyte")).unwrap();
     let error = load(&directory).unwrap_err();

@@ -23,10 +23,16 @@ pub fn probe_task(
     let (labels, rows): (Vec<u32>, Vec<&[f32]>) = examples.filter(|(i, _)| seen(*i)).map(|(_, e)| e).unzip();
     let probe = Probe::new(vae.latent, data.classes);
     let bar = progress::bar("probe", 0);
-    probe.train(session, &rows.concat(), &labels, settings::probe(config), &|done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    })?;
+    probe.train(
+        session,
+        &rows.concat(),
+        &labels,
+        settings::probe(config, data.train.count()),
+        &|done, all| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        },
+    )?;
     bar.finish_and_clear();
     let result = test_probe(session, vae, &probe, &data.test)?;
     Ok((probe, result))

@@ -6,7 +6,7 @@ use crate::backend::Device;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment::{evaluate, model_file, settings};
-use crate::robustness::Probe;
+use crate::robustness::{Probe, encode_means};
 use crate::run::checkpoint::{self, NamedTensor};
 use crate::run::config::{AttackConfig, Config};
 use crate::run::dir::RunDir;
@@ -67,6 +67,11 @@ impl LoadedRun {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The representation of the test images: the means of their codes, `[count, latent]`.
+    pub fn test_means(&mut self) -> Result<Vec<f32>> {
+        encode_means(&mut self.session, &self.vae, "test.images", self.data.test.count())
     }
 
     /// Trains a new probe on the labels that `seen` shows it, and puts it in the run's files in

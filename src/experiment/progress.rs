@@ -1,26 +1,47 @@
 //! Progress bars on a terminal, and the wish to stop.
 
+use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 static STOP: AtomicBool = AtomicBool::new(false);
+static HEEDED: AtomicBool = AtomicBool::new(false);
 
-/// Asks whatever runs to stop at its next step; for a signal handler. Returns whether it had
-/// been asked before.
+/// Asks whatever runs to stop at its next step; for a signal handler. Returns whether that will
+/// happen: false where nothing running looks at the wish, or where it was asked before.
 pub fn request_stop() -> bool {
-    STOP.swap(true, Ordering::Relaxed)
+    !STOP.swap(true, Ordering::SeqCst) && HEEDED.load(Ordering::SeqCst)
 }
 
 /// True once [`request_stop`] was called.
 pub fn stop_requested() -> bool {
-    STOP.load(Ordering::Relaxed)
+    STOP.load(Ordering::SeqCst)
+}
+
+/// While it lives, what runs looks at [`stop_requested`] at every step.
+#[derive(Debug)]
+pub struct Heeding(());
+
+impl Heeding {
+    pub fn start() -> Self {
+        HEEDED.store(true, Ordering::SeqCst);
+        Heeding(())
+    }
+}
+
+impl Drop for Heeding {
+    fn drop(&mut self) {
+        HEEDED.store(false, Ordering::SeqCst);
+    }
 }
 
 /// A bar on stderr, drawn only where that is a terminal.
 pub fn bar(title: &'static str, length: u64) -> ProgressBar {
-    let template = "{prefix:>9} [{bar:30}] {pos}/{len}  {msg}  {per_sec}, {eta} left";
+    let template = "{prefix:>9} [{bar:30}] {pos}/{len}  {msg}  {rate}, {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let rate = |state: &ProgressState, out: &mut dyn Write| _ = write!(out, "{:.1}/s", state.per_sec());
+    let style = style.with_key("rate", rate);
     let bar = ProgressBar::new(length).with_style(style.progress_chars("=> "));
     bar.set_prefix(title);
     bar

@@ -49,10 +49,12 @@ pub fn training(config: &Config) -> Result<TrainSettings> {
     })
 }
 
-/// How its probes are trained.
-pub fn probe(config: &Config) -> ProbeSettings {
+/// How its probes are trained: as long as `images` training images ask for, however few of their
+/// labels are used.
+pub fn probe(config: &Config, images: usize) -> ProbeSettings {
+    let epochs = (config.probe.epochs * images).div_ceil(config.probe.batch);
     ProbeSettings {
-        epochs: config.probe.epochs,
+        steps: epochs.max(config.probe.least_steps),
         batch: config.probe.batch,
         learning_rate: config.probe.learning_rate,
         seed: config.seed,

@@ -31,7 +31,13 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     if let Some(result) = finished(&trainer, config, run, data.test.count())? {
         return Ok(result);
     }
-    train_to_the_end(&mut trainer, config, run, &mut clock)?;
+    train_to_the_end(&mut trainer, config, run, &mut clock).map_err(|error| match error {
+        Error::Io { .. } => Error::run(format!(
+            "{error}; mend that and go on from the last checkpoint with: smoothenc train --resume {}",
+            run.path().display()
+        )),
+        other => other,
+    })?;
 
     let Trainer { session, vae, .. } = &mut trainer;
     evaluate::upload(session, &data.train.images, &data.test.images)?;
@@ -89,12 +95,14 @@ struct TrainClock {
     seconds_per_step: f64,
 }
 
-/// Checks that the run's checkpoint, where there is one, is whole and of `config`'s settings.
+/// Checks that the run's checkpoint, where there is one, is whole, of `config`'s settings and not past its end, and
+/// that its metrics read.
 ///
 /// # Errors
 /// [`Error::Request`] naming the file.
 pub fn check_resumable(config: &Config, run: &RunDir) -> Result<()> {
-    load_checkpoint(config, run).map(|_| ())
+    load_checkpoint(config, run)?;
+    metrics::check(&run.metrics_path())
 }
 
 fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTensor>, Metadata)>> {
@@ -105,7 +113,16 @@ fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTen
     let (tensors, metadata) = checkpoint::load_sealed(&path)?;
     if metadata.get("config_hash") != Some(&config.hash()?) {
         let text = "was made with other settings than this run's config.toml";
-        return Err(Error::request(format!("{} {text}", path.display())));
+        let mend = "undo the change to config.toml, or start another run";
+        return Err(Error::request(format!("{} {text}; {mend}", path.display())));
+    }
+    let done: u64 = metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0);
+    if done > config.iterations {
+        return Err(Error::request(format!(
+            "--iterations {} is fewer than the {done} steps that {} has done already; give {done} or more",
+            config.iterations,
+            run.path().display()
+        )));
     }
     Ok(Some((tensors, metadata)))
 }
@@ -125,14 +142,15 @@ fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainC
 
 fn save_checkpoint(trainer: &Trainer, config: &Config, run: &RunDir, clock: &TrainClock) -> Result<()> {
     trainer.check_finite()?;
+    let (step, state) = (trainer.steps_done()?, trainer.state()?);
     let metadata = Metadata::from([
         ("config_hash".into(), config.hash()?),
-        ("step".into(), trainer.steps_done()?.to_string()),
+        ("step".into(), step.to_string()),
         ("seed".into(), config.seed.to_string()),
         ("train_seconds".into(), clock.seconds_before.to_string()),
         ("seconds_per_step".into(), clock.seconds_per_step.to_string()),
     ]);
-    checkpoint::save_sealed(&run.checkpoint_path(), &trainer.state()?, &metadata)
+    checkpoint::save_sealed(&run.checkpoint_path(), &state, &metadata)
 }
 
 fn train_to_the_end(
@@ -142,11 +160,7 @@ fn train_to_the_end(
     clock: &mut TrainClock,
 ) -> Result<()> {
     let first = trainer.steps_done()?;
-    if first > config.iterations {
-        let text =
-            format!("the run has done {first} steps already: --iterations {} is fewer", config.iterations);
-        return Err(Error::request(text));
-    }
+    let heeding = progress::Heeding::start();
     let mut metrics = Metrics::append(&run.metrics_path())?;
     let bar = progress::bar("training", config.iterations).with_position(first);
     let (seconds_before, started) = (clock.seconds_before, Instant::now());
@@ -168,18 +182,27 @@ fn train_to_the_end(
         }
         if step.is_multiple_of(config.checkpoint_every) || last || stop {
             clock.seconds_before = seconds_before + started.elapsed().as_secs_f64();
-            clock.seconds_per_step = median(durations.get(WARM_UP..).unwrap_or(&durations));
+            clock.seconds_per_step = median_step(&durations);
             save_checkpoint(trainer, config, run, clock)?;
         }
-        if stop && !last {
+        if stop {
             bar.abandon();
-            let path = run.path().display();
-            let text = format!("stopped at step {step}; go on with: smoothenc train --resume {path}");
-            return Err(Error::run(text));
+            return Err(stopped(step, run));
         }
     }
     bar.finish_and_clear();
-    Ok(())
+    drop(heeding);
+    match progress::stop_requested() {
+        true => Err(stopped(config.iterations, run)),
+        false => Ok(()),
+    }
+}
+
+fn stopped(step: u64, run: &RunDir) -> Error {
+    Error::run(format!(
+        "stopped at step {step}; go on with: smoothenc train --resume {}",
+        run.path().display()
+    ))
 }
 
 /// One line of metrics.jsonl.
@@ -190,18 +213,21 @@ fn metrics_line(step: u64, seconds: f64, averages: &super::Averages, rate: f64) 
     put("seconds", json!((seconds * 1e3).round() / 1e3));
     put("loss", json!(averages.loss));
     let term = |name: &str| averages.terms.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
-    if let (Some(prior), Some(entropy)) = (term("prior"), term("entropy")) {
-        put("kl", json!(-(prior + entropy)));
-    }
-    for (name, value) in averages.terms.iter().filter(|(name, _)| !["prior", "entropy"].contains(name)) {
-        put(name, json!(value));
+    for &(name, value) in &averages.terms {
+        match (name, term("entropy")) {
+            ("prior", Some(entropy)) => put("kl", json!(-(value + entropy))),
+            ("entropy", _) => {}
+            _ => put(name, json!(value)),
+        }
     }
     put("examples_per_second", json!(rate.round()));
     line
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
+/// The median, without the warm-up where there is more than that.
+fn median_step(seconds: &[f64]) -> f64 {
+    let warm = seconds.get(WARM_UP..).filter(|rest| !rest.is_empty());
+    let mut sorted = warm.unwrap_or(seconds).to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }

@@ -18,7 +18,12 @@ impl Lanes {
     }
 }
 
-/// The sum of `f(a[i], b[i])`, at the vector unit's speed.
+/// The sum of `a`, at the vector unit's speed.
+pub(crate) fn sum(a: &[f32]) -> f32 {
+    sum_of(a, a, |x, _| x)
+}
+
+/// The sum of `f(a[i], b[i])`, likewise.
 pub(crate) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];

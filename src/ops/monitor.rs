@@ -50,7 +50,7 @@ impl Op for Monitor {
 
     fn call(&self, io: &Io) -> Call {
         let views = io.inputs.iter().chain(&io.outputs);
-        views.fold(Call::new(&MONITOR, &[0_u32; 4]), |call, (_, view)| call.whole(*view))
+        views.fold(Call::new(&MONITOR, &0_u32), |call, (_, view)| call.whole(*view))
     }
 }
 

@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
 use crate::graph::{Graph, Io, Node, Op, Tensor};
-use crate::ops::broadcast;
+use crate::ops::{broadcast, lanes};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile, row_grid};
 use crate::tensor::{DType, Shape};
@@ -100,18 +100,6 @@ fn reduce_cpu(call: &CpuCall, range: Range<usize>) {
         }
     } else {
         let a = call.rows::<f32>(0, &range, cols);
-        out.iter_mut().zip(a.chunks_exact(cols)).for_each(|(sum, row)| *sum = sum_in_lanes(row));
+        out.iter_mut().zip(a.chunks_exact(cols)).for_each(|(sum, row)| *sum = lanes::sum(row));
     }
-}
-
-/// A sum in 16 interleaved lanes, then the lanes in order: as fast as the vector unit allows,
-/// and the same on every machine.
-pub(crate) fn sum_in_lanes(row: &[f32]) -> f32 {
-    let chunks = row.chunks_exact(16);
-    let tail: f32 = chunks.remainder().iter().sum();
-    let mut lanes = [0.0; 16];
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x);
-    }
-    lanes.iter().sum::<f32>() + tail
 }

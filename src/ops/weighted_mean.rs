@@ -6,8 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Io, Node, Op, Tensor};
-use crate::ops::broadcast;
-use crate::ops::reduce::sum_in_lanes;
+use crate::ops::{broadcast, lanes};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, NONE};
 use crate::tensor::{DType, Shape};
@@ -122,7 +121,7 @@ fn weighted_mean_cpu(call: &CpuCall, _: Range<usize>) {
     total[0] = 0.0;
     for (k, mean) in means.iter_mut().enumerate() {
         let rows = p.begin[k] as usize..p.end[k] as usize;
-        *mean = sum_in_lanes(&call.whole::<f32>(k)[rows]) / p.batch;
+        *mean = lanes::sum(&call.whole::<f32>(k)[rows]) / p.batch;
         total[0] += p.weight[k] * *mean;
     }
 }

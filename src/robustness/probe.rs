@@ -11,7 +11,8 @@ use crate::tensor::DType;
 /// How a probe is trained: Adam on the raw means, from zero, the rate falling linearly to 0.
 #[derive(Debug, Clone, Copy)]
 pub struct ProbeSettings {
-    pub epochs: usize,
+    pub steps: usize,
+    /// Examples a step; fewer where there are not so many.
     pub batch: usize,
     pub learning_rate: f32,
     pub seed: u64,
@@ -42,6 +43,9 @@ impl Probe {
 
     /// Trains on all of `means` `[labels.len(), latent]`; no adversarial examples, no feature
     /// scaling, no weight penalty. Leaves the weights in the variable `probe`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where there is nothing to train on; [`Error::Run`] for a loss that is not finite.
     pub fn train(
         &self,
         session: &mut Session,
@@ -51,8 +55,10 @@ impl Probe {
         progress: &dyn Fn(usize, usize),
     ) -> Result<()> {
         let (count, latent) = (labels.len(), self.linear.inputs());
-        let batch = settings.batch.min(count);
-        let steps = (settings.epochs * count).div_ceil(batch);
+        if count == 0 {
+            return Err(Error::request("a probe needs at least one labelled example"));
+        }
+        let (batch, steps) = (settings.batch.min(count), settings.steps);
         for name in ["probe.means", "probe.labels"] {
             session.forget(name); // Another probe may have had another number of examples.
         }

@@ -11,9 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use choices::{
-    Arch, DecoderOutput, DeviceChoice, Init, Metric, Norm, Objective, Precision, Preset, Selection,
-};
+pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
 
 /// Every setting of a training run. The defaults ([`Config::default`]) are the preset `quick`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +69,7 @@ pub struct Config {
     pub checkpoint_every: u64,
     /// Training images to keep out and test on instead of the test set; 0 is none.
     pub holdout: usize,
-    /// `auto`, `cpu`, `gpu` or `gpu:N`, see [`DeviceChoice`].
+    /// `auto`, `cpu`, `gpu` or `gpu:N`, see [`Choice`](crate::backend::gpu::adapter::Choice).
     pub device: String,
     /// Bounds checks on the device.
     pub checked: bool,
@@ -83,13 +81,14 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ProbeConfig {
+    /// Steps are this often all training images, also where only part of the labels is used, ...
     pub epochs: usize,
+    /// ... but at least so many, so that the probe of a small set is trained out too.
+    pub least_steps: usize,
     pub batch: usize,
     /// Adam's rate at the start; it falls linearly to 0.
     #[serde(serialize_with = "text::short")]
     pub learning_rate: f32,
-    #[serde(serialize_with = "text::short")]
-    pub weight_decay: f32,
 }
 
 /// The adversarial attack on encoder and classifier (SPEC section 5).
@@ -121,11 +120,11 @@ impl Default for Config {
             latent: 64,
             hidden: vec![200; 4],
             variance: 0.02,
-            gamma: 100.0,
+            gamma: 150.0,
             beta: 2.0,
             eps: 0.1,
             selection: Selection::Pgd,
-            selection_steps: 10,
+            selection_steps: 7,
             selection_metric: Metric::W2,
             selection_norm: Norm::Linf,
             selection_step_size: None,
@@ -150,7 +149,7 @@ impl Default for Config {
 
 impl Default for ProbeConfig {
     fn default() -> Self {
-        ProbeConfig { epochs: 20, batch: 500, learning_rate: 1e-2, weight_decay: 0.0 }
+        ProbeConfig { epochs: 20, least_steps: 2000, batch: 500, learning_rate: 1e-2 }
     }
 }
 
@@ -193,14 +192,6 @@ impl Config {
     /// The length of a selection step: the one set, else `2.5 eps / L` (SPEC section 4).
     pub fn step_size(&self) -> f32 {
         self.selection_step_size.unwrap_or(2.5 * self.eps / self.selection_steps as f32)
-    }
-
-    /// Adam's rate at a step of training, counted from 0: linear from `learning-rate` at the first to
-    /// `learning-rate * final-learning-rate` at the last.
-    pub fn learning_rate_at(&self, step: u64) -> f32 {
-        let last = self.iterations.saturating_sub(1).max(1);
-        let progress = (step.min(last) as f64 / last as f64) as f32;
-        self.learning_rate * (1.0 + progress * (self.final_learning_rate - 1.0))
     }
 }
 

@@ -47,6 +47,10 @@ impl RunDir {
             }
             Destination::Numbered => RunDir { path: create_numbered(Path::new(RUNS), config)? },
         };
+        // A run that is gone on with as it was keeps its file untouched.
+        if fs::read(run.config_path()).is_ok_and(|there| there == text.as_bytes()) {
+            return Ok(run);
+        }
         if let Err(error) = write_whole(&run.config_path(), text.as_bytes()) {
             if !matches!(destination, Destination::Resume(_)) {
                 // Only if empty: what another wrote there meanwhile stays.

@@ -44,8 +44,24 @@ impl Metrics {
 /// # Errors
 /// [`Error::Request`] naming the line where another is no object with a `step`.
 pub fn truncate_after(path: &Path, step: u64) -> Result<()> {
+    match lines_until(path, step)? {
+        Some((text, kept)) if kept != text => write_whole(path, &kept),
+        _ => Ok(()),
+    }
+}
+
+/// Checks what [`truncate_after`] would.
+///
+/// # Errors
+/// As [`truncate_after`].
+pub fn check(path: &Path) -> Result<()> {
+    lines_until(path, 0).map(|_| ())
+}
+
+/// The file's text, if there is one, and its whole lines of steps up to `step`.
+fn lines_until(path: &Path, step: u64) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
     if !path.exists() {
-        return Ok(());
+        return Ok(None);
     }
     let text = fs::read(path).map_err(Error::io(path))?;
     let mut kept = Vec::with_capacity(text.len());
@@ -66,7 +82,7 @@ pub fn truncate_after(path: &Path, step: u64) -> Result<()> {
             }
         }
     }
-    if kept.len() == text.len() { Ok(()) } else { write_whole(path, &kept) }
+    Ok(Some((text, kept)))
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ pub fn pick(number: Option<usize>) -> Result<wgpu::Adapter> {
     let mend = "install a Vulkan driver (on Debian and Ubuntu `apt install mesa-vulkan-drivers`) \
                 or use --device cpu";
     if adapters.is_empty() {
-        return Err(Error::request(format!("no GPU adapter found; {mend}")));
+        return Err(Error::request(format!("--device gpu: no adapter found; {mend}")));
     }
     match number {
         Some(n) if n < adapters.len() => Ok(adapters.swap_remove(n)),

@@ -5,8 +5,6 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
-
 /// An enum whose variants have one name each: in TOML and JSON, as a flag's value and when displayed.
 macro_rules! choice {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -122,32 +120,5 @@ choice! {
         Quick = "quick",
         /// the paper's table 2: 300,000 iterations, 10,000 attacked images
         Paper = "paper",
-    }
-}
-
-/// The value of `--device`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// A real GPU if there is one, else the CPU.
-    Auto,
-    Cpu,
-    /// The adapter of that number, or the best one.
-    Gpu(Option<usize>),
-}
-
-impl DeviceChoice {
-    /// Reads `auto`, `cpu`, `gpu` or `gpu:N`.
-    pub fn parse(text: &str) -> Result<DeviceChoice> {
-        match text {
-            "auto" => Ok(DeviceChoice::Auto),
-            "cpu" => Ok(DeviceChoice::Cpu),
-            "gpu" => Ok(DeviceChoice::Gpu(None)),
-            _ => match text.strip_prefix("gpu:").and_then(|n| n.parse().ok()) {
-                Some(n) => Ok(DeviceChoice::Gpu(Some(n))),
-                None => Err(Error::request(format!(
-                    "--device must be auto, cpu, gpu or gpu:N (N as `devices` numbers them), got {text:?}"
-                ))),
-            },
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Which settings can be run: every refusal is one sentence that names the flag and the value.
 
-use super::{Arch, AttackConfig, Config, DeviceChoice, Norm, Precision, Selection};
+use super::{Arch, AttackConfig, Config, Norm, Precision, Selection};
+use crate::backend::gpu::adapter::Choice;
 use crate::data::{self, Dataset};
 use crate::{Error, Result, run};
 
@@ -24,7 +25,7 @@ impl Config {
                 "--precision f16 is not part of this version yet; use --precision f32",
             ));
         }
-        DeviceChoice::parse(&self.device)?;
+        self.device.parse::<Choice>()?;
         count("--latent", self.latent, MAX_WIDTH)?;
         if self.hidden.is_empty() {
             return Err(Error::request("--hidden needs at least one width, as in --hidden 200,200"));
@@ -62,9 +63,9 @@ impl Config {
         count("--log-every", self.log_every, u64::MAX)?;
         count("--checkpoint-every", self.checkpoint_every, u64::MAX)?;
         count("probe.epochs", self.probe.epochs, MAX_STEPS)?;
+        count("probe.least-steps", self.probe.least_steps, MAX_STEPS)?;
         count("probe.batch", self.probe.batch, MAX_WIDTH)?;
         positive("probe.learning-rate", self.probe.learning_rate)?;
-        not_negative("probe.weight-decay", self.probe.weight_decay)?;
         self.attack.validate()
     }
 

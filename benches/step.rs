@@ -1,0 +1,73 @@
+//! Seconds per SE training step (selection, objective, Adam) at the paper's MLP sizes, as one
+//! line of JSON: `cargo bench --bench step -- --L 20 --batch 128 --device cpu`.
+//!
+//! The twin of `peers/bench_torch_step.py`; `peers/compare_step.py` runs the two in turn.
+
+use std::time::Instant;
+
+use clap::Parser;
+use smoothenc::backend;
+use smoothenc::data::Images;
+use smoothenc::experiment::{Trainer, settings};
+use smoothenc::rng::{Key, Purpose, threefry};
+use smoothenc::run::config::Config;
+
+#[derive(Parser)]
+struct Args {
+    /// Selection steps
+    #[arg(long = "L", default_value_t = 20)]
+    steps: usize,
+    #[arg(long, default_value_t = 128)]
+    batch: usize,
+    #[arg(long, default_value_t = 64)]
+    dz: usize,
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Timed training steps
+    #[arg(long, default_value_t = 30)]
+    count: usize,
+    #[arg(long, default_value_t = 5)]
+    warmup: usize,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> smoothenc::Result<()> {
+    let args = Args::parse();
+    let config = Config {
+        selection_steps: args.steps,
+        batch: args.batch,
+        latent: args.dz,
+        iterations: 1000,
+        ..Config::default()
+    };
+    // Random bytes in place of images: the work is the same.
+    let count = 4096.max(args.batch);
+    let key = Key::new(0, Purpose::Init);
+    let pixels = (0..count as u32 * 784).map(|i| threefry([i], [0], key).0[0] as u8).collect();
+    let images = Images { count, height: 28, width: 28, channels: 1, pixels };
+    let device = backend::open(&args.device, false)?;
+    let name = device.description();
+    let vae = settings::model(&config, images.image_len());
+    let mut trainer = Trainer::new(device, vae, &settings::training(&config)?, &images)?;
+    let mut timed = |steps: usize| -> smoothenc::Result<Vec<f64>> {
+        let one = |_| {
+            let start = Instant::now();
+            trainer.step()?;
+            trainer.steps_done()?; // Waits for the device.
+            Ok(start.elapsed().as_secs_f64())
+        };
+        (0..steps).map(one).collect()
+    };
+    timed(args.warmup)?;
+    let mut seconds = timed(args.count)?;
+    seconds.sort_by(f64::total_cmp);
+    let result = serde_json::json!({
+        "impl": "smoothenc", "L": args.steps, "batch": args.batch, "dz": args.dz, "device": name,
+        "dispatches": trainer.dispatches(), "n": seconds.len(),
+        "median_s": seconds[seconds.len() / 2], "min_s": seconds[0],
+    });
+    println!("{result}");
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! Writes the means of a run's test images, as the library computes them, to a safetensors file: what
+//! `scripts/check_torch.py` compares PyTorch with, and a short example of the library.
+//!
+//!     cargo run --release --example means -- RUN OUT.safetensors
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use smoothenc::experiment::LoadedRun;
+use smoothenc::run::checkpoint::{self, Metadata, NamedTensor, TensorData};
+use smoothenc::{Error, Result, backend};
+
+fn main() -> ExitCode {
+    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let [run, out] = arguments else {
+        return Err(Error::request("usage: means RUN OUT.safetensors"));
+    };
+    let mut loaded = LoadedRun::open(Path::new(run), |config| backend::open("cpu", config.checked))?;
+    let means = loaded.test_means()?;
+    let shape = vec![loaded.data.test.count(), loaded.config.latent];
+    let tensor = NamedTensor { name: "means".into(), shape, data: TensorData::F32(means) };
+    checkpoint::save(Path::new(out), &[tensor], &Metadata::new())
+}
