@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment::trainer::Trainer;
 use crate::experiment::{evaluate, mean_elbo, model_file, progress, settings};
-use crate::run::checkpoint::{self, Metadata, NamedTensor, TensorData};
+use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
@@ -143,16 +143,6 @@ fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainC
 fn save_checkpoint(trainer: &Trainer, config: &Config, run: &RunDir, clock: &TrainClock) -> Result<()> {
     trainer.check_finite()?;
     let (step, state) = (trainer.steps_done()?, trainer.state()?);
-    let finite = |tensor: &&NamedTensor| match &tensor.data {
-        TensorData::F32(values) => values.iter().all(|value| value.is_finite()),
-        TensorData::U32(_) => true,
-    };
-    if let Some(bad) = state.iter().find(|tensor| !finite(tensor)) {
-        return Err(Error::run(format!(
-            "step {step}: {} became NaN or infinite; a lower --learning-rate usually mends it",
-            bad.name
-        )));
-    }
     let metadata = Metadata::from([
         ("config_hash".into(), config.hash()?),
         ("step".into(), step.to_string()),

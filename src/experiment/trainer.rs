@@ -230,3 +230,42 @@ fn find_f32<'a>(tensors: &'a [NamedTensor], name: &str, len: usize) -> Result<&'
         None => Err(Error::request(format!("`{name}` is missing: not a file of this model"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend;
+    use crate::ops::Norm;
+    use crate::selection::Metric;
+
+    /// The update overflows after a loss that was finite: the state must not reach a checkpoint.
+    #[test]
+    fn a_state_that_is_not_finite_is_an_error() {
+        let images = Images { count: 4, height: 2, width: 3, channels: 1, pixels: (0..24).collect() };
+        let selection =
+            Selection { norm: Norm::Linf, eps: 0.1, steps: 1, step_size: 0.1, metric: Metric::W2 };
+        let settings = |rate| TrainSettings {
+            objective: Objective::Smooth { gamma: 1.0 },
+            selection,
+            batch: 2,
+            adam: AdamSettings::new(rate, 1.0, 1),
+            init: Init::Glorot,
+            seed: 1,
+        };
+        let vae = Vae::mlp(6, &[5], 2, 0.5, true);
+        for (rate, finite) in [(1e-3, true), (f32::INFINITY, false)] {
+            let device = backend::open("cpu", false).unwrap();
+            let mut trainer = Trainer::new(device, vae.clone(), &settings(rate), &images).unwrap();
+            trainer.step().unwrap();
+            trainer.check_finite().unwrap();
+            match trainer.state() {
+                Ok(_) => assert!(finite),
+                Err(error) => {
+                    assert!(!finite, "{error}");
+                    let text = error.to_string();
+                    assert!(text.starts_with("step 1: encoder.0.weight became NaN or infinite"), "{text}");
+                }
+            }
+        }
+    }
+}

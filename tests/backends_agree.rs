@@ -1,0 +1,199 @@
+//! Training on the CPU and on the GPU from one shared state, and against stored losses.
+//!
+//! A step of the smooth encoder picks x_b by the signs of a gradient. Where a component of it is as
+//! small as its rounding, its sign is chance: the two devices then move that pixel apart by two steps,
+//! after which the gradient of that image is another one and more of its pixels may follow. That
+//! happens to a few images in a thousand, moves the loss by what one image's x_b can, and is no fault
+//! of either. So one step is compared to 1e-4 where no pixel was flipped, at most two images of a batch
+//! may have flipped pixels, and most of the steps tried must have none. Over 50 steps flips add up, and
+//! the losses are compared to 1e-2.
+
+use std::cmp::Ordering;
+
+use smoothenc::backend::{self, Device};
+use smoothenc::data::Images;
+use smoothenc::experiment::{TrainSettings, Trainer};
+use smoothenc::nn::Init;
+use smoothenc::ops::{AdamSettings, Norm};
+use smoothenc::selection::{Metric, Selection};
+use smoothenc::vae::{Objective, Vae};
+
+const BATCH: usize = 24;
+const EPS: f32 = 0.1;
+const STEPS: usize = 3;
+
+fn vae(variance: f32) -> Vae {
+    Vae::mlp(784, &[200; 4], 16, variance, true)
+}
+
+/// Two soft strokes on black, other ones in every image: like MNIST, most pixels are 0.
+fn images(count: usize) -> Images {
+    let pixel = |image: usize, at: usize| -> u8 {
+        let (y, x) = ((at / 28) as f32, (at % 28) as f32);
+        let stroke = |k: usize| {
+            let angle = (image * (3 + 4 * k)) as f32 * 0.7;
+            let (cx, cy) = (14.0 + 4.0 * angle.cos(), 14.0 + 4.0 * (1.3 * angle).sin());
+            let across = (x - cx) * angle.sin() - (y - cy) * angle.cos();
+            let along = (x - cx) * angle.cos() + (y - cy) * angle.sin();
+            (-across * across / 3.0 - along * along / 30.0).exp()
+        };
+        let value = 255.0 * (stroke(0) + stroke(1)).min(1.0);
+        if value < 8.0 { 0 } else { value as u8 }
+    };
+    let pixels = (0..count * 784).map(|i| pixel(i / 784, i % 784)).collect();
+    Images { count, height: 28, width: 28, channels: 1, pixels }
+}
+
+fn trainer(device: Device, variance: f32, objective: Objective, seed: u64) -> Trainer {
+    let selection = Selection {
+        norm: Norm::Linf,
+        eps: EPS,
+        steps: STEPS,
+        step_size: 2.5 * EPS / STEPS as f32,
+        metric: Metric::W2,
+    };
+    let adam = AdamSettings::new(1e-3, 0.1, 50);
+    let settings = TrainSettings { objective, selection, batch: BATCH, adam, init: Init::Glorot, seed };
+    Trainer::new(device, vae(variance), &settings, &images(100)).unwrap()
+}
+
+const SMOOTH: Objective = Objective::Smooth { gamma: 100.0 };
+
+fn cpu() -> Device {
+    backend::open("cpu", false).unwrap()
+}
+
+/// The GPU, checks on. `None`, with a word, where there is none and none is demanded.
+fn gpu() -> Option<Device> {
+    match backend::open("gpu", true) {
+        Ok(device) => Some(device),
+        Err(error) if std::env::var("SMOOTHENC_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{error}"),
+        Err(error) => {
+            eprintln!("no GPU here, nothing was checked: {error}");
+            None
+        }
+    }
+}
+
+/// The loss of the next step.
+fn step(trainer: &mut Trainer) -> f64 {
+    trainer.step().unwrap();
+    trainer.take_averages().unwrap().loss
+}
+
+fn read(trainer: &Trainer, name: &str) -> Vec<f32> {
+    trainer.session.get(name).unwrap()
+}
+
+/// Panics unless the gradients agree to 1e-4 of the larger of each value and 1 % of its tensor's
+/// largest. A NaN does not agree.
+fn compare_gradients(what: &str, cpu: &Trainer, gpu: &Trainer) {
+    let (ours, theirs) = (read(cpu, "model.grad"), read(gpu, "model.grad"));
+    for (i, entry) in cpu.vae.layout.entries().iter().enumerate() {
+        let (ours, theirs) = (cpu.vae.layout.slice(&ours, i), cpu.vae.layout.slice(&theirs, i));
+        let largest = ours.iter().fold(0.0f32, |m, g| m.max(g.abs()));
+        assert!(largest > 0.0, "{what}: no gradient of {}", entry.name);
+        for (at, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+            let error = (ours - theirs).abs() / ours.abs().max(0.01 * largest);
+            let agrees = error <= 1e-4;
+            assert!(
+                agrees,
+                "{what}: {}[{at}] is {ours} on the CPU, {theirs} on the GPU ({error:.1e})",
+                entry.name
+            );
+        }
+    }
+}
+
+fn close(what: &str, cpu: f64, gpu: f64, tolerance: f64) {
+    let agrees = (cpu - gpu).abs() <= tolerance * cpu.abs();
+    assert!(agrees, "{what}: loss {cpu} on the CPU, {gpu} on the GPU");
+}
+
+#[test]
+fn one_step_agrees() {
+    let Some(device) = gpu() else { return };
+    let mut compared = 0;
+    for seed in 1..=3 {
+        let (mut a, mut b) =
+            (trainer(cpu(), 0.02, SMOOTH, seed), trainer(device.clone(), 0.02, SMOOTH, seed));
+        // The first step, and one from a state that the CPU has trained for a while.
+        for warm_up in [0, 20] {
+            for _ in 0..warm_up {
+                step(&mut a);
+            }
+            b.restore(&a.state().unwrap()).unwrap();
+            let losses = [step(&mut a), step(&mut b)];
+            let (ours, theirs) = (read(&a, "selected"), read(&b, "selected"));
+            let apart = |(p, q): (&f32, &f32)| (p - q).abs().partial_cmp(&1e-5) != Some(Ordering::Less);
+            let images = ours.chunks(784).zip(theirs.chunks(784));
+            let flipped = images.filter(|(p, q)| p.iter().zip(*q).any(apart)).count();
+            let what = format!("seed {seed} after {warm_up} steps");
+            assert!(flipped <= 2, "{what}: x_b of {flipped} of {BATCH} images differ");
+            if flipped == 0 {
+                close(&what, losses[0], losses[1], 1e-4);
+                compare_gradients(&what, &a, &b);
+                compared += 1;
+            } else {
+                close(&what, losses[0], losses[1], 1e-2);
+            }
+        }
+    }
+    assert!(compared >= 4, "only {compared} of 6 steps could be compared");
+}
+
+#[test]
+fn one_step_of_the_vae_agrees() {
+    let Some(device) = gpu() else { return };
+    let objective = Objective::Elbo { beta: 1.0 };
+    let (mut a, mut b) = (trainer(cpu(), 0.02, objective, 1), trainer(device, 0.02, objective, 1));
+    close("VAE", step(&mut a), step(&mut b), 1e-4);
+    compare_gradients("VAE", &a, &b);
+}
+
+/// Losses of `steps` steps of a new run.
+fn losses(device: Device, variance: f32, gamma: f32, seed: u64, steps: usize) -> Vec<f64> {
+    let mut trainer = trainer(device, variance, Objective::Smooth { gamma }, seed);
+    (0..steps).map(|_| step(&mut trainer)).collect()
+}
+
+#[test]
+fn fifty_steps_stay_together() {
+    let Some(device) = gpu() else { return };
+    let ours = losses(cpu(), 0.25, 10.0, 7, 50);
+    let theirs = losses(device.clone(), 0.25, 10.0, 7, 50);
+    for (i, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        close(&format!("step {}", i + 1), *ours, theirs, 1e-2);
+    }
+    assert!(ours[49] < 0.5 * ours[0], "nothing was learnt: {} at first, {} in the end", ours[0], ours[49]);
+
+    // Small v and strong coupling, as the program's defaults: the loss falls through 0, where no relative
+    // error means anything, so the size of the first loss is the measure.
+    let ours = losses(cpu(), 0.02, 100.0, 7, 25);
+    let theirs = losses(device, 0.02, 100.0, 7, 25);
+    for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        let agrees = (a - b).abs() <= 1e-2 * ours[0];
+        assert!(agrees, "step {} of the strongly coupled run: {a} on the CPU, {b} on the GPU", i + 1);
+    }
+}
+
+/// Losses of the first steps of one run, so that no change of the numbers goes unnoticed. Machines
+/// differ in the order of a product's sums; software Vulkan, which differs far more, stays within 3e-5.
+const STORED: [f64; 30] = [
+    554.539, 544.582, 536.688, 530.076, 513.585, 498.832, 482.226, 455.772, 416.167, 379.147, 348.990,
+    318.394, 288.228, 274.149, 258.265, 256.660, 256.605, 253.403, 251.380, 249.873, 253.090, 254.990,
+    247.528, 245.439, 248.735, 247.996, 249.290, 243.172, 245.374, 246.491,
+];
+
+#[test]
+fn losses_are_the_stored_ones() {
+    let devices = [(Some(cpu()), 1e-4), (gpu(), 1e-3)];
+    for (device, tolerance) in devices.into_iter().filter_map(|(d, t)| Some((d?, t))) {
+        let name = device.description();
+        let got = losses(device, 0.25, 10.0, 8, 30);
+        for (i, (got, stored)) in got.iter().zip(STORED).enumerate() {
+            let agrees = (got - stored).abs() <= tolerance * stored.abs();
+            assert!(agrees, "step {}: {got} on {name}, stored {stored}", i + 1);
+        }
+    }
+}
