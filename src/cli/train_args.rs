@@ -55,7 +55,7 @@ pub struct TrainArgs {
     /// Observation variance, in squared pixel units of the [0, 1] scale [default: 0.02]
     #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Model")]
     pub variance: Option<f32>,
-    /// Coupling of the two encodings in SE; 0 is none [default: 150]
+    /// Coupling of the two encodings in SE; 0 is none [default: 40]
     #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Model")]
     pub gamma: Option<f32>,
     /// Weight of the KL term in beta-VAE [default: 2]
@@ -102,7 +102,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NORM", value_enum, help_heading = "Selection of the second point of SE")]
     pub selection_norm: Option<Norm>,
 
-    /// Optimiser steps [default: 20000]
+    /// Optimiser steps [default: 15000]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Training")]
     pub iterations: Option<u64>,
     /// Examples a step [default: 128]
