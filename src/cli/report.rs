@@ -24,6 +24,10 @@ pub fn json(result: &RunResult) -> Result<()> {
 
 /// The result as a table, radius against accuracy, and where the run lies.
 pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
+    let tested = match config.holdout {
+        0 => "test images".to_string(),
+        n => format!("{n} training images held out"),
+    };
     let mut lines = vec![
         format!(
             "{}: {} steps in {:.0} s ({:.1} ms a step) on {}",
@@ -38,7 +42,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
     for (name, task) in &result.tasks {
         lines.push(String::new());
         lines.push(format!(
-            "linear probe, task {name}: accuracy {:.2} % on the test set (always the most frequent class: {:.2} %)",
+            "linear probe, task {name}: accuracy {:.2} % on the {tested} (always the most frequent class: {:.2} %)",
             task.nominal_accuracy, task.majority_baseline
         ));
         let Some(attack) = &task.attack else { continue };
@@ -47,7 +51,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
             Norm::L2 => "L2",
         };
         lines.push(format!(
-            "under {norm} attack, PGD of {} steps x {} restarts, first {} test images:",
+            "under {norm} attack, PGD of {} steps x {} restarts, first {} of them:",
             attack.steps, attack.restarts, attack.examples
         ));
         lines.push(format!("  {:>8}  {:>10}", "radius", "accuracy"));
