@@ -3,7 +3,7 @@
 //   A     [m, k], or [k, m] where TRANSPOSE_A = 1
 //   B     [k, n], or [n, k] where TRANSPOSE_B = 1 (a layer's weights, [out, in])
 //   bias  [n], where BIAS = 1
-//   C     [m, n]; act is max(., 0) where RELU = 1, else nothing
+//   C     [m, n]; act is max(., 0) where RELU = 1 (with BIAS = 1 only), else nothing
 //
 // One workgroup computes a tile of 32 x 32 outputs, each of its 8 x 8 invocations a 4 x 4 block of
 // them in registers, walking k in slices of DEPTH that are staged in workgroup memory. There, four
@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
             if row < p.m && column < p.n {
                 var value = sum[i][j];
                 if BIAS == 1 { value += bias[column]; }
-                if RELU == 1 { value = select(value, 0.0, value < 0.0); }
+                if BIAS == 1 && RELU == 1 { value = select(value, 0.0, value < 0.0); }
                 c[row * p.n + column] = value;
             }
         }

@@ -8,7 +8,8 @@ use smoothenc::{Result, backend, experiment};
 
 fn main() -> ExitCode {
     quieten_vulkan();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,smoothenc=warn"))
+        .init();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

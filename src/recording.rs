@@ -234,11 +234,6 @@ impl Recording {
     pub fn dispatches(&self) -> usize {
         self.calls().map(|(_, times)| times).sum()
     }
-
-    /// Floating-point operations of one run.
-    pub fn flops(&self) -> u64 {
-        self.calls().map(|(call, times)| call.flops * times as u64).sum()
-    }
 }
 
 fn overlap(a: &View, b: &View) -> bool {

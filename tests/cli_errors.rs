@@ -314,11 +314,11 @@ fn checkpoints_that_cannot_be_gone_on_with() {
     lab.refused(2, "train fashion --resume run", &["fashion", "tiny"]);
     let config = lab.text("run/config.toml");
     for (from, to, parts) in [
-        ("gamma = 40.0", "gamma = 5.0", &["checkpoint.safetensors", "other settings", "config.toml"][..]),
+        ("gamma = 100.0", "gamma = 5.0", &["checkpoint.safetensors", "other settings", "config.toml"][..]),
         ("hidden = [16, 16]", "hidden = [16, 20]", &["checkpoint.safetensors", "other settings"]),
-        ("gamma = 40.0", "gamma = -5.0", &["--gamma"]),
-        ("gamma = 40.0", "gamma = ", &["run/config.toml", "gamma"]),
-        ("gamma = 40.0", "gamme = 5.0", &["run/config.toml", "gamme"]),
+        ("gamma = 100.0", "gamma = -5.0", &["--gamma"]),
+        ("gamma = 100.0", "gamma = ", &["run/config.toml", "gamma"]),
+        ("gamma = 100.0", "gamme = 5.0", &["run/config.toml", "gamme"]),
         ("iterations = 200", "iterations = 20", &["--iterations 20", "200 steps"]),
     ] {
         assert!(config.contains(from), "{from}");

@@ -4,7 +4,7 @@
 // e^x - 1.
 fn expm1(x: f32) -> f32 {
     if abs(x) > 0.5 { return exp(x) - 1.0; }
-    // Taylor to x^8; the next term is below 2^-27 of the sum.
+    // Taylor to x^8; the next term is below 2^-26 of the sum.
     let tail = 1.0 + x / 5.0 * (1.0 + x / 6.0 * (1.0 + x / 7.0 * (1.0 + x / 8.0)));
     return x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * tail)));
 }

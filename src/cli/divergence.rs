@@ -44,7 +44,11 @@ distance), kl_ab, and more. gamma may be 0. Other keys are passed through.";
 /// [`Error::Request`] for input that cannot be used, naming case and key; whatever `on_device` returns.
 pub fn run(args: &DivergenceArgs, on_device: &DiagonalOnDevice) -> Result<()> {
     let on_device = match args.device.parse()? {
-        Choice::Gpu(_) => Some(on_device),
+        Choice::Gpu(_) => {
+            // Opens the device before anything is read, so that a missing one is the first to be told.
+            on_device(&[])?;
+            Some(on_device)
+        }
         Choice::Cpu | Choice::Auto => None,
     };
     super::report::write(&(evaluate(&read(args)?, on_device)? + "\n"))

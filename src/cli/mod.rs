@@ -158,6 +158,12 @@ pub struct AttackFlags {
 }
 
 impl AttackFlags {
+    /// True where at least one was given.
+    pub fn any(&self) -> bool {
+        let numbers = self.attack_steps.is_some() || self.attack_restarts.is_some();
+        numbers || self.attack_radii.is_some() || self.attack_examples.is_some() || self.attack_norm.is_some()
+    }
+
     /// Sets what was given. Radii come out ascending.
     pub fn apply(&self, config: &mut AttackConfig) {
         if let Some(radii) = &self.attack_radii {

@@ -23,7 +23,7 @@ pub fn run(args: ProbeArgs) -> Result<()> {
             format!("--labels-fraction {fraction} leaves none of the {images} training labels; give more");
         return Err(Error::request(text));
     }
-    loaded.probe(&seen)?;
+    loaded.probe(&seen, fraction)?;
     match args.json {
         true => report::json(&loaded.result),
         false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),

@@ -37,7 +37,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
             1e3 * result.seconds_per_step,
             result.device
         ),
-        format!("test ELBO {:.2} nats", result.elbo_test),
+        format!("ELBO {:.2} nats, mean over the {tested}", result.elbo_test),
     ];
     for (name, task) in &result.tasks {
         lines.push(String::new());

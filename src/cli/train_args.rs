@@ -55,7 +55,7 @@ pub struct TrainArgs {
     /// Observation variance, in squared pixel units of the [0, 1] scale [default: 0.02]
     #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Model")]
     pub variance: Option<f32>,
-    /// Coupling of the two encodings in SE; 0 is none [default: 40]
+    /// Coupling of the two encodings in SE; 0 is none [default: 100]
     #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Model")]
     pub gamma: Option<f32>,
     /// Weight of the KL term in beta-VAE [default: 2]
@@ -102,7 +102,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NORM", value_enum, help_heading = "Selection of the second point of SE")]
     pub selection_norm: Option<Norm>,
 
-    /// Optimiser steps [default: 15000]
+    /// Optimiser steps [default: 12000]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Training")]
     pub iterations: Option<u64>,
     /// Examples a step [default: 128]
@@ -120,7 +120,7 @@ pub struct TrainArgs {
     /// Number type of the kernels [default: f32]
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Training")]
     pub precision: Option<Precision>,
-    /// Check every buffer access on the device, slowly
+    /// Check every buffer access in a GPU's kernels, slowly (the CPU's are always checked)
     #[arg(long, help_heading = "Training")]
     pub checked: bool,
 
@@ -161,6 +161,7 @@ The same run with another seed:
   smoothenc train --config runs/mnist-se-1/config.toml --seed 2
 Go on with a run, for longer:
   smoothenc train --resume runs/mnist-se-1 --iterations 40000
+  (the learning rate falls to its end at the new length, so it first rises again)
 
 The defaults above are those of the preset quick. A run leaves config.toml,
 metrics.jsonl, model.safetensors, checkpoint.safetensors and result.json.";
@@ -191,7 +192,11 @@ impl TrainArgs {
             None => (self.fresh()?, self.fresh_destination()?),
         };
         self.attack.apply(&mut config.attack);
-        config.attack.enabled &= !self.no_attack;
+        if self.no_attack && self.attack.any() {
+            return Err(Error::request("--no-attack and the other --attack flags exclude each other"));
+        }
+        // To set an attack is to ask for it, also where the run was made without one.
+        config.attack.enabled = !self.no_attack && (config.attack.enabled || self.attack.any());
         config.validate()?;
         Ok(Request { config, destination, json: self.json })
     }

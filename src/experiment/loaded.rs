@@ -10,7 +10,8 @@ use crate::robustness::{Probe, encode_means};
 use crate::run::checkpoint::{self, NamedTensor};
 use crate::run::config::{AttackConfig, Config};
 use crate::run::dir::RunDir;
-use crate::run::result::RunResult;
+use crate::run::result::{LABELS_FRACTION, RunResult};
+use crate::run::short;
 use crate::session::Session;
 use crate::vae::Vae;
 
@@ -74,14 +75,17 @@ impl LoadedRun {
         encode_means(&mut self.session, &self.vae, "test.images", self.data.test.count())
     }
 
-    /// Trains a new probe on the labels that `seen` shows it, and puts it in the run's files in
-    /// place of the one before. What an attack on that one measured goes with it.
-    pub fn probe(&mut self, seen: &dyn Fn(usize) -> bool) -> Result<()> {
-        let (probe, task) =
+    /// Trains a new probe on the labels that `seen` shows it, `fraction` of them, and puts it in the
+    /// run's files in place of the one before. What an attack on that one measured goes with it.
+    pub fn probe(&mut self, seen: &dyn Fn(usize) -> bool, fraction: f32) -> Result<()> {
+        let (probe, mut task) =
             evaluate::probe_task(&mut self.session, &self.vae, &self.config, &self.data, seen)?;
         let tensors = model_file::probe_tensors(&self.session, &probe, &self.data.task)?;
         let images = &self.data.train.images;
         model_file::save(&self.run.model_path(), &self.session, &self.vae, &self.config, images, &tensors)?;
+        if fraction < 1.0 {
+            task.extra.insert(LABELS_FRACTION.into(), short(fraction).into());
+        }
         self.result.tasks.insert(self.data.task.clone(), task);
         self.result.save(&self.run.result_path())
     }
@@ -101,10 +105,15 @@ impl LoadedRun {
             Error::request(format!("{path} has no probe of the task {task}: run `smoothenc probe {path}`"))
         };
         load_weights(&mut self.session, "probe", &probe.layout, &renamed).map_err(missing)?;
+        let Some(result) = self.result.tasks.get_mut(&task) else {
+            let path = self.run.result_path();
+            return Err(Error::request(format!(
+                "{} has no task {task}: run `smoothenc probe`",
+                path.display()
+            )));
+        };
         let attack = evaluate::attack_task(&mut self.session, &self.vae, &probe, &self.data.test, config)?;
-        if let Some(result) = self.result.tasks.get_mut(&task) {
-            result.attack = Some(attack);
-        }
+        result.attack = Some(attack);
         self.result.save(&self.run.result_path())
     }
 }

@@ -13,7 +13,7 @@ use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
-use crate::run::result::{RunResult, TaskResult};
+use crate::run::result::{LABELS_FRACTION, RunResult, TaskResult};
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
 const WARM_UP: usize = 10;
@@ -54,7 +54,14 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
         tasks: Default::default(),
         extra: Map::new(),
     };
+    if config.holdout > 0 {
+        result.extra.insert("holdout".into(), config.holdout.into());
+    }
     let (probe, task) = evaluate::probe_task(session, vae, config, data, &|_| true)?;
+    // Numbers of a shorter run must not stand beside the new model, should this end here.
+    if run.result_path().exists() {
+        std::fs::remove_file(run.result_path()).map_err(Error::io(run.result_path()))?;
+    }
     let tensors = model_file::probe_tensors(session, &probe, &data.task)?;
     model_file::save(&run.model_path(), session, vae, config, &data.train.images, &tensors)?;
     result.tasks.insert(data.task.clone(), task.clone());
@@ -85,7 +92,9 @@ fn finished(trainer: &Trainer, config: &Config, run: &RunDir, images: usize) -> 
         }
         None => false,
     };
-    let done = !result.tasks.is_empty() && (!wanted.enabled || result.tasks.values().all(attacked));
+    let probed = |task: &TaskResult| !task.extra.contains_key(LABELS_FRACTION);
+    let tasks = || result.tasks.values();
+    let done = !result.tasks.is_empty() && tasks().all(probed) && (!wanted.enabled || tasks().all(attacked));
     Ok((result.iterations == config.iterations && done).then_some(result))
 }
 
@@ -163,32 +172,39 @@ fn train_to_the_end(
     let heeding = progress::Heeding::start();
     let mut metrics = Metrics::append(&run.metrics_path())?;
     let bar = progress::bar("training", config.iterations).with_position(first);
+    bar.reset_eta();
     let (seconds_before, started) = (clock.seconds_before, Instant::now());
     let mut durations: Vec<f64> = Vec::new();
-    let mut last_look = Instant::now();
+    let (mut looked_at, mut looked) = (Instant::now(), first);
+    let mut step_started = Instant::now();
     for step in first + 1..=config.iterations {
-        let step_started = Instant::now();
         trainer.step()?;
-        durations.push(step_started.elapsed().as_secs_f64());
         bar.inc(1);
         let (last, stop) = (step == config.iterations, progress::stop_requested());
         if step.is_multiple_of(config.log_every) || last {
             let averages = trainer.take_averages()?;
-            let rate = averages.steps as f64 * config.batch as f64 / last_look.elapsed().as_secs_f64();
-            last_look = Instant::now();
+            let examples = (step - looked) as f64 * config.batch as f64;
+            let rate = examples / looked_at.elapsed().as_secs_f64();
+            (looked_at, looked) = (Instant::now(), step);
             bar.set_message(format!("loss {:.2}", averages.loss));
             let seconds = seconds_before + started.elapsed().as_secs_f64();
             metrics.write(&metrics_line(step, seconds, &averages, rate))?;
         }
+        // With the waiting for the device in it: a GPU's step returns when it is handed over.
+        durations.push(step_started.elapsed().as_secs_f64());
         if step.is_multiple_of(config.checkpoint_every) || last || stop {
             clock.seconds_before = seconds_before + started.elapsed().as_secs_f64();
-            clock.seconds_per_step = median_step(&durations);
+            // A short session says less than a longer one before it.
+            if clock.seconds_per_step == 0.0 || durations.len() > WARM_UP {
+                clock.seconds_per_step = median_step(&durations);
+            }
             save_checkpoint(trainer, config, run, clock)?;
         }
         if stop {
             bar.abandon();
             return Err(stopped(step, run));
         }
+        step_started = Instant::now();
     }
     bar.finish_and_clear();
     drop(heeding);

@@ -4,8 +4,6 @@
 //! steps the host reads which rows were fooled, drops those images' other restarts, and fills the
 //! free rows from the queue. So rows are always busy, and an image that fell costs nothing more.
 
-use std::collections::VecDeque;
-
 use crate::autodiff;
 use crate::backend::Program;
 use crate::error::Result;
@@ -59,7 +57,7 @@ pub fn attack(
     // No steps from the images themselves: who is wrong to begin with.
     let mut check = chunk(session, vae, probe, settings.norm, 0.0, 0, 0.0)?;
     let clean = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
-    let queue = (0..images).map(|image| (image, 0)).collect();
+    let queue = (0..images).map(|image| (image, 0));
     victims.run(session, &mut check, queue, 1, &clean, &|_| ())?;
     let nominal = victims.percent_standing();
 
@@ -72,7 +70,7 @@ pub fn attack(
             random_start(settings, radius, victims_row(x, image, out.len()), image, restart, out);
         };
         let all = settings.restarts * images;
-        let queue = (0..all).map(|q| (q % images, q / images)).collect();
+        let queue = (0..all).map(|q| (q % images, q / images));
         let told = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
         victims.run(session, &mut program, queue, settings.steps / steps_a_look, &start, &told)?;
         adversarial.push(victims.percent_standing());
@@ -102,7 +100,7 @@ impl Victims<'_> {
         &mut self,
         session: &Session,
         program: &mut Program,
-        mut queue: VecDeque<Work>,
+        mut queue: impl ExactSizeIterator<Item = Work>,
         looks: usize,
         start: &dyn Fn(usize, usize, &mut [f32]),
         told: &dyn Fn(usize),
@@ -112,9 +110,7 @@ impl Victims<'_> {
         loop {
             for (r, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.is_none()) {
                 // An image that has fallen needs no further restart.
-                let Some((image, restart)) =
-                    std::iter::from_fn(|| queue.pop_front()).find(|(image, _)| !self.fooled[*image])
-                else {
+                let Some((image, restart)) = queue.find(|(image, _)| !self.fooled[*image]) else {
                     break;
                 };
                 start(image, restart, &mut point);

@@ -114,7 +114,10 @@ impl Probe {
             .chunks_exact(latent)
             .map(|row| {
                 let scores: Vec<_> = (0..self.classes()).map(|class| score(row, class)).collect();
-                // The first of the largest, as in the kernel `classify`.
+                // As in the kernel `classify`: the first of the largest, and no class at all for a NaN.
+                if scores.iter().any(|score| score.is_nan()) {
+                    return self.classes() as u32;
+                }
                 (0..scores.len()).rev().max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0) as u32
             })
             .collect())

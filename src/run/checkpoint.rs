@@ -132,31 +132,6 @@ pub fn load_sealed(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
     Ok((tensors, metadata))
 }
 
-/// Takes the tensor of that name and shape out of a loaded list, with its float data.
-///
-/// # Errors
-/// [`Error::Request`] naming `path` where it is missing or not such a tensor.
-pub fn take_f32(
-    tensors: &mut Vec<NamedTensor>,
-    name: &str,
-    shape: &[usize],
-    path: &Path,
-) -> Result<Vec<f32>> {
-    let Some(at) = tensors.iter().position(|tensor| tensor.name == name) else {
-        return Err(Error::request(format!("{} has no tensor {name}", path.display())));
-    };
-    let tensor = tensors.swap_remove(at);
-    match tensor.data {
-        TensorData::F32(values) if tensor.shape == shape => Ok(values),
-        data => Err(Error::request(format!(
-            "{}: {name} is {} {:?}, it must be F32 {shape:?}",
-            path.display(),
-            data.type_name(),
-            tensor.shape
-        ))),
-    }
-}
-
 /// The file's bytes: the header's length, the header (metadata, then tensors by name), the data.
 fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
     let mut sorted: Vec<&NamedTensor> = tensors.iter().collect();
@@ -264,19 +239,6 @@ mod tests {
         save(&path, &tensors, &metadata).unwrap();
         assert!(load_sealed(&path).unwrap_err().to_string().contains("no checksum"));
         assert!(load(&base.path().join("none")).unwrap_err().to_string().contains("none cannot be read"));
-    }
-
-    #[test]
-    fn tensors_are_taken_by_name_and_shape() {
-        let (mut tensors, _) = sample();
-        let path = Path::new("x.safetensors");
-        assert!(take_f32(&mut tensors.clone(), "a.weight", &[3, 2], path).is_err());
-        assert!(take_f32(&mut tensors.clone(), "c.step", &[1], path).is_err());
-        assert!(
-            take_f32(&mut tensors.clone(), "d", &[1], path).unwrap_err().to_string().contains("no tensor d")
-        );
-        assert_eq!(take_f32(&mut tensors, "a.weight", &[2, 3], path).unwrap()[1], -2.5);
-        assert_eq!(tensors.len(), 2);
     }
 
     #[test]

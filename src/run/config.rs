@@ -55,7 +55,7 @@ pub struct Config {
     /// Adam's rate at the start.
     #[serde(serialize_with = "text::short")]
     pub learning_rate: f32,
-    /// The fraction of the rate reached at the last iteration, linearly; 1 keeps it constant.
+    /// The fraction of the rate that it falls to, linearly, over all iterations; 1 keeps it constant.
     #[serde(serialize_with = "text::short")]
     pub final_learning_rate: f32,
     /// Below 2^63, so that it fits a TOML integer.
@@ -120,7 +120,7 @@ impl Default for Config {
             latent: 64,
             hidden: vec![200; 4],
             variance: 0.02,
-            gamma: 40.0,
+            gamma: 100.0,
             beta: 2.0,
             eps: 0.1,
             selection: Selection::Pgd,
@@ -128,7 +128,7 @@ impl Default for Config {
             selection_metric: Metric::W2,
             selection_norm: Norm::Linf,
             selection_step_size: None,
-            iterations: 15_000,
+            iterations: 12_000,
             batch: 128,
             learning_rate: 1e-3,
             final_learning_rate: 0.0,

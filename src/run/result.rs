@@ -14,6 +14,9 @@ use super::config::{Arch, Norm, Objective};
 use super::dir::write_whole;
 use crate::{Error, Result};
 
+/// Key of a task whose probe saw only a part of the labels.
+pub const LABELS_FRACTION: &str = "labels_fraction";
+
 /// What a run measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
