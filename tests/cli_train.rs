@@ -358,8 +358,12 @@ fn probe_and_attack_update_the_run() {
     for (name, tensor) in &first {
         assert_eq!(second[name] != *tensor, name.starts_with("probe."), "{name}");
     }
+    // The result says so, and goes on saying so.
     lab.ok("attack run --device cpu");
-    check_result(&lab.json("run/result.json"), &["0.01", "0.1", "0.2", "0.3"], TEST);
+    let mut attacked = lab.json("run/result.json");
+    let marked = attacked["tasks"]["label"].as_object_mut().unwrap().shift_remove("labels_fraction");
+    assert_eq!(marked, Some(json!(0.1)));
+    check_result(&attacked, &["0.01", "0.1", "0.2", "0.3"], TEST);
     // The same with another choice of labels, and all labels give the run's own probe again.
     lab.ok("probe run --labels-fraction 0.1 --seed 5 --device cpu");
     assert!(model(&lab, "run").0["probe.label.weight"] != second["probe.label.weight"]);
@@ -376,7 +380,9 @@ fn probe_and_attack_update_the_run() {
 fn a_holdout_is_tested_on_instead_of_the_test_set() {
     let lab = Lab::new();
     lab.train("run", "--holdout 30");
-    check_result(&lab.json("run/result.json"), &["0.01", "0.1", "0.2", "0.3"], 30);
+    let mut result = lab.json("run/result.json");
+    assert_eq!(result.as_object_mut().unwrap().shift_remove("holdout"), Some(json!(30)));
+    check_result(&result, &["0.01", "0.1", "0.2", "0.3"], 30);
     // 270 images are left, and the batch must fit into them.
     lab.train("all", &format!("--holdout 30 --batch {} --no-attack --iterations 20", TRAIN - 30));
     lab.refused(

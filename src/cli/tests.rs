@@ -82,7 +82,7 @@ fn every_setting_has_its_flag() {
          --selection random --selection-steps 4 --selection-metric entropic --selection-norm l2 \
          --selection-step-size 0.5 --iterations 7 --batch 9 --learning-rate 0.01 --final-learning-rate 0.5 --seed 11 \
          --init he --decoder-output linear --precision f32 --log-every 2 --checkpoint-every 3 --holdout 13 \
-         --device gpu:1 --checked --no-attack --attack-radii 2,0.5 --attack-steps 3 --attack-restarts 2 \
+         --device gpu:1 --checked --attack-radii 2,0.5 --attack-steps 3 --attack-restarts 2 \
          --attack-examples all --attack-norm l2 --out o --json --data-dir d",
     )
     .unwrap();
@@ -95,7 +95,7 @@ fn every_setting_has_its_flag() {
         ["dataset", "arch", "precision", "seed = 0", "", "[probe]", "[attack]", "epochs", "batch = 500"];
     let allowed = |line: &str| {
         line.is_empty()
-            || ["learning-rate = 0.01", "least-steps"].iter().any(|a| line.starts_with(a))
+            || ["learning-rate = 0.01", "least-steps", "enabled"].iter().any(|a| line.starts_with(a))
             || allowed.iter().any(|a| !a.is_empty() && line.starts_with(a))
     };
     assert!(same.iter().all(|line| allowed(line)), "{same:?}");
@@ -104,6 +104,8 @@ fn every_setting_has_its_flag() {
     assert!(request.config.data_dir.as_ref().unwrap().is_absolute());
     assert_eq!(request.destination, Destination::Out { path: "o".into(), overwrite: false });
     assert!(request.json);
+    assert!(!resolve("mnist --no-attack").unwrap().config.attack.enabled);
+    refused("mnist --no-attack --attack-steps 3", "--no-attack");
 }
 
 #[test]
@@ -154,14 +156,14 @@ fn a_resumed_run_keeps_its_settings() {
     assert_eq!(request.config, made.config);
     assert_eq!(request.destination, Destination::Resume(path.clone()));
     let request = resolve(&format!(
-        "mnist {resume} --iterations 30000 --device cpu --checked --checkpoint-every 7 --log-every 9 --no-attack \
+        "mnist {resume} --iterations 30000 --device cpu --checked --checkpoint-every 7 --log-every 9 \
          --attack-steps 4 --json"
     ))
     .unwrap();
     let config = request.config;
     assert_eq!((config.objective, config.latent, config.iterations), (Objective::Vae, 8, 30_000));
     assert_eq!((config.checkpoint_every, config.log_every, config.attack.steps), (7, 9, 4));
-    assert!(config.checked && !config.attack.enabled && config.device == "cpu");
+    assert!(config.checked && config.attack.enabled && config.device == "cpu");
     assert_eq!(config.hash().unwrap(), made.config.hash().unwrap());
     for flag in [
         "--data-dir d",
