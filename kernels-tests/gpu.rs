@@ -1,7 +1,11 @@
 //! The GPU back end itself: long runs, large copies, and errors instead of panics.
 
+#[path = "../tests/common/gpu.rs"]
+mod common;
+
 use libtest_mimic::Trial;
-use smoothenc::backend::{self, Device};
+use smoothenc::backend::Device;
+use smoothenc::backend::gpu::adapter;
 use smoothenc::graph::Graph;
 use smoothenc::ops::elementwise::{add, scale};
 use smoothenc::ops::fill_to;
@@ -79,8 +83,8 @@ fn aliased_bindings(_: &mut Rng) -> Verdict {
 fn too_large(_: &mut Rng) -> Verdict {
     let device = device(true)?;
     names(device.buffer(1 << 50).map(|_| ()), &["MiB"])?;
-    let largest = backend::gpu::report::list().into_iter().find_map(|r| r.limits);
-    let words = largest.map_or(0, |l| l.storage_binding_bytes) as usize / 4 + 64;
+    let limits = adapter::limits(&common::adapter()?);
+    let words = limits.max_storage_buffer_binding_size as usize / 4 + 64;
     // Only where a buffer just beyond the binding limit is cheap to make.
     if words < 1 << 27 {
         let (mut g, mut session) = (Graph::new(), Session::new(device.clone()));
@@ -97,7 +101,7 @@ fn too_large(_: &mut Rng) -> Verdict {
 
 /// A device that goes away is an error of the next run, write and read.
 fn lost_device(_: &mut Rng) -> Verdict {
-    let own = backend::open("gpu", true)?;
+    let own = common::open()?;
     let mut session = Session::new(own.clone());
     let mut g = Graph::new();
     let x = g.variable("x", [3], F32)?;

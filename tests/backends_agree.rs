@@ -8,6 +8,9 @@
 //! may have flipped pixels, and most of the steps tried must have none. Over 50 steps flips add up, and
 //! the losses are compared to 1e-2.
 
+#[path = "common/gpu.rs"]
+mod gpu;
+
 use std::cmp::Ordering;
 
 use smoothenc::backend::{self, Device};
@@ -57,22 +60,14 @@ fn trainer(device: Device, variance: f32, objective: Objective, seed: u64) -> Tr
     Trainer::new(device, vae(variance), &settings, &images(100)).unwrap()
 }
 
-const SMOOTH: Objective = Objective::Smooth { gamma: 100.0 };
+const SMOOTH: Objective = Objective::Smooth { gamma: 40.0 };
 
 fn cpu() -> Device {
     backend::open("cpu", false).unwrap()
 }
 
-/// The GPU, checks on. `None`, with a word, where there is none and none is demanded.
-fn gpu() -> Option<Device> {
-    match backend::open("gpu", true) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var("SMOOTHENC_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{error}"),
-        Err(error) => {
-            eprintln!("no GPU here, nothing was checked: {error}");
-            None
-        }
-    }
+fn gpu() -> Device {
+    gpu::open().unwrap()
 }
 
 /// The loss of the next step.
@@ -110,9 +105,8 @@ fn close(what: &str, cpu: f64, gpu: f64, tolerance: f64) {
     assert!(agrees, "{what}: loss {cpu} on the CPU, {gpu} on the GPU");
 }
 
-#[test]
 fn one_step_agrees() {
-    let Some(device) = gpu() else { return };
+    let device = gpu();
     let mut compared = 0;
     for seed in 1..=3 {
         let (mut a, mut b) =
@@ -142,9 +136,8 @@ fn one_step_agrees() {
     assert!(compared >= 4, "only {compared} of 6 steps could be compared");
 }
 
-#[test]
 fn one_step_of_the_vae_agrees() {
-    let Some(device) = gpu() else { return };
+    let device = gpu();
     let objective = Objective::Elbo { beta: 1.0 };
     let (mut a, mut b) = (trainer(cpu(), 0.02, objective, 1), trainer(device, 0.02, objective, 1));
     close("VAE", step(&mut a), step(&mut b), 1e-4);
@@ -157,9 +150,8 @@ fn losses(device: Device, variance: f32, gamma: f32, seed: u64, steps: usize) ->
     (0..steps).map(|_| step(&mut trainer)).collect()
 }
 
-#[test]
 fn fifty_steps_stay_together() {
-    let Some(device) = gpu() else { return };
+    let device = gpu();
     let ours = losses(cpu(), 0.25, 10.0, 7, 50);
     let theirs = losses(device.clone(), 0.25, 10.0, 7, 50);
     for (i, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
@@ -167,10 +159,11 @@ fn fifty_steps_stay_together() {
     }
     assert!(ours[49] < 0.5 * ours[0], "nothing was learnt: {} at first, {} in the end", ours[0], ours[49]);
 
-    // Small v and strong coupling, as the program's defaults: the loss falls through 0, where no relative
-    // error means anything, so the size of the first loss is the measure.
-    let ours = losses(cpu(), 0.02, 100.0, 7, 25);
-    let theirs = losses(device, 0.02, 100.0, 7, 25);
+    // Small v and strong coupling, close to how the program trains, though on a smaller network and batch
+    // and with fewer selection steps. The loss falls through 0, where no relative error means anything, so
+    // the size of the first loss is the measure. Software Vulkan stays within 3e-4 of it.
+    let ours = losses(cpu(), 0.02, 40.0, 7, 50);
+    let theirs = losses(device, 0.02, 40.0, 7, 50);
     for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
         let agrees = (a - b).abs() <= 1e-2 * ours[0];
         assert!(agrees, "step {} of the strongly coupled run: {a} on the CPU, {b} on the GPU", i + 1);
@@ -185,15 +178,29 @@ const STORED: [f64; 30] = [
     247.528, 245.439, 248.735, 247.996, 249.290, 243.172, 245.374, 246.491,
 ];
 
-#[test]
-fn losses_are_the_stored_ones() {
-    let devices = [(Some(cpu()), 1e-4), (gpu(), 1e-3)];
-    for (device, tolerance) in devices.into_iter().filter_map(|(d, t)| Some((d?, t))) {
-        let name = device.description();
-        let got = losses(device, 0.25, 10.0, 8, 30);
-        for (i, (got, stored)) in got.iter().zip(STORED).enumerate() {
-            let agrees = (got - stored).abs() <= tolerance * stored.abs();
-            assert!(agrees, "step {}: {got} on {name}, stored {stored}", i + 1);
-        }
+fn stored(device: Device, tolerance: f64) {
+    let name = device.description();
+    let got = losses(device, 0.25, 10.0, 8, 30);
+    for (i, (got, stored)) in got.iter().zip(STORED).enumerate() {
+        let agrees = (got - stored).abs() <= tolerance * stored.abs();
+        assert!(agrees, "step {}: {got} on {name}, stored {stored}", i + 1);
     }
+}
+
+fn cpu_losses_are_the_stored_ones() {
+    stored(cpu(), 1e-4);
+}
+
+fn gpu_losses_are_the_stored_ones() {
+    stored(gpu(), 1e-3);
+}
+
+fn main() {
+    gpu::main(&[
+        ("one_step_agrees", true, one_step_agrees),
+        ("one_step_of_the_vae_agrees", true, one_step_of_the_vae_agrees),
+        ("fifty_steps_stay_together", true, fifty_steps_stay_together),
+        ("cpu_losses_are_the_stored_ones", false, cpu_losses_are_the_stored_ones),
+        ("gpu_losses_are_the_stored_ones", true, gpu_losses_are_the_stored_ones),
+    ]);
 }
