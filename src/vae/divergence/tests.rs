@@ -46,16 +46,13 @@ fn close(what: &str, got: f64, want: f64, largest_term: f64) {
     assert!(error <= tolerance, "{what}: got {got}, want {want}, error {error} above {tolerance}");
 }
 
+/// As [`close`], 1e-9 of each value itself.
 #[track_caller]
-fn all_close(what: &str, got: &[f64], want: &[f64], largest_term: impl Fn(usize) -> f64) {
+fn all_close(what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len(), "{what}");
-    for i in 0..want.len() {
-        close(&format!("{what}[{i}]"), got[i], want[i], largest_term(i));
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        close(&format!("{what}[{i}]"), *got, *want, 0.0);
     }
-}
-
-fn largest(values: impl Iterator<Item = f64>) -> f64 {
-    values.fold(0.0, |a, b| a.max(b.abs()))
 }
 
 #[test]
@@ -65,40 +62,20 @@ fn factorised_values_are_the_golden_ones() {
     for (at, GoldenDiagonal { case, out: want }) in cases.iter().enumerate() {
         let got = case.evaluate();
         let name = |key: &str| format!("diag case {at} {key}");
-        let g = case.gamma;
-        let shift2 = |i: usize| (case.mu_a[i] - case.mu_b[i]).powi(2);
-        let variance = |l: &[f64], i: usize| l[i].exp();
-        let dims = 0..case.mu_a.len();
-        let spread2 = |i: usize| ((case.logvar_a[i] / 2.0).exp() - (case.logvar_b[i] / 2.0).exp()).powi(2);
-        let cost = largest(dims.clone().map(|i| shift2(i).max(spread2(i))));
-        let logs = largest(case.logvar_a.iter().chain(&case.logvar_b).copied());
-        close(&name("wd"), got.wd, want.values.wd, (g / 2.0 * cost).max(logs / 2.0).max(2.0));
-        close(&name("w2"), got.w2, want.values.w2, cost);
-        // No term of a gradient is larger than these, but for the constant 1/4.
-        let gradient = |l: &[f64], i: usize| (g / 2.0 * spread2(i).sqrt() * (l[i] / 2.0).exp()).max(0.25);
-        let (grad, want_grad) = (&got.wd_grad, &want.values.wd_grad);
-        let mean = |i: usize| g * case.mu_a[i].abs().max(case.mu_b[i].abs());
-        all_close(&name("d_mu_a"), &grad.d_mu_a, &want_grad.d_mu_a, mean);
-        all_close(&name("d_mu_b"), &grad.d_mu_b, &want_grad.d_mu_b, mean);
-        all_close(&name("d_logvar_a"), &grad.d_logvar_a, &want_grad.d_logvar_a, |i| {
-            gradient(&case.logvar_a, i)
-        });
-        all_close(&name("d_logvar_b"), &grad.d_logvar_b, &want_grad.d_logvar_b, |i| {
-            gradient(&case.logvar_b, i)
-        });
-        let (w2, want_w2) = (&got.w2_grad, &want.values.w2_grad);
-        let mean2 = |i: usize| 2.0 * case.mu_a[i].abs().max(case.mu_b[i].abs());
-        all_close(&name("w2 d_mu_b"), &w2.d_mu_b, &want_w2.d_mu_b, mean2);
-        all_close(&name("w2 d_logvar_b"), &w2.d_logvar_b, &want_w2.d_logvar_b, |i| {
-            spread2(i).sqrt() * (case.logvar_b[i] / 2.0).exp()
-        });
-        let ratio = largest(dims.map(|i| {
-            let inverse = (-case.logvar_b[i]).exp();
-            (variance(&case.logvar_a, i) * inverse).max(shift2(i) * inverse)
-        }));
-        close(&name("kl_ab"), got.kl_ab, want.values.kl_ab, ratio / 2.0);
-        close(&name("kl_a_std"), got.kl_a_std, want.values.kl_a_std, 0.5);
-        close(&name("kl_b_std"), got.kl_b_std, want.values.kl_b_std, 0.5);
+        let want_values = &want.values;
+        close(&name("wd"), got.wd, want_values.wd, 0.0);
+        close(&name("w2"), got.w2, want_values.w2, 0.0);
+        let (grad, want_grad) = (&got.wd_grad, &want_values.wd_grad);
+        all_close(&name("d_mu_a"), &grad.d_mu_a, &want_grad.d_mu_a);
+        all_close(&name("d_mu_b"), &grad.d_mu_b, &want_grad.d_mu_b);
+        all_close(&name("d_logvar_a"), &grad.d_logvar_a, &want_grad.d_logvar_a);
+        all_close(&name("d_logvar_b"), &grad.d_logvar_b, &want_grad.d_logvar_b);
+        let (w2, want_w2) = (&got.w2_grad, &want_values.w2_grad);
+        all_close(&name("w2 d_mu_b"), &w2.d_mu_b, &want_w2.d_mu_b);
+        all_close(&name("w2 d_logvar_b"), &w2.d_logvar_b, &want_w2.d_logvar_b);
+        close(&name("kl_ab"), got.kl_ab, want_values.kl_ab, 0.0);
+        close(&name("kl_a_std"), got.kl_a_std, want_values.kl_a_std, 0.0);
+        close(&name("kl_b_std"), got.kl_b_std, want_values.kl_b_std, 0.0);
         // The objectives of SPEC section 2 from the parts.
         let (prior_a, prior_b) =
             (prior_term(&case.mu_a, &case.logvar_a), prior_term(&case.mu_b, &case.logvar_b));
@@ -120,12 +97,10 @@ fn full_values_are_the_golden_ones() {
     for (at, GoldenFull { case, out: want }) in cases.iter().enumerate() {
         let got = case.evaluate().unwrap();
         let name = |key: &str| format!("full case {at} {key}");
-        let trace = |rows: &[Vec<f64>]| rows.iter().enumerate().map(|(i, row)| row[i]).sum::<f64>();
-        let term = trace(&case.cov_a) + trace(&case.cov_b);
         close(&name("trace_psi"), got.trace_psi, want.trace_psi, 0.0);
-        close(&name("wd"), got.wd, want.wd, case.gamma / 2.0 * term);
-        close(&name("w2"), got.w2, want.w2, term);
-        close(&name("kl_ab"), got.kl_ab, want.kl_ab, 0.5);
+        close(&name("wd"), got.wd, want.wd, 0.0);
+        close(&name("w2"), got.w2, want.w2, 0.0);
+        close(&name("kl_ab"), got.kl_ab, want.kl_ab, 0.0);
     }
 }
 
