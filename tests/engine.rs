@@ -1,8 +1,12 @@
 //! The engine between the ops and the back ends: shape errors, dead nodes, memory, loops,
 //! gradients, and variables.
 
+#[path = "common/graphs.rs"]
+mod graphs;
+
+use graphs::{cpu, function, keep};
 use smoothenc::autodiff::{gradients, gradients_from};
-use smoothenc::backend::{self, Device};
+use smoothenc::backend::Device;
 use smoothenc::error::{Error, Result};
 use smoothenc::graph::{Graph, Tensor, plan};
 use smoothenc::nn::{Layout, Mlp, Weights};
@@ -10,24 +14,7 @@ use smoothenc::ops::elementwise::{self, Function, add, scale, sigmoid};
 use smoothenc::ops::matmul::matmul;
 use smoothenc::ops::reduce::row_sums;
 use smoothenc::ops::{self, Term, broadcast, concat, linear, weighted_mean};
-use smoothenc::session::Session;
 use smoothenc::tensor::DType::{F32, U32};
-
-fn cpu() -> Session {
-    Session::new(backend::open("cpu", false).unwrap())
-}
-
-fn function(g: &mut Graph, f: Function, a: Tensor, b: Option<Tensor>) -> Tensor {
-    elementwise::elementwise(g, f, a, b, 0.0).unwrap()
-}
-
-/// Keeps a copy of `t`, which the plan remains free to put anywhere.
-fn keep(g: &mut Graph, name: &str, t: Tensor) {
-    let copy = scale(g, t, 1.0).unwrap();
-    let shape = g.shape(t).clone();
-    let target = g.variable(name, shape, F32).unwrap();
-    g.place(copy, target).unwrap();
-}
 
 /// Names of the kernels that a run calls, loops once, and how often each turn of them is made.
 fn kernels(g: &Graph) -> Vec<(&'static str, usize)> {

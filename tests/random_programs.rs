@@ -1,31 +1,17 @@
 //! Programs made at random, as the graph runs them and as a naive interpreter does, in which every
 //! value has memory of its own: what guards the plan's sharing of memory.
 
-use smoothenc::backend;
+#[path = "common/graphs.rs"]
+mod graphs;
+
+use graphs::{cpu, function, keep};
 use smoothenc::error::Result;
 use smoothenc::graph::{Graph, Tensor};
 use smoothenc::ops::broadcast;
-use smoothenc::ops::elementwise::{self, Function, add, scale, sigmoid};
+use smoothenc::ops::elementwise::{Function, add, scale, sigmoid};
 use smoothenc::ops::matmul::matmul;
 use smoothenc::ops::reduce::row_sums;
-use smoothenc::session::Session;
 use smoothenc::tensor::DType::F32;
-
-fn cpu() -> Session {
-    Session::new(backend::open("cpu", false).unwrap())
-}
-
-fn function(g: &mut Graph, f: Function, a: Tensor, b: Option<Tensor>) -> Tensor {
-    elementwise::elementwise(g, f, a, b, 0.0).unwrap()
-}
-
-/// Keeps a copy of `t`, which the plan remains free to put anywhere.
-fn keep(g: &mut Graph, name: &str, t: Tensor) {
-    let copy = scale(g, t, 1.0).unwrap();
-    let shape = g.shape(t).clone();
-    let target = g.variable(name, shape, F32).unwrap();
-    g.place(copy, target).unwrap();
-}
 
 const ROWS: usize = 100;
 const WIDTHS: [usize; 3] = [3, 17, 40];

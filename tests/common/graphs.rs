@@ -1,0 +1,25 @@
+//! What tests of graphs share.
+
+use smoothenc::backend;
+use smoothenc::graph::{Graph, Tensor};
+use smoothenc::ops::elementwise::{self, Function, scale};
+use smoothenc::session::Session;
+use smoothenc::tensor::DType::F32;
+
+/// A session on the CPU.
+pub fn cpu() -> Session {
+    Session::new(backend::open("cpu", false).unwrap())
+}
+
+/// An elementwise function without a parameter.
+pub fn function(g: &mut Graph, f: Function, a: Tensor, b: Option<Tensor>) -> Tensor {
+    elementwise::elementwise(g, f, a, b, 0.0).unwrap()
+}
+
+/// Keeps a copy of `t`, which the plan remains free to put anywhere.
+pub fn keep(g: &mut Graph, name: &str, t: Tensor) {
+    let copy = scale(g, t, 1.0).unwrap();
+    let shape = g.shape(t).clone();
+    let target = g.variable(name, shape, F32).unwrap();
+    g.place(copy, target).unwrap();
+}
