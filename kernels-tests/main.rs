@@ -40,6 +40,7 @@ mod harness;
 mod inputs;
 mod matmul;
 mod monitor;
+mod pgd_mlp;
 mod pgd_start;
 mod pgd_step;
 mod random;
@@ -72,6 +73,7 @@ const SUITES: &[Suite] = &[
     ("gaussian_log_likelihood", gaussian_log_likelihood::cases),
     ("matmul", matmul::cases),
     ("monitor", monitor::cases),
+    ("pgd_mlp", pgd_mlp::cases),
     ("pgd_start", pgd_start::cases),
     ("pgd_step", pgd_step::cases),
     ("random", random::cases),

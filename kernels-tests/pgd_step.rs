@@ -10,7 +10,7 @@ pub fn norm_of(row: &[f64]) -> f64 {
 }
 
 /// SPEC section 4, one row: x', its gradient, x.
-fn oracle_row(norm: Norm, eps: f64, step: f64, x_adv: &[f64], grad: &[f64], x: &[f64]) -> Vec<f64> {
+pub fn oracle_row(norm: Norm, eps: f64, step: f64, x_adv: &[f64], grad: &[f64], x: &[f64]) -> Vec<f64> {
     let length = norm_of(grad);
     let direction = |g: f64| match norm {
         Norm::Linf if g == 0.0 => 0.0,

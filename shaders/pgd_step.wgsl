@@ -27,10 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if NORM == 0 {
         let i = flat_index(group, groups, local);
         if i >= p.rows * p.cols { return; }
-        let moved = x_adv[i] + p.step * direction(grad[i]);
-        let low = x[i] - p.eps;
-        let high = x[i] + p.eps;
-        x_adv[i] = clip(moved, select(low, 0.0, low < 0.0), select(high, 1.0, high > 1.0));
+        x_adv[i] = step_linf(x_adv[i], x[i], grad[i], p.eps, p.step);
     } else {
         let r = flat_group(group, groups);
         if r >= p.rows { return; }
@@ -38,26 +35,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
 }
 
-// The sign; of 0 it is 0 and of a NaN a NaN.
-fn direction(g: f32) -> f32 {
-    return select(select(g, -1.0, g < 0.0), 1.0, g > 0.0);
-}
-
 fn step_l2(first: u32, end: u32, local: u32) {
-    // A power of two brings the gradient's squares into range, whatever its size.
     var size = 0.0;
     for (var i = first + local; i < end; i += FLAT) { size += abs(grad[i]); }
-    size = workgroup_sum(size, local);
-    let scale = select(select(1.0, 0x1p80, size < 1e-10), 0x1p-80, size > 1e15);
+    let scale = scale_of(workgroup_sum(size, local));
 
     var squares = 0.0;
     for (var i = first + local; i < end; i += FLAT) {
         let g = scale * grad[i];
         squares += g * g;
     }
-    let norm = sqrt(workgroup_sum(squares, local));
-    // A comparison with a NaN is false, so that a NaN in the gradient reaches the whole row.
-    let factor = select(p.step / norm, 0.0, norm == 0.0);
+    let factor = factor_of(sqrt(workgroup_sum(squares, local)), p.step);
 
     squares = 0.0;
     for (var i = first + local; i < end; i += FLAT) {
@@ -66,10 +54,7 @@ fn step_l2(first: u32, end: u32, local: u32) {
         squares += (moved - x[i]) * (moved - x[i]);
     }
     let distance = sqrt(workgroup_sum(squares, local));
-    let outside = distance > p.eps;
-    let shrink = p.eps / select(1.0, distance, outside);
     for (var i = first + local; i < end; i += FLAT) {
-        let moved = x_adv[i];
-        x_adv[i] = clip(select(moved, x[i] + shrink * (moved - x[i]), outside), 0.0, 1.0);
+        x_adv[i] = onto_ball(x_adv[i], x[i], distance, p.eps);
     }
 }

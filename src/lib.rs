@@ -15,6 +15,7 @@ pub mod robustness;
 pub mod run;
 pub mod selection;
 pub mod session;
+pub mod simd;
 pub mod tensor;
 pub mod vae;
 

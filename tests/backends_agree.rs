@@ -54,6 +54,7 @@ fn trainer(device: Device, variance: f32, objective: Objective, seed: u64) -> Tr
         steps: STEPS,
         step_size: 2.5 * EPS / STEPS as f32,
         metric: Metric::W2,
+        fused: true,
     };
     let adam = AdamSettings::new(1e-3, 0.1, 50);
     let settings = TrainSettings { objective, selection, batch: BATCH, adam, init: Init::Glorot, seed };
@@ -170,29 +171,31 @@ fn fifty_steps_stay_together() {
     }
 }
 
-/// Losses of the first steps of one run, so that no change of the numbers goes unnoticed. Machines
-/// differ in the order of a product's sums; software Vulkan, which differs far more, stays within 3e-5.
+/// Losses of the first steps of one run, so that no change of the numbers goes unnoticed.
 const STORED: [f64; 30] = [
-    554.539, 544.582, 536.688, 530.076, 513.585, 498.832, 482.226, 455.772, 416.167, 379.147, 348.990,
-    318.394, 288.228, 274.149, 258.265, 256.660, 256.605, 253.403, 251.380, 249.873, 253.090, 254.990,
-    247.528, 245.439, 248.735, 247.996, 249.290, 243.172, 245.374, 246.491,
+    554.539, 544.582, 536.688, 530.076, 513.585, 498.832, 482.226, 455.772, 416.166, 379.147, 348.989,
+    318.375, 288.225, 274.149, 258.224, 256.681, 256.802, 253.624, 251.300, 249.690, 253.006, 254.980,
+    247.556, 245.430, 248.717, 248.000, 249.312, 243.175, 245.379, 246.491,
 ];
 
-fn stored(device: Device, tolerance: f64) {
+/// The first ten losses to `early`. From then on a gradient near 0, whose sign rounding decides, shows:
+/// two orders of a product's sums, both right, were 9e-4 apart at step 18.
+fn stored(device: Device, early: f64) {
     let name = device.description();
     let got = losses(device, 0.25, 10.0, 8, 30);
     for (i, (got, stored)) in got.iter().zip(STORED).enumerate() {
+        let tolerance = if i < 10 { early } else { 3e-3 };
         let agrees = (got - stored).abs() <= tolerance * stored.abs();
         assert!(agrees, "step {}: {got} on {name}, stored {stored}", i + 1);
     }
 }
 
 fn cpu_losses_are_the_stored_ones() {
-    stored(cpu(), 1e-4);
+    stored(cpu(), 1e-5);
 }
 
 fn gpu_losses_are_the_stored_ones() {
-    stored(gpu(), 1e-3);
+    stored(gpu(), 1e-4);
 }
 
 fn main() {

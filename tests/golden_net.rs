@@ -183,9 +183,10 @@ impl Net {
                 steps,
                 step_size: 2.5 * self.golden.eps / self.golden.steps as f32,
                 metric: Metric::W2,
+                fused: true,
             };
             let start = StartNoise::Linf(uniforms);
-            selection.select(&mut g, &self.vae, &weights.views, x, start).unwrap();
+            selection.select(&mut g, &self.vae, &weights, x, start).unwrap();
             self.session.compile(&g).unwrap().run().unwrap();
             let selected: Vec<f32> = self.session.get("selected").unwrap();
             let expected = self.golden.xb_per_iter[steps - 1].concat();

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
+use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
 use smoothenc::ops::KERNELS;
 use smoothenc::recording::{Access, Kernel};
 
 /// Overrides with more values than 0 and 1: how many.
-const VALUES: &[(&str, u32)] = &[("FUNCTION", 9), ("MODE", 4)];
+const VALUES: &[(&str, u32)] = &[("FUNCTION", 9), ("MODE", 4), ("GOAL", 3)];
 
 /// More variants than this are thinned out.
 const MOST_VARIANTS: usize = 128;
@@ -116,18 +116,26 @@ fn bindings_are_what_the_registry_says() {
     }
 }
 
-/// The uniform block is a `repr(C)` struct of 32-bit words in Rust, arrays for vectors: it must have
-/// no padding but up to a multiple of 16 bytes at its end.
+/// The uniform block is a `repr(C)` struct of 32-bit words in Rust, arrays for vectors and arrays of
+/// them: it must have no padding but up to a multiple of 16 bytes at its end.
 fn assert_words(name: &str, module: &Module, params: &TypeInner) {
     let TypeInner::Struct { members, span } = params else { panic!("{name}: binding 0 is no struct") };
+    let words = |ty: &TypeInner| match ty {
+        TypeInner::Scalar(s) if s.width == 4 => Some(4),
+        TypeInner::Vector { size: VectorSize::Quad, scalar } if scalar.width == 4 => Some(16),
+        _ => None,
+    };
     let mut end = 0;
     for member in members {
         assert_eq!(member.offset, end, "{name}: padding before {:?}", member.name);
-        end += match &module.types[member.ty].inner {
-            TypeInner::Scalar(s) if s.width == 4 => 4,
-            TypeInner::Vector { size: VectorSize::Quad, scalar } if scalar.width == 4 => 16,
-            _ => panic!("{name}: {:?} is no word and no four words", member.name),
+        let inner = &module.types[member.ty].inner;
+        let bytes = match inner {
+            TypeInner::Array { base, size: ArraySize::Constant(count), stride: 16 } => {
+                words(&module.types[*base].inner).filter(|&b| b == 16).map(|b| b * count.get())
+            }
+            inner => words(inner),
         };
+        end += bytes.unwrap_or_else(|| panic!("{name}: {:?} is not of words or fours of them", member.name));
     }
     assert!(*span == end || *span == end.next_multiple_of(16), "{name}: padding in the uniform block");
 }

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
+use crate::simd;
 
 /// The CPU device.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub struct Cpu;
 
 impl Cpu {
     pub fn description(&self) -> String {
-        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd_path())
+        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::path().name())
     }
 
     pub fn buffer(&self, words: usize) -> Buffer {
@@ -49,25 +50,6 @@ impl Cpu {
         let base = Base(memory.iter().map(Buffer::pointer).collect());
         Ok(Program { cuts: cuts.collect(), recording, base, _memory: memory })
     }
-}
-
-/// The widest instruction set the matrix product uses here; part of what fixes a run's bits.
-pub fn simd_path() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            return "AVX-512";
-        }
-        if std::arch::is_x86_feature_detected!("fma") {
-            return "AVX2+FMA";
-        }
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
-        return "NEON";
-    }
-    #[allow(unreachable_code)]
-    "portable"
 }
 
 /// A cache line, so that rows start where vector loads like it.

@@ -34,6 +34,7 @@ pub fn training(config: &Config) -> Result<TrainSettings> {
             config::Metric::W2 => Metric::W2,
             config::Metric::Entropic => Metric::Entropic { gamma: config.gamma },
         },
+        fused: true,
     };
     Ok(TrainSettings {
         objective,
@@ -69,6 +70,7 @@ pub fn attack(config: &AttackConfig) -> Attack {
         steps: config.steps,
         restarts: config.restarts,
         seed: config.seed,
+        fused: true,
     }
 }
 

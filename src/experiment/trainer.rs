@@ -177,7 +177,7 @@ pub fn training_graph(vae: &Vae, settings: &TrainSettings, examples: usize) -> R
     let selected = match settings.objective.needs_selection() {
         true => {
             let start = start_noise(g, settings.selection.norm, clock, [batch, inputs], settings.seed)?;
-            Some(settings.selection.select(g, vae, &weights.views, x, start)?)
+            Some(settings.selection.select(g, vae, &weights, x, start)?)
         }
         false => None,
     };
@@ -242,8 +242,14 @@ mod tests {
     #[test]
     fn a_state_that_is_not_finite_is_an_error() {
         let images = Images { count: 4, height: 2, width: 3, channels: 1, pixels: (0..24).collect() };
-        let selection =
-            Selection { norm: Norm::Linf, eps: 0.1, steps: 1, step_size: 0.1, metric: Metric::W2 };
+        let selection = Selection {
+            norm: Norm::Linf,
+            eps: 0.1,
+            steps: 1,
+            step_size: 0.1,
+            metric: Metric::W2,
+            fused: true,
+        };
         let settings = |rate| TrainSettings {
             objective: Objective::Smooth { gamma: 1.0 },
             selection,

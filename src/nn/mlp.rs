@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::nn::Layout;
-use crate::ops;
+use crate::ops::{self, Dense};
 
 /// A multilayer perceptron: `sizes[0] - sizes[1] - ... - sizes[n]`, no activation at the end.
 #[derive(Debug, Clone)]
@@ -40,6 +40,21 @@ impl Mlp {
     /// The sizes of all layers, the input's first.
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
+    }
+
+    /// Its layers by their places in the arena of `layout`, the last one cut to its first `outputs`.
+    pub fn dense(&self, layout: &Layout, outputs: usize) -> Vec<Dense> {
+        let place = |i: usize| layout.entries()[i].offset;
+        let dense = |l: usize| {
+            let last = l + 1 == self.layers();
+            Dense {
+                outputs: if last { outputs } else { self.sizes[l + 1] },
+                weight: place(self.first + 2 * l),
+                bias: place(self.first + 2 * l + 1),
+                relu: !last,
+            }
+        };
+        (0..self.layers()).map(dense).collect()
     }
 
     /// `[rows, inputs] -> [rows, outputs]`, with the layout's `weights`.

@@ -10,7 +10,7 @@ use crate::ops::{self, AdamSettings};
 #[derive(Debug, Clone)]
 pub struct Weights {
     name: String,
-    arena: Tensor,
+    pub arena: Tensor,
     /// In the layout's order.
     pub views: Vec<Tensor>,
 }

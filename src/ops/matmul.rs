@@ -1,5 +1,6 @@
 //! Matrix product with an optional bias and ReLU; `shaders/matmul.wgsl`.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
@@ -9,6 +10,7 @@ use crate::graph::{Graph, Io, Node, Op, Tensor};
 use crate::ops::{elementwise, reduce};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, NONE};
+use crate::simd::{self, Column, LANES, Matrix, Work, copy_lanes, product, transpose, words};
 use crate::tensor::{DType, Shape};
 
 pub static MATMUL: Kernel = Kernel {
@@ -116,59 +118,84 @@ impl Op for Matmul {
         call.whole(io.input(1))
             .whole(if self.bias { io.input(2) } else { NONE })
             .row(io.output(0))
-            .grid(m, CPU_TILE, [n.div_ceil(32) as u32, m.div_ceil(32) as u32, 1])
+            .grid(
+                m,
+                if self.transpose_b { CPU_TILE_PACKED } else { CPU_TILE },
+                [n.div_ceil(32) as u32, m.div_ceil(32) as u32, 1],
+            )
             .flops(2 * m * n * k)
     }
 }
 
 /// Rows of C that one thread computes at a time.
 const CPU_TILE: usize = 32;
+/// The same where each tile must first transpose B.
+const CPU_TILE_PACKED: usize = 64;
 
 fn matmul_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
-    let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
-    let c = call.rows_mut::<f32>(3, &rows, n);
-    // Strides of op(A)[row, l] and op(B)[l, column], and A from its first row of this tile on.
-    let (a, a_row, a_l) = match call.constant("TRANSPOSE_A") {
-        0 => (call.rows::<f32>(0, &rows, k), k, 1),
-        _ => (&call.whole::<f32>(0)[rows.start..], 1, m),
-    };
-    let b = call.whole::<f32>(1);
-    let (b_l, b_column) = if call.constant("TRANSPOSE_B") == 0 { (n, 1) } else { (1, k) };
-    // gemm writes column-major results fastest, and row-major C is column-major Cᵀ = op(B)ᵀ op(A)ᵀ.
-    // SAFETY: pointers and strides stay inside the slices, by the sizes the shape rule checked.
-    unsafe {
-        gemm_f32::gemm::f32::get_gemm_fn()(
-            n,
-            rows.len(),
-            k,
-            c.as_mut_ptr(),
-            n as isize,
-            1,
-            false,
-            b.as_ptr(),
-            b_l as isize,
-            b_column as isize,
-            a.as_ptr(),
-            a_row as isize,
-            a_l as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm_common::Parallelism::None,
-        );
+    thread_local! {
+        // Kept from call to call: a run allocates nothing.
+        static PANEL: RefCell<Vec<Column>> = const { RefCell::new(Vec::new()) };
     }
-    let relu = call.constant("RELU") == 1;
-    if call.constant("BIAS") == 1 {
-        let bias = call.whole::<f32>(2);
-        for row in c.chunks_exact_mut(n) {
-            for (value, bias) in row.iter_mut().zip(bias) {
-                let sum = *value + bias;
+    PANEL.with_borrow_mut(|panel| simd::run(Rows { call, rows, panel }));
+}
+
+/// Rows of C: 16 columns of op(B) at a time, times the rows of op(A).
+struct Rows<'a> {
+    call: &'a CpuCall<'a>,
+    rows: Range<usize>,
+    /// 16 columns of op(B), where they do not lie in memory as vectors.
+    panel: &'a mut Vec<Column>,
+}
+
+impl Work for Rows<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool, const ROWS: usize>(self) {
+        let Rows { call, rows, panel } = self;
+        let p: Params = call.params();
+        let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
+        let c = call.rows_mut::<f32>(3, &rows, n);
+        let a = match call.constant("TRANSPOSE_A") {
+            0 => Matrix::new(call.rows(0, &rows, k), rows.len(), k),
+            _ => Matrix {
+                data: &call.whole(0)[rows.start..],
+                outputs: rows.len(),
+                inputs: k,
+                output: 1,
+                input: m,
+            },
+        };
+        let b = call.whole::<f32>(1);
+        let transpose_b = call.constant("TRANSPOSE_B") == 1;
+        let bias = if call.constant("BIAS") == 1 { call.whole::<f32>(2) } else { &[] };
+        let relu = call.constant("RELU") == 1;
+        for first in (0..n).step_by(LANES) {
+            let width = LANES.min(n - first);
+            let shift = Column::from_slice(if bias.is_empty() { bias } else { &bias[first..first + width] });
+            let (x, stride) = if width == LANES && !transpose_b {
+                (&b[first..], n)
+            } else {
+                pack(b, transpose_b, [n, k], first, panel);
+                (words(panel), LANES)
+            };
+            product::<FMA, ROWS>(a, x, stride, |r, sum| {
+                let sum: [f32; LANES] = std::array::from_fn(|e| sum[e] + shift[e]);
                 // Not `max`, which would turn a NaN into 0.
-                *value = if relu && sum < 0.0 { 0.0 } else { sum };
-            }
+                let positive = sum.map(|sum| if sum < 0.0 { 0.0 } else { sum });
+                copy_lanes(if relu { &positive } else { &sum }, &mut c[r * n + first..][..width]);
+            });
         }
+    }
+}
+
+/// Columns `first .. first + 16` of op(B) `[k, n]`, those beyond n as zeros.
+#[inline(always)]
+fn pack(b: &[f32], transpose_b: bool, [n, k]: [usize; 2], first: usize, panel: &mut Vec<Column>) {
+    let width = LANES.min(n - first);
+    if transpose_b {
+        transpose(&b[first * k..(first + width) * k], k, panel);
+    } else {
+        panel.clear();
+        panel.extend(b.chunks_exact(n).map(|row| Column::from_slice(&row[first..first + width])));
     }
 }

@@ -14,6 +14,7 @@ mod gaussian_log_likelihood;
 mod lanes;
 pub mod matmul;
 mod monitor;
+mod pgd_mlp;
 mod pgd_start;
 mod pgd_step;
 mod random;
@@ -35,6 +36,7 @@ pub use gather::{byte_table_words, gather, gather_bytes};
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
 pub use matmul::{linear, matmul};
 pub use monitor::{SUMS, monitor};
+pub use pgd_mlp::{Ascent, Dense, Goal, MAX_LAYERS, fits, pgd_mlp};
 pub use pgd_start::{StartNoise, pgd_start};
 pub use pgd_step::{Norm, pgd_step};
 pub use random::{normal, uniform};
@@ -62,6 +64,7 @@ pub static KERNELS: &[&Kernel] = &[
     &gaussian_log_likelihood::GAUSSIAN_LOG_LIKELIHOOD,
     &matmul::MATMUL,
     &monitor::MONITOR,
+    &pgd_mlp::PGD_MLP,
     &pgd_start::PGD_START,
     &pgd_step::PGD_STEP,
     &random::RANDOM,

@@ -17,6 +17,7 @@ pub static PGD_STEP: Kernel = Kernel {
         include_str!("../../shaders/common/flat.wgsl"),
         include_str!("../../shaders/common/reduce.wgsl"),
         include_str!("../../shaders/common/box.wgsl"),
+        include_str!("../../shaders/common/ball.wgsl"),
         include_str!("../../shaders/pgd_step.wgsl"),
     ],
     bindings: &[Read, Read, Write],

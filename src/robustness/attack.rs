@@ -9,7 +9,7 @@ use crate::backend::Program;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::nn::Weights;
-use crate::ops::{self, Norm};
+use crate::ops::{self, Ascent, Goal, Norm};
 use crate::rng::{self, Key, Purpose};
 use crate::robustness::Probe;
 use crate::session::Session;
@@ -25,6 +25,8 @@ pub struct Attack {
     pub steps: usize,
     pub restarts: usize,
     pub seed: u64,
+    /// Steps in one kernel call, where the encoder allows it; see [`Selection`](crate::selection::Selection).
+    pub fused: bool,
 }
 
 /// Accuracies in percent of the attacked images.
@@ -55,7 +57,7 @@ pub fn attack(
     let mut victims = Victims { x, labels, inputs: vae.encoder.inputs(), fooled: vec![false; labels.len()] };
     let images = labels.len();
     // No steps from the images themselves: who is wrong to begin with.
-    let mut check = chunk(session, vae, probe, settings.norm, 0.0, 0, 0.0)?;
+    let mut check = chunk(session, vae, probe, settings, 0.0, 0)?;
     let clean = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
     let queue = (0..images).map(|image| (image, 0));
     victims.run(session, &mut check, queue, 1, &clean, &|_| ())?;
@@ -64,8 +66,7 @@ pub fn attack(
     let steps_a_look = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
     let mut adversarial = Vec::new();
     for (i, &radius) in settings.radii.iter().enumerate() {
-        let step_size = 2.5 * radius / settings.steps as f32;
-        let mut program = chunk(session, vae, probe, settings.norm, radius, steps_a_look, step_size)?;
+        let mut program = chunk(session, vae, probe, settings, radius, steps_a_look)?;
         let start = |image: usize, restart: usize, out: &mut [f32]| {
             random_start(settings, radius, victims_row(x, image, out.len()), image, restart, out);
         };
@@ -150,11 +151,11 @@ fn chunk(
     session: &mut Session,
     vae: &Vae,
     probe: &Probe,
-    norm: Norm,
+    settings: &Attack,
     radius: f32,
     steps: usize,
-    step_size: f32,
 ) -> Result<Program> {
+    let step_size = if steps == 0 { 0.0 } else { 2.5 * radius / settings.steps as f32 };
     let mut g = Graph::new();
     let model = Weights::new(&mut g, &vae.layout, "model")?;
     let head = Weights::new(&mut g, &probe.layout, "probe")?;
@@ -163,6 +164,15 @@ fn chunk(
     let x_adv = g.variable("attack.x_adv", shape, DType::F32)?;
     let labels = g.variable("attack.labels", [ROWS], DType::U32)?;
     let wrong = g.variable("attack.wrong", [ROWS], DType::U32)?;
+    let layers = vae.encoder.dense(&vae.layout, vae.latent);
+    let with_probe = [&layers[..], &[probe.dense()]].concat();
+    if settings.fused && ops::fits(&with_probe, vae.encoder.inputs()) {
+        let goal = Goal::CrossEntropy { probe: head.arena, layer: probe.dense(), labels, wrong };
+        let (weights, norm) = (model.arena, settings.norm);
+        let ascent = Ascent { weights, layers, goal, norm, eps: radius, step: step_size, steps };
+        ops::pgd_mlp(&mut g, x_adv, x, ascent)?;
+        return session.compile(&g);
+    }
     let classify = |g: &mut Graph| {
         let means = vae.encode_mean(g, &model.views, x_adv)?;
         let logits = probe.logits(g, &head.views, means)?;
@@ -174,7 +184,7 @@ fn chunk(
             let logits = classify(g)?;
             let entropy = ops::softmax_cross_entropy(g, logits, labels)?;
             let gradient = autodiff::gradients_from(g, &[(logits, entropy.d_logits)], &[x_adv])?[0];
-            ops::pgd_step(g, norm, x_adv, gradient, x, radius, step_size)
+            ops::pgd_step(g, settings.norm, x_adv, gradient, x, radius, step_size)
         })?;
     }
     classify(&mut g)?;

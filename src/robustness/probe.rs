@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
 use crate::nn::{Layout, Mlp, Weights, train_step};
-use crate::ops::{self, AdamSettings, SUMS, Term};
+use crate::ops::{self, AdamSettings, Dense, SUMS, Term};
 use crate::rng::{Key, Purpose};
 use crate::session::Session;
 use crate::tensor::DType;
@@ -34,6 +34,11 @@ impl Probe {
 
     pub fn classes(&self) -> usize {
         self.linear.outputs()
+    }
+
+    /// Its one layer by its place in the arena `probe`.
+    pub fn dense(&self) -> Dense {
+        self.linear.dense(&self.layout, self.classes())[0]
     }
 
     /// Logits `[rows, classes]` of the means `[rows, latent]`.

@@ -3,7 +3,8 @@
 use crate::autodiff;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
-use crate::ops::{self, Norm, StartNoise};
+use crate::nn::Weights;
+use crate::ops::{self, Ascent, Dense, Goal, Norm, StartNoise};
 use crate::rng::{Key, Purpose};
 use crate::tensor::DType;
 use crate::vae::Vae;
@@ -27,6 +28,19 @@ pub struct Selection {
     pub steps: usize,
     pub step_size: f32,
     pub metric: Metric,
+    /// The steps in one kernel call, where the encoder allows it; else one op after the other, with
+    /// the same result but for rounding.
+    pub fused: bool,
+}
+
+/// A desktop's watchdog resets a GPU that one kernel call keeps busy for about two seconds: half of
+/// what a submission may hold of short calls.
+const MAX_FLOPS: usize = 50_000_000_000;
+
+/// The fewest calls of equally many steps that stay within [`MAX_FLOPS`]; one a step at the most.
+fn calls(steps: usize, flops: usize) -> usize {
+    let short = |calls: &usize| steps.is_multiple_of(*calls) && flops / calls <= MAX_FLOPS;
+    (1..=steps).find(short).unwrap_or(steps)
 }
 
 /// Noise for the random starts of points of this shape in the step in `clock`.
@@ -57,7 +71,7 @@ impl Selection {
         &self,
         g: &mut Graph,
         vae: &Vae,
-        weights: &[Tensor],
+        weights: &Weights,
         x: Tensor,
         start: StartNoise,
     ) -> Result<Tensor> {
@@ -67,16 +81,69 @@ impl Selection {
         if self.steps == 0 {
             return Ok(selected);
         }
-        let reference = vae.encode(g, weights, x)?;
+        let reference = vae.encode(g, &weights.views, x)?;
+        let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
+        if self.fused && ops::fits(&layers, vae.encoder.inputs()) {
+            self.ascend(g, layers, weights.arena, x, selected, reference)?;
+        } else {
+            self.ascend_op_by_op(g, vae, weights, x, selected, reference)?;
+        }
+        Ok(selected)
+    }
+
+    /// All steps in one kernel call, or in a few where one would keep a GPU busy for too long.
+    fn ascend(
+        &self,
+        g: &mut Graph,
+        layers: Vec<Dense>,
+        weights: Tensor,
+        x: Tensor,
+        selected: Tensor,
+        reference: Tensor,
+    ) -> Result<()> {
+        let goal = match self.metric {
+            Metric::W2 => Goal::W2 { reference },
+            Metric::Entropic { gamma } => Goal::Entropic { reference, gamma },
+        };
+        let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
+        let ascent = Ascent { weights, layers, goal, norm, eps, step, steps };
+        let calls = calls(steps, ascent.flops(g.shape(x).rows(), g.shape(x).cols()));
+        g.repeat(calls, |g| ops::pgd_mlp(g, selected, x, Ascent { steps: steps / calls, ..ascent }))
+    }
+
+    /// The same of one op after the other: for encoders that the fused kernel does not take, and
+    /// what it is tested against.
+    fn ascend_op_by_op(
+        &self,
+        g: &mut Graph,
+        vae: &Vae,
+        weights: &Weights,
+        x: Tensor,
+        selected: Tensor,
+        reference: Tensor,
+    ) -> Result<()> {
         g.repeat(self.steps, |g| {
-            let head = vae.encode(g, weights, selected)?;
+            let head = vae.encode(g, &weights.views, selected)?;
             let distance = match self.metric {
                 Metric::W2 => ops::wasserstein2(g, reference, head)?,
                 Metric::Entropic { gamma } => ops::entropic_distance(g, reference, head, gamma)?,
             };
             let gradient = autodiff::gradients_from(g, &[(head, distance.d_b)], &[selected])?[0];
             ops::pgd_step(g, self.norm, selected, gradient, x, self.eps, self.step_size)
-        })?;
-        Ok(selected)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_ascent_is_cut_into_equal_calls() {
+        assert_eq!(calls(20, 3_000_000_000), 1);
+        assert_eq!(calls(20, MAX_FLOPS), 1);
+        assert_eq!(calls(20, 2 * MAX_FLOPS + 20), 4);
+        assert_eq!(calls(7, 2 * MAX_FLOPS), 7);
+        assert_eq!(calls(7, 1000 * MAX_FLOPS), 7);
     }
 }

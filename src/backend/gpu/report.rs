@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::adapter;
-use crate::backend::cpu;
+use crate::simd;
 
 /// One device that `--device` can name.
 #[derive(Debug, Clone, Serialize)]
@@ -86,7 +86,7 @@ pub fn list() -> Vec<AdapterReport> {
         kernels: vec!["base".into()],
         unfit: None,
         threads: Some(rayon::current_num_threads()),
-        simd: Some(cpu::simd_path().into()),
+        simd: Some(simd::path().name().into()),
         limits: None,
         features: None,
     }];

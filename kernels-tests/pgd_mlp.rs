@@ -1,0 +1,344 @@
+//! `pgd_mlp`: whole ascents in either norm up every goal, through networks of many shapes.
+//!
+//! Signs and ReLUs jump, so rounding could turn the ascent of an unlucky point. Points are therefore
+//! drawn until the float64 ascent meets no jump closer than [`MARGIN`]; then x' must agree as closely
+//! as that of smooth functions, in every pixel.
+
+use smoothenc::graph::Tensor;
+use smoothenc::ops::{Ascent, Dense, Goal, Norm, pgd_mlp};
+
+use crate::harness::{Case, Input};
+use crate::inputs::{Rng, seed};
+use crate::pgd_step::oracle_row;
+
+/// How near a value may come to where it jumps, relative to the largest beside it: well above
+/// float32's rounding through all layers.
+const MARGIN: f64 = 3e-5;
+const GAMMA: f32 = 0.7;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Aim {
+    W2,
+    Entropic,
+    CrossEntropy,
+}
+
+#[derive(Clone)]
+struct Setting {
+    norm: Norm,
+    aim: Aim,
+    rows: usize,
+    inputs: usize,
+    /// Where the layers' weights are; the last one's in the probe's arena for the cross-entropy.
+    layers: Vec<Dense>,
+    eps: f32,
+    step: f32,
+    steps: usize,
+}
+
+/// A layer in float64: its inputs, W, b, whether there is a ReLU.
+struct Layer {
+    inputs: usize,
+    weight: Vec<f64>,
+    bias: Vec<f64>,
+    relu: bool,
+}
+
+/// An example's way: its last point, whether an iterate was wrong, and how close it came to a jump.
+struct Climbed {
+    x_adv: Vec<f64>,
+    wrong: bool,
+    margin: f64,
+}
+
+impl Setting {
+    /// All layers are in one arena but the probe, which starts one of its own.
+    fn new(norm: Norm, aim: Aim, [rows, inputs]: [usize; 2], widths: &[usize], steps: usize) -> Self {
+        let (mut layers, mut at, mut width) = (Vec::new(), 0, inputs);
+        for (l, &outputs) in widths.iter().enumerate() {
+            let of_probe = aim == Aim::CrossEntropy && l + 1 == widths.len();
+            at = if of_probe { 0 } else { at };
+            let weight = at;
+            let bias = at + (width * outputs).next_multiple_of(64);
+            at = bias + outputs.next_multiple_of(64);
+            // No ReLU after the encoder, which is the last or, below a probe, the last but one.
+            let below_probe = aim == Aim::CrossEntropy && l + 2 == widths.len();
+            layers.push(Dense { outputs, weight, bias, relu: l + 1 < widths.len() && !below_probe });
+            width = outputs;
+        }
+        let (eps, step) = match norm {
+            Norm::Linf => (0.1, 0.06),
+            Norm::L2 => (0.04 * (inputs as f32).sqrt(), 0.03 * (inputs as f32).sqrt()),
+        };
+        Setting { norm, aim, rows, inputs, layers, eps, step, steps }
+    }
+
+    /// The encoder's layers, and the probe.
+    fn split(&self) -> (&[Dense], Option<Dense>) {
+        match self.layers.split_last() {
+            Some((probe, encoder)) if self.aim == Aim::CrossEntropy => (encoder, Some(*probe)),
+            _ => (&self.layers, None),
+        }
+    }
+
+    fn classes(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.outputs)
+    }
+
+    /// He's weights and small biases, in the two arenas.
+    fn weights(&self, rng: &mut Rng) -> [Vec<f32>; 2] {
+        let words =
+            |layers: &[Dense]| layers.last().map_or(64, |last| last.bias + last.outputs.next_multiple_of(64));
+        let (encoder, probe) = self.split();
+        // Padding is read by nobody.
+        let mut arenas = [vec![f32::NAN; words(encoder)], vec![f32::NAN; words(probe.as_slice())]];
+        let mut width = self.inputs;
+        for (l, layer) in self.layers.iter().enumerate() {
+            let arena = &mut arenas[usize::from(l >= encoder.len())];
+            let size = (2.0 / width as f64).sqrt();
+            let weights = &mut arena[layer.weight..][..width * layer.outputs];
+            weights.fill_with(|| (size * rng.normal()) as f32);
+            arena[layer.bias..][..layer.outputs].fill_with(|| (0.1 * rng.normal()) as f32);
+            width = layer.outputs;
+        }
+        arenas
+    }
+
+    fn network(&self, weights: &[f64], probe: &[f64]) -> Vec<Layer> {
+        let encoder = self.split().0.len();
+        let mut width = self.inputs;
+        let layer = |(l, dense): (usize, &Dense)| {
+            let arena = if l < encoder { weights } else { probe };
+            let inputs = std::mem::replace(&mut width, dense.outputs);
+            let weight = arena[dense.weight..][..inputs * dense.outputs].to_vec();
+            let bias = arena[dense.bias..][..dense.outputs].to_vec();
+            Layer { inputs, weight, bias, relu: dense.relu }
+        };
+        self.layers.iter().enumerate().map(layer).collect()
+    }
+
+    /// All steps of one example.
+    fn climb(&self, network: &[Layer], x: &[f64], start: &[f64], reference: &[f64]) -> Climbed {
+        let mut climbed = Climbed { x_adv: start.to_vec(), wrong: false, margin: f64::INFINITY };
+        let looks = self.steps + usize::from(self.aim == Aim::CrossEntropy);
+        for turn in 0..looks {
+            let mut h = vec![climbed.x_adv.clone()];
+            for layer in network {
+                let sums: Vec<f64> = layer.forwards(&h[h.len() - 1]);
+                if layer.relu {
+                    climbed.keep_clear(&sums);
+                }
+                let relu = |v: f64| if layer.relu && v < 0.0 { 0.0 } else { v };
+                h.push(sums.into_iter().map(relu).collect());
+            }
+            let head = &h[h.len() - 1];
+            if self.aim == Aim::CrossEntropy {
+                climbed.classify(head, reference[0] as usize);
+                if turn == self.steps {
+                    break;
+                }
+            }
+            let mut gradient = goal_gradient(self.aim, reference, head);
+            for (l, layer) in network.iter().enumerate().rev() {
+                gradient = layer.backwards(&gradient);
+                // It passes where the activation below is positive: not where that is a NaN.
+                if l > 0 && network[l - 1].relu {
+                    gradient.iter_mut().zip(&h[l]).for_each(|(g, h)| *g = if *h > 0.0 { *g } else { 0.0 });
+                }
+            }
+            if self.norm == Norm::Linf {
+                climbed.keep_clear(&gradient);
+            }
+            let (eps, step) = (f64::from(self.eps), f64::from(self.step));
+            climbed.x_adv = oracle_row(self.norm, eps, step, &climbed.x_adv, &gradient, x);
+        }
+        climbed
+    }
+}
+
+impl Layer {
+    fn forwards(&self, h: &[f64]) -> Vec<f64> {
+        let rows = self.weight.chunks(self.inputs).zip(&self.bias);
+        rows.map(|(row, b)| row.iter().zip(h).map(|(w, h)| w * h).sum::<f64>() + b).collect()
+    }
+
+    fn backwards(&self, gradient: &[f64]) -> Vec<f64> {
+        let column = |k: usize| self.weight.iter().skip(k).step_by(self.inputs);
+        (0..self.inputs).map(|k| column(k).zip(gradient).map(|(w, g)| w * g).sum()).collect()
+    }
+}
+
+impl Climbed {
+    /// Notes how near one of `values` comes to 0. One that is 0 is so without rounding.
+    fn keep_clear(&mut self, values: &[f64]) {
+        let sizes = || values.iter().map(|v| v.abs()).filter(|&v| v > 0.0);
+        let largest = sizes().fold(0.0, f64::max);
+        self.margin = sizes().fold(self.margin, |margin, v| margin.min(v / largest));
+    }
+
+    fn classify(&mut self, logits: &[f64], label: usize) {
+        // The first largest, and a NaN is larger than any.
+        let wins = |c: usize| logits[label] > logits[c] || logits[label] == logits[c] && label <= c;
+        self.wrong |= !(0..logits.len()).all(wins);
+        let gaps: Vec<f64> = logits.iter().map(|v| v - logits[label]).chain([logits[label]]).collect();
+        self.keep_clear(&gaps);
+    }
+}
+
+/// The goal's derivative by the network's output, SPEC sections 3, 4 and 5.
+fn goal_gradient(aim: Aim, reference: &[f64], h: &[f64]) -> Vec<f64> {
+    let latents = h.len() / 2;
+    match aim {
+        Aim::CrossEntropy => {
+            let label = reference[0] as usize;
+            let odds: Vec<f64> = h.iter().map(|v| (v - h[label]).exp()).collect();
+            let all: f64 = odds.iter().sum();
+            let others = all - 1.0;
+            let slope = |c: usize| if c == label { -others / all } else { odds[c] / all };
+            (0..h.len()).map(slope).collect()
+        }
+        Aim::W2 | Aim::Entropic => {
+            let gamma = f64::from(GAMMA);
+            let slope = |i: usize| {
+                let apart = h[i] - reference[i];
+                if i < latents {
+                    return if aim == Aim::W2 { 2.0 * apart } else { gamma * apart };
+                }
+                let (a, b) = ((reference[i] / 2.0).exp(), (h[i] / 2.0).exp());
+                let s = 2.0 * gamma * a * b;
+                match aim {
+                    Aim::W2 => (b - a) * b,
+                    _ => gamma / 2.0 * b * (b - a) - 0.25 / (s + (1.0 + s * s).sqrt()) - 0.25,
+                }
+            };
+            (0..h.len()).map(slope).collect()
+        }
+    }
+}
+
+/// What is drawn for a case.
+struct Drawn {
+    arenas: [Vec<f32>; 2],
+    x: Vec<f32>,
+    x_adv: Vec<f32>,
+    references: Vec<f32>,
+}
+
+fn floats(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+/// Weights, and points whose ascents keep clear of jumps.
+fn draw(s: &Setting, rng: &mut Rng) -> Drawn {
+    let arenas = s.weights(rng);
+    let network = s.network(&floats(&arenas[0]), &floats(&arenas[1]));
+    let mut drawn = Drawn { arenas, x: Vec::new(), x_adv: Vec::new(), references: Vec::new() };
+    for r in 0..s.rows {
+        for tries in 0.. {
+            assert!(tries < 1000, "every point of row {r} meets a jump");
+            // Half the pixels at 0, like MNIST's, and a point in the ball.
+            let x: Vec<f32> = (0..s.inputs).map(|_| (2.0 * rng.uniform() - 1.0).max(0.0) as f32).collect();
+            let near = |x: &f32| (x + 0.03 * (2.0 * rng.uniform() as f32 - 1.0)).clamp(0.0, 1.0);
+            let x_adv: Vec<f32> = x.iter().map(near).collect();
+            let reference: Vec<f32> = match s.aim {
+                Aim::CrossEntropy => vec![(rng.uniform() * s.classes() as f64) as u32 as f32],
+                _ => (0..s.classes()).map(|_| rng.normal() as f32).collect(),
+            };
+            let climbed = s.climb(&network, &floats(&x), &floats(&x_adv), &floats(&reference));
+            if climbed.margin > MARGIN {
+                drawn.x.extend(x);
+                drawn.x_adv.extend(x_adv);
+                drawn.references.extend(reference);
+                break;
+            }
+        }
+    }
+    drawn
+}
+
+fn case(name: String, s: Setting, drawn: Drawn) -> Case {
+    let Drawn { arenas: [weights, probe], x, x_adv, references } = drawn;
+    let (build, oracle) = (s.clone(), s.clone());
+    let case = Case::new(
+        name,
+        move |g, t: &[Tensor]| {
+            let (encoder, layer) = build.split();
+            let goal = match (build.aim, layer) {
+                (Aim::W2, _) => Goal::W2 { reference: t[3] },
+                (_, Some(layer)) => Goal::CrossEntropy { probe: t[1], layer, labels: t[3], wrong: t[5] },
+                _ => Goal::Entropic { reference: t[3], gamma: GAMMA },
+            };
+            let Setting { norm, eps, step, steps, .. } = build;
+            let ascent = Ascent { weights: t[0], layers: encoder.to_vec(), goal, norm, eps, step, steps };
+            pgd_mlp(g, t[4], t[2], ascent)?;
+            Ok(vec![t[4], t[5]])
+        },
+        move |t| {
+            let network = oracle.network(&t[0], &t[1]);
+            let width = t[3].len() / oracle.rows;
+            let (mut points, mut wrong) = (Vec::new(), t[5].clone());
+            for (r, wrong) in wrong.iter_mut().enumerate() {
+                let row = |values: &[f64], width: usize| values[r * width..][..width].to_vec();
+                let (x, start) = (row(&t[2], oracle.inputs), row(&t[4], oracle.inputs));
+                let climbed = oracle.climb(&network, &x, &start, &row(&t[3], width));
+                points.extend(climbed.x_adv);
+                *wrong = if climbed.wrong { 1.0 } else { *wrong };
+            }
+            vec![points, wrong]
+        },
+    );
+    let rows = s.rows;
+    let references: Input = match s.aim {
+        Aim::CrossEntropy => Input::words([rows], references.iter().map(|v| *v as u32).collect()),
+        _ => Input::values([rows, s.classes()], references),
+    };
+    case.input(Input::values([weights.len()], weights))
+        .input(Input::values([probe.len()], probe))
+        .input(Input::values([rows, s.inputs], x))
+        .input(references)
+        .input(Input::values([rows, s.inputs], x_adv))
+        // Marks from before remain.
+        .input(Input::words([rows], (0..rows as u32).map(|r| u32::from(r % 5 == 0)).collect()))
+        .nonfinite()
+        .tolerance(1e-4, 1e-4)
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for norm in [Norm::Linf, Norm::L2] {
+        for aim in [Aim::W2, Aim::Entropic, Aim::CrossEntropy] {
+            let mut add = |name: &str, sides: [usize; 2], widths: &[usize], steps, spoil: fn(&mut Drawn)| {
+                let mut widths = widths.to_vec();
+                // A probe below which there is an encoder; a head of means and log-variances.
+                match (aim, &mut widths[..]) {
+                    (Aim::CrossEntropy, [_]) => widths.push(10),
+                    (Aim::CrossEntropy, _) => {}
+                    (_, [.., last]) => *last = last.next_multiple_of(2),
+                    _ => {}
+                }
+                let s = Setting::new(norm, aim, sides, &widths, steps);
+                let shape: Vec<_> = widths.iter().map(usize::to_string).collect();
+                let [rows, inputs] = sides;
+                let name = format!("{norm:?}_{aim:?}_{rows}x{inputs}-{}_{name}{steps}", shape.join("-"));
+                let mut drawn = draw(&s, &mut Rng::new(seed(), &name));
+                spoil(&mut drawn);
+                cases.push(case(name, s, drawn));
+            };
+            add("", [1, 7], &[10], 1, |_| ());
+            add("", [33, 7], &[1, 10], 3, |_| ());
+            add("", [5, 30], &[200, 10, 1], 3, |_| ());
+            add("", [17, 30], &[10, 12, 7, 10, 13, 10, 9, 6], 3, |_| ());
+            add("", [5, 785], &[200, 200, 10], 1, |_| ());
+            add("", [6, 784], &[200, 200, 200, 200, 64, 10], 1, |_| ());
+            // More than one pass over inputs, units and outputs.
+            add("", [2, 1100], &[300, 261, 270], 1, |_| ());
+            add("", [5, 7], &[10, 6], 0, |_| ());
+            // A NaN pixel spoils its example, a NaN weight all.
+            let pixel = |d: &mut Drawn| (d.x[40], d.x_adv[40]) = (f32::NAN, f32::NAN);
+            add("nan_pixel", [5, 30], &[8], 2, pixel);
+            add("nan_pixel", [5, 30], &[20, 6], 2, pixel);
+            add("nan_weight", [5, 30], &[20, 16, 6], 2, |d| d.arenas[0][77] = f32::NAN);
+        }
+    }
+    cases
+}

@@ -1,0 +1,241 @@
+//! All steps of projected gradient ascent through an MLP in one call; `shaders/pgd_mlp.wgsl`.
+//!
+//! What `linear`, a goal's op, their gradients and `pgd_step` compute one by one in a loop, for models
+//! of dense layers: activations never leave the core (or workgroup) that works on their examples.
+
+mod cpu;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::Result;
+use crate::graph::{Graph, Io, Op, Tensor};
+use crate::ops::pgd_step::Norm;
+use crate::recording::Access::{Read, Write};
+use crate::recording::{ALIGN_WORDS, Call, Kernel, NONE};
+use crate::simd::LANES;
+use crate::tensor::{DType, Shape};
+
+pub static PGD_MLP: Kernel = Kernel {
+    name: "pgd_mlp",
+    wgsl: &[
+        include_str!("../../shaders/common/precise.wgsl"),
+        include_str!("../../shaders/common/entropic.wgsl"),
+        include_str!("../../shaders/common/box.wgsl"),
+        include_str!("../../shaders/common/ball.wgsl"),
+        include_str!("../../shaders/pgd_mlp.wgsl"),
+    ],
+    bindings: &[Read, Read, Read, Read, Write, Write],
+    cpu: cpu::pgd_mlp_cpu,
+};
+
+/// Layers that one call can have, a probe's included.
+pub const MAX_LAYERS: usize = 8;
+
+/// The widest layer and the most inputs that one call can have: what the shader's registers and
+/// workgroup memory hold. On the CPU too, so that a model is computed alike on every device.
+const MAX_OUTPUTS: usize = 512;
+const MAX_INPUTS: usize = 12288;
+
+/// Whether one call can do all of an ascent through these layers, a probe's included, for points of
+/// `inputs` words. Where not, the steps are to be made op by op.
+pub fn fits(layers: &[Dense], inputs: usize) -> bool {
+    (1..=MAX_LAYERS).contains(&layers.len())
+        && inputs <= MAX_INPUTS
+        && layers.iter().all(|layer| layer.outputs <= MAX_OUTPUTS)
+}
+
+/// A dense layer `act(W x + b)` of the network, by where its weights start in their arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dense {
+    pub outputs: usize,
+    /// First word of W, `[outputs, inputs]`.
+    pub weight: usize,
+    /// First word of b.
+    pub bias: usize,
+    pub relu: bool,
+}
+
+/// What the ascent makes as large as it can, numbered as in the shader.
+#[derive(Debug, Clone, Copy)]
+pub enum Goal {
+    /// `W2^2` between the network's output, a head `[rows, 2 latents]`, and `reference`, eq 12.
+    W2 { reference: Tensor },
+    /// `WD_gamma` between the same.
+    Entropic { reference: Tensor, gamma: f32 },
+    /// The cross-entropy of `labels` `[rows]` under the logits that the `layer` in the arena `probe`
+    /// gives. Every iterate is classified, the last one too: rows of the variable `wrong` `[rows]`
+    /// become 1 as in `mark_wrong`.
+    CrossEntropy { probe: Tensor, layer: Dense, labels: Tensor, wrong: Tensor },
+}
+
+impl Goal {
+    fn number(self) -> u32 {
+        match self {
+            Goal::W2 { .. } => 0,
+            Goal::Entropic { .. } => 1,
+            Goal::CrossEntropy { .. } => 2,
+        }
+    }
+}
+
+/// An ascent through a network.
+#[derive(Debug, Clone)]
+pub struct Ascent {
+    /// The arena that holds the weights of `layers`.
+    pub weights: Tensor,
+    pub layers: Vec<Dense>,
+    pub goal: Goal,
+    pub norm: Norm,
+    /// Radius of the ball around x.
+    pub eps: f32,
+    /// Length of a step.
+    pub step: f32,
+    pub steps: usize,
+}
+
+/// Inputs: weights, the probe's weights, x, and the reference heads or labels. Updates: the points
+/// and, with a probe, `wrong`.
+#[derive(Debug, Clone)]
+struct PgdMlp(Ascent);
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    inputs: u32,
+    layers: u32,
+    steps: u32,
+    eps: f32,
+    step: f32,
+    gamma: f32,
+    padding: u32,
+    /// Outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
+    layer: [[u32; 4]; MAX_LAYERS],
+}
+
+/// Moves the variable `x_adv` `[rows, inputs]` by `ascent.steps` steps up the goal, each back into
+/// the ball around `x` and into the box [0, 1].
+pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Result<()> {
+    match ascent.goal {
+        Goal::W2 { reference } | Goal::Entropic { reference, .. } => {
+            g.apply_to(PgdMlp(ascent.clone()), &[ascent.weights, x, reference], &[x_adv])
+        }
+        Goal::CrossEntropy { probe, labels, wrong, .. } => {
+            g.apply_to(PgdMlp(ascent.clone()), &[ascent.weights, x, labels, probe], &[x_adv, wrong])
+        }
+    }
+}
+
+impl Ascent {
+    /// All layers, the probe's last.
+    fn all_layers(&self) -> impl Iterator<Item = Dense> {
+        let probe = match self.goal {
+            Goal::CrossEntropy { layer, .. } => Some(layer),
+            _ => None,
+        };
+        self.layers.iter().copied().chain(probe)
+    }
+
+    /// Floating-point operations of `rows` examples: a step is a way forwards and a way back through
+    /// the network; of an iterate that is only classified, one forwards.
+    pub fn flops(&self, rows: usize, inputs: usize) -> usize {
+        let (mut multiply_adds, mut width) = (0, inputs);
+        for layer in self.all_layers() {
+            multiply_adds += width * layer.outputs;
+            width = layer.outputs;
+        }
+        let last_look = usize::from(matches!(self.goal, Goal::CrossEntropy { .. }));
+        2 * rows * multiply_adds * (2 * self.steps + last_look)
+    }
+}
+
+impl PgdMlp {
+    /// What is wrong with the layers for an arena of `words` and a probe's of `probe` words.
+    fn check_layers(&self, inputs: usize, words: usize, probe: usize) -> std::result::Result<(), String> {
+        let layers: Vec<_> = self.0.all_layers().collect();
+        if self.0.layers.is_empty() || !fits(&layers, inputs) {
+            return Err(format!(
+                "{} layers from {inputs} inputs: needs 1 to {MAX_LAYERS} of at most {MAX_OUTPUTS} outputs, \
+                 and at most {MAX_INPUTS} inputs",
+                layers.len()
+            ));
+        }
+        let mut width = inputs;
+        for (l, layer) in layers.iter().enumerate() {
+            let arena = if l < self.0.layers.len() { words } else { probe };
+            if layer.weight + width * layer.outputs > arena || layer.bias + layer.outputs > arena {
+                return Err(format!(
+                    "layer {l} ({layer:?} of {width} inputs) lies outside its {arena} words"
+                ));
+            }
+            // The shader reads four words at a time.
+            if !layer.weight.is_multiple_of(ALIGN_WORDS) || !arena.is_multiple_of(4) {
+                return Err(format!("layer {l} ({layer:?}) or its arena of {arena} words is not aligned"));
+            }
+            width = layer.outputs;
+        }
+        Ok(())
+    }
+}
+
+impl Op for PgdMlp {
+    fn name(&self) -> &'static str {
+        PGD_MLP.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        use DType::{F32, U32};
+        let head = self.0.layers.last().map_or(0, |layer| layer.outputs);
+        match inputs {
+            [(weights, F32), (x, F32), (reference, F32)]
+                if reference.rows() == x.rows() && reference.cols() == head && head.is_multiple_of(2) =>
+            {
+                self.check_layers(x.cols(), weights.len(), 0)?;
+                Ok(vec![((*x).clone(), F32)])
+            }
+            [(weights, F32), (x, F32), (labels, U32), (probe, F32)] if labels.len() == x.rows() => {
+                self.check_layers(x.cols(), weights.len(), probe.len())?;
+                Ok(vec![((*x).clone(), F32), ([x.rows()].into(), U32)])
+            }
+            _ => Err(format!(
+                "{inputs:?}: needs float weights, x, and a reference [rows, {head}] or labels and a probe"
+            )),
+        }
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let Ascent { norm, eps, step, steps, goal, .. } = self.0;
+        let (rows, inputs) = (io.inputs[1].0.rows(), io.inputs[1].0.cols());
+        let mut layer = [[0; 4]; MAX_LAYERS];
+        for (entry, l) in layer.iter_mut().zip(self.0.all_layers()) {
+            *entry = [l.outputs as u32, l.weight as u32, l.bias as u32, l.relu.into()];
+        }
+        let gamma = if let Goal::Entropic { gamma, .. } = goal { gamma } else { 0.0 };
+        let params = Params {
+            rows: rows as u32,
+            inputs: inputs as u32,
+            layers: self.0.all_layers().count() as u32,
+            steps: steps as u32,
+            eps,
+            step,
+            gamma,
+            padding: 0,
+            layer,
+        };
+        let with_probe = matches!(goal, Goal::CrossEntropy { .. });
+        let call = Call::new(&PGD_MLP, &params)
+            .constant("NORM", norm as u32)
+            .constant("GOAL", goal.number())
+            .whole(io.input(0))
+            .whole(if with_probe { io.input(3) } else { NONE })
+            .row(io.input(1))
+            .row(io.input(2))
+            .row(io.output(0));
+        let call = if with_probe { call.row(io.output(1)) } else { call.whole(NONE) };
+        let workgroups = [rows.div_ceil(GPU_TILE) as u32, 1, 1];
+        call.grid(rows, LANES, workgroups).flops(self.0.flops(rows, inputs))
+    }
+}
+
+/// Examples of one workgroup; `TILE` of the shader.
+const GPU_TILE: usize = 4;

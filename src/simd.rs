@@ -1,0 +1,354 @@
+//! Vector arithmetic for CPU kernels: plain Rust over arrays of lanes, compiled once for each
+//! instruction set and chosen when the program runs.
+//!
+//! Sixteen examples stand side by side: a *panel* is a list of [`Column`]s, one a feature, each with
+//! that feature of the 16 examples. A layer is then a sum of columns, each times one weight: every
+//! vector is full whatever the layer's width, a weight is read where it lies, forwards and
+//! backwards alike, and no packing is needed. Each example's sums run in the order of the
+//! features, so no result depends on which examples share a panel.
+
+use std::ops::{Deref, DerefMut};
+
+/// Examples of a panel: one vector of AVX-512, two of AVX2, four of NEON.
+pub const LANES: usize = 16;
+
+/// One feature of the examples of a panel.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+pub struct Column(pub [f32; LANES]);
+
+impl Column {
+    pub const ZERO: Column = Column([0.0; LANES]);
+
+    /// Up to 16 values, the rest zeros.
+    #[inline(always)]
+    pub fn from_slice(values: &[f32]) -> Self {
+        let mut column = Column::ZERO;
+        match values.first_chunk() {
+            Some(all) => column.0 = *all,
+            None => copy_few(values, &mut column.0),
+        }
+        column
+    }
+}
+
+/// The words of a panel, column after column.
+#[inline(always)]
+pub fn words(panel: &[Column]) -> &[f32] {
+    bytemuck::cast_slice(panel)
+}
+
+/// The first values of `column`, as many as `out` holds.
+#[inline(always)]
+pub fn copy_lanes(column: &[f32; LANES], out: &mut [f32]) {
+    match out.first_chunk_mut() {
+        Some(out) => *out = *column,
+        None => copy_few(column, out),
+    }
+}
+
+/// Copies fewer than 16 values in pieces of a fixed size, each a move and not a call.
+#[inline(always)]
+fn copy_few(from: &[f32], to: &mut [f32]) {
+    let count = from.len().min(to.len());
+    let mut at = 0;
+    if count & 8 != 0 {
+        to[..8].copy_from_slice(&from[..8]);
+        at = 8;
+    }
+    if count & 4 != 0 {
+        to[at..at + 4].copy_from_slice(&from[at..at + 4]);
+        at += 4;
+    }
+    for i in at..count {
+        to[i] = from[i];
+    }
+}
+
+/// Turns up to 16 rows of `width` values into as many columns as a row has values.
+#[inline(always)]
+pub fn transpose(rows: &[f32], width: usize, columns: &mut Vec<Column>) {
+    columns.clear();
+    columns.resize(width, Column::ZERO);
+    for (e, row) in rows.chunks_exact(width).enumerate() {
+        columns.iter_mut().zip(row).for_each(|(column, value)| column[e] = *value);
+    }
+}
+
+impl Deref for Column {
+    type Target = [f32; LANES];
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Column {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+/// An instruction set that [`run`] has a version for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    Avx512,
+    Avx2Fma,
+    Neon,
+    Portable,
+}
+
+impl Path {
+    pub fn name(self) -> &'static str {
+        match self {
+            Path::Avx512 => "AVX-512",
+            Path::Avx2Fma => "AVX2+FMA",
+            Path::Neon => "NEON",
+            Path::Portable => "portable",
+        }
+    }
+}
+
+/// The widest instruction set of this machine; part of what fixes a run's bits.
+pub fn path() -> Path {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return Path::Avx512;
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return Path::Avx2Fma;
+        }
+    }
+    if cfg!(target_arch = "aarch64") { Path::Neon } else { Path::Portable }
+}
+
+/// Work that [`run`] compiles for every instruction set.
+///
+/// `run` must be `#[inline(always)]`, and so must what it calls in its inner loops: code is compiled
+/// for the instruction set of the function that it is inlined into.
+pub trait Work {
+    /// `FMA`: multiply and add in one instruction. `ROWS`: columns that a register tile sums at once.
+    fn run<const FMA: bool, const ROWS: usize>(self);
+}
+
+/// Runs `work` with the widest instruction set of this machine.
+pub fn run(work: impl Work) {
+    run_on(path(), work);
+}
+
+/// Runs `work` with the instruction set `path`, which this machine must have.
+fn run_on(path: Path, work: impl Work) {
+    match path {
+        // SAFETY: `path` is one that this machine was found to have.
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512 => unsafe { avx512(work) },
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx2Fma => unsafe { avx2(work) },
+        // Part of every 64-bit ARM processor, so nothing needs to be switched on.
+        Path::Neon => work.run::<true, 4>(),
+        _ => work.run::<false, 2>(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn avx512(work: impl Work) {
+    work.run::<true, 8>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(work: impl Work) {
+    work.run::<true, 4>();
+}
+
+/// A matrix of weights as a sum reads it: the weight of output `n` for input `k` is
+/// `data[n * output + k * input]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    pub data: &'a [f32],
+    pub outputs: usize,
+    pub inputs: usize,
+    /// Words from one output to the next, and from one input to the next.
+    pub output: usize,
+    pub input: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// `[outputs, inputs]`, row after row.
+    pub fn new(data: &'a [f32], outputs: usize, inputs: usize) -> Self {
+        assert_eq!(data.len(), outputs * inputs);
+        Matrix { data, outputs, inputs, output: inputs, input: 1 }
+    }
+
+    /// The same words, read the other way.
+    pub fn transposed(self) -> Self {
+        let Matrix { data, outputs, inputs, output, input } = self;
+        Matrix { data, outputs: inputs, inputs: outputs, output: input, input: output }
+    }
+}
+
+/// For every output n: `finish(n, sum over k of matrix[n, k] x_k)`, the column x_k being the 16 words
+/// from `x[k * stride]` on.
+#[inline(always)]
+pub fn product<const FMA: bool, const ROWS: usize>(
+    matrix: Matrix,
+    x: &[f32],
+    stride: usize,
+    mut finish: impl FnMut(usize, Column),
+) {
+    let whole = matrix.outputs - matrix.outputs % ROWS;
+    for first in (0..whole).step_by(ROWS) {
+        let sums = tile::<FMA, ROWS>(matrix, first, x, stride);
+        for (r, sum) in sums.into_iter().enumerate() {
+            finish(first + r, sum);
+        }
+    }
+    for n in whole..matrix.outputs {
+        let [sum] = tile::<FMA, 1>(matrix, n, x, stride);
+        finish(n, sum);
+    }
+}
+
+/// The sums of outputs `first .. first + ROWS`, held in registers while the inputs go by.
+#[inline(always)]
+fn tile<const FMA: bool, const ROWS: usize>(
+    matrix: Matrix,
+    first: usize,
+    x: &[f32],
+    stride: usize,
+) -> [Column; ROWS] {
+    let Matrix { data, inputs, output, input, .. } = matrix;
+    let last = (first + ROWS - 1) * output + (inputs - 1) * input;
+    assert!(inputs > 0 && last < data.len() && (inputs - 1) * stride + LANES <= x.len());
+    let mut sums = [[0.0f32; LANES]; ROWS];
+    for k in 0..inputs {
+        // SAFETY: k < inputs, r < ROWS: within what was checked above.
+        let x: &[f32; LANES] = unsafe { &*x.as_ptr().add(k * stride).cast() };
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let weight = unsafe { *data.get_unchecked((first + r) * output + k * input) };
+            for e in 0..LANES {
+                sum[e] = multiply_add::<FMA>(weight, x[e], sum[e]);
+            }
+        }
+    }
+    sums.map(Column)
+}
+
+/// `a b + c`, rounded once where the processor can.
+#[inline(always)]
+fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    // Without the instruction `mul_add` is a slow call.
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `e^x` and `e^x - 1` in a few operations that a compiler turns into vector code, each within 2
+/// units in the last place; NaN stays NaN.
+///
+/// x = n log 2 + r with |r| <= log(2) / 2, so that e^x - 1 = 2^n (e^r - 1) + (2^n - 1), and the
+/// polynomial for e^r - 1 loses nothing near 0.
+#[inline(always)]
+pub fn exp_and_exp_m1(x: f32) -> (f32, f32) {
+    // Added and taken away, it rounds to a whole number, which is then in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    // Beyond these, both results are those at the ends: 0 and -1, or infinity.
+    let x = x.clamp(-104.0, 89.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
+    // Taylor to r^7 / 7!; the next term is below 2^-26 of the sum.
+    let p = 1.0 / 720.0 + r * (1.0 / 5040.0);
+    let p = 1.0 / 24.0 + r * (1.0 / 120.0 + r * p);
+    let p = r + r * r * (0.5 + r * (1.0 / 6.0 + r * p));
+    // 2^n in two factors, each a normal number, so that results may be subnormal or infinite.
+    let n = shifted.to_bits() as i32 - ROUND.to_bits() as i32;
+    let half = n >> 1;
+    let (a, b) = (power_of_two(half), power_of_two(n - half));
+    let exp = (1.0 + p) * a * b;
+    let exp_m1 = (p * a + (a - power_of_two(half - n))) * b;
+    (exp, exp_m1)
+}
+
+/// 2^n for n from -126 to 127.
+#[inline(always)]
+fn power_of_two(n: i32) -> f32 {
+    f32::from_bits(((n + 127) << 23) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Product<'a>(Matrix<'a>, &'a [Column], &'a mut Vec<Column>);
+
+    impl Work for Product<'_> {
+        #[inline(always)]
+        fn run<const FMA: bool, const ROWS: usize>(self) {
+            product::<FMA, ROWS>(self.0, words(self.1), LANES, |_, sum| self.2.push(sum));
+        }
+    }
+
+    fn paths() -> Vec<Path> {
+        let mut paths = vec![Path::Portable];
+        match path() {
+            Path::Avx512 => paths.extend([Path::Avx2Fma, Path::Avx512]),
+            Path::Portable => {}
+            other => paths.push(other),
+        }
+        paths
+    }
+
+    #[test]
+    fn products_of_every_instruction_set_agree_with_the_definition() {
+        for (outputs, inputs) in [(1, 1), (7, 5), (8, 16), (21, 30)] {
+            let value = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
+            let weights: Vec<f32> = (0..outputs * inputs).map(value).collect();
+            for transposed in [false, true] {
+                let matrix = Matrix::new(&weights, outputs, inputs);
+                let matrix = if transposed { matrix.transposed() } else { matrix };
+                let x: Vec<Column> = (0..matrix.inputs)
+                    .map(|k| Column(std::array::from_fn(|e| value(k * LANES + e + 11))))
+                    .collect();
+                for path in paths() {
+                    let mut sums = Vec::new();
+                    run_on(path, Product(matrix, &x, &mut sums));
+                    assert_eq!(sums.len(), matrix.outputs);
+                    for (n, sum) in sums.iter().enumerate() {
+                        for e in 0..LANES {
+                            let weight = |k| f64::from(weights[n * matrix.output + k * matrix.input]);
+                            let exact: f64 = (0..x.len()).map(|k| weight(k) * f64::from(x[k][e])).sum();
+                            let error = (f64::from(sum[e]) - exact).abs();
+                            assert!(error <= 1e-5, "{path:?}: output {n}, example {e}: {error}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exponentials_are_right_to_the_last_places() {
+        let close = |value: f32, exact: f64, x: f32| {
+            let unit = f64::from((exact as f32).abs().next_up() - (exact as f32).abs());
+            let error = (f64::from(value) - exact).abs();
+            assert!(error <= 2.0 * unit || f64::from(value) == exact, "at {x}: {value} for {exact}");
+        };
+        for i in -20_000..18_000 {
+            for x in [i as f32 / 200.0 + 1e-3 * (i % 7) as f32, i as f32 * 1e-6, i as f32 * 1e-12] {
+                let (exp, exp_m1) = exp_and_exp_m1(x);
+                let exact = f64::from(x);
+                if exact.exp() < f64::from(f32::MAX) {
+                    close(exp, exact.exp(), x);
+                    close(exp_m1, exact.exp_m1(), x);
+                }
+            }
+        }
+        assert_eq!(exp_and_exp_m1(0.0), (1.0, 0.0));
+        assert_eq!(exp_and_exp_m1(f32::INFINITY), (f32::INFINITY, f32::INFINITY));
+        assert_eq!(exp_and_exp_m1(f32::NEG_INFINITY), (0.0, -1.0));
+        let (exp, exp_m1) = exp_and_exp_m1(f32::NAN);
+        assert!(exp.is_nan() && exp_m1.is_nan());
+    }
+}
