@@ -1,0 +1,84 @@
+//! The selection's two ways: all steps in one kernel call, and one op after the other.
+
+use smoothenc::backend;
+use smoothenc::graph::{Graph, plan};
+use smoothenc::nn::{Init, Weights, initialise};
+use smoothenc::ops::{Norm, wasserstein2};
+use smoothenc::rng::{Key, Purpose, uniform};
+use smoothenc::selection::{Metric, Selection, start_noise};
+use smoothenc::session::Session;
+use smoothenc::tensor::DType::{F32, U32};
+use smoothenc::vae::Vae;
+
+/// Two panels of the CPU's, the second not full.
+const ROWS: usize = 21;
+const INPUTS: usize = 300;
+
+/// What a selection found.
+struct Found {
+    points: Vec<f32>,
+    /// `W2^2` of each from its x.
+    divergences: Vec<f32>,
+    kernels: Vec<&'static str>,
+}
+
+fn select(hidden: &[usize], norm: Norm, metric: Metric, fused: bool) -> Found {
+    let vae = Vae::mlp(INPUTS, hidden, 8, 1.0, true);
+    let eps = if norm == Norm::Linf { 0.1 } else { 1.5 };
+    let selection = Selection { norm, eps, steps: 10, step_size: 0.25 * eps, metric, fused };
+    let (mut g, mut session) = (Graph::new(), Session::new(backend::open("cpu", false).unwrap()));
+    let weights = Weights::new(&mut g, &vae.layout, "model").unwrap();
+    let x = g.variable("x", [ROWS, INPUTS], F32).unwrap();
+    let clock = g.variable("clock", [1], U32).unwrap();
+    let noise = start_noise(&mut g, norm, clock, [ROWS, INPUTS], 3).unwrap();
+    let selected = selection.select(&mut g, &vae, &weights, x, noise).unwrap();
+    let here = vae.encode(&mut g, &weights.views, x).unwrap();
+    let there = vae.encode(&mut g, &weights.views, selected).unwrap();
+    let distance = wasserstein2(&mut g, here, there).unwrap().value;
+    let kept = g.variable("kept", [ROWS], F32).unwrap();
+    g.place(distance, kept).unwrap();
+
+    let key = Key::new(5, Purpose::Init);
+    session.set("model", &initialise(&vae.layout, Init::He, key)).unwrap();
+    // Half the pixels at 0, like MNIST's.
+    let pixel = |i| (2.0 * uniform(key, 1000, i) - 1.0).max(0.0);
+    session.set("x", &(0..(ROWS * INPUTS) as u32).map(pixel).collect::<Vec<f32>>()).unwrap();
+    session.set("clock", &[7_u32]).unwrap();
+    let kernels = plan(&g).recording.calls().map(|(call, _)| call.kernel.name).collect();
+    session.compile(&g).unwrap().run().unwrap();
+    let points = session.get("selected").unwrap();
+    Found { points, divergences: session.get("kept").unwrap(), kernels }
+}
+
+/// In the L2 norm the points differ by rounding. A sign turns where rounding turns a gradient that
+/// nearly cancels, so in L-infinity a pixel in 1000 may differ; what is reached may not.
+#[test]
+fn both_ways_find_the_same_points() {
+    for norm in [Norm::Linf, Norm::L2] {
+        for metric in [Metric::W2, Metric::Entropic { gamma: 2.0 }] {
+            let what = format!("{norm:?} {metric:?}");
+            let fused = select(&[40, 30], norm, metric, true);
+            let slow = select(&[40, 30], norm, metric, false);
+            assert!(fused.kernels.contains(&"pgd_mlp") && !fused.kernels.contains(&"pgd_step"), "{what}");
+            assert!(slow.kernels.contains(&"pgd_step") && !slow.kernels.contains(&"pgd_mlp"), "{what}");
+            let apart = fused.points.iter().zip(&slow.points).map(|(a, b)| (a - b).abs());
+            let differ = apart.filter(|&d| d.is_nan() || d > 1e-4).count();
+            let allowed = if norm == Norm::Linf { fused.points.len() / 1000 } else { 0 };
+            assert!(differ <= allowed, "{what}: {differ} pixels of {} differ", fused.points.len());
+            for (a, b) in fused.divergences.iter().zip(&slow.divergences) {
+                assert!(*b > 0.0 && (a - b).abs() <= 1e-3 * b, "{what}: reached {a} instead of {b}");
+            }
+        }
+    }
+}
+
+/// Nine layers, or one of 513 units, are more than the kernel takes.
+#[test]
+fn other_models_go_op_by_op() {
+    for hidden in [&[10; 8][..], &[513]] {
+        let [fused, slow] = [true, false].map(|fused| select(hidden, Norm::L2, Metric::W2, fused));
+        assert!(!fused.kernels.contains(&"pgd_mlp"), "{hidden:?}");
+        assert_eq!(fused.points, slow.points, "{hidden:?}");
+    }
+    assert!(select(&[512; 7], Norm::L2, Metric::W2, true).kernels.contains(&"pgd_mlp"));
+}
