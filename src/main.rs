@@ -55,5 +55,6 @@ fn run(cli: Cli) -> Result<()> {
             })
         }
         Command::Devices(args) => cli::devices::run(args),
+        Command::Bench(args) => cli::bench::run(&args),
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
+use smoothenc::bench;
 use smoothenc::ops::KERNELS;
 use smoothenc::recording::{Access, Kernel};
 
@@ -30,6 +31,11 @@ fn root() -> &'static Path {
 fn wgsl_files(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.extension().is_some_and(|e| e == "wgsl")).collect()
+}
+
+/// The kernels of graphs, and those that only `smoothenc bench` runs.
+fn all_kernels() -> impl Iterator<Item = &'static Kernel> {
+    KERNELS.iter().chain(bench::KERNELS).copied()
 }
 
 fn stem(path: &Path) -> String {
@@ -58,6 +64,9 @@ fn every_shader_has_its_op_its_test_and_its_place() {
     let kernels: BTreeSet<_> = KERNELS.iter().map(|kernel| kernel.name.to_string()).collect();
     assert_eq!(files, kernels, "shaders/*.wgsl and ops::KERNELS");
     assert_eq!(kernels.len(), KERNELS.len(), "a name twice in ops::KERNELS");
+    let files: BTreeSet<_> = wgsl_files("shaders/bench").iter().map(|path| stem(path)).collect();
+    let measuring: BTreeSet<_> = bench::KERNELS.iter().map(|kernel| kernel.name.to_string()).collect();
+    assert_eq!(files, measuring, "shaders/bench/*.wgsl and bench::KERNELS");
     let suites = fs::read_to_string(root().join("kernels-tests/main.rs")).unwrap();
     for name in &kernels {
         for part in [format!("src/ops/{name}.rs"), format!("kernels-tests/{name}.rs")] {
@@ -72,9 +81,11 @@ fn every_shader_has_its_op_its_test_and_its_place() {
 fn every_kernel_is_made_of_the_files_in_the_gallery() {
     let read = |path: &PathBuf| fs::read_to_string(path).unwrap();
     let common: Vec<_> = wgsl_files("shaders/common").iter().map(read).collect();
-    for kernel in KERNELS {
+    for kernel in all_kernels() {
         let (own, shared) = kernel.wgsl.split_last().unwrap();
-        let file = read(&root().join(format!("shaders/{}.wgsl", kernel.name)));
+        let measures = bench::KERNELS.iter().any(|k| std::ptr::eq(*k, kernel));
+        let folder = if measures { "shaders/bench" } else { "shaders" };
+        let file = read(&root().join(format!("{folder}/{}.wgsl", kernel.name)));
         assert_eq!(*own, file, "{}: the last file is not its own", kernel.name);
         assert!(shared.iter().all(|text| common.iter().any(|c| c == text)), "{}", kernel.name);
         let header = format!("// {}:", kernel.name);
@@ -88,7 +99,7 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
 
 #[test]
 fn bindings_are_what_the_registry_says() {
-    for kernel in KERNELS {
+    for kernel in all_kernels() {
         let (name, module) = (kernel.name, parse(kernel));
         assert!(kernel.bindings.len() <= STORAGE_BUFFERS, "{name}: too many storage buffers");
         let mut seen = BTreeSet::new();
@@ -168,7 +179,7 @@ fn variants(kernel: &Kernel, module: &Module) -> Vec<Vec<(String, f64)>> {
 
 #[test]
 fn every_variant_validates_translates_and_fits_the_base() {
-    for kernel in KERNELS {
+    for kernel in all_kernels() {
         let module = parse(kernel);
         let info = validate(kernel, &module);
         for variant in variants(kernel, &module) {

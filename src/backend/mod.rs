@@ -62,6 +62,22 @@ impl Device {
         }
     }
 
+    /// Waits until all work handed over is done.
+    pub fn finish(&self) -> Result<()> {
+        match self {
+            Device::Cpu(_) => Ok(()),
+            Device::Gpu(d) => d.finish(),
+        }
+    }
+
+    /// True for the CPU back end and for software Vulkan.
+    pub fn is_software(&self) -> bool {
+        match self {
+            Device::Cpu(_) => true,
+            Device::Gpu(d) => d.is_software(),
+        }
+    }
+
     /// New memory, zeroed.
     pub fn buffer(&self, words: usize) -> Result<Buffer> {
         match self {
@@ -139,6 +155,15 @@ impl Program {
             Program::Gpu(p) => return p.run(),
         }
         Ok(())
+    }
+
+    /// Runs the recording once to its end; the seconds that took by the device's own clock, where
+    /// it has one that a program can read (without a run where not).
+    pub fn run_timed(&mut self) -> Result<Option<f64>> {
+        match self {
+            Program::Cpu(_) => Ok(None),
+            Program::Gpu(p) => p.run_timed(),
+        }
     }
 
     /// Kernel calls of one run.

@@ -1,6 +1,7 @@
 //! The command line (INTERFACE.md): arguments, their help, and what they resolve to. Dispatch is in `main.rs`.
 
 pub mod attack;
+pub mod bench;
 pub mod devices;
 pub mod divergence;
 pub mod probe;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use bench::BenchArgs;
 pub use divergence::DivergenceArgs;
 pub use train_args::{Request, TrainArgs};
 
@@ -38,6 +40,7 @@ Examples:
   smoothenc attack runs/mnist-se-1 --attack-radii 0.05,0.1
   smoothenc divergence pairs.json            closed forms for pairs of Gaussians
   smoothenc devices                          what this machine can compute on
+  smoothenc bench --quick                    how fast; leave --quick out to measure
 
 Exit codes: 0 done, 1 it failed while running, 2 the request was wrong.
 Results go to stdout, progress and errors to stderr.
@@ -55,6 +58,8 @@ pub enum Command {
     Divergence(DivergenceArgs),
     /// List what this machine can compute on
     Devices(DevicesArgs),
+    /// Measure the kernels, the training step and the attack on a device
+    Bench(BenchArgs),
 }
 
 /// The arguments of `probe`.

@@ -46,3 +46,12 @@ pub fn bar(title: &'static str, length: u64) -> ProgressBar {
     bar.set_prefix(title);
     bar
 }
+
+/// What is being done, on stderr, drawn only where that is a terminal.
+pub fn spinner(title: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>9} {spinner} {msg}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.set_prefix(title);
+    bar
+}

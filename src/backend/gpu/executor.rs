@@ -70,25 +70,36 @@ impl Program {
     /// Submits one run. Waits only where earlier runs pile up.
     pub fn run(&mut self) -> Result<()> {
         self.gpu.0.trouble.check()?;
-        for span in &self.submissions {
+        for span in 0..self.submissions.len() {
             let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                let mut bound = None;
-                for &i in &self.order[span.clone()] {
-                    let dispatch = &self.dispatches[i as usize];
-                    if bound != Some(&dispatch.pipeline) {
-                        pass.set_pipeline(&dispatch.pipeline);
-                        bound = Some(&dispatch.pipeline);
-                    }
-                    pass.set_bind_group(0, &dispatch.bindings, &[]);
-                    let [x, y, z] = dispatch.workgroups;
-                    pass.dispatch_workgroups(x, y, z);
-                }
-            }
+            self.encode(&mut encoder.begin_compute_pass(&Default::default()), span);
             self.gpu.submit(encoder.finish())?;
         }
         Ok(())
+    }
+
+    pub(super) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// How many submissions make up a run.
+    pub(super) fn submissions(&self) -> usize {
+        self.submissions.len()
+    }
+
+    /// The dispatches of submission number `span`.
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass, span: usize) {
+        let mut bound = None;
+        for &i in &self.order[self.submissions[span].clone()] {
+            let dispatch = &self.dispatches[i as usize];
+            if bound != Some(&dispatch.pipeline) {
+                pass.set_pipeline(&dispatch.pipeline);
+                bound = Some(&dispatch.pipeline);
+            }
+            pass.set_bind_group(0, &dispatch.bindings, &[]);
+            let [x, y, z] = dispatch.workgroups;
+            pass.dispatch_workgroups(x, y, z);
+        }
     }
 }
 

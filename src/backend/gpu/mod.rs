@@ -12,6 +12,7 @@ pub mod adapter;
 mod executor;
 mod memory;
 mod pipelines;
+mod profiler;
 pub mod report;
 
 pub use executor::Program;
@@ -87,6 +88,8 @@ impl Gpu {
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("smoothenc"),
+            // Only what measures: no kernel needs a feature.
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             required_limits: limits.clone(),
             ..Default::default()
         };

@@ -1,0 +1,65 @@
+//! The evaluation's attack, at its full cost.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::backend::Device;
+use crate::bench::{INPUTS, Options, random_images};
+use crate::error::Result;
+use crate::experiment::{settings, upload_images};
+use crate::nn::{Init, initialise};
+use crate::rng::{Key, Purpose};
+use crate::robustness::{Attack, Probe, attack, encode_means};
+use crate::run::config::Config;
+use crate::session::Session;
+
+/// One attack.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttackTime {
+    pub images: usize,
+    pub steps: usize,
+    pub restarts: usize,
+    pub radius: f32,
+    pub seconds: f64,
+    /// Gradient steps of one image a second, were each image to stand to the end.
+    pub image_steps_per_second: f64,
+    /// Percent of the images that stood. What falls is spared further steps, so this must be high
+    /// for the time to be that of all the work.
+    pub standing: f64,
+}
+
+/// Attacks a random classifier on random images, at a radius so small that nearly all images
+/// stand and nearly every step is taken. The labels are what the classifier says without an attack.
+pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
+    let small = options.quick || matches!(device, Device::Gpu(gpu) if gpu.is_software());
+    let (images, steps, restarts) = if small { (50, 10, 2) } else { (1000, 100, 10) };
+    let radius = 1e-4;
+    let (config, data) = (Config::default(), random_images(images));
+    let vae = settings::model(&config, INPUTS);
+    let probe = Probe::new(vae.latent, 10);
+    let mut session = Session::new(device.clone());
+    session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init)))?;
+    session.set("probe", &initialise(&probe.layout, Init::Glorot, Key::new(1, Purpose::Init)))?;
+    upload_images(&mut session, "images", &data)?;
+    let means = encode_means(&mut session, &vae, "images", images)?;
+    let labels = probe.predict(&session, &means)?;
+    let x: Vec<f32> = data.pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let mut settings = settings::attack(&config.attack);
+    (settings.radii, settings.steps, settings.restarts) = (vec![radius], steps, restarts);
+    // The first attack of its shape makes the pipelines.
+    let warm_up = Attack { steps: 10, restarts: 1, ..settings.clone() };
+    attack(&mut session, &vae, &probe, &x, &labels, &warm_up, &|_, _| ())?;
+    let start = Instant::now();
+    let report = attack(&mut session, &vae, &probe, &x, &labels, &settings, &|_, _| ())?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(AttackTime {
+        images,
+        steps,
+        restarts,
+        radius,
+        seconds,
+        image_steps_per_second: (images * steps * restarts) as f64 / seconds,
+        standing: report.adversarial.first().copied().unwrap_or(report.nominal),
+    })
+}

@@ -1,0 +1,228 @@
+//! What the device could do at best: measured rates of fused multiply-adds and of copying.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+use serde::Serialize;
+
+use crate::backend::{Buffer, Device};
+use crate::bench::{Options, timing};
+use crate::error::Result;
+use crate::recording::Access::{Read, Write};
+use crate::recording::{BufferId, Call, CpuCall, Kernel, NONE, View, flat_grid};
+
+/// The two rates that bound every kernel.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Ceilings {
+    /// Single-precision operations in fused multiply-adds, two each, on registers alone.
+    pub fma_gflops: f64,
+    /// Bytes read and bytes written by a copy much larger than the caches.
+    pub copy_gbs: f64,
+}
+
+/// The kernels of this module, `shaders/bench/`. No graph uses them.
+pub static KERNELS: &[&Kernel] = &[&FMA, &COPY];
+
+static FMA: Kernel = Kernel {
+    name: "fma",
+    wgsl: &[include_str!("../../shaders/common/flat.wgsl"), include_str!("../../shaders/bench/fma.wgsl")],
+    bindings: &[Write],
+    cpu: fma_cpu,
+};
+
+static COPY: Kernel = Kernel {
+    name: "copy",
+    wgsl: &[include_str!("../../shaders/common/flat.wgsl"), include_str!("../../shaders/bench/copy.wgsl")],
+    bindings: &[Read, Write],
+    cpu: copy_cpu,
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct FmaParams {
+    n: u32,
+    rounds: u32,
+    start: f32,
+    factor: f32,
+    addend: f32,
+}
+
+/// Sums that an invocation of the shader keeps.
+const GPU_SUMS: usize = 64;
+
+/// Measures both rates. The best sample counts: what disturbs a measurement only slows it down.
+pub fn measure(device: &Device, options: &Options) -> Result<Ceilings> {
+    let small = device.is_software() || options.quick;
+    let (items, rounds) = match device {
+        Device::Cpu(_) => (16 * rayon::current_num_threads(), if options.quick { 2_000 } else { 20_000 }),
+        Device::Gpu(_) => (256 * if small { 64 } else { 4096 }, 256),
+    };
+    let buffers = [device.buffer(NONE.words)?, device.buffer(items)?];
+    let fma = fma_call(device, view(1, items), rounds);
+    let fma_s = timing::time_call(device, &fma, &buffers, options.seconds)?.best_s;
+
+    let words = copy_words(device, options);
+    let buffers = [device.buffer(NONE.words)?, device.buffer(words)?, device.buffer(words)?];
+    // Zeroed memory may be one page mapped many times until it is written.
+    for buffer in &buffers[1..] {
+        touch(buffer)?;
+    }
+    let copy = copy_call(view(1, words), view(2, words));
+    let copy_s = timing::time_call(device, &copy, &buffers, options.seconds)?.best_s;
+    Ok(Ceilings { fma_gflops: fma.flops as f64 / fma_s / 1e9, copy_gbs: copy.bytes() as f64 / copy_s / 1e9 })
+}
+
+/// Words of each side of the copy: 256 MiB, or what can be bound.
+fn copy_words(device: &Device, options: &Options) -> usize {
+    let wanted = if options.quick { 4 << 20 } else { 64 << 20 };
+    match device {
+        Device::Cpu(_) => wanted,
+        Device::Gpu(gpu) => wanted.min((gpu.binding_bytes() / 4) as usize & !1023),
+    }
+}
+
+fn touch(buffer: &Buffer) -> Result<()> {
+    let piece = vec![1.0_f32; 1 << 20];
+    for at in (0..buffer.words()).step_by(piece.len()) {
+        buffer.write(at, &piece[..piece.len().min(buffer.words() - at)])?;
+    }
+    Ok(())
+}
+
+fn view(buffer: u32, words: usize) -> View {
+    View { buffer: BufferId(buffer), offset: 0, words }
+}
+
+/// The loop for every word of `out`. Its operations depend on the device: each keeps as many sums
+/// as fill its registers.
+fn fma_call(device: &Device, out: View, rounds: u32) -> Call {
+    let sums = match device {
+        Device::Cpu(_) => widest().0,
+        Device::Gpu(_) => GPU_SUMS,
+    };
+    // The sums converge to 1, far from overflow and from denormal numbers.
+    let params = FmaParams { n: out.words as u32, rounds, start: 1.0, factor: 0.5, addend: 0.5 };
+    Call::new(&FMA, &params)
+        .row(out)
+        .grid(out.words, 1, flat_grid(out.words))
+        .flops(2 * sums * rounds as usize * out.words)
+}
+
+/// On the CPU one slice a thread.
+fn copy_call(from: View, to: View) -> Call {
+    let threads = rayon::current_num_threads();
+    let rows = (1..=threads).rev().find(|rows| from.words.is_multiple_of(*rows)).unwrap_or(1);
+    let vectors = from.words / 4;
+    Call::new(&COPY, &(vectors as u32)).row(from).row(to).grid(rows, 1, flat_grid(vectors))
+}
+
+fn copy_cpu(call: &CpuCall, rows: Range<usize>) {
+    let width = call.row_width(0);
+    call.rows_mut::<f32>(1, &rows, width).copy_from_slice(call.rows::<f32>(0, &rows, width));
+}
+
+fn fma_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: FmaParams = call.params();
+    let spin = widest().1;
+    for out in call.rows_mut::<f32>(0, &rows, 1) {
+        *out = spin(p);
+    }
+}
+
+/// The mean of the sums after all rounds.
+type Spin = fn(FmaParams) -> f32;
+
+/// The loop for the widest registers of this machine, and the sums it keeps.
+fn widest() -> (usize, Spin) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            // SAFETY: the instructions were found.
+            return (16 * 24, |p| unsafe { spin_avx512(p) });
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            // SAFETY: the instructions were found.
+            return (8 * 12, |p| unsafe { spin_avx2(p) });
+        }
+    }
+    (4 * 12, spin::<{ 4 * 12 }, { cfg!(target_arch = "aarch64") }>)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn spin_avx512(p: FmaParams) -> f32 {
+    spin::<{ 16 * 24 }, true>(p)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn spin_avx2(p: FmaParams) -> f32 {
+    spin::<{ 8 * 12 }, true>(p)
+}
+
+/// `SUMS` sums. Where the machine cannot fuse, `mul_add` would be a call. Plain indices, because
+/// the compiler keeps the sums in registers for these only.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn spin<const SUMS: usize, const FUSED: bool>(p: FmaParams) -> f32 {
+    let mut sums = [p.start; SUMS];
+    for i in 0..SUMS {
+        sums[i] *= 1.0 + i as f32;
+    }
+    for _ in 0..p.rounds {
+        for i in 0..SUMS {
+            sums[i] = match FUSED {
+                true => sums[i].mul_add(p.factor, p.addend),
+                false => sums[i] * p.factor + p.addend,
+            };
+        }
+    }
+    let mut total = 0.0;
+    for i in 0..SUMS {
+        total += sums[i];
+    }
+    total / SUMS as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend;
+    use crate::backend::gpu::adapter;
+
+    /// The CPU, and a GPU where there is one.
+    fn devices() -> Vec<Device> {
+        let gpu = (!adapter::adapters().is_empty()).then_some("gpu");
+        ["cpu"].into_iter().chain(gpu).map(|name| backend::open(name, true).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_loop_converges_and_the_copy_copies() {
+        for device in devices() {
+            let buffers = [64, 1000, 4096, 4096].map(|words| device.buffer(words).unwrap());
+            buffers[1].write(0, &[f32::NAN; 1000]).unwrap();
+            buffers[2].write(0, &(0..4096).map(|i| i as f32).collect::<Vec<_>>()).unwrap();
+            let calls = [fma_call(&device, view(1, 1000), 60), copy_call(view(2, 4096), view(3, 4096))];
+            for call in &calls {
+                timing::program_of(&device, call, 1, &buffers).unwrap().run().unwrap();
+            }
+            let (mut means, mut copied) = (vec![0.0_f32; 1000], vec![0.0_f32; 4096]);
+            buffers[1].read(0, &mut means).unwrap();
+            buffers[3].read(0, &mut copied).unwrap();
+            assert!(means.iter().all(|&mean| mean == 1.0), "{}: {:?}", device.description(), &means[..3]);
+            assert!(copied.iter().enumerate().all(|(i, &x)| x == i as f32), "{}", device.description());
+        }
+    }
+
+    /// Every width of the loop, whatever the machine picks.
+    #[test]
+    fn the_portable_loop_is_the_same() {
+        let p = FmaParams { n: 1, rounds: 3, start: 1.0, factor: 0.5, addend: 0.5 };
+        // After three rounds a sum that began at s is at 1 + (s - 1) / 8; the mean of 1..=48 is 24.5.
+        let portable = spin::<48, false>(p);
+        assert!((portable - (1.0 + 23.5 / 8.0)).abs() < 1e-5, "{portable}");
+        let (sums, widest) = widest();
+        let expected = 1.0 + (0.5 * (sums as f32 + 1.0) - 1.0) / 8.0;
+        assert!((widest(p) / expected - 1.0).abs() < 1e-5, "{} {expected}", widest(p));
+    }
+}

@@ -1,0 +1,93 @@
+//! Measuring the engine on a device: what the device could do at best, every kernel of a training
+//! step, the step as a whole, and the attack. `smoothenc bench` prints it.
+
+mod attack;
+mod ceilings;
+mod kernels;
+mod steps;
+mod timing;
+
+pub use attack::AttackTime;
+pub use ceilings::{Ceilings, KERNELS};
+pub use kernels::KernelTime;
+pub use steps::{Fit, Line, StepTime};
+
+use serde::Serialize;
+
+use crate::backend::Device;
+use crate::data::Images;
+use crate::error::Result;
+use crate::rng::{Key, Purpose, threefry};
+
+/// What is measured, and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub ceilings: bool,
+    pub kernels: bool,
+    pub steps: bool,
+    pub attack: bool,
+    /// Smaller sizes: to see that it works, not how fast.
+    pub quick: bool,
+    /// Time for each entry, about.
+    pub seconds: f64,
+}
+
+/// What was measured; what was left out is null.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub device: String,
+    /// True for the CPU back end and for software Vulkan.
+    pub software: bool,
+    /// Threads of the host, which are those of the CPU back end.
+    pub threads: usize,
+    pub quick: bool,
+    pub ceilings: Option<Ceilings>,
+    pub kernels: Option<Vec<KernelTime>>,
+    pub steps: Option<Vec<StepTime>>,
+    pub fit: Option<Fit>,
+    pub attack: Option<AttackTime>,
+}
+
+/// Measures on `device`. `progress` is told what comes next.
+pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Result<Report> {
+    let mut report = Report {
+        device: device.description(),
+        software: device.is_software(),
+        threads: rayon::current_num_threads(),
+        quick: options.quick,
+        ceilings: None,
+        kernels: None,
+        steps: None,
+        fit: None,
+        attack: None,
+    };
+    // Kernels are held against the ceilings.
+    if options.ceilings || options.kernels {
+        progress("ceilings");
+        report.ceilings = Some(ceilings::measure(device, options)?);
+    }
+    if let (true, Some(ceilings)) = (options.kernels, report.ceilings) {
+        report.kernels = Some(kernels::measure(device, options, ceilings, progress)?);
+    }
+    if options.steps {
+        let (steps, fit) = steps::measure(device, options, progress)?;
+        (report.steps, report.fit) = (Some(steps), Some(fit));
+    }
+    if options.attack {
+        progress("attack");
+        report.attack = Some(attack::measure(device, options)?);
+    }
+    Ok(report)
+}
+
+/// Random bytes in place of images: the work is the same.
+fn random_images(count: usize) -> Images {
+    let key = Key::new(0, Purpose::Shuffle);
+    let words = (0..(count * INPUTS).div_ceil(4) as u32).map(|i| threefry([i], [0], key).0[0]);
+    let mut pixels: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    pixels.truncate(count * INPUTS);
+    Images { count, height: 28, width: 28, channels: 1, pixels }
+}
+
+/// Pixels of an image, as MNIST has them.
+const INPUTS: usize = 784;

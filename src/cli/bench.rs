@@ -1,0 +1,220 @@
+//! `bench`: the engine's speed on a device.
+
+use clap::{Args, ValueEnum};
+
+use crate::backend;
+use crate::backend::gpu::adapter::Choice;
+use crate::bench::{self, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
+use crate::cli::report::write;
+use crate::error::{Error, Result};
+use crate::experiment::progress;
+
+/// The arguments of `bench`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BenchArgs {
+    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// The parts to measure [default: all]
+    #[arg(long, value_name = "PART,..", value_delimiter = ',', value_enum)]
+    pub only: Vec<Part>,
+    /// Small sizes: shows that everything works, not how fast
+    #[arg(long)]
+    pub quick: bool,
+    /// Time to spend on each entry, in seconds, about [default: 1, with --quick 0.02]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub seconds: Option<f64>,
+}
+
+/// A part of the measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The rates of fused multiply-adds and of copying that bound every kernel
+    Ceilings,
+    /// Each kernel of the training step, and products of square matrices
+    Kernels,
+    /// The training step over selection steps L and batch sizes
+    Step,
+    /// The evaluation's attack
+    Attack,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  smoothenc bench
+  smoothenc bench --device gpu --only step --json
+  smoothenc bench --quick
+
+Times are medians; the ceilings are the best of their samples. Run it on an
+idle machine. On a GPU, kernels are timed by its own time stamps where it has
+them, and a row tells where wall time differs from them by over 20 %.";
+
+impl BenchArgs {
+    /// What to measure.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the flag.
+    pub fn options(&self) -> Result<Options> {
+        self.device.parse::<Choice>()?;
+        let seconds = self.seconds.unwrap_or(if self.quick { 0.02 } else { 1.0 });
+        if !(seconds > 0.0 && seconds <= 3600.0) {
+            let text = format!("--seconds must be above 0 and at most 3600, got {seconds}");
+            return Err(Error::request(text));
+        }
+        let wanted = |part| self.only.is_empty() || self.only.contains(&part);
+        Ok(Options {
+            ceilings: wanted(Part::Ceilings),
+            kernels: wanted(Part::Kernels),
+            steps: wanted(Part::Step),
+            attack: wanted(Part::Attack),
+            quick: self.quick,
+            seconds,
+        })
+    }
+}
+
+/// Measures and prints.
+pub fn run(args: &BenchArgs) -> Result<()> {
+    let options = args.options()?;
+    let device = backend::open(&args.device, false)?;
+    let bar = progress::spinner("bench");
+    let report = bench::run(&device, &options, &|what| {
+        bar.set_message(what.to_string());
+        bar.tick();
+    })?;
+    bar.finish_and_clear();
+    if args.json {
+        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::run(format!("bench: {e}")))?;
+        return write(&(text + "\n"));
+    }
+    write(&text(&report))
+}
+
+/// The report as tables.
+fn text(report: &Report) -> String {
+    let mut lines = vec![report.device.clone()];
+    if report.quick {
+        lines.push("with --quick: these numbers say little".into());
+    }
+    if let Some(c) = &report.ceilings {
+        lines.push(String::new());
+        lines.push(format!(
+            "ceilings: {:.1} GFLOP/s of fused multiply-adds, {:.1} GB/s of copying (read and written)",
+            c.fma_gflops, c.copy_gbs
+        ));
+    }
+    if let Some(kernels) = &report.kernels {
+        lines.push(String::new());
+        lines.extend(kernel_table(kernels));
+    }
+    if let Some(steps) = &report.steps {
+        lines.push(String::new());
+        lines.extend(step_table(steps));
+    }
+    lines.extend(report.fit.iter().flat_map(fit_lines));
+    lines.extend(report.attack.iter().flat_map(attack_lines));
+    lines.join("\n") + "\n"
+}
+
+/// Columns as wide as they must be, the first `left` of them set left.
+fn table(rows: &[Vec<String>], left: usize) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.len()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, &width))| match c {
+            c if c < left || c + 1 == columns => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(String::from).to_vec()
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".into(), |v| format!("{v:.digits$}"))
+}
+
+fn kernel_table(kernels: &[KernelTime]) -> Vec<String> {
+    let heading = ["kernel", "shape", "calls", "us", "wall us", "GFLOP/s", "GB/s", "of ceiling", ""];
+    let mut rows = vec![cells(heading)];
+    rows.extend(kernels.iter().map(|k| {
+        let share = match (k.share, k.bound) {
+            (Some(share), Some(bound)) => format!("{:.0} % {bound:<4}", 100.0 * share),
+            _ => "-".into(),
+        };
+        let notes = [k.variant.as_str(), k.note.as_deref().unwrap_or_default()];
+        let notes: Vec<_> = notes.into_iter().filter(|text| !text.is_empty()).collect();
+        vec![
+            k.kernel.clone(),
+            k.shape.clone(),
+            k.calls_per_step.to_string(),
+            number(k.seconds.map(|s| 1e6 * s), 1),
+            number(k.wall_s.map(|s| 1e6 * s), 1),
+            number(k.gflops, 2),
+            number(k.gbs, 2),
+            share,
+            notes.join("; "),
+        ]
+    }));
+    let mut lines = table(&rows, 2);
+    lines.push(
+        "calls: in one step of `train mnist`; above 100 % copy: the data stays in the cache; \
+         GB/s: each bound word once"
+            .into(),
+    );
+    lines
+}
+
+fn step_table(steps: &[StepTime]) -> Vec<String> {
+    let heading =
+        ["step: L", "batch", "ms", "device ms", "GFLOP", "GFLOP/s", "dispatches", "scratch KiB", ""];
+    let mut rows = vec![cells(heading)];
+    rows.extend(steps.iter().map(|s| {
+        vec![
+            s.length.to_string(),
+            s.batch.to_string(),
+            number(Some(1e3 * s.median_s), 3),
+            number(s.device_s.map(|s| 1e3 * s), 3),
+            number(Some(s.gflop), 3),
+            number(Some(s.gflops), 1),
+            s.dispatches.to_string(),
+            (s.scratch_bytes / 1024).to_string(),
+            s.note.clone().unwrap_or_default(),
+        ]
+    }));
+    table(&rows, 0)
+}
+
+fn fit_lines(fit: &Fit) -> Vec<String> {
+    let formula = |line: &Line, x: &str| {
+        let (start, slope) = (1e3 * line.intercept_s, 1e3 * line.slope_s);
+        format!("ms = {start:.3} + {slope:.4} {x}, R^2 {:.4}", line.r2)
+    };
+    vec![
+        format!("at batch {}: {}", fit.batch, formula(&fit.against_l, "L")),
+        format!("at L {}: {}", fit.length, formula(&fit.against_batch, "batch")),
+        format!(
+            "scratch memory {} on L",
+            if fit.scratch_independent_of_l { "does not depend" } else { "DEPENDS" }
+        ),
+    ]
+}
+
+fn attack_lines(a: &AttackTime) -> Vec<String> {
+    vec![
+        String::new(),
+        format!(
+            "attack: {} images, {} steps x {} restarts: {:.3} s, {:.0} image steps a second ({:.1} % stood)",
+            a.images, a.steps, a.restarts, a.seconds, a.image_steps_per_second, a.standing
+        ),
+    ]
+}
