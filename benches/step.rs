@@ -1,7 +1,7 @@
 //! Seconds per SE training step (selection, objective, Adam) at the paper's MLP sizes, as one
 //! line of JSON: `cargo bench --bench step -- --L 20 --batch 128 --device cpu`.
 //!
-//! The twin of `peers/bench_torch_step.py`; `peers/compare_step.py` runs the two in turn.
+//! The twin of `peers/bench_torch_step.py`; `peers/compare.py` runs the two in turn.
 
 use std::time::Instant;
 

@@ -1,0 +1,62 @@
+//! Seconds of the evaluation's attack on a run, as one line of JSON:
+//! `cargo bench --bench attack -- --run runs/mnist-se-1 --radius 0.1 --device cpu`.
+//!
+//! The twin of `peers/bench_torch_attack.py`; `peers/compare.py` runs the two in turn. The run's
+//! result.json gets the outcome, as from `smoothenc attack`, so give it a copy.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Parser;
+use smoothenc::backend;
+use smoothenc::experiment::LoadedRun;
+use smoothenc::run::config::AttackConfig;
+
+#[derive(Parser)]
+struct Args {
+    /// The run's directory
+    #[arg(long)]
+    run: PathBuf,
+    #[arg(long, default_value_t = 0.1)]
+    radius: f32,
+    #[arg(long, default_value_t = 100)]
+    steps: usize,
+    #[arg(long, default_value_t = 10)]
+    restarts: usize,
+    /// The first so many test images
+    #[arg(long, default_value_t = 1000)]
+    examples: usize,
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> smoothenc::Result<()> {
+    let args = Args::parse();
+    let device = backend::open(&args.device, false)?;
+    let name = device.description();
+    let mut run = LoadedRun::open(&args.run, |_| Ok(device))?;
+    let settings = |steps, restarts| AttackConfig {
+        radii: vec![args.radius],
+        steps,
+        restarts,
+        examples: Some(args.examples),
+        ..AttackConfig::default()
+    };
+    run.attack(&settings(args.steps.min(10), 1))?; // Warms up.
+    let start = Instant::now();
+    run.attack(&settings(args.steps, args.restarts))?;
+    let seconds = start.elapsed().as_secs_f64();
+    let standing = run.result.tasks[&run.data.task].attack.as_ref().and_then(|attack| {
+        let (_, accuracy) = attack.adversarial_accuracy.iter().next()?;
+        Some(*accuracy)
+    });
+    let result = serde_json::json!({
+        "impl": "smoothenc", "radius": args.radius, "steps": args.steps, "restarts": args.restarts,
+        "examples": args.examples, "device": name, "seconds": seconds, "standing": standing,
+    });
+    println!("{result}");
+    Ok(())
+}

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""smoothenc beside PyTorch and JAX: the SE training step and, given a run, the evaluation's attack.
+
+  python benches/peers/compare.py --rounds 7                       the step: L 20, batch 128, 2 threads
+  python benches/peers/compare.py --run runs/mnist-se-1            and the attack on that run's classifier
+  python benches/peers/compare.py --device gpu --peers eager,compile,graphs,jax
+  python benches/peers/compare.py --python PYTHON                  an interpreter that has torch and jax
+
+Makes a virtual environment with torch and jax (--venv), builds smoothenc once, and then lets all of them take turns,
+so that a machine that slows down slows everybody. The medians over the rounds come out as Markdown tables. Before a
+number counts, its sides must report the same sizes and threads; on Linux all are bound to the same processors.
+
+pip takes torch from its default index; where there is no CUDA, --torch-index with the address of PyTorch's index of
+CPU wheels (its install page has it) saves gigabytes."""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+NAMES = {
+    "ours": "smoothenc",
+    "eager": "PyTorch eager",
+    "compile": "PyTorch torch.compile",
+    "graphs": "PyTorch CUDA graph",
+    "jax": "JAX jit",
+}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", default=None, help="of eager, compile, graphs, jax [default: all that can run]")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--L", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--dz", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=30, help="timed training steps a round")
+    parser.add_argument("--no-step", action="store_true", help="leave the training step out")
+    parser.add_argument("--run", type=pathlib.Path, help="a finished MNIST run whose classifier is attacked")
+    parser.add_argument("--radius", type=float, default=0.1)
+    parser.add_argument("--examples", type=int, default=1000)
+    parser.add_argument("--venv", type=pathlib.Path, default=HERE / ".venv", help="made where it is missing")
+    parser.add_argument("--python", help="use this interpreter as it is, without a virtual environment")
+    parser.add_argument("--torch-index", help="index to install torch from")
+    parser.add_argument("--burn", action="store_true", help="also Burn's matrix product beside ours (builds for long)")
+    a = parser.parse_args()
+    if a.rounds < 1 or a.threads < 1:
+        parser.error("--rounds and --threads must be at least 1")
+    return a
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(command, a, **more):
+    """Runs a command on the processors and threads that all sides get; returns its stdout."""
+    threads = str(a.threads)
+    environment = dict(os.environ, RAYON_NUM_THREADS=threads, OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, **more)
+    bind = None
+    if hasattr(os, "sched_setaffinity") and a.device == "cpu":
+        processors = sorted(os.sched_getaffinity(0))[: a.threads]
+        if len(processors) < a.threads:
+            sys.exit(f"error: --threads {a.threads}: there are {len(processors)} processors")
+        bind = lambda: os.sched_setaffinity(0, processors)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=environment, preexec_fn=bind)
+    if done.returncode:
+        tail = "\n".join(done.stderr.strip().splitlines()[-15:])
+        sys.exit(f"error: {' '.join(map(str, command))}\n{tail}")
+    return done.stdout
+
+
+def result_of(command, a, **more):
+    """The JSON in a command's last line."""
+    return json.loads(run(command, a, **more).strip().splitlines()[-1])
+
+
+def interpreter(a):
+    """The Python that has the peers, installing them where they are missing."""
+    if a.python:
+        return a.python
+    python = a.venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        note(f"making {a.venv}")
+        venv.create(a.venv, with_pip=True)
+    has = lambda module: subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
+    pip = [python, "-m", "pip", "install", "--quiet"]
+    if not has("torch"):
+        note("installing torch")
+        index = ["--index-url", a.torch_index] if a.torch_index else []
+        subprocess.run(pip + ["numpy"], check=True)
+        subprocess.run(pip + index + ["torch"], check=True)
+    if not has("jax"):
+        note("installing jax")
+        subprocess.run(pip + ["jax[cuda13]" if a.device == "gpu" else "jax"], check=True)
+    return str(python.absolute())
+
+
+def bench_binary(name):
+    """Builds a bench and returns the path of its binary, so that cargo takes no part in the rounds."""
+    note(f"building benches/{name}.rs")
+    command = ["cargo", "bench", "--no-run", "--bench", name, "--message-format", "json"]
+    built = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    for line in built.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == name:
+            return message["executable"]
+    sys.exit(f"error: cargo did not say where benches/{name}.rs is built")
+
+
+def threads_of(result):
+    """The threads a side reports; none for a GPU."""
+    told = re.search(r"\((\d+) threads", result["device"])
+    return int(told.group(1)) if told else result.get("threads")
+
+
+def check_same(results, keys, a):
+    """Ends the program unless all sides did the same work with the same threads."""
+    first = results["ours"]
+    for side, result in results.items():
+        for key in keys:
+            if abs(result[key] - first[key]) > 1e-6 * abs(first[key]):
+                sys.exit(f"error: {NAMES[side]} reports {key} {result[key]}, smoothenc {first[key]}")
+        if a.device == "cpu" and threads_of(result) != a.threads:
+            sys.exit(f"error: {NAMES[side]} reports {threads_of(result)} threads, not {a.threads}")
+
+
+def compare(commands, keys, time_key, a):
+    """Seconds of each side in each round, and the last results."""
+    seconds = {side: [] for side in commands}
+    for round_number in range(1, a.rounds + 1):
+        results = {side: result_of(command, a) for side, command in commands.items()}
+        check_same(results, keys, a)
+        for side, result in results.items():
+            seconds[side].append(result[time_key])
+        told = ", ".join(f"{NAMES[side]} {1e3 * times[-1]:.2f} ms" for side, times in seconds.items())
+        note(f"round {round_number}: {told}")
+    return seconds, results
+
+
+def table(title, seconds, results, extra):
+    """A Markdown table: medians, and the medians of the rounds' ratios ours / theirs."""
+    heads = ["", "median, ms", "fastest, ms", "ours / theirs"] + [head for head, _ in extra]
+    lines = [f"### {title}", "", f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
+    for side, times in seconds.items():
+        ratio = statistics.median(x / y for x, y in zip(seconds["ours"], times))
+        cells = [NAMES[side], f"{1e3 * statistics.median(times):.2f}", f"{1e3 * min(times):.2f}"]
+        cells += ["" if side == "ours" else f"{ratio:.3f}"] + [f"{results[side][key]:.2f}" for _, key in extra]
+        lines.append(f"| {' | '.join(cells)} |")
+    print("\n".join(lines) + "\n", flush=True)
+
+
+def step(a, python, peers):
+    sizes = ["--L", a.L, "--batch", a.batch, "--dz", a.dz]
+    torch = [python, HERE / "bench_torch_step.py", *sizes, "--steps", a.steps, "--threads", a.threads]
+    torch += ["--device", "cuda" if a.device == "gpu" else "cpu"]
+    jax = [python, HERE / "bench_jax_step.py", *sizes, "--steps", a.steps]
+    jax += ["--platform", "cuda" if a.device == "gpu" else "cpu"]
+    commands = {
+        "ours": [bench_binary("step"), *sizes, "--count", a.steps, "--device", a.device],
+        "eager": torch,
+        "compile": torch + ["--compile"],
+        "graphs": torch + ["--graphs"],
+        "jax": jax,
+    }
+    commands = {side: list(map(str, c)) for side, c in commands.items() if side == "ours" or side in peers}
+    seconds, results = compare(commands, ["L", "batch", "dz"], "median_s", a)
+    title = f"SE step: L {a.L}, batch {a.batch}, Dz {a.dz}, {where(results['ours'], a)}"
+    table(title, seconds, results, [])
+
+
+def where(result, a):
+    return f"{result['device']}, {a.rounds} round{'s' * (a.rounds > 1)} in turn"
+
+
+def attack(a, python, peers):
+    with tempfile.TemporaryDirectory() as folder:
+        # The attack writes its outcome into the run.
+        copy = pathlib.Path(folder) / "run"
+        copy.mkdir()
+        for name in ["config.toml", "model.safetensors", "result.json"]:
+            if not (a.run / name).is_file():
+                sys.exit(f"error: {a.run / name} is missing: --run takes a finished run")
+            shutil.copy(a.run / name, copy)
+        sizes = ["--run", copy, "--radius", a.radius, "--examples", a.examples]
+        torch = [python, HERE / "bench_torch_attack.py", *sizes, "--threads", a.threads]
+        torch += ["--device", "cuda" if a.device == "gpu" else "cpu"]
+        commands = {
+            "ours": [bench_binary("attack"), *sizes, "--device", a.device],
+            "eager": torch,
+            "compile": torch + ["--compile"],
+        }
+        commands = {side: list(map(str, c)) for side, c in commands.items() if side == "ours" or side in peers}
+        seconds, results = compare(commands, ["radius", "steps", "restarts", "examples"], "seconds", a)
+    ours = results["ours"]
+    for side, result in results.items():
+        # The random starts differ, so a few images may; more would be another attack.
+        if abs(result["standing"] - ours["standing"]) > 2:
+            sys.exit(f"error: {result['standing']} % stand in {NAMES[side]}, {ours['standing']} % in smoothenc")
+    title = f"Attack: {ours['examples']} images, {ours['steps']} steps x {ours['restarts']} restarts, radius {a.radius}"
+    table(f"{title}, {where(ours, a)}", seconds, results, [("standing, %", "standing")])
+
+
+def burn(a):
+    """Burn's matrix product on wgpu beside ours. Ours by its own document, so this is no turn-taking."""
+    note("building Burn, which can take an hour")
+    manifest = HERE / "burn_matmul" / "Cargo.toml"
+    theirs = subprocess.run(["cargo", "run", "--release", "--quiet", "--manifest-path", manifest],
+                            check=True, stdout=subprocess.PIPE, text=True).stdout
+    command = ["cargo", "run", "--release", "--quiet", "--", "bench", "--device", "gpu", "--only", "kernels", "--json"]
+    report = json.loads(run(command, a))
+    squares = {k["shape"].split("x")[0]: k for k in report["kernels"] if k["calls_per_step"] == 0 and k["wall_s"]}
+    print(f"### Matrix product n x n, wall time: {report['device']}\n\n| n | smoothenc, ms | Burn, ms | ours / theirs |")
+    print("|---:|---:|---:|---:|")
+    for line in theirs.splitlines():
+        result = json.loads(line)
+        ours = squares.get(str(result["n"]))
+        if ours:
+            x, y = 1e3 * ours["wall_s"], 1e3 * result["median_s"]
+            print(f"| {result['n']} | {x:.3f} | {y:.3f} | {x / y:.3f} |")
+
+
+def main():
+    a = arguments()
+    a.run = a.run and a.run.absolute()
+    python = interpreter(a)
+    cuda = a.device == "gpu"
+    able = ["eager", "compile", "jax"] + ["graphs"] * cuda
+    peers = a.peers.split(",") if a.peers else able
+    for peer in peers:
+        if peer not in able:
+            sys.exit(f"error: --peers {peer}: on {a.device} there are {', '.join(able)}")
+    if not a.no_step:
+        step(a, python, peers)
+    if a.run:
+        attack(a, python, peers)
+    if a.burn:
+        burn(a)
+
+
+main()
