@@ -50,7 +50,7 @@ fn main() -> smoothenc::Result<()> {
     run.attack(&settings(args.steps, args.restarts))?;
     let seconds = start.elapsed().as_secs_f64();
     let standing = run.result.tasks[&run.data.task].attack.as_ref().and_then(|attack| {
-        let (_, accuracy) = attack.adversarial_accuracy.iter().next()?;
+        let (_, accuracy) = attack.adversarial_accuracy.first()?;
         Some(*accuracy)
     });
     let result = serde_json::json!({

@@ -8,7 +8,8 @@
 
 Makes a virtual environment with torch and jax (--venv), builds smoothenc once, and then lets all of them take turns,
 so that a machine that slows down slows everybody. The medians over the rounds come out as Markdown tables. Before a
-number counts, its sides must report the same sizes and threads; on Linux all are bound to the same processors.
+number counts, its sides must report the same sizes and threads; on Linux all are bound to the same processors. Run it
+on an idle machine: PyTorch's threads wait by spinning, and suffer most from whatever else runs.
 
 pip takes torch from its default index; where there is no CUDA, --torch-index with the address of PyTorch's index of
 CPU wheels (its install page has it) saves gigabytes."""
