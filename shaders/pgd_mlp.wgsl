@@ -35,6 +35,7 @@
 
 override NORM: u32 = 0;
 override GOAL: u32 = 0;
+override ALIGNED: u32 = 0; // Every row of every W starts at a multiple of four words.
 
 const TILE: u32 = 4;    // Examples; the components of a vector.
 const GROUP: u32 = 256; // Invocations, and units that one pass over a layer computes.
@@ -104,19 +105,16 @@ fn word(layer: Layer, i: u32) -> f32 {
 
 // Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result; 0 outside of W.
 fn block(layer: Layer, n: u32, k: u32) -> mat4x4f {
-    if layer.inputs % 4 == 0 && n + 4 <= layer.outputs {
-        let stride = layer.inputs / 4;
-        let at = (layer.weight + k) / 4 + n * stride;
-        if layer.of_probe {
-            return mat4x4f(probe[at], probe[at + stride], probe[at + 2 * stride], probe[at + 3 * stride]);
-        }
-        return mat4x4f(weights[at], weights[at + stride], weights[at + 2 * stride], weights[at + 3 * stride]);
-    }
     return mat4x4f(row(layer, n, k), row(layer, n + 1, k), row(layer, n + 2, k), row(layer, n + 3, k));
 }
 
-// Columns k to k + 3 of row n, word by word: rows need not start at a multiple of four words.
 fn row(layer: Layer, n: u32, k: u32) -> vec4f {
+    if ALIGNED == 1 {
+        let at = (layer.weight + min(n, layer.outputs - 1) * layer.inputs + k) / 4;
+        var four = vec4f();
+        if layer.of_probe { four = probe[at]; } else { four = weights[at]; }
+        return select(vec4f(), four, n < layer.outputs);
+    }
     let left = vec2f(element(layer, n, k), element(layer, n, k + 1));
     return vec4f(left, element(layer, n, k + 2), element(layer, n, k + 3));
 }
@@ -333,10 +331,12 @@ fn ascend_linf(row0: u32, local: u32) {
     let layer = layer_at(0u);
     for (var k = 4 * local; k < p.inputs; k += 4 * GROUP) {
         let gradient = descend(layer, k, 0u, 1u);
-        for (var j = 0u; j < min(4u, p.inputs - k); j++) {
-            for (var e = 0u; e < min(TILE, p.rows - row0); e++) {
+        for (var j = 0u; j < 4; j++) {
+            for (var e = 0u; e < TILE; e++) {
                 let i = (row0 + e) * p.inputs + k + j;
-                x_adv[i] = step_linf(x_adv[i], x[i], gradient[j][e], p.eps, p.step);
+                if k + j < p.inputs && row0 + e < p.rows {
+                    x_adv[i] = step_linf(x_adv[i], x[i], gradient[j][e], p.eps, p.step);
+                }
             }
         }
     }

@@ -222,10 +222,17 @@ impl Op for PgdMlp {
             padding: 0,
             layer,
         };
+        // A row of weights is as long as its layer has inputs.
+        let (mut aligned, mut width) = (true, inputs);
+        for layer in self.0.all_layers() {
+            aligned &= width.is_multiple_of(4);
+            width = layer.outputs;
+        }
         let with_probe = matches!(goal, Goal::CrossEntropy { .. });
         let call = Call::new(&PGD_MLP, &params)
             .constant("NORM", norm as u32)
             .constant("GOAL", goal.number())
+            .constant("ALIGNED", aligned.into())
             .whole(io.input(0))
             .whole(if with_probe { io.input(3) } else { NONE })
             .row(io.input(1))
