@@ -60,8 +60,12 @@ fn copy_few(from: &[f32], to: &mut [f32]) {
         to[at..at + 4].copy_from_slice(&from[at..at + 4]);
         at += 4;
     }
-    for i in at..count {
-        to[i] = from[i];
+    if count & 2 != 0 {
+        to[at..at + 2].copy_from_slice(&from[at..at + 2]);
+        at += 2;
+    }
+    if count & 1 != 0 {
+        to[at] = from[at];
     }
 }
 
