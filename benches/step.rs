@@ -7,9 +7,8 @@ use std::time::Instant;
 
 use clap::Parser;
 use smoothenc::backend;
-use smoothenc::data::Images;
+use smoothenc::bench;
 use smoothenc::experiment::{Trainer, settings};
-use smoothenc::rng::{Key, Purpose, threefry};
 use smoothenc::run::config::Config;
 
 #[derive(Parser)]
@@ -42,11 +41,7 @@ fn main() -> smoothenc::Result<()> {
         iterations: 1000,
         ..Config::default()
     };
-    // Random bytes in place of images: the work is the same.
-    let count = 4096.max(args.batch);
-    let key = Key::new(0, Purpose::Init);
-    let pixels = (0..count as u32 * 784).map(|i| threefry([i], [0], key).0[0] as u8).collect();
-    let images = Images { count, height: 28, width: 28, channels: 1, pixels };
+    let images = bench::random_images(4096.max(args.batch));
     let device = backend::open(&args.device, false)?;
     let name = device.description();
     let vae = settings::model(&config, images.image_len());

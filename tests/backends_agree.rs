@@ -178,24 +178,24 @@ const STORED: [f64; 30] = [
     247.556, 245.430, 248.717, 248.000, 249.312, 243.175, 245.379, 246.491,
 ];
 
-/// The first ten losses to `early`. From then on a gradient near 0, whose sign rounding decides, shows:
-/// two orders of a product's sums, both right, were 9e-4 apart at step 18.
-fn stored(device: Device, early: f64) {
+/// The first ten losses to `early`, the others to `late`: rounding decides the signs of gradients near
+/// 0, and from then on it shows. Two orders of a product's sums, both right, were 9e-4 apart at step 18.
+fn stored(device: Device, early: f64, late: f64) {
     let name = device.description();
     let got = losses(device, 0.25, 10.0, 8, 30);
     for (i, (got, stored)) in got.iter().zip(STORED).enumerate() {
-        let tolerance = if i < 10 { early } else { 3e-3 };
+        let tolerance = if i < 10 { early } else { late };
         let agrees = (got - stored).abs() <= tolerance * stored.abs();
         assert!(agrees, "step {}: {got} on {name}, stored {stored}", i + 1);
     }
 }
 
 fn cpu_losses_are_the_stored_ones() {
-    stored(cpu(), 1e-5);
+    stored(cpu(), 1e-5, 1e-4);
 }
 
 fn gpu_losses_are_the_stored_ones() {
-    stored(gpu(), 1e-4);
+    stored(gpu(), 1e-4, 1e-3);
 }
 
 fn main() {

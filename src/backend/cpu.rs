@@ -168,7 +168,9 @@ fn row_local(body: &[Call]) -> Option<(usize, usize)> {
         overlapping.all(|view| *view == arg.view) && !(shared && arg.scope == Scope::Whole)
     };
     let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
-    local.then_some((rows, LOOP_TILE))
+    // A lone call is cut as it would be outside of the loop.
+    let tile = if let [call] = body { call.tile } else { LOOP_TILE };
+    local.then_some((rows, tile))
 }
 
 /// Rows that a thread carries through a loop.
@@ -201,5 +203,6 @@ mod tests {
         // What the body only reads may be read in any way.
         let read = [copy(view(1, 8), view(2, 4)), copy(view(1, 4), view(3, 8))];
         assert_eq!(row_local(&read), Some((64, LOOP_TILE)));
+        assert_eq!(row_local(&read[..1]), Some((64, 16)));
     }
 }

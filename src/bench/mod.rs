@@ -81,7 +81,7 @@ pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Resul
 }
 
 /// Random bytes in place of images: the work is the same.
-fn random_images(count: usize) -> Images {
+pub fn random_images(count: usize) -> Images {
     let key = Key::new(0, Purpose::Shuffle);
     let words = (0..(count * INPUTS).div_ceil(4) as u32).map(|i| threefry([i], [0], key).0[0]);
     let mut pixels: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
