@@ -40,7 +40,7 @@ pub struct TrainArgs {
     /// The networks [default: mlp]
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Model")]
     pub arch: Option<Arch>,
-    /// Latent dimensions [default: 64]
+    /// Latent dimensions [default: 128]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Model")]
     pub latent: Option<usize>,
     /// Widths of the hidden layers of encoder and decoder [default: 200,200,200,200]

@@ -117,7 +117,7 @@ impl Default for Config {
             data_dir: None,
             objective: Objective::Se,
             arch: Arch::Mlp,
-            latent: 64,
+            latent: 128,
             hidden: vec![200; 4],
             variance: 0.02,
             gamma: 100.0,
