@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod graph;
 pub mod nn;
 pub mod ops;
+pub mod progress;
 pub mod recording;
 pub mod rng;
 pub mod robustness;

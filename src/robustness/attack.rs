@@ -12,6 +12,7 @@ use crate::nn::Weights;
 use crate::ops::{self, Ascent, Goal, Norm};
 use crate::rng::{self, Key, Purpose};
 use crate::robustness::Probe;
+use crate::run::result::Accuracies;
 use crate::session::Session;
 use crate::tensor::DType;
 use crate::vae::Vae;
@@ -32,10 +33,10 @@ pub struct Attack {
 /// Accuracies in percent of the attacked images.
 #[derive(Debug, Clone)]
 pub struct AttackReport {
-    pub nominal: f64,
+    pub nominal: Accuracies,
     /// For each radius: images that no iterate of any restart, at this radius or a smaller one,
     /// got wrong.
-    pub adversarial: Vec<f64>,
+    pub adversarial: Vec<Accuracies>,
 }
 
 /// Rows on the device.
@@ -61,7 +62,7 @@ pub fn attack(
     let clean = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
     let queue = (0..images).map(|image| (image, 0));
     victims.run(session, &mut check, queue, 1, &clean, &|_| ())?;
-    let nominal = victims.percent_standing();
+    let nominal = victims.standing();
 
     let steps_a_look = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
     let mut adversarial = Vec::new();
@@ -74,7 +75,7 @@ pub fn attack(
         let queue = (0..all).map(|q| turn(q, images, settings.restarts));
         let told = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
         victims.run(session, &mut program, queue, settings.steps / steps_a_look, &start, &told)?;
-        adversarial.push(victims.percent_standing());
+        adversarial.push(victims.standing());
     }
     Ok(AttackReport { nominal, adversarial })
 }
@@ -101,9 +102,8 @@ struct Victims<'a> {
 }
 
 impl Victims<'_> {
-    fn percent_standing(&self) -> f64 {
-        let standing = self.fooled.iter().filter(|&&fooled| !fooled).count();
-        100.0 * standing as f64 / self.fooled.len().max(1) as f64
+    fn standing(&self) -> Accuracies {
+        Accuracies::of(self.labels.iter().zip(&self.fooled).map(|(&label, fooled)| (label, !fooled)))
     }
 
     /// Works through `queue`, each entry `looks` runs of `program` long, and marks who fell.
