@@ -7,6 +7,7 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod experiment;
+pub mod files;
 pub mod graph;
 pub mod nn;
 pub mod ops;

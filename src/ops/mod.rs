@@ -34,7 +34,7 @@ pub use entropic_wasserstein::entropic_wasserstein;
 pub use fill::{fill, fill_to};
 pub use gather::{COLORS, byte_table_words, gather, gather_bytes, gather_colored};
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
-pub use matmul::{linear, matmul};
+pub use matmul::{TILINGS, linear, matmul};
 pub use monitor::{SUMS, monitor};
 pub use pgd_mlp::{Ascent, Dense, Goal, MAX_LAYERS, fits, pgd_mlp};
 pub use pgd_start::{StartNoise, pgd_start};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::config::{Arch, Norm, Objective};
-use super::dir::write_whole;
+use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// Key of a task whose probe saw only a part of the labels.
