@@ -5,10 +5,15 @@
 //        [cols]: out[c] = sum over r of a[r, c], where COLUMNS = 1 (a layer's bias gradient)
 //
 // Row sums: one workgroup a row; each of its 256 invocations adds every 256th element, then the
-// partial sums are added in a tree. Column sums: one invocation a column, rows in order, so that
-// neighbours read neighbouring words. Both orders are fixed, so a run repeats bit for bit.
+// partial sums are added in a tree. Column sums: one workgroup for ACROSS neighbouring columns, whose
+// invocations stand in rows of ACROSS, so that neighbours read neighbouring words; each row of them adds
+// every DOWNth row of a, and again a tree adds the partial sums. Both orders are fixed, so a run repeats
+// bit for bit.
 
 override COLUMNS: u32 = 0;
+
+const ACROSS: u32 = 16;
+const DOWN: u32 = FLAT / ACROSS;
 
 struct Params { rows: u32, cols: u32 }
 
@@ -21,10 +26,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         @builtin(local_invocation_index) local: u32) {
     var sum = 0.0;
     if COLUMNS == 1 {
-        let c = flat_index(group, groups, local);
-        if c >= p.cols { return; }
-        for (var r = 0u; r < p.rows; r++) { sum += a[r * p.cols + c]; }
-        out[c] = sum;
+        let c = flat_group(group, groups) * ACROSS + local % ACROSS;
+        if c < p.cols {
+            for (var r = local / ACROSS; r < p.rows; r += DOWN) { sum += a[r * p.cols + c]; }
+        }
+        reduce_partial[local] = sum;
+        workgroupBarrier();
+        for (var half = FLAT / 2; half >= ACROSS; half /= 2) {
+            if local < half { reduce_partial[local] += reduce_partial[local + half]; }
+            workgroupBarrier();
+        }
+        if local < ACROSS && c < p.cols { out[c] = reduce_partial[local]; }
     } else {
         let r = flat_group(group, groups);
         if r >= p.rows { return; }

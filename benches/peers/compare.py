@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""smoothenc beside PyTorch and JAX: the SE training step and, given a run, the evaluation's attack.
+"""smoothenc beside PyTorch and JAX: the SE training step and, given a run, the evaluation's attack. And beside Burn:
+the matrix product on the GPU.
 
   python benches/peers/compare.py --rounds 7                       the step: L 20, batch 128, 2 threads
   python benches/peers/compare.py --run runs/mnist-se-1            and the attack on that run's classifier
   python benches/peers/compare.py --device gpu --peers eager,compile,graphs,jax
+  python benches/peers/compare.py --no-step --burn                 matrix products beside Burn's, on the GPU
   python benches/peers/compare.py --python PYTHON                  an interpreter that has torch and jax
 
 Makes a virtual environment with torch and jax (--venv), builds smoothenc once, and then lets all of them take turns,
@@ -34,6 +36,7 @@ NAMES = {
     "compile": "PyTorch torch.compile",
     "graphs": "PyTorch CUDA graph",
     "jax": "JAX jit",
+    "burn": "Burn",
 }
 
 
@@ -54,7 +57,8 @@ def arguments():
     parser.add_argument("--venv", type=pathlib.Path, default=HERE / ".venv", help="made where it is missing")
     parser.add_argument("--python", help="use this interpreter as it is, without a virtual environment")
     parser.add_argument("--torch-index", help="index to install torch from")
-    parser.add_argument("--burn", action="store_true", help="also Burn's matrix product beside ours (builds for long)")
+    parser.add_argument("--burn", action="store_true", help="also Burn's matrix product on the GPU beside ours (builds for long)")
+    parser.add_argument("--burn-sizes", default="128x784x200,1024x1024x1024", help="m x k x n, .. [default: %(default)s]")
     a = parser.parse_args()
     if a.rounds < 1 or a.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
@@ -65,12 +69,12 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run(command, a, **more):
+def run(command, a, device=None, **more):
     """Runs a command on the processors and threads that all sides get; returns its stdout."""
     threads = str(a.threads)
     environment = dict(os.environ, RAYON_NUM_THREADS=threads, OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, **more)
     bind = None
-    if hasattr(os, "sched_setaffinity") and a.device == "cpu":
+    if hasattr(os, "sched_setaffinity") and (device or a.device) == "cpu":
         processors = sorted(os.sched_getaffinity(0))[: a.threads]
         if len(processors) < a.threads:
             sys.exit(f"error: --threads {a.threads}: there are {len(processors)} processors")
@@ -82,9 +86,9 @@ def run(command, a, **more):
     return done.stdout
 
 
-def result_of(command, a, **more):
+def result_of(command, a, device=None, **more):
     """The JSON in a command's last line."""
-    return json.loads(run(command, a, **more).strip().splitlines()[-1])
+    return json.loads(run(command, a, device, **more).strip().splitlines()[-1])
 
 
 def interpreter(a):
@@ -214,28 +218,34 @@ def attack(a, python, peers):
 
 
 def burn(a):
-    """Burn's matrix product on wgpu beside ours. Ours by its own document, so this is no turn-taking."""
-    note("building Burn, which can take an hour")
+    """Burn's matrix product on wgpu and ours, on the same device, in turn."""
+    note("building Burn: half an hour on two cores")
     manifest = HERE / "burn_matmul" / "Cargo.toml"
-    theirs = subprocess.run(["cargo", "run", "--release", "--quiet", "--manifest-path", manifest],
-                            check=True, stdout=subprocess.PIPE, text=True).stdout
-    command = ["cargo", "run", "--release", "--quiet", "--", "bench", "--device", "gpu", "--only", "kernels", "--json"]
-    report = json.loads(run(command, a))
-    squares = {k["shape"].split("x")[0]: k for k in report["kernels"] if k["calls_per_step"] == 0 and k["wall_s"]}
-    print(f"### Matrix product n x n, wall time: {report['device']}\n\n| n | smoothenc, ms | Burn, ms | ours / theirs |")
-    print("|---:|---:|---:|---:|")
-    for line in theirs.splitlines():
-        result = json.loads(line)
-        ours = squares.get(str(result["n"]))
-        if ours:
-            x, y = 1e3 * ours["wall_s"], 1e3 * result["median_s"]
-            print(f"| {result['n']} | {x:.3f} | {y:.3f} | {x / y:.3f} |")
+    command = ["cargo", "build", "--release", "--manifest-path", manifest, "--message-format", "json"]
+    built = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    messages = [json.loads(line) for line in built.splitlines()]
+    theirs = next(m["executable"] for m in messages if m.get("executable"))
+    ours = bench_binary("matmul")
+    for size in a.burn_sizes.split(","):
+        lines = {"ours": [], "burn": []}
+        for round_number in range(1, a.rounds + 1):
+            first = result_of([ours, "--device", "gpu", "--samples", "5", size], a, device="gpu")
+            # Burn takes a software device only where it is told to.
+            software = {"CUBECL_WGPU_DEFAULT_DEVICE": "Cpu"} if first["software"] else {}
+            lines["ours"].append(first)
+            lines["burn"].append(result_of([theirs, "--samples", "5", size], a, device="gpu", **software))
+            if lines["burn"][-1]["size"] != first["size"]:
+                sys.exit(f"error: Burn reports {lines['burn'][-1]['size']}, smoothenc {first['size']}")
+            told = ", ".join(f"{NAMES[side]} {1e3 * results[-1]['median_s']:.2f} ms" for side, results in lines.items())
+            note(f"round {round_number}, {size}: {told}")
+        seconds = {side: [line["median_s"] for line in results] for side, results in lines.items()}
+        table(f"Matrix product {size} (m x k x n), {where(first, a)}", seconds, {}, [])
 
 
 def main():
     a = arguments()
     a.run = a.run and a.run.absolute()
-    python = interpreter(a)
+    python = interpreter(a) if a.run or not a.no_step else None
     cuda = a.device == "gpu"
     able = ["eager", "compile", "jax"] + ["graphs"] * cuda
     peers = a.peers.split(",") if a.peers else able

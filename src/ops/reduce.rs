@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Io, Node, Op, Tensor};
 use crate::ops::{broadcast, lanes};
 use crate::recording::Access::{Read, Write};
-use crate::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile, row_grid};
+use crate::recording::{Call, CpuCall, Kernel, flat_tile, row_grid};
 use crate::tensor::{DType, Shape};
 
 pub static REDUCE: Kernel = Kernel {
@@ -80,7 +80,9 @@ impl Op for Reduce {
             .constant("COLUMNS", self.columns.into())
             .flops(rows * cols);
         match self.columns {
-            true => call.whole(*a).row(io.output(0)).grid(cols, COLUMN_TILE, flat_grid(cols)),
+            true => {
+                call.whole(*a).row(io.output(0)).grid(cols, COLUMN_TILE, row_grid(cols.div_ceil(GPU_COLUMNS)))
+            }
             false => call.row(*a).row(io.output(0)).grid(rows, flat_tile(cols), row_grid(rows)),
         }
     }
@@ -88,6 +90,8 @@ impl Op for Reduce {
 
 /// Columns that one thread sums at a time.
 const COLUMN_TILE: usize = 256;
+/// Columns that one workgroup sums: `ACROSS` in the shader.
+const GPU_COLUMNS: usize = 16;
 
 fn reduce_cpu(call: &CpuCall, range: Range<usize>) {
     let p: Params = call.params();

@@ -1,39 +1,57 @@
-//! Median seconds of an n x n matrix product in Burn on wgpu, one line of JSON for each n.
+//! Median seconds of matrix products in Burn on wgpu, one line of JSON for each size:
+//! `cargo run --release -- [--samples N] 128x784x200 1024x1024x1024` (m x k x n).
+//!
+//! The twin of `benches/matmul.rs`, which hands over and waits in the same way. Burn takes the first
+//! real GPU; `CUBECL_WGPU_DEFAULT_DEVICE=Cpu` takes software Vulkan.
 
+use std::error::Error;
 use std::time::Instant;
 
-use burn::backend::Wgpu;
-use burn::tensor::{Distribution, Tensor};
+use burn_backend::ops::FloatTensorOps;
+use burn_backend::{Backend, Distribution, FloatDType, Shape};
+use burn_wgpu::{Wgpu, WgpuDevice};
+use cubecl::Device;
 
-type Matrix = Tensor<Wgpu, 2>;
+/// A sample is as many products as take about this long, handed over before one wait.
+const SAMPLE_SECONDS: f64 = 0.02;
+const MOST_PRODUCTS: f64 = 64.0;
 
-/// Products handed over before one wait, as `smoothenc bench` does it.
-const REPETITIONS: usize = 16;
-const SAMPLES: usize = 30;
-
-/// Waits for `matrix` by reading one number of it.
-fn wait(matrix: Matrix) -> f32 {
-    matrix.slice([0..1, 0..1]).into_scalar()
-}
-
-fn main() {
-    let device = Default::default();
-    for n in [256, 512, 1024, 2048] {
-        let random = || Matrix::random([n, n], Distribution::Uniform(-1.0, 1.0), &device);
-        let (a, b) = (random(), random());
-        let sample = || {
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut samples = 10;
+    if arguments.first().is_some_and(|first| first == "--samples") && arguments.len() > 1 {
+        samples = arguments[1].parse()?;
+        arguments.drain(..2);
+    }
+    let device = Device::Wgpu(WgpuDevice::default());
+    for text in &arguments {
+        let size = text.split('x').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
+        let [m, k, n] = size[..] else { return Err(format!("{text}: a size is MxKxN").into()) };
+        let random = |shape: [usize; 2]| {
+            Wgpu::float_random(Shape::from(shape), Distribution::Uniform(-1.0, 1.0), &device, FloatDType::F32)
+        };
+        let (a, b) = (random([m, k]), random([k, n]));
+        let sample = |products: usize| -> Result<f64, Box<dyn Error>> {
             let start = Instant::now();
-            let mut last = a.clone().matmul(b.clone());
-            for _ in 1..REPETITIONS {
-                last = a.clone().matmul(b.clone());
+            for _ in 0..products {
+                Wgpu::float_matmul(a.clone(), b.clone());
             }
-            wait(last);
-            start.elapsed().as_secs_f64() / REPETITIONS as f64
+            Wgpu::sync(&device).map_err(|error| format!("{error:?}"))?;
+            Ok(start.elapsed().as_secs_f64() / products as f64)
         };
         // The first products choose and compile the kernel.
-        (0..3).for_each(|_| _ = sample());
-        let mut seconds: Vec<f64> = (0..SAMPLES).map(|_| sample()).collect();
+        for _ in 0..3 {
+            sample(1)?;
+        }
+        let products = (SAMPLE_SECONDS / sample(1)?).clamp(1.0, MOST_PRODUCTS) as usize;
+        let mut seconds = (0..samples).map(|_| sample(products)).collect::<Result<Vec<_>, _>>()?;
         seconds.sort_by(f64::total_cmp);
-        println!("{{\"n\": {n}, \"median_s\": {}}}", seconds[SAMPLES / 2]);
+        let (median, least) = (seconds[seconds.len() / 2], seconds[0]);
+        let name = Wgpu::name(&device);
+        println!(
+            "{{\"impl\": \"burn\", \"size\": [{m}, {k}, {n}], \"device\": \"{name}\", \"n\": {samples}, \
+             \"median_s\": {median}, \"min_s\": {least}}}"
+        );
     }
+    Ok(())
 }

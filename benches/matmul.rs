@@ -1,0 +1,105 @@
+//! Seconds of matrix products C = A B on a device, one line of JSON for each size:
+//! `cargo bench --bench matmul -- --device gpu 128x784x200 1024x1024x1024` (m x k x n).
+//!
+//! The twin of `peers/burn_matmul`; `peers/compare.py --burn` runs the two in turn. With `--tiles`
+//! a line for each way that a GPU could tile the product.
+
+use std::time::Instant;
+
+use clap::Parser;
+use smoothenc::backend::{self, Device, Program};
+use smoothenc::error::{Error, Result};
+use smoothenc::graph::{Graph, plan};
+use smoothenc::ops;
+use smoothenc::recording::{BufferId, Call, Recording, Step};
+use smoothenc::tensor::DType::F32;
+
+#[derive(Parser)]
+struct Args {
+    /// Sizes, each as MxKxN
+    #[arg(required = true)]
+    sizes: Vec<String>,
+    #[arg(long, default_value = "gpu")]
+    device: String,
+    /// Timed samples of each size
+    #[arg(long, default_value_t = 10)]
+    samples: usize,
+    /// Time every tiling that the product has for a GPU, not only the one chosen
+    #[arg(long)]
+    tiles: bool,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// A sample is as many products as take about this long, handed over before one wait.
+const SAMPLE_SECONDS: f64 = 0.02;
+const MOST_PRODUCTS: f64 = 64.0;
+
+fn sizes(text: &str) -> Result<[usize; 3]> {
+    let parsed: Option<Vec<usize>> = text.split('x').map(|n| n.parse().ok().filter(|&n| n > 0)).collect();
+    let sides = parsed.and_then(|sides| sides.try_into().ok());
+    sides.ok_or_else(|| Error::request(format!("{text}: a size is MxKxN, as 128x784x200")))
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let device = backend::open(&args.device, false)?;
+    for size in &args.sizes {
+        let recording = recording(sizes(size)?)?;
+        let Some((call, _)) = recording.calls().next() else { continue };
+        let ways = match args.tiles {
+            true => (0..call.variants.len()).map(|way| call.chosen(way)).collect(),
+            false => vec![call.clone()],
+        };
+        for call in ways {
+            let seconds = time(&device, &recording, &call, args.samples)?;
+            let tile: Vec<_> = call.constants.iter().map(|(name, v)| format!("{name}={v}")).collect();
+            let line = serde_json::json!({
+                "impl": "smoothenc", "size": sizes(size)?, "device": device.description(),
+                "software": device.is_software(), "n": seconds.len(), "median_s": seconds[seconds.len() / 2],
+                "min_s": seconds[0], "gflops": call.flops as f64 / seconds[seconds.len() / 2] / 1e9,
+                "constants": tile.join(" "),
+            });
+            println!("{line}");
+        }
+    }
+    Ok(())
+}
+
+/// The recording of one product.
+fn recording([m, k, n]: [usize; 3]) -> Result<Recording> {
+    let mut g = Graph::new();
+    let (a, b) = (g.variable("a", [m, k], F32)?, g.variable("b", [k, n], F32)?);
+    let (product, c) = (ops::matmul(&mut g, a, false, b, false)?, g.variable("c", [m, n], F32)?);
+    g.place(product, c)?;
+    Ok(plan(&g).recording)
+}
+
+/// Seconds of one `call` of `recording`, a sample each, sorted.
+fn time(device: &Device, recording: &Recording, call: &Call, samples: usize) -> Result<Vec<f64>> {
+    let memory = recording.buffers.iter().map(|spec| device.buffer(spec.words));
+    let memory: Vec<_> = (0..).map(BufferId).zip(memory.collect::<Result<Vec<_>>>()?).collect();
+    for (_, buffer) in &memory[1..] {
+        let words: Vec<f32> = (0..buffer.words()).map(|i| (i % 97) as f32 / 97.0 - 0.5).collect();
+        buffer.write(0, &words)?;
+    }
+    let program = |times: usize| {
+        let steps = vec![Step::Repeat { times, body: vec![call.clone()] }];
+        device.compile(Recording { buffers: recording.buffers.clone(), steps }, &memory)
+    };
+    let run = |program: &mut Program| -> Result<f64> {
+        let start = Instant::now();
+        program.run()?;
+        device.finish()?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    let mut once = program(1)?;
+    run(&mut once)?; // Compiles the kernel, on some drivers.
+    let products = (SAMPLE_SECONDS / run(&mut once)?).clamp(1.0, MOST_PRODUCTS) as usize;
+    let mut all = program(products)?;
+    let mut seconds = (0..samples.max(1)).map(|_| run(&mut all)).collect::<Result<Vec<_>>>()?;
+    seconds.iter_mut().for_each(|s| *s /= products as f64);
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds)
+}
