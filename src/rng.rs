@@ -42,7 +42,7 @@ const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
 
 /// Threefry-2x32-20 of `N` counters under one key. The lanes are independent: with `N` = 16 the
 /// compiler uses whole vector registers.
-#[inline]
+#[inline(always)]
 pub fn threefry<const N: usize>(
     mut x: [u32; N],
     mut y: [u32; N],
@@ -71,7 +71,7 @@ pub fn threefry<const N: usize>(
 }
 
 /// A uniform number from a random word: `((bits >> 8) + 0.5) 2^-24`, never 0 or 1.
-#[inline]
+#[inline(always)]
 pub fn unit(bits: u32) -> f32 {
     // In float32 the largest sum, 2^24 - 1/2, would round to 2^24: the one draw held back from 1.
     (((bits >> 8) as f32 + 0.5) * (1.0 / 16_777_216.0)).min(LARGEST_UNIT)
@@ -97,17 +97,24 @@ pub fn uniform(key: Key, step: u32, index: u32) -> f32 {
 /// Blocks made together, to fill vector registers.
 const LANES: usize = 16;
 
-/// Draws of step `step` from block `first_block` on, two to a block, into `out`.
+/// Draws of step `step` from block `first_block` on, two to a block, into `out`; inlined, so that it is compiled for
+/// the instruction set of its caller.
+#[inline(always)]
 pub fn fill(key: Key, step: u32, first_block: u32, normal: bool, out: &mut [f32]) {
     for (i, chunk) in out.chunks_mut(2 * LANES).enumerate() {
         let first = first_block + (i * LANES) as u32;
-        let blocks = std::array::from_fn(|lane| first + lane as u32);
+        let blocks = std::array::from_fn(|lane| first.wrapping_add(lane as u32));
         let (x, y) = threefry::<LANES>(blocks, [step; LANES], key);
-        for (pair, bits) in chunk.chunks_mut(2).zip(x.into_iter().zip(y)) {
-            let (a, b) = if normal { normal_pair(bits) } else { (unit(bits.0), unit(bits.1)) };
-            pair[0] = a;
+        let mut draws = [x.map(unit), y.map(unit)];
+        if normal {
+            for lane in 0..LANES {
+                (draws[0][lane], draws[1][lane]) = normal_pair((x[lane], y[lane]));
+            }
+        }
+        for (pair, lane) in chunk.chunks_mut(2).zip(0..) {
+            pair[0] = draws[0][lane];
             if let Some(second) = pair.get_mut(1) {
-                *second = b;
+                *second = draws[1][lane];
             }
         }
     }

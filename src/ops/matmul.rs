@@ -10,7 +10,10 @@ use crate::graph::{Graph, Io, Node, Op, Tensor};
 use crate::ops::{elementwise, reduce};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, NONE};
-use crate::simd::{self, Column, LANES, Matrix, Work, copy_lanes, product, transpose, words};
+use crate::simd::{
+    self, Active, Column, LANES, Matrix, Work, copy_lanes, product, sparse_product, transpose,
+    transpose_back, words,
+};
 use crate::tensor::{DType, Shape};
 
 pub static MATMUL: Kernel = Kernel {
@@ -123,7 +126,7 @@ impl Op for Matmul {
             .whole(io.input(1))
             .whole(if self.bias { io.input(2) } else { NONE })
             .row(io.output(0))
-            .grid(m, if self.transpose_b { CPU_TILE_PACKED } else { CPU_TILE }, [1, 1, 1])
+            .grid(m, if self.transpose_a { even_tile(m) } else { LANES }, [1, 1, 1])
             .flops(2 * m * n * k);
         // The usual one first.
         let first = usual(m, n);
@@ -192,51 +195,88 @@ impl Tile {
     }
 }
 
-/// Rows of C that one thread computes at a time.
-const CPU_TILE: usize = 32;
-/// The same where each tile must first transpose B.
-const CPU_TILE_PACKED: usize = 64;
+/// Most rows of C that one thread computes at a time where A is transposed.
+const CPU_TILE: usize = 36;
+
+/// As many rows a tile as make an even number of tiles, for two threads to share: at most [`CPU_TILE`].
+fn even_tile(m: usize) -> usize {
+    m.div_ceil(2 * m.div_ceil(2 * CPU_TILE))
+}
 
 fn matmul_cpu(call: &CpuCall, rows: Range<usize>) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
-        static PANEL: RefCell<Vec<Column>> = const { RefCell::new(Vec::new()) };
+        static MEMORY: RefCell<Memory> = RefCell::default();
     }
-    PANEL.with_borrow_mut(|panel| simd::run(Rows { call, rows, panel }));
+    MEMORY.with_borrow_mut(|memory| simd::run(Rows { call, rows, memory }));
 }
 
-/// Rows of C: 16 columns of op(B) at a time, times the rows of op(A).
+/// What a thread needs beside its rows.
+#[derive(Debug, Default)]
+struct Memory {
+    /// 16 columns of B, or 16 rows of A turned into columns.
+    panel: Vec<Column>,
+    /// Columns of C.
+    product: Vec<Column>,
+    active: Active,
+}
+
+/// Rows of C.
 struct Rows<'a> {
     call: &'a CpuCall<'a>,
     rows: Range<usize>,
-    /// 16 columns of op(B), where they do not lie in memory as vectors.
-    panel: &'a mut Vec<Column>,
+    memory: &'a mut Memory,
 }
 
 impl Work for Rows<'_> {
     #[inline(always)]
     fn run<const FMA: bool, const ROWS: usize>(self) {
-        let Rows { call, rows, panel } = self;
-        let p: Params = call.params();
-        let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
-        let c = call.rows_mut::<f32>(3, &rows, n);
-        let a = match call.constant("TRANSPOSE_A") {
-            0 => Matrix::new(call.rows(0, &rows, k), rows.len(), k),
-            _ => Matrix {
-                data: &call.whole(0)[rows.start..],
-                outputs: rows.len(),
-                inputs: k,
-                output: 1,
-                input: m,
-            },
+        let p: Params = self.call.params();
+        let [m, n, k] = [p.m, p.n, p.k].map(|side| side as usize);
+        match self.call.constant("TRANSPOSE_A") {
+            0 => self.by_examples::<FMA, ROWS>(n, k),
+            _ => self.by_columns::<FMA, ROWS>(m, n, k),
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// A's rows are examples: 16 of them side by side, as in `pgd_mlp`, whatever the layout of B. What
+    /// is zero for all of them, as much is behind a ReLU, is left out.
+    #[inline(always)]
+    fn by_examples<const FMA: bool, const ROWS: usize>(self, n: usize, k: usize) {
+        let Rows { call, rows, memory: Memory { panel, product, active } } = self;
+        let b = match call.constant("TRANSPOSE_B") {
+            0 => Matrix::new(call.whole(1), k, n).transposed(),
+            _ => Matrix::new(call.whole(1), n, k),
         };
+        let epilogue = Epilogue::of(call);
+        product.resize(n, Column::ZERO);
+        for first in rows.clone().step_by(LANES) {
+            let rows = first..rows.end.min(first + LANES);
+            transpose(call.rows(0, &rows, k), k, panel);
+            active.find(panel);
+            sparse_product::<FMA, ROWS>(b, active, panel, |j, sum| {
+                let bias = epilogue.bias.map_or(0.0, |bias| bias[j]);
+                product[j] = epilogue.finish(sum, Column([bias; LANES]));
+            });
+            transpose_back(product, n, call.rows_mut(3, &rows, n));
+        }
+    }
+
+    /// 16 columns of op(B) at a time, times the rows of op(A), which are columns of A.
+    #[inline(always)]
+    fn by_columns<const FMA: bool, const ROWS: usize>(self, m: usize, n: usize, k: usize) {
+        let Rows { call, rows, memory: Memory { panel, .. } } = self;
+        let c = call.rows_mut::<f32>(3, &rows, n);
+        let data = &call.whole(0)[rows.start..];
+        let a = Matrix { data, outputs: rows.len(), inputs: k, output: 1, input: m };
         let b = call.whole::<f32>(1);
         let transpose_b = call.constant("TRANSPOSE_B") == 1;
-        let bias = if call.constant("BIAS") == 1 { call.whole::<f32>(2) } else { &[] };
-        let relu = call.constant("RELU") == 1;
+        let epilogue = Epilogue::of(call);
         for first in (0..n).step_by(LANES) {
             let width = LANES.min(n - first);
-            let shift = Column::from_slice(if bias.is_empty() { bias } else { &bias[first..first + width] });
+            let bias = epilogue.bias.map_or(Column::ZERO, |bias| Column::from_slice(&bias[first..][..width]));
             let (x, stride) = if width == LANES && !transpose_b {
                 (&b[first..], n)
             } else {
@@ -244,12 +284,31 @@ impl Work for Rows<'_> {
                 (words(panel), LANES)
             };
             product::<FMA, ROWS>(a, x, stride, |r, sum| {
-                let sum: [f32; LANES] = std::array::from_fn(|e| sum[e] + shift[e]);
-                // Not `max`, which would turn a NaN into 0.
-                let positive = sum.map(|sum| if sum < 0.0 { 0.0 } else { sum });
-                copy_lanes(if relu { &positive } else { &sum }, &mut c[r * n + first..][..width]);
+                copy_lanes(&epilogue.finish(sum, bias), &mut c[r * n + first..][..width]);
             });
         }
+    }
+}
+
+/// What is done to a sum before it is stored.
+struct Epilogue<'a> {
+    bias: Option<&'a [f32]>,
+    relu: bool,
+}
+
+impl<'a> Epilogue<'a> {
+    #[inline(always)]
+    fn of(call: &'a CpuCall) -> Self {
+        let bias = (call.constant("BIAS") == 1).then(|| call.whole(2));
+        Epilogue { bias, relu: call.constant("RELU") == 1 }
+    }
+
+    #[inline(always)]
+    fn finish(&self, sum: Column, bias: Column) -> Column {
+        let sum = std::array::from_fn(|e| sum[e] + bias[e]);
+        // Not `max`, which would turn a NaN into 0.
+        let positive = sum.map(|sum| if sum < 0.0 { 0.0 } else { sum });
+        Column(if self.relu { positive } else { sum })
     }
 }
 

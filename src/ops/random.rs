@@ -9,6 +9,7 @@ use crate::graph::{Graph, Io, Op, Tensor};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, flat_grid};
 use crate::rng::{self, Key};
+use crate::simd::{self, Work};
 use crate::tensor::{DType, Shape};
 
 pub static RANDOM: Kernel = Kernel {
@@ -75,9 +76,22 @@ impl Op for Random {
 const CPU_TILE: usize = 8192;
 
 fn random_cpu(call: &CpuCall, range: Range<usize>) {
-    let p: Params = call.params();
-    let step = call.whole::<u32>(0)[0];
-    let normal = call.constant("NORMAL") == 1;
-    let out = call.rows_mut::<f32>(1, &range, 1);
-    rng::fill(Key([p.key0, p.key1]), step, (range.start / 2) as u32, normal, out);
+    simd::run(Draws { call, range });
+}
+
+struct Draws<'a> {
+    call: &'a CpuCall<'a>,
+    range: Range<usize>,
+}
+
+impl Work for Draws<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool, const ROWS: usize>(self) {
+        let Draws { call, range } = self;
+        let p: Params = call.params();
+        let step = call.whole::<u32>(0)[0];
+        let normal = call.constant("NORMAL") == 1;
+        let out = call.rows_mut::<f32>(1, &range, 1);
+        rng::fill(Key([p.key0, p.key1]), step, (range.start / 2) as u32, normal, out);
+    }
 }

@@ -9,6 +9,7 @@ use crate::ops::pgd_step::{Norm, clip};
 use crate::recording::CpuCall;
 use crate::simd::{
     self, Active, Column, LANES, Matrix, Work, exp_and_exp_m1, masked_product, sparse_product, transpose,
+    transpose_back,
 };
 
 pub(super) fn pgd_mlp_cpu(call: &CpuCall, rows: Range<usize>) {
@@ -137,7 +138,7 @@ impl Work for Climb<'_> {
                 step_l2(&p, gradient, x, x_adv);
             }
         }
-        store(x_adv, inputs, call.rows_mut(4, &rows, inputs));
+        transpose_back(x_adv, inputs, call.rows_mut(4, &rows, inputs));
     }
 }
 
@@ -160,14 +161,6 @@ fn layer<'a>(call: &'a CpuCall, p: &Params, goal: u32, l: usize) -> Layer<'a> {
         weight: Matrix::new(&arena[weight..][..outputs * inputs], outputs, inputs),
         bias: &arena[bias..][..outputs],
         relu: relu == 1,
-    }
-}
-
-/// Turns columns back into rows.
-#[inline(always)]
-fn store(columns: &[Column], width: usize, rows: &mut [f32]) {
-    for (e, row) in rows.chunks_exact_mut(width).enumerate() {
-        columns.iter().zip(row).for_each(|(column, value)| *value = column[e]);
     }
 }
 
