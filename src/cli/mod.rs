@@ -154,7 +154,7 @@ pub struct AttackFlags {
     /// Random starts; the worst counts [default: 10]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attack_restarts: Option<usize>,
-    /// Attack the first N test images, or all [default: 1000]
+    /// Attack the first N test images, or all; of color-mnist N different digits in colours in turn [default: 1000]
     #[arg(long, value_name = "N|all", allow_negative_numbers = true)]
     pub attack_examples: Option<Examples>,
     /// The norm that bounds the perturbation [default: linf]

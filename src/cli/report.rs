@@ -89,7 +89,7 @@ fn table(result: &RunResult, tested: &str) -> Vec<String> {
     let attacks = || result.tasks.values().filter_map(|task| task.attack.as_ref());
     if let Some(attack) = attacks().next() {
         let examples = attack.examples;
-        lines.push(format!("then under {}, the first {examples} of them,", title_of(attack)));
+        lines.push(format!("then under {}, {examples} of them,", title_of(attack)));
         lines.push("at radius 0 (no attack) and the radii above the columns".to_string());
     }
     let cell = |value: f64| format!("{value:>7.2}");

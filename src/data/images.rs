@@ -105,6 +105,16 @@ impl Images {
         }
     }
 
+    /// The numbers of `n` images to try something on: the first `n`, but in colours one of every grey image, in the
+    /// seven colours in turn, before any comes a second time.
+    pub fn sample(&self, n: usize) -> impl Iterator<Item = usize> {
+        let (per, stored) = (self.per_stored(), self.count / self.per_stored());
+        (0..n.min(self.count)).map(move |i| {
+            let (round, image) = (i / stored, i % stored);
+            image * per + (image + round) % per
+        })
+    }
+
     /// The images before `at`, and those from it on. `at` is a multiple of [`Self::per_stored`].
     pub fn split_at(self, at: usize) -> (Images, Images) {
         let middle = self.place.start + at / self.per_stored() * self.stored_len();

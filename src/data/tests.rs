@@ -195,6 +195,13 @@ fn every_digit_comes_in_seven_colours_and_is_stored_once() {
             assert!(plane.iter().zip(&digit).all(|(x, grey)| *x == lit as f32 * grey), "colour {color}");
         }
     }
+    // To be attacked: every digit once, in another colour than its neighbours, before any comes again.
+    assert_eq!(set.test.images.sample(9).collect::<Vec<_>>(), [0, 8, 16, 24, 32, 40, 48, 49, 57]);
+    assert_eq!(set.test.images.sample(10_002).last(), Some(7 + 2));
+    let mut all: Vec<usize> = set.test.images.sample(usize::MAX).collect();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..70_000));
+    assert_eq!(grey.test.images.sample(3).collect::<Vec<_>>(), [0, 1, 2]);
     let held = set.clone().hold_out(70).unwrap();
     assert_eq!((held.train.count(), held.test.count()), (419_930, 70));
     assert_eq!(held.test.images.floats(5), set.train.images.floats(419_935));

@@ -83,10 +83,10 @@ pub fn attack_task(
     load_weights(session, "probe", &probe.layout, &tensors)?;
     let examples = x.len() / vae.encoder.inputs();
     let attack = settings::attack(config);
-    let labels = &data.test.labels[task][..examples];
+    let labels: Vec<u32> = data.test.images.sample(examples).map(|i| data.test.labels[task][i]).collect();
     let bar = progress::bar("attack", 0);
     bar.set_message(about.name.clone());
-    let report = robustness::attack(session, vae, &probe, x, labels, &attack, &|done, all| {
+    let report = robustness::attack(session, vae, &probe, x, &labels, &attack, &|done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })?;
@@ -110,6 +110,5 @@ pub fn attack_task(
 
 /// The test images that `config` has attacked, in [0, 1].
 pub fn attacked_images(test: &Images, config: &AttackConfig) -> Vec<f32> {
-    let examples = config.examples.unwrap_or(test.count).min(test.count);
-    (0..examples).flat_map(|i| test.floats(i)).collect()
+    test.sample(config.examples.unwrap_or(test.count)).flat_map(|i| test.floats(i)).collect()
 }
