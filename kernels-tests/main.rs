@@ -36,6 +36,7 @@ mod fill;
 mod gather;
 mod gaussian_log_likelihood;
 mod gpu;
+mod half;
 mod harness;
 mod inputs;
 mod matmul;
@@ -70,6 +71,7 @@ const SUITES: &[Suite] = &[
     ("entropic_wasserstein", entropic_wasserstein::cases),
     ("fill", fill::cases),
     ("gather", gather::cases),
+    ("half", half::cases),
     ("gaussian_log_likelihood", gaussian_log_likelihood::cases),
     ("matmul", matmul::cases),
     ("monitor", monitor::cases),

@@ -6,7 +6,7 @@
 //! pixel.
 
 use smoothenc::graph::Tensor;
-use smoothenc::ops::{Ascent, Dense, Goal, Norm, pgd_mlp};
+use smoothenc::ops::{Ascent, Dense, Goal, Norm, half, pgd_mlp};
 
 use crate::harness::{Case, Input};
 use crate::inputs::Rng;
@@ -34,6 +34,8 @@ struct Setting {
     eps: f32,
     step: f32,
     steps: usize,
+    /// The encoder's weights are halves.
+    half: bool,
 }
 
 /// A layer in float64: its inputs, W, b, whether there is a ReLU.
@@ -70,7 +72,7 @@ impl Setting {
             Norm::Linf => (0.1, 0.06),
             Norm::L2 => (0.04 * (inputs as f32).sqrt(), 0.03 * (inputs as f32).sqrt()),
         };
-        Setting { norm, aim, rows, inputs, layers, eps, step, steps }
+        Setting { norm, aim, rows, inputs, layers, eps, step, steps, half: false }
     }
 
     /// The encoder's layers, and the probe.
@@ -106,6 +108,9 @@ impl Setting {
             weights.fill_with(|| (size * rng.normal()) as f32);
             arena[layer.bias..][..layer.outputs].fill_with(|| (0.1 * rng.normal()) as f32);
             width = layer.outputs;
+        }
+        if self.half {
+            arenas[0].iter_mut().for_each(|w| *w = to_half(*w));
         }
         arenas
     }
@@ -222,6 +227,12 @@ fn goal_gradient(aim: Aim, reference: &[f64], h: &[f64]) -> Vec<f64> {
     }
 }
 
+/// A number with the 11 digits of a half, not smaller than any.
+fn to_half(x: f32) -> f32 {
+    let unit = 2.0f32.powi((x.abs().log2().floor() as i32).max(-14) - 10);
+    (x / unit).round() * unit
+}
+
 /// What is drawn for a case.
 struct Drawn {
     arenas: [Vec<f32>; 2],
@@ -275,7 +286,8 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
                 _ => Goal::Entropic { reference: t[3], gamma: GAMMA },
             };
             let Setting { norm, eps, step, steps, .. } = build;
-            let ascent = Ascent { weights: t[0], layers: encoder.to_vec(), goal, norm, eps, step, steps };
+            let weights = if build.half { half(g, t[0])? } else { t[0] };
+            let ascent = Ascent { weights, layers: encoder.to_vec(), goal, norm, eps, step, steps };
             pgd_mlp(g, t[4], t[2], ascent)?;
             Ok(vec![t[4], t[5]])
         },
@@ -322,7 +334,7 @@ pub fn cases() -> Vec<Case> {
                     (_, [.., last]) => *last = last.next_multiple_of(2),
                     _ => {}
                 }
-                let s = Setting::new(norm, aim, sides, &widths, steps);
+                let s = Setting { half: name == "half", ..Setting::new(norm, aim, sides, &widths, steps) };
                 let shape: Vec<_> = widths.iter().map(usize::to_string).collect();
                 let [rows, inputs] = sides;
                 let name = format!("{norm:?}_{aim:?}_{rows}x{inputs}-{}_{name}{steps}", shape.join("-"));
@@ -339,6 +351,9 @@ pub fn cases() -> Vec<Case> {
             // More than one pass over inputs, units and outputs.
             add("", [2, 1100], &[300, 261, 270], 1, |_| ());
             add("", [5, 7], &[10, 6], 0, |_| ());
+            // Rows of whole vectors of four, and not.
+            add("half", [17, 32], &[20, 12, 8], 2, |_| ());
+            add("half", [5, 30], &[21, 7, 10], 2, |_| ());
             // A NaN pixel spoils its example, a NaN weight all.
             let pixel = |d: &mut Drawn| (d.x[40], d.x_adv[40]) = (f32::NAN, f32::NAN);
             add("nan_pixel", [5, 30], &[8], 2, pixel);

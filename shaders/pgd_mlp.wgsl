@@ -14,7 +14,8 @@
 //
 // GOAL 2 goes forwards once more after the last step, since every iterate is classified.
 //
-//   weights    the arena with every W_l [outputs, inputs] and b_l [outputs]
+//   weights    the arena with every W_l [outputs, inputs] and b_l [outputs]: floats, or, where HALF = 1, halves
+//              two to a word as `half` packs them
 //   probe      the arena with the probe's, for GOAL 2
 //   x          [rows, inputs], the centres of the balls
 //   reference  [rows, outputs] floats by their bits, a head of means and log-variances; for GOAL 2
@@ -36,6 +37,7 @@
 override NORM: u32 = 0;
 override GOAL: u32 = 0;
 override ALIGNED: u32 = 0; // Every row of every W starts at a multiple of four words.
+override HALF: u32 = 0;
 
 const TILE: u32 = 4;    // Examples; the components of a vector.
 const GROUP: u32 = 256; // Invocations, and units that one pass over a layer computes.
@@ -52,7 +54,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4u>;
 @group(0) @binding(2) var<storage, read> probe: array<vec4f>;
 @group(0) @binding(3) var<storage, read> x: array<f32>;
 @group(0) @binding(4) var<storage, read> reference: array<u32>;
@@ -99,8 +101,19 @@ fn layer_at(l: u32) -> Layer {
 }
 
 fn word(layer: Layer, i: u32) -> f32 {
-    if layer.of_probe { return probe[i / 4][i % 4]; }
-    return weights[i / 4][i % 4];
+    return words(layer, i / 4)[i % 4];
+}
+
+// Words 4 at to 4 at + 3 of a layer's arena.
+fn words(layer: Layer, at: u32) -> vec4f {
+    if layer.of_probe { return probe[at]; }
+    if HALF == 0 { return bitcast<vec4f>(weights[at]); }
+    let eight = weights[at / 2];
+    let two = select(eight.xy, eight.zw, at % 2 == 1);
+    let halves = vec4u(two.x, two.x >> 16, two.y, two.y >> 16);
+    // Exponent and digits in a float's place; the bias of the exponent is then 112 too small.
+    let magnitude = bitcast<vec4f>((halves & vec4u(0x7fff)) << vec4u(13)) * 0x1p+112;
+    return select(magnitude, -magnitude, (halves & vec4u(0x8000)) != vec4u());
 }
 
 // Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result; 0 outside of W.
@@ -111,9 +124,7 @@ fn block(layer: Layer, n: u32, k: u32) -> mat4x4f {
 fn row(layer: Layer, n: u32, k: u32) -> vec4f {
     if ALIGNED == 1 {
         let at = (layer.weight + min(n, layer.outputs - 1) * layer.inputs + k) / 4;
-        var four = vec4f();
-        if layer.of_probe { four = probe[at]; } else { four = weights[at]; }
-        return select(vec4f(), four, n < layer.outputs);
+        return select(vec4f(), words(layer, at), n < layer.outputs);
     }
     let left = vec2f(element(layer, n, k), element(layer, n, k + 1));
     return vec4f(left, element(layer, n, k + 2), element(layer, n, k + 3));

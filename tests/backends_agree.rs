@@ -55,6 +55,7 @@ fn trainer(device: Device, variance: f32, objective: Objective, seed: u64) -> Tr
         step_size: 2.5 * EPS / STEPS as f32,
         metric: Metric::W2,
         fused: true,
+        half: false,
     };
     let adam = AdamSettings::new(1e-3, 0.1, 50);
     let settings = TrainSettings { objective, selection, batch: BATCH, adam, init: Init::Glorot, seed };

@@ -23,9 +23,17 @@ struct Found {
 }
 
 fn select(hidden: &[usize], norm: Norm, metric: Metric, fused: bool) -> Found {
-    let vae = Vae::mlp(INPUTS, hidden, 8, 1.0, true);
+    select_with(hidden, Selection { fused, ..selection(norm, metric) })
+}
+
+fn selection(norm: Norm, metric: Metric) -> Selection {
     let eps = if norm == Norm::Linf { 0.1 } else { 1.5 };
-    let selection = Selection { norm, eps, steps: 10, step_size: 0.25 * eps, metric, fused };
+    Selection { norm, eps, steps: 10, step_size: 0.25 * eps, metric, fused: true, half: false }
+}
+
+fn select_with(hidden: &[usize], selection: Selection) -> Found {
+    let norm = selection.norm;
+    let vae = Vae::mlp(INPUTS, hidden, 8, 1.0, true);
     let (mut g, mut session) = (Graph::new(), Session::new(backend::open("cpu", false).unwrap()));
     let weights = Weights::new(&mut g, &vae.layout, "model").unwrap();
     let x = g.variable("x", [ROWS, INPUTS], F32).unwrap();
@@ -68,6 +76,21 @@ fn both_ways_find_the_same_points() {
             for (a, b) in fused.divergences.iter().zip(&slow.divergences) {
                 assert!(*b > 0.0 && (a - b).abs() <= 1e-3 * b, "{what}: reached {a} instead of {b}");
             }
+        }
+    }
+}
+
+/// Rounded weights turn many a sign, so the points differ; what they reach must be as far.
+#[test]
+fn half_precision_reaches_as_far() {
+    for norm in [Norm::Linf, Norm::L2] {
+        let single = selection(norm, Metric::W2);
+        let [half, single] =
+            [Selection { half: true, ..single }, single].map(|selection| select_with(&[40, 30], selection));
+        assert!(half.kernels.contains(&"half") && !single.kernels.contains(&"half"));
+        assert_ne!(half.points, single.points);
+        for (a, b) in half.divergences.iter().zip(&single.divergences) {
+            assert!((a - b).abs() <= 0.02 * b, "{norm:?}: reached {a} instead of {b}");
         }
     }
 }

@@ -133,5 +133,6 @@ pub fn load_data(config: &Config) -> Result<Dataset> {
     };
     let data = Dataset::load(&source)?.hold_out(config.holdout)?;
     config.validate_for(&data)?;
+    settings::check_precision(config, data.train.images.image_len())?;
     Ok(data)
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::experiment::TrainSettings;
 use crate::nn::Init;
-use crate::ops::{AdamSettings, Norm};
+use crate::ops::{self, AdamSettings, Norm};
 use crate::robustness::{Attack, ProbeSettings};
 use crate::run::config::{self, AttackConfig, Config};
 use crate::selection::{Metric, Selection};
@@ -13,6 +13,20 @@ use crate::vae::{Objective, Vae};
 pub fn model(config: &Config, inputs: usize) -> Vae {
     let sigmoid = config.decoder_output == config::DecoderOutput::Sigmoid;
     Vae::mlp(inputs, &config.hidden, config.latent, config.variance, sigmoid)
+}
+
+/// Refuses half precision for an encoder of images of `inputs` pixels whose selection would not use it.
+pub fn check_precision(config: &Config, inputs: usize) -> Result<()> {
+    let vae = model(config, inputs);
+    let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
+    match config.precision == config::Precision::F32 || ops::fits(&layers, inputs) {
+        true => Ok(()),
+        false => Err(Error::request(format!(
+            "--precision f16 is for encoders of at most 8 dense layers, 512 units each and 12288 pixels, and this has {} \
+             layers from {inputs}; use --precision f32",
+            layers.len()
+        ))),
+    }
 }
 
 /// How the model of `config` is trained.
@@ -35,6 +49,7 @@ pub fn training(config: &Config) -> Result<TrainSettings> {
             config::Metric::Entropic => Metric::Entropic { gamma: config.gamma },
         },
         fused: true,
+        half: config.precision == config::Precision::F16,
     };
     Ok(TrainSettings {
         objective,

@@ -323,6 +323,7 @@ mod tests {
             step_size: 0.1,
             metric: Metric::W2,
             fused: true,
+            half: false,
         };
         TrainSettings {
             objective: Objective::Smooth { gamma: 1.0 },

@@ -11,6 +11,7 @@ mod entropic_wasserstein;
 mod fill;
 mod gather;
 mod gaussian_log_likelihood;
+mod half;
 mod lanes;
 pub mod matmul;
 mod monitor;
@@ -34,6 +35,7 @@ pub use entropic_wasserstein::entropic_wasserstein;
 pub use fill::{fill, fill_to};
 pub use gather::{COLORS, byte_table_words, gather, gather_bytes, gather_colored};
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
+pub use half::half;
 pub use matmul::{TILINGS, linear, matmul};
 pub use monitor::{SUMS, monitor};
 pub use pgd_mlp::{Ascent, Dense, Goal, MAX_LAYERS, fits, pgd_mlp};
@@ -61,6 +63,7 @@ pub static KERNELS: &[&Kernel] = &[
     &entropic_wasserstein::ENTROPIC_WASSERSTEIN,
     &fill::FILL,
     &gather::GATHER,
+    &half::HALF,
     &gaussian_log_likelihood::GAUSSIAN_LOG_LIKELIHOOD,
     &matmul::MATMUL,
     &monitor::MONITOR,

@@ -81,7 +81,8 @@ impl Goal {
 /// An ascent through a network.
 #[derive(Debug, Clone)]
 pub struct Ascent {
-    /// The arena that holds the weights of `layers`.
+    /// The arena that holds the weights of `layers`: floats, or what [`half`](crate::ops::half) makes of them.
+    /// Places in it count floats either way.
     pub weights: Tensor,
     pub layers: Vec<Dense>,
     pub goal: Goal,
@@ -96,7 +97,11 @@ pub struct Ascent {
 /// Inputs: weights, the probe's weights, x, and the reference heads or labels. Updates: the points
 /// and, with a probe, `wrong`.
 #[derive(Debug, Clone)]
-struct PgdMlp(Ascent);
+struct PgdMlp {
+    ascent: Ascent,
+    /// Whether the weights are halves.
+    half: bool,
+}
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -116,12 +121,14 @@ struct Params {
 /// Moves the variable `x_adv` `[rows, inputs]` by `ascent.steps` steps up the goal, each back into
 /// the ball around `x` and into the box [0, 1].
 pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Result<()> {
-    match ascent.goal {
+    let (weights, goal) = (ascent.weights, ascent.goal);
+    let op = PgdMlp { half: g.dtype(weights) == DType::U32, ascent };
+    match goal {
         Goal::W2 { reference } | Goal::Entropic { reference, .. } => {
-            g.apply_to(PgdMlp(ascent.clone()), &[ascent.weights, x, reference], &[x_adv])
+            g.apply_to(op, &[weights, x, reference], &[x_adv])
         }
         Goal::CrossEntropy { probe, labels, wrong, .. } => {
-            g.apply_to(PgdMlp(ascent.clone()), &[ascent.weights, x, labels, probe], &[x_adv, wrong])
+            g.apply_to(op, &[weights, x, labels, probe], &[x_adv, wrong])
         }
     }
 }
@@ -152,8 +159,8 @@ impl Ascent {
 impl PgdMlp {
     /// What is wrong with the layers for an arena of `words` and a probe's of `probe` words.
     fn check_layers(&self, inputs: usize, words: usize, probe: usize) -> std::result::Result<(), String> {
-        let layers: Vec<_> = self.0.all_layers().collect();
-        if self.0.layers.is_empty() || !fits(&layers, inputs) {
+        let layers: Vec<_> = self.ascent.all_layers().collect();
+        if self.ascent.layers.is_empty() || !fits(&layers, inputs) {
             return Err(format!(
                 "{} layers from {inputs} inputs: needs 1 to {MAX_LAYERS} of at most {MAX_OUTPUTS} outputs, \
                  and at most {MAX_INPUTS} inputs",
@@ -162,14 +169,14 @@ impl PgdMlp {
         }
         let mut width = inputs;
         for (l, layer) in layers.iter().enumerate() {
-            let arena = if l < self.0.layers.len() { words } else { probe };
+            let arena = if l < self.ascent.layers.len() { words } else { probe };
             if layer.weight + width * layer.outputs > arena || layer.bias + layer.outputs > arena {
                 return Err(format!(
                     "layer {l} ({layer:?} of {width} inputs) lies outside its {arena} words"
                 ));
             }
-            // The shader reads four words at a time.
-            if !layer.weight.is_multiple_of(ALIGN_WORDS) || !arena.is_multiple_of(4) {
+            // The shader reads four words at a time, of halves eight.
+            if !layer.weight.is_multiple_of(ALIGN_WORDS) || !arena.is_multiple_of(8) {
                 return Err(format!("layer {l} ({layer:?}) or its arena of {arena} words is not aligned"));
             }
             width = layer.outputs;
@@ -185,36 +192,37 @@ impl Op for PgdMlp {
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
         use DType::{F32, U32};
-        let head = self.0.layers.last().map_or(0, |layer| layer.outputs);
+        let head = self.ascent.layers.last().map_or(0, |layer| layer.outputs);
+        let floats = |weights: &Shape, dtype| if dtype == U32 { 2 * weights.len() } else { weights.len() };
         match inputs {
-            [(weights, F32), (x, F32), (reference, F32)]
+            [(weights, dtype), (x, F32), (reference, F32)]
                 if reference.rows() == x.rows() && reference.cols() == head && head.is_multiple_of(2) =>
             {
-                self.check_layers(x.cols(), weights.len(), 0)?;
+                self.check_layers(x.cols(), floats(weights, *dtype), 0)?;
                 Ok(vec![((*x).clone(), F32)])
             }
-            [(weights, F32), (x, F32), (labels, U32), (probe, F32)] if labels.len() == x.rows() => {
-                self.check_layers(x.cols(), weights.len(), probe.len())?;
+            [(weights, dtype), (x, F32), (labels, U32), (probe, F32)] if labels.len() == x.rows() => {
+                self.check_layers(x.cols(), floats(weights, *dtype), probe.len())?;
                 Ok(vec![((*x).clone(), F32), ([x.rows()].into(), U32)])
             }
             _ => Err(format!(
-                "{inputs:?}: needs float weights, x, and a reference [rows, {head}] or labels and a probe"
+                "{inputs:?}: needs weights, float x, and a reference [rows, {head}] or labels and a probe"
             )),
         }
     }
 
     fn call(&self, io: &Io) -> Call {
-        let Ascent { norm, eps, step, steps, goal, .. } = self.0;
+        let Ascent { norm, eps, step, steps, goal, .. } = self.ascent;
         let (rows, inputs) = (io.inputs[1].0.rows(), io.inputs[1].0.cols());
         let mut layer = [[0; 4]; MAX_LAYERS];
-        for (entry, l) in layer.iter_mut().zip(self.0.all_layers()) {
+        for (entry, l) in layer.iter_mut().zip(self.ascent.all_layers()) {
             *entry = [l.outputs as u32, l.weight as u32, l.bias as u32, l.relu.into()];
         }
         let gamma = if let Goal::Entropic { gamma, .. } = goal { gamma } else { 0.0 };
         let params = Params {
             rows: rows as u32,
             inputs: inputs as u32,
-            layers: self.0.all_layers().count() as u32,
+            layers: self.ascent.all_layers().count() as u32,
             steps: steps as u32,
             eps,
             step,
@@ -224,7 +232,7 @@ impl Op for PgdMlp {
         };
         // A row of weights is as long as its layer has inputs.
         let (mut aligned, mut width) = (true, inputs);
-        for layer in self.0.all_layers() {
+        for layer in self.ascent.all_layers() {
             aligned &= width.is_multiple_of(4);
             width = layer.outputs;
         }
@@ -233,6 +241,7 @@ impl Op for PgdMlp {
             .constant("NORM", norm as u32)
             .constant("GOAL", goal.number())
             .constant("ALIGNED", aligned.into())
+            .constant("HALF", self.half.into())
             .whole(io.input(0))
             .whole(if with_probe { io.input(3) } else { NONE })
             .row(io.input(1))
@@ -240,7 +249,7 @@ impl Op for PgdMlp {
             .row(io.output(0));
         let call = if with_probe { call.row(io.output(1)) } else { call.whole(NONE) };
         let workgroups = [rows.div_ceil(GPU_TILE) as u32, 1, 1];
-        call.grid(rows, LANES, workgroups).flops(self.0.flops(rows, inputs))
+        call.grid(rows, LANES, workgroups).flops(self.ascent.flops(rows, inputs))
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Selection {
     /// The steps in one kernel call, where the encoder allows it; else one op after the other, with
     /// the same result but for rounding.
     pub fused: bool,
+    /// The one kernel call reads the weights in half precision. Op by op they stay as they are.
+    pub half: bool,
 }
 
 /// A desktop's watchdog resets a GPU that one kernel call keeps busy for about two seconds: half of
@@ -106,6 +108,7 @@ impl Selection {
             Metric::Entropic { gamma } => Goal::Entropic { reference, gamma },
         };
         let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
+        let weights = if self.half { ops::half(g, weights)? } else { weights };
         let ascent = Ascent { weights, layers, goal, norm, eps, step, steps };
         let calls = calls(steps, ascent.flops(g.shape(x).rows(), g.shape(x).cols()));
         g.repeat(calls, |g| ops::pgd_mlp(g, selected, x, Ascent { steps: steps / calls, ..ascent }))

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{MAX_LAYERS, Params};
 use crate::ops::entropic_wasserstein::entropic;
+use crate::ops::half::floats_of;
 use crate::ops::pgd_step::{Norm, clip};
 use crate::recording::CpuCall;
 use crate::simd::{
@@ -39,6 +40,8 @@ struct Panel {
     /// The columns of the image, and then of each layer's activations, that are not all zero. The
     /// gradients of what a ReLU holds back are zero, so theirs are among the same.
     active: [Active; MAX_LAYERS + 1],
+    /// The arena of weights, where it holds halves.
+    weights: Vec<f32>,
 }
 
 /// The goals, numbered as in the shader.
@@ -61,10 +64,18 @@ impl Work for Climb<'_> {
         let (inputs, layers) = (p.inputs as usize, p.layers as usize);
         let (norm, goal) = (call.constant("NORM"), call.constant("GOAL"));
         let outputs: [usize; MAX_LAYERS] = std::array::from_fn(|l| p.layer[l][0] as usize);
-        let network: [Layer; MAX_LAYERS] = std::array::from_fn(|l| layer(call, &p, goal, l));
+        let Panel { x, x_adv, activations, gradient, reference, active, weights } = panel;
+        let weights: &[f32] = match call.constant("HALF") {
+            0 => call.whole(0),
+            _ => {
+                weights.clear();
+                weights.extend(call.whole::<u32>(0).iter().flat_map(|&word| floats_of(word)));
+                weights
+            }
+        };
+        let network: [Layer; MAX_LAYERS] = std::array::from_fn(|l| layer(call, weights, &p, goal, l));
         let network = &network[..layers];
 
-        let Panel { x, x_adv, activations, gradient, reference, active } = panel;
         transpose(call.rows(2, &rows, inputs), inputs, x);
         transpose(call.rows(4, &rows, inputs), inputs, x_adv);
         activations.resize(MAX_LAYERS, Vec::new());
@@ -152,11 +163,11 @@ struct Layer<'a> {
 /// Layer `l` of the call, without outputs where there is none. The last one is the probe's where the
 /// goal has one.
 #[inline(always)]
-fn layer<'a>(call: &'a CpuCall, p: &Params, goal: u32, l: usize) -> Layer<'a> {
+fn layer<'a>(call: &'a CpuCall, weights: &'a [f32], p: &Params, goal: u32, l: usize) -> Layer<'a> {
     let [outputs, weight, bias, relu] = p.layer[l].map(|word| word as usize);
     let inputs = if l == 0 { p.inputs as usize } else { p.layer[l - 1][0] as usize };
     let of_probe = goal == CROSS_ENTROPY && l + 1 == p.layers as usize;
-    let arena: &[f32] = call.whole(if of_probe { 1 } else { 0 });
+    let arena: &[f32] = if of_probe { call.whole(1) } else { weights };
     Layer {
         weight: Matrix::new(&arena[weight..][..outputs * inputs], outputs, inputs),
         bias: &arena[bias..][..outputs],

@@ -104,11 +104,11 @@ choice! {
 }
 
 choice! {
-    /// The number type of the kernels.
+    /// How the selection's steps read the encoder's weights; all arithmetic is in single precision, and so is all else.
     Precision {
         /// single precision
         F32 = "f32",
-        /// half-precision storage (not in this version)
+        /// in half precision, half as much to read: for GPUs whose memory holds the selection up
         F16 = "f16",
     }
 }

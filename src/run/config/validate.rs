@@ -1,6 +1,6 @@
 //! Which settings can be run: every refusal is one sentence that names the flag and the value.
 
-use super::{Arch, AttackConfig, Config, Norm, Precision, Selection};
+use super::{Arch, AttackConfig, Config, Norm, Objective, Precision, Selection};
 use crate::backend::gpu::adapter::Choice;
 use crate::data::{self, Dataset};
 use crate::{Error, Result, run};
@@ -11,6 +11,11 @@ const MAX_WIDTH: usize = 1 << 16;
 const MAX_STEPS: usize = 1 << 20;
 
 impl Config {
+    /// Whether a training step selects its second points by gradient ascent.
+    fn ascends(&self) -> bool {
+        self.objective == Objective::Se && self.selection == Selection::Pgd
+    }
+
     /// Checks everything that can be checked without the data and the device.
     ///
     /// # Errors
@@ -21,9 +26,9 @@ impl Config {
         if self.arch == Arch::Conv {
             return Err(Error::request("--arch conv is not part of this version yet; use --arch mlp"));
         }
-        if self.precision == Precision::F16 {
+        if self.precision == Precision::F16 && !self.ascends() {
             return Err(Error::request(
-                "--precision f16 is not part of this version yet; use --precision f32",
+                "--precision f16 is for the steps of the smooth encoder's selection, and this run has none; leave it out",
             ));
         }
         self.device.parse::<Choice>()?;

@@ -1,0 +1,50 @@
+//! `half`: every device must round alike, to the last bit.
+
+use smoothenc::ops::half;
+
+use crate::harness::{Case, Input};
+
+/// Ordinary numbers, numbers halfway between two halves, small ones, and ones that are too large.
+fn number(i: usize) -> f32 {
+    let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+    let digits = (i * 619 % 4096) as f32 / 4096.0;
+    sign * match i % 11 {
+        0 => 0.0,
+        1 => digits * 2.0f32.powi(-14),
+        2 => 65_000.0 + 600.0 * digits,
+        3 => digits / 3.0,
+        e => (1.0 + digits) * 2.0f32.powi(3 * e as i32 - 25),
+    }
+}
+
+/// A half's bits by trying: the nearest of all halves, of two equally near the even one.
+fn nearest(x: f32) -> u32 {
+    let value = |bits: u32| match bits >> 10 {
+        0 => f64::from(bits) * 2.0f64.powi(-24),
+        exponent => (1.0 + f64::from(bits & 1023) / 1024.0) * 2.0f64.powi(exponent as i32 - 15),
+    };
+    let magnitude = f64::from(x.abs());
+    // The first half not below it, infinity's bits beyond the last.
+    let (mut low, mut high) = (0_u32, 0x7c00);
+    while low < high {
+        let middle = (low + high) / 2;
+        if value(middle) < magnitude { low = middle + 1 } else { high = middle }
+    }
+    let below = low.saturating_sub(1);
+    let (down, up) = (magnitude - value(below), value(low) - magnitude);
+    let bits = if down < up || down == up && below % 2 == 0 { below } else { low };
+    bits | if x.is_sign_negative() { 0x8000 } else { 0 }
+}
+
+pub fn cases() -> Vec<Case> {
+    let case = |words: usize| {
+        let numbers: Vec<f32> = (0..2 * words).map(number).collect();
+        let packed = numbers.as_chunks().0.iter().map(|[a, b]| f64::from(nearest(*a) | nearest(*b) << 16));
+        let packed: Vec<f64> = packed.collect();
+        Case::new(format!("{words}_words"), |g, x| Ok(vec![half(g, x[0])?]), move |_| vec![packed.clone()])
+            .input(Input::values([2 * words], numbers))
+            .tolerance(0.0, 0.0)
+    };
+    // One, ragged, and more than the CPU's tile of 16384.
+    [1, 33, 785, 40_000].map(case).into()
+}
