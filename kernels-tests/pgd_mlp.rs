@@ -6,7 +6,8 @@
 //! pixel.
 
 use smoothenc::graph::Tensor;
-use smoothenc::ops::{Ascent, Dense, Goal, Norm, half, pgd_mlp};
+use smoothenc::ops::{Ascent, Dense, Goal, Norm, Start, half, pgd_mlp};
+use smoothenc::rng::{self, Key};
 
 use crate::harness::{Case, Input};
 use crate::inputs::Rng;
@@ -36,6 +37,8 @@ struct Setting {
     steps: usize,
     /// The encoder's weights are halves.
     half: bool,
+    /// The points to start from are drawn by the kernel.
+    start: bool,
 }
 
 /// A layer in float64: its inputs, W, b, whether there is a ReLU.
@@ -72,7 +75,7 @@ impl Setting {
             Norm::Linf => (0.1, 0.06),
             Norm::L2 => (0.04 * (inputs as f32).sqrt(), 0.03 * (inputs as f32).sqrt()),
         };
-        Setting { norm, aim, rows, inputs, layers, eps, step, steps, half: false }
+        Setting { norm, aim, rows, inputs, layers, eps, step, steps, half: false, start: false }
     }
 
     /// The encoder's layers, and the probe.
@@ -227,6 +230,10 @@ fn goal_gradient(aim: Aim, reference: &[f64], h: &[f64]) -> Vec<f64> {
     }
 }
 
+/// Of the drawn starts.
+const START_KEY: Key = Key([17, 4]);
+const CLOCK: u32 = 1234;
+
 /// A number with the 11 digits of a half, not smaller than any.
 fn to_half(x: f32) -> f32 {
     let unit = 2.0f32.powi((x.abs().log2().floor() as i32).max(-14) - 10);
@@ -256,7 +263,12 @@ fn draw(s: &Setting, rng: &mut Rng) -> Drawn {
             // Half the pixels at 0, like MNIST's, and a point in the ball.
             let x: Vec<f32> = (0..s.inputs).map(|_| (2.0 * rng.uniform() - 1.0).max(0.0) as f32).collect();
             let near = |x: &f32| (x + 0.03 * (2.0 * rng.uniform() as f32 - 1.0)).clamp(0.0, 1.0);
-            let x_adv: Vec<f32> = x.iter().map(near).collect();
+            let mut x_adv: Vec<f32> = x.iter().map(near).collect();
+            if s.start {
+                let draw = |i: usize| rng::uniform(START_KEY, CLOCK, (r * s.inputs + i) as u32);
+                let started = |(i, x): (usize, &f32)| (x + s.eps * (2.0 * draw(i) - 1.0)).clamp(0.0, 1.0);
+                x_adv = x.iter().enumerate().map(started).collect();
+            }
             let reference: Vec<f32> = match s.aim {
                 Aim::CrossEntropy => vec![(rng.uniform() * s.classes() as f64) as u32 as f32],
                 _ => (0..s.classes()).map(|_| rng.normal() as f32).collect(),
@@ -275,7 +287,9 @@ fn draw(s: &Setting, rng: &mut Rng) -> Drawn {
 
 fn case(name: String, s: Setting, drawn: Drawn) -> Case {
     let Drawn { arenas: [weights, probe], x, x_adv, references } = drawn;
-    let (build, oracle) = (s.clone(), s.clone());
+    let (build, oracle, starts) = (s.clone(), s.clone(), floats(&x_adv));
+    // What the kernel draws it must not read.
+    let x_adv = if s.start { vec![f32::NAN; x_adv.len()] } else { x_adv };
     let case = Case::new(
         name,
         move |g, t: &[Tensor]| {
@@ -286,8 +300,9 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
                 _ => Goal::Entropic { reference: t[3], gamma: GAMMA },
             };
             let Setting { norm, eps, step, steps, .. } = build;
+            let start = build.start.then_some(Start { clock: t[6], key: START_KEY });
             let weights = if build.half { half(g, t[0])? } else { t[0] };
-            let ascent = Ascent { weights, layers: encoder.to_vec(), goal, norm, eps, step, steps };
+            let ascent = Ascent { weights, layers: encoder.to_vec(), goal, norm, eps, step, steps, start };
             pgd_mlp(g, t[4], t[2], ascent)?;
             Ok(vec![t[4], t[5]])
         },
@@ -297,7 +312,7 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
             let (mut points, mut wrong) = (Vec::new(), t[5].clone());
             for (r, wrong) in wrong.iter_mut().enumerate() {
                 let row = |values: &[f64], width: usize| values[r * width..][..width].to_vec();
-                let (x, start) = (row(&t[2], oracle.inputs), row(&t[4], oracle.inputs));
+                let (x, start) = (row(&t[2], oracle.inputs), row(&starts, oracle.inputs));
                 let climbed = oracle.climb(&network, &x, &start, &row(&t[3], width));
                 points.extend(climbed.x_adv);
                 *wrong = if climbed.wrong { 1.0 } else { *wrong };
@@ -317,6 +332,7 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
         .input(Input::values([rows, s.inputs], x_adv))
         // Marks from before remain.
         .input(Input::words([rows], (0..rows as u32).map(|r| u32::from(r % 5 == 0)).collect()))
+        .input(Input::words([1], vec![CLOCK]))
         .nonfinite()
         .tolerance(tolerance, tolerance)
 }
@@ -334,7 +350,11 @@ pub fn cases() -> Vec<Case> {
                     (_, [.., last]) => *last = last.next_multiple_of(2),
                     _ => {}
                 }
-                let s = Setting { half: name == "half", ..Setting::new(norm, aim, sides, &widths, steps) };
+                let s = Setting {
+                    half: name == "half",
+                    start: name == "start",
+                    ..Setting::new(norm, aim, sides, &widths, steps)
+                };
                 let shape: Vec<_> = widths.iter().map(usize::to_string).collect();
                 let [rows, inputs] = sides;
                 let name = format!("{norm:?}_{aim:?}_{rows}x{inputs}-{}_{name}{steps}", shape.join("-"));
@@ -354,6 +374,10 @@ pub fn cases() -> Vec<Case> {
             // Rows of whole vectors of four, and not.
             add("half", [17, 32], &[20, 12, 8], 2, |_| ());
             add("half", [5, 30], &[21, 7, 10], 2, |_| ());
+            if norm == Norm::Linf && aim != Aim::CrossEntropy {
+                // Two panels of the CPU's, of an odd number of pixels.
+                add("start", [21, 35], &[20, 12, 8], 3, |_| ());
+            }
             // A NaN pixel spoils its example, a NaN weight all.
             let pixel = |d: &mut Drawn| (d.x[40], d.x_adv[40]) = (f32::NAN, f32::NAN);
             add("nan_pixel", [5, 30], &[8], 2, pixel);

@@ -1,6 +1,7 @@
 // pgd_mlp: all steps of projected gradient ascent through an MLP             SPEC sections 4 and 5
 //
-// One turn, for h_0 = x' and layers l = 0, 1, ... of the network:
+// Where START = 1, x' first becomes x + eps (2 u - 1), clipped to the box, with a uniform draw u for every pixel
+// (section 9). One turn, for h_0 = x' and layers l = 0, 1, ... of the network:
 //
 //   forwards    h_(l+1) = act_l(W_l h_l + b_l), act_l = max(., 0) or nothing
 //   goal        the derivative of D by the last h:
@@ -22,6 +23,7 @@
 //              labels [rows], each below the number of classes
 //   x_adv      [rows, inputs], x', updated
 //   wrong      [rows], for GOAL 2, updated
+//   clock      the step of the draws, for START = 1
 //
 // One workgroup takes TILE = 4 examples through all turns and waits for no other; x' and weights
 // are all that it reads from outside. A unit's values for the four examples are one vector, so that
@@ -38,6 +40,7 @@ override NORM: u32 = 0;
 override GOAL: u32 = 0;
 override ALIGNED: u32 = 0; // Every row of every W starts at a multiple of four words.
 override HALF: u32 = 0;
+override START: u32 = 0;
 
 const TILE: u32 = 4;    // Examples; the components of a vector.
 const GROUP: u32 = 256; // Invocations, and units that one pass over a layer computes.
@@ -50,6 +53,7 @@ const MAX_LAYERS: u32 = 8;
 struct Params {
     rows: u32, inputs: u32, layers: u32, steps: u32,
     eps: f32, step: f32, gamma: f32, padding: u32,
+    key: vec2u, padding2: vec2u, // Of the draws.
     layer: array<vec4u, MAX_LAYERS>, // outputs; first words of W and b; 1 for a ReLU
 }
 
@@ -60,6 +64,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> reference: array<u32>;
 @group(0) @binding(5) var<storage, read_write> x_adv: array<f32>;
 @group(0) @binding(6) var<storage, read_write> wrong: array<u32>;
+@group(0) @binding(7) var<storage, read> clock: array<u32>;
 
 // The units of the current layer, unit u at slot(u); 0 beyond its width.
 var<workgroup> h: array<vec4f, WIDTH>;
@@ -74,6 +79,7 @@ var<private> input_gradient: array<mat4x4f, PASSES>;
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
     let row0 = group.x * TILE;
+    if START == 1 { start(row0, local); }
     for (var turn = 0u; turn < p.steps + u32(GOAL == 2); turn++) {
         for (var l = 0u; l < p.layers; l++) { forwards(l, row0, local); }
         if GOAL == 2 {
@@ -87,6 +93,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         if NORM == 0 { ascend_linf(row0, local); } else { ascend_l2(row0, local); }
         storageBarrier(); // The next turn's loads see x'.
     }
+}
+
+// The random points of all rows of the tile; draw 2 b and draw 2 b + 1 are words of block b.
+fn start(row0: u32, local: u32) {
+    let end = min(row0 + TILE, p.rows) * p.inputs;
+    for (var i = row0 * p.inputs + local; i < end; i += GROUP) {
+        let bits = threefry(vec2u(i / 2, clock[0]), p.key);
+        x_adv[i] = clip(x[i] + p.eps * (2.0 * unit(bits[i % 2]) - 1.0), 0.0, 1.0);
+    }
+    storageBarrier();
 }
 
 // ---- Layers and their weights

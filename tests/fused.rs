@@ -5,7 +5,7 @@ use smoothenc::graph::{Graph, plan};
 use smoothenc::nn::{Init, Weights, initialise};
 use smoothenc::ops::{Norm, wasserstein2};
 use smoothenc::rng::{Key, Purpose, uniform};
-use smoothenc::selection::{Metric, Selection, start_noise};
+use smoothenc::selection::{Metric, Selection, Start};
 use smoothenc::session::Session;
 use smoothenc::tensor::DType::{F32, U32};
 use smoothenc::vae::Vae;
@@ -32,14 +32,13 @@ fn selection(norm: Norm, metric: Metric) -> Selection {
 }
 
 fn select_with(hidden: &[usize], selection: Selection) -> Found {
-    let norm = selection.norm;
     let vae = Vae::mlp(INPUTS, hidden, 8, 1.0, true);
     let (mut g, mut session) = (Graph::new(), Session::new(backend::open("cpu", false).unwrap()));
     let weights = Weights::new(&mut g, &vae.layout, "model").unwrap();
     let x = g.variable("x", [ROWS, INPUTS], F32).unwrap();
     let clock = g.variable("clock", [1], U32).unwrap();
-    let noise = start_noise(&mut g, norm, clock, [ROWS, INPUTS], 3).unwrap();
-    let selected = selection.select(&mut g, &vae, &weights, x, noise).unwrap();
+    let start = Start::Drawn { clock, seed: 3 };
+    let selected = selection.select(&mut g, &vae, &weights, x, start).unwrap();
     let here = vae.encode(&mut g, &weights.views, x).unwrap();
     let there = vae.encode(&mut g, &weights.views, selected).unwrap();
     let distance = wasserstein2(&mut g, here, there).unwrap().value;
@@ -68,6 +67,8 @@ fn both_ways_find_the_same_points() {
             let fused = select(&[40, 30], norm, metric, true);
             let slow = select(&[40, 30], norm, metric, false);
             assert!(fused.kernels.contains(&"pgd_mlp") && !fused.kernels.contains(&"pgd_step"), "{what}");
+            // L-infinity's starts are drawn in the same call.
+            assert_eq!(fused.kernels.contains(&"pgd_start"), norm == Norm::L2, "{what}");
             assert!(slow.kernels.contains(&"pgd_step") && !slow.kernels.contains(&"pgd_mlp"), "{what}");
             let apart = fused.points.iter().zip(&slow.points).map(|(a, b)| (a - b).abs());
             let differ = apart.filter(|&d| d.is_nan() || d > 1e-4).count();

@@ -10,7 +10,7 @@ use smoothenc::backend::{self, Device};
 use smoothenc::graph::{Graph, Tensor};
 use smoothenc::nn::{Layout, Mlp, Weights, weight_gradients};
 use smoothenc::ops::{self, AdamSettings, Norm, StartNoise};
-use smoothenc::selection::{Metric, Selection};
+use smoothenc::selection::{Metric, Selection, Start};
 use smoothenc::session::Session;
 use smoothenc::tensor::DType;
 use smoothenc::vae::{Objective, Vae};
@@ -186,7 +186,7 @@ impl Net {
                 fused: true,
                 half: false,
             };
-            let start = StartNoise::Linf(uniforms);
+            let start = Start::From(StartNoise::Linf(uniforms));
             selection.select(&mut g, &self.vae, &weights, x, start).unwrap();
             self.session.compile(&g).unwrap().run().unwrap();
             let selected: Vec<f32> = self.session.get("selected").unwrap();

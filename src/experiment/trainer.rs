@@ -8,7 +8,7 @@ use crate::nn::{Entry, Init, Layout, Weights, initialise, train_step};
 use crate::ops::{self, AdamSettings, SUMS};
 use crate::rng::{Key, Purpose};
 use crate::run::checkpoint::{NamedTensor, TensorData};
-use crate::selection::{Selection, start_noise};
+use crate::selection::{Selection, Start};
 use crate::session::Session;
 use crate::tensor::DType;
 use crate::vae::{Objective, Vae};
@@ -224,7 +224,7 @@ pub fn training_graph(
     images: &Table,
     examples: Option<usize>,
 ) -> Result<Graph> {
-    let (batch, inputs) = (settings.batch, vae.encoder.inputs());
+    let batch = settings.batch;
     let g = &mut Graph::new();
     let clock = g.variable("clock", [2], DType::U32)?;
     let key = |purpose| Key::new(settings.seed, purpose);
@@ -237,7 +237,7 @@ pub fn training_graph(
     let x = images.gather(g, indices)?;
     let selected = match settings.objective.needs_selection() {
         true => {
-            let start = start_noise(g, settings.selection.norm, clock, [batch, inputs], settings.seed)?;
+            let start = Start::Drawn { clock, seed: settings.seed };
             Some(settings.selection.select(g, vae, &weights, x, start)?)
         }
         false => None,

@@ -12,6 +12,7 @@ use crate::graph::{Graph, Io, Op, Tensor};
 use crate::ops::pgd_step::Norm;
 use crate::recording::Access::{Read, Write};
 use crate::recording::{ALIGN_WORDS, Call, Kernel, NONE};
+use crate::rng::Key;
 use crate::simd::LANES;
 use crate::tensor::{DType, Shape};
 
@@ -19,12 +20,13 @@ pub static PGD_MLP: Kernel = Kernel {
     name: "pgd_mlp",
     wgsl: &[
         include_str!("../../shaders/common/precise.wgsl"),
+        include_str!("../../shaders/common/rng.wgsl"),
         include_str!("../../shaders/common/entropic.wgsl"),
         include_str!("../../shaders/common/box.wgsl"),
         include_str!("../../shaders/common/ball.wgsl"),
         include_str!("../../shaders/pgd_mlp.wgsl"),
     ],
-    bindings: &[Read, Read, Read, Read, Write, Write],
+    bindings: &[Read, Read, Read, Read, Write, Write, Read],
     cpu: cpu::pgd_mlp_cpu,
 };
 
@@ -92,10 +94,20 @@ pub struct Ascent {
     /// Length of a step.
     pub step: f32,
     pub steps: usize,
+    /// Draws the points to start from, as `pgd_start` does with uniforms of that key in the step in the clock,
+    /// instead of going on from where they are. For L-infinity, and goals without a probe.
+    pub start: Option<Start>,
 }
 
-/// Inputs: weights, the probe's weights, x, and the reference heads or labels. Updates: the points
-/// and, with a probe, `wrong`.
+/// Random starts: functions of a key, of the step in `clock` and of their index.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    pub clock: Tensor,
+    pub key: Key,
+}
+
+/// Inputs: weights, x, the reference heads or labels, and the probe's weights or the clock where there is one.
+/// Updates: the points and, with a probe, `wrong`.
 #[derive(Debug, Clone)]
 struct PgdMlp {
     ascent: Ascent,
@@ -114,6 +126,8 @@ struct Params {
     step: f32,
     gamma: f32,
     padding: u32,
+    key: [u32; 2],
+    padding2: [u32; 2],
     /// Outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
     layer: [[u32; 4]; MAX_LAYERS],
 }
@@ -125,7 +139,9 @@ pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Resul
     let op = PgdMlp { half: g.dtype(weights) == DType::U32, ascent };
     match goal {
         Goal::W2 { reference } | Goal::Entropic { reference, .. } => {
-            g.apply_to(op, &[weights, x, reference], &[x_adv])
+            let clock = op.ascent.start.map(|start| start.clock);
+            let inputs: Vec<_> = [weights, x, reference].into_iter().chain(clock).collect();
+            g.apply_to(op, &inputs, &[x_adv])
         }
         Goal::CrossEntropy { probe, labels, wrong, .. } => {
             g.apply_to(op, &[weights, x, labels, probe], &[x_adv, wrong])
@@ -193,15 +209,25 @@ impl Op for PgdMlp {
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
         use DType::{F32, U32};
         let head = self.ascent.layers.last().map_or(0, |layer| layer.outputs);
+        let started = self.ascent.start.is_some();
+        if started && self.ascent.norm == Norm::L2 {
+            return Err("only starts in the L-infinity ball are drawn on the way".into());
+        }
         let floats = |weights: &Shape, dtype| if dtype == U32 { 2 * weights.len() } else { weights.len() };
         match inputs {
-            [(weights, dtype), (x, F32), (reference, F32)]
-                if reference.rows() == x.rows() && reference.cols() == head && head.is_multiple_of(2) =>
+            [(weights, dtype), (x, F32), (reference, F32), clock @ ..]
+                if clock.len() == usize::from(started)
+                    && clock.iter().all(|(_, dtype)| *dtype == U32)
+                    && reference.rows() == x.rows()
+                    && reference.cols() == head
+                    && head.is_multiple_of(2) =>
             {
                 self.check_layers(x.cols(), floats(weights, *dtype), 0)?;
                 Ok(vec![((*x).clone(), F32)])
             }
-            [(weights, dtype), (x, F32), (labels, U32), (probe, F32)] if labels.len() == x.rows() => {
+            [(weights, dtype), (x, F32), (labels, U32), (probe, F32)]
+                if labels.len() == x.rows() && !started =>
+            {
                 self.check_layers(x.cols(), floats(weights, *dtype), probe.len())?;
                 Ok(vec![((*x).clone(), F32), ([x.rows()].into(), U32)])
             }
@@ -212,7 +238,7 @@ impl Op for PgdMlp {
     }
 
     fn call(&self, io: &Io) -> Call {
-        let Ascent { norm, eps, step, steps, goal, .. } = self.ascent;
+        let Ascent { norm, eps, step, steps, goal, start, .. } = self.ascent;
         let (rows, inputs) = (io.inputs[1].0.rows(), io.inputs[1].0.cols());
         let mut layer = [[0; 4]; MAX_LAYERS];
         for (entry, l) in layer.iter_mut().zip(self.ascent.all_layers()) {
@@ -228,6 +254,8 @@ impl Op for PgdMlp {
             step,
             gamma,
             padding: 0,
+            key: start.map_or([0; 2], |start| start.key.0),
+            padding2: [0; 2],
             layer,
         };
         // A row of weights is as long as its layer has inputs.
@@ -242,12 +270,14 @@ impl Op for PgdMlp {
             .constant("GOAL", goal.number())
             .constant("ALIGNED", aligned.into())
             .constant("HALF", self.half.into())
+            .constant("START", start.is_some().into())
             .whole(io.input(0))
             .whole(if with_probe { io.input(3) } else { NONE })
             .row(io.input(1))
             .row(io.input(2))
             .row(io.output(0));
         let call = if with_probe { call.row(io.output(1)) } else { call.whole(NONE) };
+        let call = call.whole(if start.is_some() { io.input(3) } else { NONE });
         let workgroups = [rows.div_ceil(GPU_TILE) as u32, 1, 1];
         call.grid(rows, LANES, workgroups).flops(self.ascent.flops(rows, inputs))
     }

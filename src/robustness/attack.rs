@@ -179,7 +179,7 @@ fn chunk(
     if settings.fused && ops::fits(&with_probe, vae.encoder.inputs()) {
         let goal = Goal::CrossEntropy { probe: head.arena, layer: probe.dense(), labels, wrong };
         let (weights, norm) = (model.arena, settings.norm);
-        let ascent = Ascent { weights, layers, goal, norm, eps: radius, step: step_size, steps };
+        let ascent = Ascent { weights, layers, goal, norm, eps: radius, step: step_size, steps, start: None };
         ops::pgd_mlp(&mut g, x_adv, x, ascent)?;
         return session.compile(&g);
     }

@@ -4,7 +4,7 @@ use crate::autodiff;
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::nn::Weights;
-use crate::ops::{self, Ascent, Dense, Goal, Norm, StartNoise};
+use crate::ops::{self, Ascent, Goal, Norm, StartNoise};
 use crate::rng::{Key, Purpose};
 use crate::tensor::DType;
 use crate::vae::Vae;
@@ -45,14 +45,17 @@ fn calls(steps: usize, flops: usize) -> usize {
     (1..=steps).find(short).unwrap_or(steps)
 }
 
+/// What a random start is made of.
+#[derive(Debug, Clone, Copy)]
+pub enum Start {
+    /// Draws of the step in `clock`.
+    Drawn { clock: Tensor, seed: u64 },
+    /// Noise that is given.
+    From(StartNoise),
+}
+
 /// Noise for the random starts of points of this shape in the step in `clock`.
-pub fn start_noise(
-    g: &mut Graph,
-    norm: Norm,
-    clock: Tensor,
-    shape: [usize; 2],
-    seed: u64,
-) -> Result<StartNoise> {
+fn start_noise(g: &mut Graph, norm: Norm, clock: Tensor, shape: [usize; 2], seed: u64) -> Result<StartNoise> {
     let key = Key::new(seed, Purpose::Selection);
     Ok(match norm {
         Norm::Linf => StartNoise::Linf(ops::uniform(g, clock, shape, key)?),
@@ -75,43 +78,63 @@ impl Selection {
         vae: &Vae,
         weights: &Weights,
         x: Tensor,
-        start: StartNoise,
+        start: Start,
     ) -> Result<Tensor> {
         let shape = g.shape(x).clone();
         let selected = g.variable("selected", shape, DType::F32)?;
-        ops::pgd_start(g, selected, x, start, self.eps)?;
         if self.steps == 0 {
+            self.start(g, x, selected, start)?;
             return Ok(selected);
         }
         let reference = vae.encode(g, &weights.views, x)?;
         let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
         if self.fused && ops::fits(&layers, vae.encoder.inputs()) {
-            self.ascend(g, layers, weights.arena, x, selected, reference)?;
+            let goal = match self.metric {
+                Metric::W2 => Goal::W2 { reference },
+                Metric::Entropic { gamma } => Goal::Entropic { reference, gamma },
+            };
+            let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
+            let weights = if self.half { ops::half(g, weights.arena)? } else { weights.arena };
+            let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start: None };
+            self.ascend(g, ascent, x, selected, start)?;
         } else {
+            self.start(g, x, selected, start)?;
             self.ascend_op_by_op(g, vae, weights, x, selected, reference)?;
         }
         Ok(selected)
     }
 
-    /// All steps in one kernel call, or in a few where one would keep a GPU busy for too long.
+    /// The random points.
+    fn start(&self, g: &mut Graph, x: Tensor, selected: Tensor, start: Start) -> Result<()> {
+        let noise = match start {
+            Start::From(noise) => noise,
+            Start::Drawn { clock, seed } => {
+                let shape = [g.shape(x).rows(), g.shape(x).cols()];
+                start_noise(g, self.norm, clock, shape, seed)?
+            }
+        };
+        ops::pgd_start(g, selected, x, noise, self.eps)
+    }
+
+    /// The whole ascent in one kernel call, the random start among it, or in a few calls where one would keep a GPU
+    /// busy for too long.
     fn ascend(
         &self,
         g: &mut Graph,
-        layers: Vec<Dense>,
-        weights: Tensor,
+        mut ascent: Ascent,
         x: Tensor,
         selected: Tensor,
-        reference: Tensor,
+        start: Start,
     ) -> Result<()> {
-        let goal = match self.metric {
-            Metric::W2 => Goal::W2 { reference },
-            Metric::Entropic { gamma } => Goal::Entropic { reference, gamma },
-        };
-        let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
-        let weights = if self.half { ops::half(g, weights)? } else { weights };
-        let ascent = Ascent { weights, layers, goal, norm, eps, step, steps };
-        let calls = calls(steps, ascent.flops(g.shape(x).rows(), g.shape(x).cols()));
-        g.repeat(calls, |g| ops::pgd_mlp(g, selected, x, Ascent { steps: steps / calls, ..ascent }))
+        let calls = calls(ascent.steps, ascent.flops(g.shape(x).rows(), g.shape(x).cols()));
+        match start {
+            Start::Drawn { clock, seed } if self.norm == Norm::Linf && calls == 1 => {
+                ascent.start = Some(ops::Start { clock, key: Key::new(seed, Purpose::Selection) });
+            }
+            _ => self.start(g, x, selected, start)?,
+        }
+        ascent.steps /= calls;
+        g.repeat(calls, |g| ops::pgd_mlp(g, selected, x, ascent))
     }
 
     /// The same of one op after the other: for encoders that the fused kernel does not take, and

@@ -8,6 +8,7 @@ use crate::ops::entropic_wasserstein::entropic;
 use crate::ops::half::floats_of;
 use crate::ops::pgd_step::{Norm, clip};
 use crate::recording::CpuCall;
+use crate::rng::{self, Key};
 use crate::simd::{
     self, Active, Column, LANES, Matrix, Work, exp_and_exp_m1, masked_product, sparse_product, transpose,
     transpose_back,
@@ -77,6 +78,9 @@ impl Work for Climb<'_> {
         let network = &network[..layers];
 
         transpose(call.rows(2, &rows, inputs), inputs, x);
+        if call.constant("START") == 1 {
+            start(call, &p, &rows);
+        }
         transpose(call.rows(4, &rows, inputs), inputs, x_adv);
         activations.resize(MAX_LAYERS, Vec::new());
         for (h, outputs) in activations.iter_mut().zip(outputs) {
@@ -150,6 +154,18 @@ impl Work for Climb<'_> {
             }
         }
         transpose_back(x_adv, inputs, call.rows_mut(4, &rows, inputs));
+    }
+}
+
+/// As `pgd_start`, for all rows of a panel, whose first number is even.
+#[inline(always)]
+fn start(call: &CpuCall, p: &Params, rows: &Range<usize>) {
+    let inputs = p.inputs as usize;
+    let points = call.rows_mut::<f32>(4, rows, inputs);
+    let clock = call.whole::<u32>(6)[0];
+    rng::fill(Key(p.key), clock, (rows.start * inputs / 2) as u32, false, points);
+    for (point, x) in points.iter_mut().zip(call.rows::<f32>(2, rows, inputs)) {
+        *point = clip(x + p.eps * (2.0 * *point - 1.0), 0.0, 1.0);
     }
 }
 
