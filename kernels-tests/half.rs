@@ -6,7 +6,7 @@ use crate::harness::{Case, Input};
 
 /// Ordinary numbers, numbers halfway between two halves, small ones, and ones that are too large.
 fn number(i: usize) -> f32 {
-    let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = if i.is_multiple_of(2) { 1.0 } else { -1.0 };
     let digits = (i * 619 % 4096) as f32 / 4096.0;
     sign * match i % 11 {
         0 => 0.0,

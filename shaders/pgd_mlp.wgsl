@@ -53,7 +53,7 @@ const MAX_LAYERS: u32 = 8;
 struct Params {
     rows: u32, inputs: u32, layers: u32, steps: u32,
     eps: f32, step: f32, gamma: f32, padding: u32,
-    key: vec2u, padding2: vec2u, // Of the draws.
+    key: vec4u, // Of the draws: two words.
     layer: array<vec4u, MAX_LAYERS>, // outputs; first words of W and b; 1 for a ReLU
 }
 
@@ -99,7 +99,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 fn start(row0: u32, local: u32) {
     let end = min(row0 + TILE, p.rows) * p.inputs;
     for (var i = row0 * p.inputs + local; i < end; i += GROUP) {
-        let bits = threefry(vec2u(i / 2, clock[0]), p.key);
+        let bits = threefry(vec2u(i / 2, clock[0]), p.key.xy);
         x_adv[i] = clip(x[i] + p.eps * (2.0 * unit(bits[i % 2]) - 1.0), 0.0, 1.0);
     }
     storageBarrier();

@@ -109,7 +109,7 @@ mod tests {
             let middle = 0.5 * (low + high);
             assert_eq!(bits_of(middle), bits + bits % 2, "{middle}");
             assert_eq!(bits_of(middle.next_down()), bits, "{middle}");
-            assert_eq!(bits_of(-middle.next_up()), bits + 1 | 0x8000, "{middle}");
+            assert_eq!(bits_of(-middle.next_up()), (bits + 1) | 0x8000, "{middle}");
         }
         assert_eq!([1.0, -2.0, 65_504.0, 65_519.9, 1e-9].map(bits_of), [0x3c00, 0xc000, 0x7bff, 0x7bff, 0]);
         assert_eq!([f32::NAN, f32::INFINITY, 1e9].map(bits_of), [0x7e00, 0x7c00, 0x7c00]);

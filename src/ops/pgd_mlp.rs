@@ -126,8 +126,8 @@ struct Params {
     step: f32,
     gamma: f32,
     padding: u32,
-    key: [u32; 2],
-    padding2: [u32; 2],
+    /// Of the draws: two words.
+    key: [u32; 4],
     /// Outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
     layer: [[u32; 4]; MAX_LAYERS],
 }
@@ -254,8 +254,7 @@ impl Op for PgdMlp {
             step,
             gamma,
             padding: 0,
-            key: start.map_or([0; 2], |start| start.key.0),
-            padding2: [0; 2],
+            key: start.map_or([0; 4], |Start { key: Key([a, b]), .. }| [a, b, 0, 0]),
             layer,
         };
         // A row of weights is as long as its layer has inputs.

@@ -163,7 +163,7 @@ fn start(call: &CpuCall, p: &Params, rows: &Range<usize>) {
     let inputs = p.inputs as usize;
     let points = call.rows_mut::<f32>(4, rows, inputs);
     let clock = call.whole::<u32>(6)[0];
-    rng::fill(Key(p.key), clock, (rows.start * inputs / 2) as u32, false, points);
+    rng::fill(Key([p.key[0], p.key[1]]), clock, (rows.start * inputs / 2) as u32, false, points);
     for (point, x) in points.iter_mut().zip(call.rows::<f32>(2, rows, inputs)) {
         *point = clip(x + p.eps * (2.0 * *point - 1.0), 0.0, 1.0);
     }
