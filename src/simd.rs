@@ -241,7 +241,7 @@ fn tile<const FMA: bool, const ROWS: usize>(
 
 /// `a b + c`, rounded once where the processor can.
 #[inline(always)]
-fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     // Without the instruction `mul_add` is a slow call.
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
