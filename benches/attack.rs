@@ -45,11 +45,11 @@ fn main() -> smoothenc::Result<()> {
         examples: Some(args.examples),
         ..AttackConfig::default()
     };
-    run.attack(&settings(args.steps.min(10), 1))?; // Warms up.
+    run.attack(&[0], &settings(args.steps.min(10), 1))?; // Warms up.
     let start = Instant::now();
-    run.attack(&settings(args.steps, args.restarts))?;
+    run.attack(&[0], &settings(args.steps, args.restarts))?;
     let seconds = start.elapsed().as_secs_f64();
-    let standing = run.result.tasks[&run.data.task].attack.as_ref().and_then(|attack| {
+    let standing = run.result.tasks[&run.data.tasks[0].name].attack.as_ref().and_then(|attack| {
         let (_, accuracy) = attack.adversarial_accuracy.first()?;
         Some(*accuracy)
     });

@@ -1,19 +1,20 @@
 //! The GPU back end itself: long runs, large copies, and errors instead of panics.
 
 #[path = "../tests/common/gpu.rs"]
-mod common;
+pub mod common;
 
 use libtest_mimic::Trial;
 use smoothenc::backend::Device;
 use smoothenc::backend::gpu::adapter;
 use smoothenc::graph::Graph;
 use smoothenc::ops::elementwise::{add, scale};
-use smoothenc::ops::fill_to;
+use smoothenc::ops::{fill_to, matmul};
 use smoothenc::session::Session;
 use smoothenc::tensor::DType::F32;
 
-use crate::harness::{Verdict, device, trial};
+use crate::harness::{Verdict, compare, device, trial};
 use crate::inputs::Rng;
+use crate::matmul::product;
 
 /// More dispatches than one submission takes, and more runs than may be in flight; every turn
 /// needs the one before.
@@ -99,6 +100,41 @@ fn too_large(_: &mut Rng) -> Verdict {
     same(&session.get::<f32>("x")?, &[1.5; 3])
 }
 
+/// A product that is measured first comes out right; what was chosen is written down, and followed when it is found.
+fn tuned(rng: &mut Rng) -> Verdict {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("smoothenc/tune.json");
+    let (a, b): (Vec<_>, Vec<_>) = (0..70 * 36).map(|_| (rng.normal() as f32, rng.normal() as f32)).unzip();
+    let [exact_a, exact_b] = [&a, &b].map(|x| x.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
+    let expected = product([70, 70, 36], &exact_a, false, &exact_b, true);
+    let run = || -> smoothenc::Result<Vec<f32>> {
+        let device = common::open()?;
+        if let Device::Gpu(gpu) = &device {
+            gpu.tune(file.clone());
+        }
+        let (mut g, mut session) = (Graph::new(), Session::new(device));
+        let [x, y] = ["x", "y"].map(|name| g.variable(name, [70, 36], F32));
+        let (z, c) = (matmul(&mut g, x?, false, y?, true)?, g.variable("c", [70, 70], F32)?);
+        g.place(z, c)?;
+        session.set("x", &a)?;
+        session.set("y", &b)?;
+        session.compile(&g)?.run()?;
+        session.get("c")
+    };
+    let first = run()?;
+    let got: Vec<f64> = first.iter().map(|&v| v.into()).collect();
+    compare(&got, &expected, 1e-4, false)?;
+    let kept = std::fs::read_to_string(&file)?;
+    if kept.matches("matmul").count() != 1 || kept.matches("DEPTH").count() != 1 {
+        return Err(format!("not one choice: {kept}").into());
+    }
+    same(&run()?, &first)?;
+    match std::fs::read_to_string(&file)? == kept {
+        true => Ok(()),
+        false => Err("a choice that was there was made again".into()),
+    }
+}
+
 /// A device that goes away is an error of the next run, write and read.
 fn lost_device(_: &mut Rng) -> Verdict {
     let own = common::open()?;
@@ -131,11 +167,12 @@ fn names(result: smoothenc::Result<()>, parts: &[&str]) -> Verdict {
 type Test = fn(&mut Rng) -> Verdict;
 
 pub fn trials(gpu: bool) -> Vec<Trial> {
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 6] = [
         ("long_run", long_run),
         ("large_copies", large_copies),
         ("aliased_bindings", aliased_bindings),
         ("too_large", too_large),
+        ("tuned", tuned),
         ("lost_device", lost_device),
     ];
     let trials =

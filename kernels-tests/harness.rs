@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
+use smoothenc::backend::gpu::Gpu;
 use smoothenc::backend::{self, Device};
 use smoothenc::graph::{Graph, Tensor};
 use smoothenc::ops::elementwise;
@@ -11,6 +12,7 @@ use smoothenc::session::Session;
 use smoothenc::tensor::{DType, Shape};
 use smoothenc::{Result, autodiff};
 
+use crate::gpu::common;
 use crate::inputs::{self, Rng};
 
 /// Builds the op under test from the input tensors; returns what is compared: new values, or
@@ -71,6 +73,8 @@ pub struct Case {
     tolerance_gpu: f64,
     nonfinite: bool,
     differentiate: Vec<usize>,
+    /// For the GPU only: the variant that its calls are to have.
+    variant: Option<usize>,
 }
 
 impl Case {
@@ -89,6 +93,7 @@ impl Case {
             tolerance_gpu: 1e-4,
             nonfinite: false,
             differentiate: Vec::new(),
+            variant: None,
         }
     }
 
@@ -116,6 +121,13 @@ impl Case {
         self
     }
 
+    /// Makes it a case of variant number `variant` of a call that offers a GPU several.
+    pub fn variant(mut self, variant: usize) -> Self {
+        self.name = format!("{}_variant_{variant}", self.name);
+        self.variant = Some(variant);
+        self
+    }
+
     /// The trials of this case: one a device, and the gradient's where it has one.
     pub fn trials(self, kernel: &str, gpu: bool) -> Vec<Trial> {
         let name = format!("{kernel}::{}", self.name);
@@ -125,6 +137,9 @@ impl Case {
             trial(format!("{name}::cpu"), move |rng| on_cpu.run(&device(false)?, rng)),
             trial(format!("{name}::gpu"), move |rng| on_gpu.run(&device(true)?, rng)).with_ignored_flag(!gpu),
         ];
+        if case.variant.is_some() {
+            trials.remove(0);
+        }
         if !case.differentiate.is_empty() {
             trials.push(trial(format!("{name}::gradient"), move |rng| in_gradient.check_gradient(rng)));
         }
@@ -134,6 +149,9 @@ impl Case {
     /// Draws inputs, runs the op on `device` and compares with the oracle.
     pub fn run(&self, device: &Device, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
+        if let Device::Gpu(gpu) = device {
+            gpu.prefer(self.variant.unwrap_or(0));
+        }
         let ran = self.execute(device, &drawn)?;
         let expected = (self.oracle)(&self.as_floats(&drawn));
         let tolerance = match device {
@@ -360,9 +378,9 @@ pub fn device(gpu: bool) -> Result<Device> {
         if let Some(device) = kept {
             return Ok(device.clone());
         }
-        let choice = std::env::var("SMOOTHENC_TEST_DEVICE").unwrap_or("gpu".into());
+        // Not by `backend::open`, which may choose kernels by what was measured before.
         let checked = std::env::var("SMOOTHENC_TEST_UNCHECKED").is_err();
-        Ok(kept.insert(backend::open(&choice, checked)?).clone())
+        Ok(kept.insert(Device::Gpu(Gpu::open(&common::adapter()?, checked)?)).clone())
     })
 }
 

@@ -1,6 +1,6 @@
 //! `matmul`: the three layouts with and without the bias and the ReLU, over ragged sides.
 
-use smoothenc::ops::{linear, matmul};
+use smoothenc::ops::{TILINGS, linear, matmul};
 
 use crate::harness::{Case, Input};
 
@@ -72,5 +72,22 @@ pub fn cases() -> Vec<Case> {
         }
     }
     cases.extend([layer([5, 784, 200], true), layer([5, 200, 784], true)]);
+    cases.extend((0..TILINGS).flat_map(|tiling| tiled().into_iter().map(move |case| case.variant(tiling))));
     cases
+}
+
+/// For each way to tile the product: within a tile and across several in each direction, with rows that are whole
+/// vectors on both sides, on one, and on none.
+fn tiled() -> Vec<Case> {
+    vec![
+        plain([1, 7, 200], false, false),
+        plain([33, 31, 17], true, true),
+        plain([132, 135, 20], false, false),
+        plain([135, 132, 20], true, false),
+        plain([132, 68, 36], true, true),
+        plain([7, 1, 785], false, true),
+        layer([7, 200, 784], true),
+        layer([200, 7, 785], false),
+        plain([785, 9, 33], true, false),
+    ]
 }

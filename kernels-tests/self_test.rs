@@ -111,15 +111,15 @@ pub fn trials(gpu: bool) -> Vec<Trial> {
     for (device, on_gpu) in [("cpu", false), ("gpu", true)] {
         let ignored = on_gpu && !gpu;
         let mutant = trial(format!("self_test::broken_kernel_fails::{device}"), move |rng| {
-            let kernel = altered_matmul("sum[1] += left[1]", "sum[1] -= left[1]", wrong_sign);
+            let kernel = altered_matmul("sum + left.x * right[0]", "sum - left.x * right[0]", wrong_sign);
             must_fail(kernel, on_gpu, rng, "values differ")
         });
         let unwritten = trial(format!("self_test::unwritten_output_fails::{device}"), move |rng| {
-            let kernel = altered_matmul("c[row * p.n + column] = value;", "", writes_nothing);
+            let kernel = altered_matmul("c[(row + i) * p.n + column + j] = value;", "", writes_nothing);
             must_fail(kernel, on_gpu, rng, "NaN")
         });
         let invalid = trial(format!("self_test::invalid_kernel_is_an_error::{device}"), move |rng| {
-            let kernel = altered_matmul("var value = sum[i][j];", "var value = sum;", writes_nothing);
+            let kernel = altered_matmul("var value = block[i][j];", "var value = block[i];", writes_nothing);
             must_fail(kernel, on_gpu, rng, if on_gpu { "kernel matmul" } else { "NaN" })
         });
         trials.extend([mutant, unwritten, invalid].map(|t| t.with_ignored_flag(ignored)));

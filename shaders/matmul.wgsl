@@ -5,87 +5,210 @@
 //   bias  [n], where BIAS = 1
 //   C     [m, n]; act is max(., 0) where RELU = 1 (with BIAS = 1 only), else nothing
 //
-// One workgroup computes a tile of 32 x 32 outputs, each of its 8 x 8 invocations a 4 x 4 block of
-// them in registers, walking k in slices of DEPTH that are staged in workgroup memory. There, four
-// neighbouring rows of op(A), or columns of op(B), are one vector: a step of the inner loop reads
-// two vectors for sixteen multiplications. Neighbouring invocations load neighbouring words of A
-// and B whichever way these are stored. The sum over k runs in order, so a run repeats bit for bit.
+// All is done in blocks of 4 x 4 words, and in three tilings, one in the other:
+//   a workgroup has a tile of C and walks k in slices of DEPTH, which it stages in workgroup memory;
+//   an invocation has HIGH x WIDE blocks of the tile in registers. The larger this is the better: it
+//   multiplies 16 HIGH WIDE times for every 4 (HIGH + WIDE) words that it reads of a slice;
+//   where C is small, SPLIT invocations share the blocks of one (HIGH = WIDE = 1 then): each takes every
+//   SPLITth block of a slice's depth, and their sums are added at the end.
+// A tile has ROWS x COLUMNS invocations, times SPLIT. All these sizes are chosen for the device and the
+// problem (`ops::matmul` lists them). Each has an order of its own for the terms of a sum and keeps to it,
+// so a run repeats bit for bit.
+//
+// A and B are bound as vectors. Where the stored rows are whole vectors (VECTORS_A, VECTORS_B = 1) they
+// are read as such, else word by word.
 
 override TRANSPOSE_A: u32 = 0;
 override TRANSPOSE_B: u32 = 0;
 override BIAS: u32 = 0;
 override RELU: u32 = 0;
+override VECTORS_A: u32 = 0;
+override VECTORS_B: u32 = 0;
 
-const TILE: u32 = 32;
-const QUADS: u32 = 8; // Vectors of four across a tile.
-const DEPTH: u32 = 16;
+override HIGH: u32 = 1; // 1, 2 or 4
+override WIDE: u32 = 1; // 1 or 2
+override ROWS: u32 = 8;
+override COLUMNS: u32 = 8;
+override SPLIT: u32 = 1;
+override DEPTH: u32 = 16;
+
+// Blocks across a slice of op(A) and of op(B), and the vectors in it.
+override A_BLOCKS: u32 = HIGH * ROWS;
+override B_BLOCKS: u32 = WIDE * COLUMNS;
+override A_SLICE: u32 = DEPTH * A_BLOCKS;
+override B_SLICE: u32 = DEPTH * B_BLOCKS;
 
 struct Params { m: u32, n: u32, k: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c: array<f32>;
 
-// At [l][quad]: four rows of op(A) at depth l, four columns of op(B).
-var<workgroup> a_slice: array<array<vec4f, QUADS>, DEPTH>;
-var<workgroup> b_slice: array<array<vec4f, QUADS>, DEPTH>;
+// Vector i of block t across and block q deep is at (4 q + i) * BLOCKS + t: of A it is row i of the block, of B
+// the columns at depth i.
+var<workgroup> a_slice: array<vec4f, A_SLICE>;
+var<workgroup> b_slice: array<vec4f, B_SLICE>;
 
-fn load_a(row: u32, l: u32) -> f32 {
-    if row >= p.m || l >= p.k { return 0.0; }
-    return a[select(row * p.k + l, l * p.m + row, TRANSPOSE_A == 1)];
+// Words x .. x + 4 of row y of A as it is stored, [height, width]; zeros beyond its edges.
+fn a_words(y: u32, x: u32, height: u32, width: u32) -> vec4f {
+    let within = vec4u(x, x + 1, x + 2, x + 3) < vec4u(select(0u, width, y < height));
+    let at = select(vec4u(), vec4u(0, 1, 2, 3) + y * width + x, within);
+    if VECTORS_A == 1 { return select(vec4f(), a[at.x / 4], within); }
+    let words = vec4f(a[at.x / 4][at.x % 4], a[at.y / 4][at.y % 4], a[at.z / 4][at.z % 4], a[at.w / 4][at.w % 4]);
+    return select(vec4f(), words, within);
 }
 
-fn load_b(l: u32, column: u32) -> f32 {
-    if column >= p.n || l >= p.k { return 0.0; }
-    return b[select(l * p.n + column, column * p.k + l, TRANSPOSE_B == 1)];
+// The same of B.
+fn b_words(y: u32, x: u32, height: u32, width: u32) -> vec4f {
+    let within = vec4u(x, x + 1, x + 2, x + 3) < vec4u(select(0u, width, y < height));
+    let at = select(vec4u(), vec4u(0, 1, 2, 3) + y * width + x, within);
+    if VECTORS_B == 1 { return select(vec4f(), b[at.x / 4], within); }
+    let words = vec4f(b[at.x / 4][at.x % 4], b[at.y / 4][at.y % 4], b[at.z / 4][at.z % 4], b[at.w / 4][at.w % 4]);
+    return select(vec4f(), words, within);
 }
 
-@compute @workgroup_size(8, 8)
+// The block of op(A) from row `row` and depth l on: a vector for each row.
+fn a_block(row: u32, l: u32) -> mat4x4f {
+    if TRANSPOSE_A == 1 {
+        return transpose(mat4x4f(a_words(l, row, p.k, p.m), a_words(l + 1, row, p.k, p.m),
+                                 a_words(l + 2, row, p.k, p.m), a_words(l + 3, row, p.k, p.m)));
+    }
+    return mat4x4f(a_words(row, l, p.m, p.k), a_words(row + 1, l, p.m, p.k),
+                   a_words(row + 2, l, p.m, p.k), a_words(row + 3, l, p.m, p.k));
+}
+
+// The block of op(B) from depth l and column `column` on: a vector for each depth.
+fn b_block(l: u32, column: u32) -> mat4x4f {
+    if TRANSPOSE_B == 1 {
+        return transpose(mat4x4f(b_words(column, l, p.n, p.k), b_words(column + 1, l, p.n, p.k),
+                                 b_words(column + 2, l, p.n, p.k), b_words(column + 3, l, p.n, p.k)));
+    }
+    return mat4x4f(b_words(l, column, p.k, p.n), b_words(l + 1, column, p.k, p.n),
+                   b_words(l + 2, column, p.k, p.n), b_words(l + 3, column, p.k, p.n));
+}
+
+// Stages depths l0 .. l0 + DEPTH: every invocation moves whole blocks, and neighbouring invocations such as are
+// neighbours in memory.
+fn stage(row0: u32, column0: u32, l0: u32, index: u32) {
+    let deep = DEPTH / 4; // Blocks along k.
+    for (var i = index; i < deep * A_BLOCKS; i += ROWS * COLUMNS * SPLIT) {
+        let at = select(vec2u(i % deep, i / deep), vec2u(i / A_BLOCKS, i % A_BLOCKS), TRANSPOSE_A == 1);
+        let block = a_block(row0 + 4 * at.y, l0 + 4 * at.x);
+        let to = 4 * at.x * A_BLOCKS + at.y;
+        a_slice[to] = block[0];
+        a_slice[to + A_BLOCKS] = block[1];
+        a_slice[to + 2 * A_BLOCKS] = block[2];
+        a_slice[to + 3 * A_BLOCKS] = block[3];
+    }
+    for (var i = index; i < deep * B_BLOCKS; i += ROWS * COLUMNS * SPLIT) {
+        let at = select(vec2u(i / B_BLOCKS, i % B_BLOCKS), vec2u(i % deep, i / deep), TRANSPOSE_B == 1);
+        let block = b_block(l0 + 4 * at.x, column0 + 4 * at.y);
+        let to = 4 * at.x * B_BLOCKS + at.y;
+        b_slice[to] = block[0];
+        b_slice[to + B_BLOCKS] = block[1];
+        b_slice[to + 2 * B_BLOCKS] = block[2];
+        b_slice[to + 3 * B_BLOCKS] = block[3];
+    }
+}
+
+// Block t across and block q deep of the slices.
+fn staged_a(q: u32, t: u32) -> mat4x4f {
+    let at = 4 * q * A_BLOCKS + t;
+    return mat4x4f(a_slice[at], a_slice[at + A_BLOCKS], a_slice[at + 2 * A_BLOCKS], a_slice[at + 3 * A_BLOCKS]);
+}
+
+fn staged_b(q: u32, t: u32) -> mat4x4f {
+    let at = 4 * q * B_BLOCKS + t;
+    return mat4x4f(b_slice[at], b_slice[at + B_BLOCKS], b_slice[at + 2 * B_BLOCKS], b_slice[at + 3 * B_BLOCKS]);
+}
+
+// A row of a block of C with a row of A's times B's block added, depth by depth.
+fn add_row(sum: vec4f, left: vec4f, right: mat4x4f) -> vec4f {
+    return sum + left.x * right[0] + left.y * right[1] + left.z * right[2] + left.w * right[3];
+}
+
+fn add_product(sum: mat4x4f, left: mat4x4f, right: mat4x4f) -> mat4x4f {
+    return mat4x4f(add_row(sum[0], left[0], right), add_row(sum[1], left[1], right),
+                   add_row(sum[2], left[2], right), add_row(sum[3], left[3], right));
+}
+
+// Writes the block at (row, column) of C, with the bias and the activation.
+fn store(row: u32, column: u32, sum: mat4x4f) {
+    var block = sum;
+    for (var i = 0u; i < 4 && row + i < p.m; i++) {
+        for (var j = 0u; j < 4 && column + j < p.n; j++) {
+            var value = block[i][j];
+            if BIAS == 1 { value += bias[column + j]; }
+            if BIAS == 1 && RELU == 1 { value = select(value, 0.0, value < 0.0); }
+            c[(row + i) * p.n + column + j] = value;
+        }
+    }
+}
+
+@compute @workgroup_size(COLUMNS, ROWS, SPLIT)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u,
         @builtin(local_invocation_index) index: u32) {
-    let row0 = group.y * TILE;
-    let column0 = group.x * TILE;
-    var sum = mat4x4f();
+    let row0 = group.y * 4 * A_BLOCKS;
+    let column0 = group.x * 4 * B_BLOCKS;
+    // The invocation's blocks, ROWS blocks apart downwards and COLUMNS across. Each has a name, since
+    // compilers need not keep in registers what is indexed in a loop.
+    var c00 = mat4x4f(); var c01 = mat4x4f();
+    var c10 = mat4x4f(); var c11 = mat4x4f();
+    var c20 = mat4x4f(); var c21 = mat4x4f();
+    var c30 = mat4x4f(); var c31 = mat4x4f();
     for (var l0 = 0u; l0 < p.k; l0 += DEPTH) {
-        for (var i = index; i < QUADS * DEPTH; i += 64) {
-            // (l, quad), in the order of the stored words: k runs along the rows of A and of a
-            // transposed B.
-            let along_k = vec2u(i % DEPTH, i / DEPTH);
-            let across_k = vec2u(i / QUADS, i % QUADS);
-            let at_a = select(along_k, across_k, TRANSPOSE_A == 1);
-            let at_b = select(across_k, along_k, TRANSPOSE_B == 1);
-            let row = row0 + 4 * at_a.y;
-            let column = column0 + 4 * at_b.y;
-            let la = l0 + at_a.x;
-            let lb = l0 + at_b.x;
-            a_slice[at_a.x][at_a.y] =
-                vec4f(load_a(row, la), load_a(row + 1, la), load_a(row + 2, la), load_a(row + 3, la));
-            b_slice[at_b.x][at_b.y] =
-                vec4f(load_b(lb, column), load_b(lb, column + 1), load_b(lb, column + 2), load_b(lb, column + 3));
-        }
+        stage(row0, column0, l0, index);
         workgroupBarrier();
-        for (var l = 0u; l < DEPTH; l++) {
-            let left = a_slice[l][local.y];
-            let right = b_slice[l][local.x];
-            sum[0] += left[0] * right;
-            sum[1] += left[1] * right;
-            sum[2] += left[2] * right;
-            sum[3] += left[3] * right;
-        }
-        workgroupBarrier();
-    }
-    for (var i = 0u; i < 4; i++) {
-        for (var j = 0u; j < 4; j++) {
-            let row = row0 + 4 * local.y + i;
-            let column = column0 + 4 * local.x + j;
-            if row < p.m && column < p.n {
-                var value = sum[i][j];
-                if BIAS == 1 { value += bias[column]; }
-                if BIAS == 1 && RELU == 1 { value = select(value, 0.0, value < 0.0); }
-                c[row * p.n + column] = value;
+        for (var q = local.z; q < DEPTH / 4; q += SPLIT) {
+            let b0 = staged_b(q, local.x);
+            var b1 = mat4x4f();
+            if WIDE == 2 { b1 = staged_b(q, COLUMNS + local.x); }
+            let a0 = staged_a(q, local.y);
+            c00 = add_product(c00, a0, b0);
+            if WIDE == 2 { c01 = add_product(c01, a0, b1); }
+            if HIGH >= 2 {
+                let a1 = staged_a(q, ROWS + local.y);
+                c10 = add_product(c10, a1, b0);
+                if WIDE == 2 { c11 = add_product(c11, a1, b1); }
+            }
+            if HIGH == 4 {
+                let a2 = staged_a(q, 2 * ROWS + local.y);
+                c20 = add_product(c20, a2, b0);
+                if WIDE == 2 { c21 = add_product(c21, a2, b1); }
+                let a3 = staged_a(q, 3 * ROWS + local.y);
+                c30 = add_product(c30, a3, b0);
+                if WIDE == 2 { c31 = add_product(c31, a3, b1); }
             }
         }
+        workgroupBarrier();
     }
+    // The shares of a block, added in their order through the memory of the slice of A.
+    let at = local.y * COLUMNS + local.x;
+    let step = ROWS * COLUMNS;
+    for (var share = 1u; share < SPLIT; share++) {
+        if local.z == share {
+            a_slice[at] = c00[0];
+            a_slice[at + step] = c00[1];
+            a_slice[at + 2 * step] = c00[2];
+            a_slice[at + 3 * step] = c00[3];
+        }
+        workgroupBarrier();
+        if local.z == 0 {
+            c00 += mat4x4f(a_slice[at], a_slice[at + step], a_slice[at + 2 * step], a_slice[at + 3 * step]);
+        }
+        workgroupBarrier();
+    }
+    if local.z > 0 { return; }
+    let row = row0 + 4 * local.y;
+    let column = column0 + 4 * local.x;
+    store(row, column, c00);
+    if WIDE == 2 { store(row, column + 4 * COLUMNS, c01); }
+    if HIGH >= 2 { store(row + 4 * ROWS, column, c10); }
+    if HIGH >= 2 && WIDE == 2 { store(row + 4 * ROWS, column + 4 * COLUMNS, c11); }
+    if HIGH == 4 { store(row + 8 * ROWS, column, c20); }
+    if HIGH == 4 && WIDE == 2 { store(row + 8 * ROWS, column + 4 * COLUMNS, c21); }
+    if HIGH == 4 { store(row + 12 * ROWS, column, c30); }
+    if HIGH == 4 && WIDE == 2 { store(row + 12 * ROWS, column + 4 * COLUMNS, c31); }
 }

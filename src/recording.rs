@@ -69,6 +69,15 @@ pub struct Arg {
     pub scope: Scope,
 }
 
+/// One of the ways to run a call on a GPU: its kernel with other tiles, say. All of them compute the
+/// same, up to the order of their sums.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// More of the shader's `override` constants.
+    pub constants: Vec<(&'static str, u32)>,
+    pub workgroups: [u32; 3],
+}
+
 /// One kernel call.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -82,6 +91,9 @@ pub struct Call {
     pub args: Vec<Arg>,
     /// Workgroups of the GPU dispatch.
     pub workgroups: [u32; 3],
+    /// What a GPU may choose from in place of `workgroups`; empty where there is one way only. The first
+    /// is the usual choice; the last has the largest tiles, for software devices, which have few threads.
+    pub variants: Vec<Variant>,
     /// Rows of work for the CPU; a call whose rows depend on each other has 1.
     pub rows: usize,
     /// Rows the CPU gives to one thread at a time. Fixed by the call's shape and not by the
@@ -124,6 +136,7 @@ impl Call {
             params: words,
             args: Vec::new(),
             workgroups: [1, 1, 1],
+            variants: Vec::new(),
             rows: 1,
             tile: 1,
             flops: 0,
@@ -154,6 +167,22 @@ impl Call {
         self.tile = tile.max(1);
         self.workgroups = workgroups;
         self
+    }
+
+    /// Offers a GPU one more way to run the call.
+    pub fn variant(mut self, constants: &[(&'static str, u32)], workgroups: [u32; 3]) -> Self {
+        self.variants.push(Variant { constants: constants.to_vec(), workgroups });
+        self
+    }
+
+    /// The call as its variant number `i`, with nothing left to choose.
+    pub fn chosen(&self, i: usize) -> Self {
+        let mut call = self.clone();
+        let variant = call.variants.swap_remove(i);
+        call.variants.clear();
+        call.constants.extend(variant.constants);
+        call.workgroups = variant.workgroups;
+        call
     }
 
     /// Floating-point operations, for reports; the bytes are those of the bound views.

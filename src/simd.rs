@@ -131,7 +131,8 @@ pub fn path() -> Path {
 /// `run` must be `#[inline(always)]`, and so must what it calls in its inner loops: code is compiled
 /// for the instruction set of the function that it is inlined into.
 pub trait Work {
-    /// `FMA`: multiply and add in one instruction. `ROWS`: columns that a register tile sums at once.
+    /// `FMA`: multiply and add in one instruction. `ROWS`: columns that a register tile sums at once,
+    /// at most 6.
     fn run<const FMA: bool, const ROWS: usize>(self);
 }
 
@@ -157,7 +158,7 @@ fn run_on(path: Path, work: impl Work) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512(work: impl Work) {
-    work.run::<true, 8>();
+    work.run::<true, 6>();
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -192,6 +193,65 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Some of the columns of a panel, by number in rising order: those that a sum has to look at.
+#[derive(Debug, Default, Clone)]
+pub struct Active(Vec<u32>);
+
+impl Active {
+    /// Those of `panel` that are not zero in every example. A sum without the others is the same,
+    /// to the bit. Behind a ReLU that is a part only, the smaller the more alike the examples are.
+    #[inline(always)]
+    pub fn find(&mut self, panel: &[Column]) {
+        self.0.clear();
+        for (k, column) in panel.iter().enumerate() {
+            let mut any = false;
+            for e in 0..LANES {
+                // True of a NaN.
+                any |= column[e] != 0.0;
+            }
+            if any {
+                self.0.push(k as u32);
+            }
+        }
+    }
+
+    /// All of `count` columns.
+    pub fn all(&mut self, count: usize) {
+        self.0.clear();
+        self.0.extend(0..count as u32);
+    }
+}
+
+/// Which outputs or inputs of a matrix a product takes, in rising order.
+trait Choice: Copy {
+    fn len(self) -> usize;
+    /// The number of the `i`-th, `i < len`.
+    fn at(self, i: usize) -> usize;
+}
+
+/// The first so many: all of them.
+impl Choice for usize {
+    #[inline(always)]
+    fn len(self) -> usize {
+        self
+    }
+    #[inline(always)]
+    fn at(self, i: usize) -> usize {
+        i
+    }
+}
+
+impl Choice for &Active {
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.0.len()
+    }
+    #[inline(always)]
+    fn at(self, i: usize) -> usize {
+        self.0[i] as usize
+    }
+}
+
 /// For every output n: `finish(n, sum over k of matrix[n, k] x_k)`, the column x_k being the 16 words
 /// from `x[k * stride]` on.
 #[inline(always)]
@@ -199,42 +259,95 @@ pub fn product<const FMA: bool, const ROWS: usize>(
     matrix: Matrix,
     x: &[f32],
     stride: usize,
+    finish: impl FnMut(usize, Column),
+) {
+    chosen::<FMA, ROWS>(matrix, matrix.outputs, matrix.inputs, x, stride, finish);
+}
+
+/// The same of a panel of which only the columns `inputs` are not zero.
+#[inline(always)]
+pub fn sparse_product<const FMA: bool, const ROWS: usize>(
+    matrix: Matrix,
+    inputs: &Active,
+    panel: &[Column],
+    finish: impl FnMut(usize, Column),
+) {
+    chosen::<FMA, ROWS>(matrix, matrix.outputs, inputs, words(panel), LANES, finish);
+}
+
+/// The same for some of the outputs only.
+#[inline(always)]
+pub fn masked_product<const FMA: bool, const ROWS: usize>(
+    matrix: Matrix,
+    outputs: &Active,
+    inputs: &Active,
+    panel: &[Column],
+    finish: impl FnMut(usize, Column),
+) {
+    chosen::<FMA, ROWS>(matrix, outputs, inputs, words(panel), LANES, finish);
+}
+
+#[inline(always)]
+fn chosen<const FMA: bool, const ROWS: usize>(
+    matrix: Matrix,
+    outputs: impl Choice,
+    inputs: impl Choice,
+    x: &[f32],
+    stride: usize,
     mut finish: impl FnMut(usize, Column),
 ) {
-    let whole = matrix.outputs - matrix.outputs % ROWS;
+    let whole = outputs.len() - outputs.len() % ROWS;
     for first in (0..whole).step_by(ROWS) {
-        let sums = tile::<FMA, ROWS>(matrix, first, x, stride);
-        for (r, sum) in sums.into_iter().enumerate() {
-            finish(first + r, sum);
+        let rows: [usize; ROWS] = std::array::from_fn(|r| outputs.at(first + r));
+        for (n, sum) in rows.into_iter().zip(tile::<FMA, ROWS>(matrix, rows, inputs, x, stride)) {
+            finish(n, sum);
         }
     }
-    for n in whole..matrix.outputs {
-        let [sum] = tile::<FMA, 1>(matrix, n, x, stride);
-        finish(n, sum);
+    for i in whole..outputs.len() {
+        let [sum] = tile::<FMA, 1>(matrix, [outputs.at(i)], inputs, x, stride);
+        finish(outputs.at(i), sum);
     }
 }
 
-/// The sums of outputs `first .. first + ROWS`, held in registers while the inputs go by.
+/// The sums of the outputs `rows`, held in registers while the inputs go by.
 #[inline(always)]
 fn tile<const FMA: bool, const ROWS: usize>(
     matrix: Matrix,
-    first: usize,
+    rows: [usize; ROWS],
+    inputs: impl Choice,
     x: &[f32],
     stride: usize,
 ) -> [Column; ROWS] {
-    let Matrix { data, inputs, output, input, .. } = matrix;
-    let last = (first + ROWS - 1) * output + (inputs - 1) * input;
-    assert!(inputs > 0 && last < data.len() && (inputs - 1) * stride + LANES <= x.len());
+    const { assert!(ROWS <= 6, "the rows are written out below") };
+    let Matrix { data, output, input, .. } = matrix;
     let mut sums = [[0.0f32; LANES]; ROWS];
-    for k in 0..inputs {
-        // SAFETY: k < inputs, r < ROWS: within what was checked above.
+    let count = inputs.len();
+    if count == 0 {
+        return sums.map(Column);
+    }
+    // Choices rise, so the last is the largest.
+    let last = inputs.at(count - 1);
+    let top = rows.into_iter().fold(0, usize::max);
+    assert!(top * output + last * input < data.len() && last * stride + LANES <= x.len());
+    // SAFETY: within what was checked.
+    let rows: [*const f32; ROWS] = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
+    for i in 0..count {
+        let k = inputs.at(i);
+        // SAFETY: k is at most `last`: within what was checked.
         let x: &[f32; LANES] = unsafe { &*x.as_ptr().add(k * stride).cast() };
-        for (r, sum) in sums.iter_mut().enumerate() {
-            let weight = unsafe { *data.get_unchecked((first + r) * output + k * input) };
-            for e in 0..LANES {
-                sum[e] = multiply_add::<FMA>(weight, x[e], sum[e]);
-            }
+        // Written out, since a loop over rows whose weights lie anywhere would be turned into vectors of
+        // rows, forty times slower.
+        macro_rules! add_to_row {
+            ($($r:literal)*) => {$(
+                if $r < ROWS {
+                    let weight = unsafe { *rows[$r].add(k * input) };
+                    for e in 0..LANES {
+                        sums[$r][e] = multiply_add::<FMA>(weight, x[e], sums[$r][e]);
+                    }
+                }
+            )*};
         }
+        add_to_row!(0 1 2 3 4 5);
     }
     sums.map(Column)
 }
@@ -326,6 +439,45 @@ mod tests {
                             let error = (f64::from(sum[e]) - exact).abs();
                             assert!(error <= 1e-5, "{path:?}: output {n}, example {e}: {error}");
                         }
+                    }
+                }
+            }
+        }
+    }
+
+    struct Sparse<'a>(Matrix<'a>, &'a Active, &'a [Column], &'a mut Vec<(usize, Column)>);
+
+    impl Work for Sparse<'_> {
+        #[inline(always)]
+        fn run<const FMA: bool, const ROWS: usize>(self) {
+            let mut inputs = Active::default();
+            inputs.find(self.2);
+            masked_product::<FMA, ROWS>(self.0, self.1, &inputs, self.2, |n, sum| self.3.push((n, sum)));
+        }
+    }
+
+    #[test]
+    fn sums_without_the_zeros_are_the_same_to_the_bit() {
+        let value = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
+        let weights: Vec<f32> = (0..30 * 21).map(value).collect();
+        for (every, outputs) in [(1, 1), (3, 2), (100, 7)] {
+            // Columns of zeros but for each `every`-th, in which one example is not zero.
+            let one = |k: usize| std::array::from_fn(|e| if e == k % LANES { value(k) } else { 0.0 });
+            let mut panel: Vec<Column> =
+                (0..30).map(|k| if k % every == 0 { Column(one(k)) } else { Column::ZERO }).collect();
+            panel[29] = Column([f32::NAN; LANES]);
+            let chosen = Active((0..21).filter(|n| n % outputs == 0).collect());
+            for matrix in [Matrix::new(&weights, 21, 30), Matrix::new(&weights, 30, 21).transposed()] {
+                let zeros = [Column::ZERO; 30];
+                let both = [&panel[..], &zeros];
+                for (path, panel) in paths().into_iter().flat_map(|path| both.map(|panel| (path, panel))) {
+                    let (mut all, mut some) = (Vec::new(), Vec::new());
+                    run_on(path, Product(matrix, panel, &mut all));
+                    run_on(path, Sparse(matrix, &chosen, panel, &mut some));
+                    let numbers: Vec<u32> = some.iter().map(|(n, _)| *n as u32).collect();
+                    assert_eq!(numbers, chosen.0, "{path:?}");
+                    for (n, sum) in some {
+                        assert_eq!(sum.map(f32::to_bits), all[n].map(f32::to_bits), "{path:?}: output {n}");
                     }
                 }
             }

@@ -44,7 +44,7 @@ fn images(count: usize) -> Images {
         if value < 8.0 { 0 } else { value as u8 }
     };
     let pixels = (0..count * 784).map(|i| pixel(i / 784, i % 784)).collect();
-    Images { count, height: 28, width: 28, channels: 1, pixels }
+    Images::new([1, 28, 28], pixels)
 }
 
 fn trainer(device: Device, variance: f32, objective: Objective, seed: u64) -> Trainer {

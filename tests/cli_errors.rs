@@ -84,9 +84,9 @@ fn files_that_are_no_data_set() {
 fn data_sets_that_are_not_there() {
     let lab = Lab::new();
     lab.refused(2, "train fashion --out run", &["fashion", "--data-dir"]);
-    for name in ["color-mnist", "celeba"] {
-        lab.refused(2, &format!("train {name} --out run"), &[name, "not part of this version", "--data-dir"]);
-    }
+    lab.refused(2, "train celeba --out run", &["celeba", "--data-dir"]);
+    lab.refused(2, "train celeba --data-dir set --out run", &["set/list_attr_celeba.txt is missing"]);
+    lab.refused(2, "train celeba --data-dir set --crop 63 --out run", &["--crop", "64 to 178"]);
     lab.refused(2, "train ../set --data-dir set --out run", &["../set", "--data-dir"]);
     lab.refused(2, "train --out run", &["DATASET"]);
 }

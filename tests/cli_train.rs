@@ -79,7 +79,9 @@ fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
     percentage(task, &["balanced_accuracy"]);
     let attack = &task["attack"];
     let inner = ["norm", "steps", "restarts", "examples", "nominal_accuracy", "adversarial_accuracy"];
-    assert_eq!(keys(attack), inner);
+    let beyond = ["majority_baseline", "balanced_accuracy", "adversarial_balanced_accuracy"];
+    assert_eq!(keys(attack), [&inner[..], &beyond].concat());
+    assert_eq!(keys(&attack["adversarial_balanced_accuracy"]), radii);
     assert_eq!(attack["examples"], examples);
     assert_eq!(keys(&attack["adversarial_accuracy"]), radii);
     let mut last = percentage(attack, &["nominal_accuracy"]);

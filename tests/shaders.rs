@@ -10,8 +10,10 @@ use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
 use smoothenc::bench;
-use smoothenc::ops::KERNELS;
+use smoothenc::graph::{self, Graph};
+use smoothenc::ops::{self, KERNELS};
 use smoothenc::recording::{Access, Kernel};
+use smoothenc::tensor::DType;
 
 /// Overrides with more values than 0 and 1: how many.
 const VALUES: &[(&str, u32)] = &[("FUNCTION", 9), ("MODE", 4), ("GOAL", 3)];
@@ -151,17 +153,34 @@ fn assert_words(name: &str, module: &Module, params: &TypeInner) {
     assert!(*span == end || *span == end.next_multiple_of(16), "{name}: padding in the uniform block");
 }
 
+/// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches.
+fn offered(kernel: &Kernel) -> Vec<Vec<(String, f64)>> {
+    if kernel.name != "matmul" {
+        return vec![Vec::new()];
+    }
+    let mut g = Graph::new();
+    let [a, b, c] = ["a", "b", "c"].map(|name| g.variable(name, [4, 4], DType::F32).unwrap());
+    let product = ops::matmul(&mut g, a, false, b, false).unwrap();
+    g.place(product, c).unwrap();
+    let recording = graph::plan(&g).recording;
+    let (call, _) = recording.calls().next().unwrap();
+    assert_eq!(call.variants.len(), ops::TILINGS);
+    let values = |(name, value): &(&str, u32)| (name.to_string(), f64::from(*value));
+    call.variants.iter().map(|variant| variant.constants.iter().map(values).collect()).collect()
+}
+
 /// The values of all overrides, variant by variant. The first has the defaults.
 fn variants(kernel: &Kernel, module: &Module) -> Vec<Vec<(String, f64)>> {
     let mut variants: Vec<Vec<(String, f64)>> = vec![Vec::new()];
     for (_, over) in module.overrides.iter() {
         let name = over.name.clone().unwrap_or_else(|| panic!("{}: an override without a name", kernel.name));
         let default = over.init.map(|init| &module.global_expressions[init]);
-        let Some(naga::Expression::Literal(default)) = default else {
-            panic!("{}: {name} has no plain default", kernel.name)
-        };
+        assert!(default.is_some(), "{}: {name} has no default", kernel.name);
         // A switch is 0 by default; anything else (a size) is left as it is.
-        let switch = matches!(default, naga::Literal::U32(0) | naga::Literal::AbstractInt(0));
+        let switch = matches!(
+            default,
+            Some(naga::Expression::Literal(naga::Literal::U32(0) | naga::Literal::AbstractInt(0)))
+        );
         let values = VALUES.iter().find(|(n, _)| *n == name).map_or(2, |(_, values)| *values);
         if switch {
             let extended = variants.iter().flat_map(|variant| {
@@ -182,7 +201,9 @@ fn every_variant_validates_translates_and_fits_the_base() {
     for kernel in all_kernels() {
         let module = parse(kernel);
         let info = validate(kernel, &module);
-        for variant in variants(kernel, &module) {
+        let offered = offered(kernel);
+        let all = variants(kernel, &module).into_iter();
+        for variant in all.flat_map(|v| offered.iter().map(move |more| [&v[..], more].concat())) {
             let what = format!("{} {variant:?}", kernel.name);
             let constants = variant.into_iter().collect();
             let entry = Some((ShaderStage::Compute, "main"));

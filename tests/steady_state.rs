@@ -47,7 +47,7 @@ fn trainer(device: Device, selection_steps: usize) -> Trainer {
         ..Config::default()
     };
     let pixels = (0..50 * 64).map(|i| (i * 31 % 256) as u8).collect();
-    let images = Images { count: 50, height: 8, width: 8, channels: 1, pixels };
+    let images = Images::new([1, 8, 8], pixels);
     let vae = settings::model(&config, images.image_len());
     Trainer::new(device, vae, &settings::training(&config).unwrap(), &images).unwrap()
 }

@@ -9,6 +9,7 @@ pub mod gpu;
 use bytemuck::Pod;
 
 use self::gpu::adapter::{self, Choice};
+use self::gpu::tune;
 use crate::error::{Error, Result};
 use crate::recording::{BufferId, Recording};
 
@@ -38,11 +39,11 @@ pub enum Program {
 pub fn open(choice: &str, checked: bool) -> Result<Device> {
     match choice.parse()? {
         Choice::Cpu => Ok(Device::Cpu(cpu::Cpu)),
-        Choice::Gpu(number) => Ok(Device::Gpu(gpu::Gpu::open(&adapter::pick(number)?, checked)?)),
+        Choice::Gpu(number) => Ok(Device::Gpu(open_tuned(&adapter::pick(number)?, checked)?)),
         Choice::Auto => {
             let adapters = adapter::adapters();
             let Some(best) = adapter::best_real(&adapters) else { return Ok(Device::Cpu(cpu::Cpu)) };
-            match gpu::Gpu::open(&adapters[best], checked) {
+            match open_tuned(&adapters[best], checked) {
                 Ok(gpu) => Ok(Device::Gpu(gpu)),
                 Err(error) => {
                     log::warn!("{error}; running on the CPU");
@@ -51,6 +52,18 @@ pub fn open(choice: &str, checked: bool) -> Result<Device> {
             }
         }
     }
+}
+
+/// A GPU that takes the fastest variant of each kernel. With bounds checks in them all have their usual ones:
+/// checks change the times, and whoever looks for an error wants the same kernels every time.
+fn open_tuned(adapter: &wgpu::Adapter, checked: bool) -> Result<gpu::Gpu> {
+    let tuned = tune::wanted(!adapter::is_real(&adapter.get_info()))? && !checked;
+    let gpu = gpu::Gpu::open(adapter, checked)?;
+    match tune::file() {
+        Some(file) if tuned => gpu.tune(file),
+        _ => {}
+    }
+    Ok(gpu)
 }
 
 impl Device {

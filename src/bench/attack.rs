@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::backend::Device;
 use crate::bench::{INPUTS, Options, random_images};
 use crate::error::Result;
-use crate::experiment::{settings, upload_images};
+use crate::experiment::settings;
 use crate::nn::{Init, initialise};
 use crate::rng::{Key, Purpose};
 use crate::robustness::{Attack, Probe, attack, encode_means};
@@ -41,10 +41,9 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     let mut session = Session::new(device.clone());
     session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init)))?;
     session.set("probe", &initialise(&probe.layout, Init::Glorot, Key::new(1, Purpose::Init)))?;
-    upload_images(&mut session, "images", &data)?;
-    let means = encode_means(&mut session, &vae, "images", images)?;
+    let means = encode_means(&mut session, &vae, &data)?;
     let labels = probe.predict(&session, &means)?;
-    let x: Vec<f32> = data.pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let x: Vec<f32> = (0..images).flat_map(|i| data.floats(i)).collect();
     let mut settings = settings::attack(&config.attack);
     (settings.radii, settings.steps, settings.restarts) = (vec![radius], steps, restarts);
     // The first attack of its shape makes the pipelines.
@@ -60,6 +59,6 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
         radius,
         seconds,
         image_steps_per_second: (images * steps * restarts) as f64 / seconds,
-        standing: report.adversarial.first().copied().unwrap_or(report.nominal),
+        standing: report.adversarial.first().unwrap_or(&report.nominal).plain,
     })
 }

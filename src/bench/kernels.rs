@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::backend::{Buffer, Device};
 use crate::bench::{Ceilings, INPUTS, Options, random_images, timing};
+use crate::data::Table;
 use crate::error::Result;
 use crate::experiment::{settings, training_graph};
 use crate::graph::{Graph, Plan, plan};
@@ -114,7 +115,8 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
     let config = Config { batch: if options.quick { 32 } else { 128 }, ..Config::default() };
     let images = random_images(4096);
     let vae = settings::model(&config, INPUTS);
-    let plan = plan(&training_graph(&vae, &settings::training(&config)?, images.count)?);
+    let table = Table::whole("train.images", &images);
+    let plan = plan(&training_graph(&vae, &settings::training(&config)?, &table, Some(images.count))?);
     let buffers = buffers(device, &plan.recording.buffers)?;
     for (spec, buffer) in plan.recording.buffers.iter().zip(&buffers) {
         match spec.variable.as_deref() {
@@ -126,7 +128,7 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
                 );
                 buffer.write(0, &weights)?;
             }
-            Some("train.images") => buffer.write(0, bytemuck::cast_slice::<u8, u32>(&images.pixels))?,
+            Some("train.images") => buffer.write(0, bytemuck::cast_slice::<u8, u32>(images.bytes()))?,
             _ => {}
         }
     }

@@ -86,7 +86,7 @@ pub fn random_images(count: usize) -> Images {
     let words = (0..(count * INPUTS).div_ceil(4) as u32).map(|i| threefry([i], [0], key).0[0]);
     let mut pixels: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     pixels.truncate(count * INPUTS);
-    Images { count, height: 28, width: 28, channels: 1, pixels }
+    Images::new([1, 28, 28], pixels)
 }
 
 /// Pixels of an image, as MNIST has them.

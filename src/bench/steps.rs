@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::backend::Device;
 use crate::bench::{INPUTS, Options, random_images, timing};
+use crate::data::Table;
 use crate::error::Result;
-use crate::experiment::{settings, training_graph, upload_images};
+use crate::experiment::{settings, training_graph};
 use crate::graph::plan;
 use crate::nn::initialise;
 use crate::rng::{Key, Purpose};
@@ -107,9 +108,10 @@ fn step(device: &Device, options: &Options, length: usize, batch: usize) -> Resu
     let images = random_images(batch.max(4096));
     let (vae, training) = (settings::model(&config, INPUTS), settings::training(&config)?);
     let mut session = Session::new(device.clone());
-    upload_images(&mut session, "train.images", &images)?;
+    let table = Table::whole("train.images", &images);
+    table.upload(&mut session, &images)?;
     session.set("model", &initialise(&vae.layout, training.init, Key::new(config.seed, Purpose::Init)))?;
-    let graph = training_graph(&vae, &training, images.count)?;
+    let graph = training_graph(&vae, &training, &table, Some(images.count))?;
     let planned = plan(&graph);
     let flops: u64 = planned.recording.calls().map(|(call, times)| call.flops * times as u64).sum();
     let mut program = session.compile(&graph)?;

@@ -12,8 +12,8 @@ pub fn run(args: AttackArgs) -> Result<()> {
     args.attack.apply(&mut settings);
     settings.validate()?;
     let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
-    loaded.check_task(args.task.as_deref())?;
-    loaded.attack(&settings)?;
+    let tasks = loaded.tasks(args.task.as_deref())?;
+    loaded.attack(&tasks, &settings)?;
     match args.json {
         true => report::json(&loaded.result),
         false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),

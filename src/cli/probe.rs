@@ -11,7 +11,7 @@ use crate::run::dir::RunDir;
 pub fn run(args: ProbeArgs) -> Result<()> {
     args.validate()?;
     let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
-    loaded.check_task(args.task.as_deref())?;
+    let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.config.seed = args.seed.unwrap_or(loaded.config.seed);
     // Each label is seen or not by a draw of its own, so a larger part contains a smaller one.
     let key = Key::new(loaded.config.seed, Purpose::ProbeLabels);
@@ -23,7 +23,7 @@ pub fn run(args: ProbeArgs) -> Result<()> {
             format!("--labels-fraction {fraction} leaves none of the {images} training labels; give more");
         return Err(Error::request(text));
     }
-    loaded.probe(&seen, fraction)?;
+    loaded.probe(&tasks, &seen, fraction)?;
     match args.json {
         true => report::json(&loaded.result),
         false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use crate::error::{Error, Result};
 use crate::run::config::{Config, Norm, Objective};
 use crate::run::dir::RunDir;
-use crate::run::result::RunResult;
+use crate::run::result::{AttackResult, RunResult, SKIPPED, SYNTHETIC, TaskResult};
 
 /// One line on what is trained: `SE on mnist`.
 pub fn title(config: &Config) -> String {
@@ -39,21 +39,26 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
         ),
         format!("ELBO {:.2} nats, mean over the {tested}", result.elbo_test),
     ];
-    for (name, task) in &result.tasks {
+    if result.extra.contains_key(SYNTHETIC) {
+        lines.push(
+            "the images are SYNTHETIC faces drawn by `smoothenc data make`, not photographs".to_string(),
+        );
+    }
+    if let Some(skipped) = result.extra.get(SKIPPED) {
+        lines.push(format!("{skipped} photographs that cannot be read were left out (--skip-bad)"));
+    }
+    if result.tasks.len() > 1 {
+        lines.push(String::new());
+        lines.extend(table(result, &tested));
+    }
+    for (name, task) in result.tasks.iter().filter(|_| result.tasks.len() == 1) {
         lines.push(String::new());
         lines.push(format!(
             "linear probe, task {name}: accuracy {:.2} % on the {tested} (always the most frequent class: {:.2} %)",
             task.nominal_accuracy, task.majority_baseline
         ));
         let Some(attack) = &task.attack else { continue };
-        let norm = match attack.norm {
-            Norm::Linf => "L-infinity",
-            Norm::L2 => "L2",
-        };
-        lines.push(format!(
-            "under {norm} attack, PGD of {} steps x {} restarts, first {} of them:",
-            attack.steps, attack.restarts, attack.examples
-        ));
+        lines.push(format!("under {}, first {} of them:", title_of(attack), attack.examples));
         lines.push(format!("  {:>8}  {:>10}", "radius", "accuracy"));
         lines.push(format!("  {:>8}  {:>8.2} %", 0, attack.nominal_accuracy));
         for (radius, accuracy) in &attack.adversarial_accuracy {
@@ -63,6 +68,59 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
     lines.push(String::new());
     lines.push(format!("run: {}", run.path().display()));
     write(&(lines.join("\n") + "\n"))
+}
+
+fn title_of(attack: &AttackResult) -> String {
+    let norm = match attack.norm {
+        Norm::Linf => "L-infinity",
+        Norm::L2 => "L2",
+    };
+    format!("{norm} attack, PGD of {} steps x {} restarts", attack.steps, attack.restarts)
+}
+
+/// Several tasks, two lines each: a classifier that always gives the same answer is right as often as the most
+/// frequent class is and never fooled, so the second line has the mean of the classes' accuracies, which it leaves at
+/// 100 over their number.
+fn table(result: &RunResult, tested: &str) -> Vec<String> {
+    let mut lines = vec![
+        format!("linear probes, accuracy in percent on the {tested}; below it, balanced: the mean of the"),
+        "classes' accuracies. majority: always the most frequent class".to_string(),
+    ];
+    let attacks = || result.tasks.values().filter_map(|task| task.attack.as_ref());
+    if let Some(attack) = attacks().next() {
+        let examples = attack.examples;
+        lines.push(format!("then under {}, the first {examples} of them,", title_of(attack)));
+        lines.push("at radius 0 (no attack) and the radii above the columns".to_string());
+    }
+    let cell = |value: f64| format!("{value:>7.2}");
+    let name_width = result.tasks.keys().map(String::len).max().unwrap_or(0).max(10);
+    let line = |name: &str, cells: Vec<String>| format!("  {name:name_width$}  {}", cells.join(" "));
+    // Attacks of different radii cannot share columns: a new heading where they change.
+    let mut heading = None;
+    for (name, task) in &result.tasks {
+        let radii: Vec<f32> = task.attack.iter().flat_map(|a| &a.adversarial_accuracy).map(|r| r.0).collect();
+        let radii = task.attack.is_some().then_some(radii);
+        if heading.as_ref() != Some(&radii) {
+            let numbers = radii.iter().flatten().map(|radius| format!("{radius:>7}"));
+            let zero = radii.iter().map(|_| format!("{:>7}", 0));
+            let fixed = ["majority", "accuracy"].map(|word| format!("{word:>8}"));
+            lines.push(line("task", fixed.into_iter().chain(zero).chain(numbers).collect()));
+            heading = Some(radii);
+        }
+        let TaskResult { majority_baseline, nominal_accuracy, balanced_accuracy, attack, .. } = task;
+        let wide = |value: &f64| format!("{value:>8.2}");
+        let mut plain = vec![wide(majority_baseline), wide(nominal_accuracy)];
+        let mut balanced = vec![" ".repeat(8), wide(balanced_accuracy)];
+        if let Some(attack) = attack {
+            let at = |radii: &[(f32, f64)]| radii.iter().map(|r| cell(r.1)).collect::<Vec<_>>();
+            plain.push(cell(attack.nominal_accuracy));
+            plain.extend(at(&attack.adversarial_accuracy));
+            balanced.push(cell(attack.balanced_accuracy));
+            balanced.extend(at(&attack.adversarial_balanced_accuracy));
+        }
+        lines.extend([line(name, plain), line("  balanced", balanced)]);
+    }
+    lines
 }
 
 /// Text for stdout.

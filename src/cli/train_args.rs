@@ -15,12 +15,18 @@ use crate::{Error, Result};
 #[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TrainArgs {
-    /// mnist (bundled), or any other name with --data-dir
+    /// mnist or color-mnist (bundled), or with --data-dir celeba or any other name
     #[arg(value_name = "DATASET", required_unless_present_any = ["resume", "config"])]
     pub dataset: Option<String>,
-    /// Folder of IDX files of the MNIST naming, gzipped or not
+    /// Folder of IDX files of the MNIST naming, gzipped or not; of celeba in its official layout
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Side of the square cut from the middle of a celeba photograph [default: 148]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub crop: Option<usize>,
+    /// Leave celeba's unreadable photographs out, and say how many, instead of refusing the set
+    #[arg(long)]
+    pub skip_bad: bool,
     /// Start from these settings [default: quick]
     #[arg(long, value_name = "NAME", value_enum)]
     pub preset: Option<Preset>,
@@ -40,7 +46,7 @@ pub struct TrainArgs {
     /// The networks [default: mlp]
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Model")]
     pub arch: Option<Arch>,
-    /// Latent dimensions [default: 64]
+    /// Latent dimensions [default: 128]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Model")]
     pub latent: Option<usize>,
     /// Widths of the hidden layers of encoder and decoder [default: 200,200,200,200]
@@ -227,6 +233,7 @@ impl TrainArgs {
         }
         lay_over!(
             dataset,
+            crop,
             objective,
             arch,
             latent,
@@ -254,6 +261,7 @@ impl TrainArgs {
         );
         config.selection_step_size = self.selection_step_size.or(config.selection_step_size);
         config.checked |= self.checked;
+        config.skip_bad |= self.skip_bad;
         if let Some(directory) = &self.data_dir {
             // As an absolute path, so that the run can be repeated and resumed from elsewhere.
             let absolute = std::path::absolute(directory)
@@ -295,6 +303,8 @@ impl TrainArgs {
     fn fixed_flag(&self) -> Option<&'static str> {
         let given = [
             ("--data-dir", self.data_dir.is_some()),
+            ("--crop", self.crop.is_some()),
+            ("--skip-bad", self.skip_bad),
             ("--preset", self.preset.is_some()),
             ("--config", self.config.is_some()),
             ("--seed", self.seed.is_some()),

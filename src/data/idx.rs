@@ -39,7 +39,7 @@ pub fn read_images(path: &Path) -> Result<Images> {
     }
     // Within 2^32 * 64 * 64, so the product fits 64 bits.
     let pixels = read_body(reader, path, count as u64 * (height * width) as u64)?;
-    Ok(Images { count, height, width, channels: 1, pixels })
+    Ok(Images::new([1, height, width], pixels))
 }
 
 /// Reads a label file (`train-labels-idx1-ubyte[.gz]`).

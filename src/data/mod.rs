@@ -1,16 +1,22 @@
-//! Data sets: images as bytes, labels as class numbers (SPEC section 6).
+//! Data sets: images as bytes, labels as class numbers, for one task or several (SPEC section 6).
 //!
 //! Pixels stay `u8` here; whoever uses them scales to [0, 1] by 1/255. Everything is checked on the way in, so
 //! that the rest of the program never meets a set that does not fit together. Every fault is an
 //! [`Error::Request`] of one sentence that names the file and what to do.
 
+pub mod celeba;
+pub mod color;
 mod idx;
+mod images;
+mod table;
 
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
 pub use idx::{read_images, read_labels};
+pub use images::Images;
+pub use table::{RESIDENT_BYTES, Table};
 
 /// The largest image side the models are built for, in pixels.
 pub const MAX_SIDE: usize = 64;
@@ -21,55 +27,50 @@ const TRAIN_LABELS: (&str, &str) = ("train-labels", "idx1-ubyte");
 const TEST_IMAGES: (&str, &str) = ("t10k-images", "idx3-ubyte");
 const TEST_LABELS: (&str, &str) = ("t10k-labels", "idx1-ubyte");
 
-/// `count` images, one after the other, each row by row: `[count, channels, height, width]`.
+/// What can be asked about an image: a class for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
-    pub count: usize,
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
-    /// `count * channels * height * width` bytes, 0 black and 255 white.
-    pub pixels: Vec<u8>,
+pub struct Task {
+    pub name: String,
+    pub classes: usize,
 }
 
-impl Images {
-    /// The numbers in one image (`Dx` of SPEC section 1).
-    pub fn image_len(&self) -> usize {
-        self.channels * self.height * self.width
-    }
-
-    /// `(height, width, channels)` of each image.
-    pub fn shape(&self) -> (usize, usize, usize) {
-        (self.height, self.width, self.channels)
-    }
-}
-
-/// Images with one label each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Images with a label for each task.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Split {
     pub images: Images,
-    /// The class of each image, below [`Dataset::classes`].
-    pub labels: Vec<u32>,
+    /// For each task the class of each image, below [`Task::classes`].
+    pub labels: Vec<Vec<u32>>,
 }
 
 impl Split {
     /// How many examples there are.
     pub fn count(&self) -> usize {
-        self.labels.len()
+        self.images.count
     }
 }
 
 /// A training and a test split of one shape.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The name it was asked for by.
     pub name: String,
     pub train: Split,
     pub test: Split,
-    /// What the labels mean: `digit` for MNIST, `label` for any foreign set.
-    pub task: String,
-    /// One more than the largest training label.
-    pub classes: usize,
+    /// `digit` for MNIST, `digit` and `color` in colours, SPEC's 17 for CelebA, `label` for any foreign set.
+    pub tasks: Vec<Task>,
+    /// Made by `data make`: no photographs.
+    pub synthetic: bool,
+    /// Photographs left out because they cannot be read.
+    pub skipped: usize,
+}
+
+/// Where a set lies, and how its images are made ready.
+#[derive(Clone, Debug, Default)]
+pub struct Source<'a> {
+    pub name: &'a str,
+    pub directory: Option<&'a Path>,
+    /// Settings of [`celeba`], which no other set uses.
+    pub photos: celeba::Options,
 }
 
 /// Whether `name` may stand for a data set: it becomes part of a directory's name, so it is letters, digits,
@@ -85,92 +86,102 @@ pub fn check_name(name: &str) -> Result<()> {
     )))
 }
 
-/// Refuses names that cannot be loaded whatever lies on the disk: ill-formed ones, sets this version has not
-/// got, and foreign sets without a folder.
+/// Refuses names that cannot be loaded whatever lies on the disk: ill-formed ones, and sets that do not come
+/// with the program without a folder.
 pub fn check_available(name: &str, data_dir: Option<&Path>) -> Result<()> {
     check_name(name)?;
     match name {
-        "mnist" => Ok(()),
-        "color-mnist" | "celeba" => Err(Error::request(format!(
-            "the data set {name} is not part of this version yet; there are mnist, and any other name with \
-             --data-dir DIR pointing at IDX files of the MNIST naming"
-        ))),
+        "mnist" | "color-mnist" => Ok(()),
+        "celeba" if data_dir.is_none() => Err(Error::request(
+            "celeba does not come with the program: give the folder of img_align_celeba, list_attr_celeba.txt and \
+             list_eval_partition.txt with --data-dir DIR",
+        )),
         _ if data_dir.is_none() => Err(Error::request(format!(
-            "unknown data set {name:?}: use mnist, or give --data-dir DIR with IDX files of the MNIST naming \
-             (train-images-idx3-ubyte[.gz], ...)"
+            "unknown data set {name:?}: use mnist or color-mnist, or give --data-dir DIR with IDX files of the MNIST \
+             naming (train-images-idx3-ubyte[.gz], ...)"
         ))),
         _ => Ok(()),
     }
 }
 
 impl Dataset {
-    /// Loads the set `name`: `mnist` from `data_dir` if given, else from `datasets/mnist` under the current
-    /// directory, else under the source tree this program was built from; any other name from `data_dir`.
+    /// Loads a set: `mnist` and `color-mnist` from the directory given, else from `datasets/mnist` under the current
+    /// directory, else under the source tree this program was built from; `celeba` and, as IDX files, any other name
+    /// from the directory given.
     ///
     /// # Errors
     /// [`Error::Request`], one sentence naming the file and the fix: an unknown name, a missing or unreadable
     /// file, a wrong magic number, truncated data (also a truncated archive), trailing bytes, a label count
     /// that is not the image count, an empty set, shapes that differ between the splits or exceed
-    /// [`MAX_SIDE`], a test label no training image has the class range for.
-    pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
-        check_available(name, data_dir)?;
-        let directory = match data_dir {
-            Some(directory) => directory.to_path_buf(),
-            None => find_bundled(name)?,
-        };
-        let train = load_split(&directory, TRAIN_IMAGES, TRAIN_LABELS)?;
-        let test = load_split(&directory, TEST_IMAGES, TEST_LABELS)?;
-        if train.images.shape() != test.images.shape() {
-            let [a, b] = [&train, &test].map(|s| format!("{}x{}", s.images.height, s.images.width));
-            return Err(Error::request(format!(
-                "{}: the training images are {a} and the test images {b}; both must be of one data set",
-                directory.display()
-            )));
+    /// [`MAX_SIDE`], a test label no training image has the class range for; for CelebA see [`celeba::load`].
+    pub fn load(source: &Source) -> Result<Dataset> {
+        let name = source.name;
+        check_available(name, source.directory)?;
+        match (name, source.directory) {
+            ("celeba", Some(directory)) => celeba::load(directory, &source.photos),
+            ("color-mnist", _) => {
+                let grey = Source { name: "mnist", ..source.clone() };
+                Ok(color::colored(Dataset::load(&grey)?, name))
+            }
+            (_, Some(directory)) => load_idx(name, directory),
+            (_, None) => load_idx(name, &find_bundled(name)?),
         }
-        let classes = train.labels.iter().max().map_or(0, |&largest| largest as usize + 1);
-        if let Some(at) = test.labels.iter().position(|&label| label as usize >= classes) {
-            return Err(Error::request(format!(
-                "{}: label {at} is {}, but the training labels end at {}; both must be of one data set",
-                find_file(&directory, TEST_LABELS)?.display(),
-                test.labels[at],
-                classes - 1
-            )));
-        }
-        let task = if name == "mnist" { "digit" } else { "label" };
-        Ok(Dataset { name: name.to_string(), train, test, task: task.to_string(), classes })
     }
 
     /// Makes the last `n` training images the test split, for choosing settings without ever touching the
-    /// test set. 0 changes nothing. The number of classes stays.
+    /// test set. 0 changes nothing. The tasks stay as they are.
     ///
     /// # Errors
-    /// [`Error::Request`] where nothing would be left to train on.
+    /// [`Error::Request`] where nothing would be left to train on, or where a digit would be tested in a colour after
+    /// it was trained on in another.
     pub fn hold_out(mut self, n: usize) -> Result<Dataset> {
         if n == 0 {
             return Ok(self);
         }
-        let count = self.train.count();
+        let (count, per) = (self.train.count(), self.train.images.per_stored());
         if n >= count {
             return Err(Error::request(format!(
                 "--holdout {n} leaves nothing to train on: {} has {count} training images",
                 self.name
             )));
         }
+        if !n.is_multiple_of(per) {
+            return Err(Error::request(format!(
+                "--holdout {n}: {} has every digit in {per} colours, which must stay together; give a multiple of {per}",
+                self.name
+            )));
+        }
         let keep = count - n;
-        let length = self.train.images.image_len();
-        let labels = self.train.labels.split_off(keep);
-        let pixels = self.train.images.pixels.split_off(keep * length);
-        self.test = Split { images: Images { count: n, pixels, ..self.train.images.shell() }, labels };
-        self.train.images.count = keep;
+        let labels = self.train.labels.iter_mut().map(|labels| labels.split_off(keep)).collect();
+        let (images, held) = self.train.images.split_at(keep);
+        self.train.images = images;
+        self.test = Split { images: held, labels };
         Ok(self)
     }
 }
 
-impl Images {
-    /// The same shape with no pixels copied.
-    fn shell(&self) -> Images {
-        Images { pixels: Vec::new(), ..*self }
+/// A set in four IDX files.
+fn load_idx(name: &str, directory: &Path) -> Result<Dataset> {
+    let train = load_split(directory, TRAIN_IMAGES, TRAIN_LABELS)?;
+    let test = load_split(directory, TEST_IMAGES, TEST_LABELS)?;
+    if train.images.shape() != test.images.shape() {
+        let [a, b] = [&train, &test].map(|s| format!("{}x{}", s.images.height, s.images.width));
+        return Err(Error::request(format!(
+            "{}: the training images are {a} and the test images {b}; both must be of one data set",
+            directory.display()
+        )));
     }
+    let classes = train.labels[0].iter().max().map_or(0, |&largest| largest as usize + 1);
+    if let Some(at) = test.labels[0].iter().position(|&label| label as usize >= classes) {
+        return Err(Error::request(format!(
+            "{}: label {at} is {}, but the training labels end at {}; both must be of one data set",
+            find_file(directory, TEST_LABELS)?.display(),
+            test.labels[0][at],
+            classes - 1
+        )));
+    }
+    let task = Task { name: if name == "mnist" { "digit" } else { "label" }.into(), classes };
+    Ok(Dataset { name: name.to_string(), train, test, tasks: vec![task], synthetic: false, skipped: 0 })
 }
 
 /// Where a set that comes with the program lies.
@@ -227,7 +238,7 @@ fn load_split(directory: &Path, images: (&str, &str), labels: (&str, &str)) -> R
             images_path.display()
         )));
     }
-    Ok(Split { images, labels })
+    Ok(Split { images, labels: vec![labels] })
 }
 
 #[cfg(test)]

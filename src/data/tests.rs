@@ -46,7 +46,7 @@ fn sound() -> TempDir {
 }
 
 fn load(directory: &TempDir) -> Result<Dataset> {
-    Dataset::load("foreign", Some(directory.path()))
+    Dataset::load(&Source { name: "foreign", directory: Some(directory.path()), ..Source::default() })
 }
 
 /// Replaces one file of a sound set and returns the refusal, which must be a request naming the file.
@@ -65,11 +65,11 @@ fn refusal(name: &str, bytes: &[u8]) -> String {
 #[test]
 fn reads_packed_and_plain_files_alike() {
     let set = load(&sound()).unwrap();
-    assert_eq!((set.train.count(), set.test.count(), set.classes), (5, 2, 3));
-    assert_eq!(set.train.images.shape(), (3, 3, 1));
-    assert_eq!(set.train.images.pixels, images(5, 3)[16..]);
-    assert_eq!(set.test.labels, [2, 0]);
-    assert_eq!((set.name.as_str(), set.task.as_str()), ("foreign", "label"));
+    assert_eq!((set.train.count(), set.test.count()), (5, 2));
+    assert_eq!(set.train.images.shape(), [1, 3, 3]);
+    assert_eq!(*set.train.images.bytes(), images(5, 3)[16..]);
+    assert_eq!(set.test.labels, [[2, 0]]);
+    assert_eq!((set.name.as_str(), set.tasks), ("foreign", vec![Task { name: "label".into(), classes: 3 }]));
 }
 
 #[test]
@@ -117,13 +117,18 @@ fn refuses_sets_that_do_not_fit_together() {
 
 #[test]
 fn refuses_names_it_cannot_serve() {
-    let refused = |name: &str, dir: Option<&Path>| match Dataset::load(name, dir) {
+    let refused = |name: &str, dir: Option<&Path>| match Dataset::load(&Source {
+        name,
+        directory: dir,
+        ..Source::default()
+    }) {
         Err(Error::Request(text)) => text,
         other => panic!("{name}: {other:?}"),
     };
     assert!(refused("fashion", None).contains("--data-dir"));
-    assert!(refused("celeba", None).contains("not part of this version"));
-    assert!(refused("color-mnist", Some(Path::new("."))).contains("not part of this version"));
+    assert!(refused("celeba", None).contains("celeba does not come with the program"));
+    assert!(refused("celeba", Some(Path::new("nowhere"))).contains("nowhere is not a directory"));
+    assert!(refused("color-mnist", Some(Path::new("."))).contains("train-images-idx3-ubyte is missing"));
     assert!(refused("../mnist", Some(Path::new("."))).contains("cannot name"));
     assert!(refused("", Some(Path::new("."))).contains("cannot name"));
     assert!(refused("fashion", Some(Path::new("nowhere/at/all"))).contains("not a directory"));
@@ -135,10 +140,10 @@ fn holds_out_the_last_training_images() {
     let held = whole.clone().hold_out(2).unwrap();
     assert_eq!((held.train.count(), held.train.images.count), (3, 3));
     assert_eq!((held.test.count(), held.test.images.count), (2, 2));
-    assert_eq!(held.test.labels, [1, 0]);
-    assert_eq!(held.test.images.pixels, whole.train.images.pixels[27..]);
-    assert_eq!(held.train.images.pixels, whole.train.images.pixels[..27]);
-    assert_eq!(held.classes, 3);
+    assert_eq!(held.test.labels, [[1, 0]]);
+    assert_eq!(held.test.images.bytes(), &whole.train.images.bytes()[27..]);
+    assert_eq!(held.train.images.bytes(), &whole.train.images.bytes()[..27]);
+    assert_eq!(held.tasks, whole.tasks);
     assert_eq!(whole.clone().hold_out(0).unwrap(), whole);
     assert!(whole.hold_out(5).unwrap_err().to_string().contains("--holdout 5"));
 }
@@ -163,10 +168,36 @@ fn the_committed_files_match_the_manifest() {
 
 #[test]
 fn loads_the_bundled_mnist() {
-    let set = Dataset::load("mnist", None).unwrap();
-    assert_eq!((set.train.count(), set.test.count(), set.classes), (60_000, 10_000, 10));
-    assert_eq!(set.train.images.shape(), (28, 28, 1));
-    assert_eq!(set.task, "digit");
-    assert_eq!(set.train.labels[..5], [5, 0, 4, 1, 9]);
-    assert_eq!(set.test.labels[..5], [7, 2, 1, 0, 4]);
+    let set = Dataset::load(&Source { name: "mnist", ..Source::default() }).unwrap();
+    assert_eq!((set.train.count(), set.test.count()), (60_000, 10_000));
+    assert_eq!(set.train.images.shape(), [1, 28, 28]);
+    assert_eq!(set.tasks, [Task { name: "digit".into(), classes: 10 }]);
+    assert_eq!(set.train.labels[0][..5], [5, 0, 4, 1, 9]);
+    assert_eq!(set.test.labels[0][..5], [7, 2, 1, 0, 4]);
+}
+
+#[test]
+fn every_digit_comes_in_seven_colours_and_is_stored_once() {
+    let grey = Dataset::load(&Source { name: "mnist", ..Source::default() }).unwrap();
+    let set = Dataset::load(&Source { name: "color-mnist", ..Source::default() }).unwrap();
+    assert_eq!((set.train.count(), set.test.count()), (420_000, 70_000));
+    assert_eq!(set.train.images.shape(), [3, 28, 28]);
+    assert_eq!(set.train.images.bytes(), grey.train.images.bytes(), "nothing is stored seven times");
+    assert_eq!(set.tasks[0], Task { name: "digit".into(), classes: 10 });
+    assert_eq!(set.tasks[1], Task { name: "color".into(), classes: 7 });
+    assert_eq!(set.test.labels[0][..9], [7, 7, 7, 7, 7, 7, 7, 2, 2]);
+    assert_eq!(set.test.labels[1][..9], [0, 1, 2, 3, 4, 5, 6, 0, 1]);
+    // What each colour of the second digit has of red, green and blue.
+    let lit = [[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]];
+    for (color, lit) in lit.into_iter().enumerate() {
+        let (image, digit) = (set.test.images.floats(7 + color), grey.test.images.floats(1));
+        for (plane, lit) in image.chunks_exact(28 * 28).zip(lit) {
+            assert!(plane.iter().zip(&digit).all(|(x, grey)| *x == lit as f32 * grey), "colour {color}");
+        }
+    }
+    let held = set.clone().hold_out(70).unwrap();
+    assert_eq!((held.train.count(), held.test.count()), (419_930, 70));
+    assert_eq!(held.test.images.floats(5), set.train.images.floats(419_935));
+    assert_eq!(held.test.labels[0][0], grey.train.labels[0][59_990]);
+    assert!(set.hold_out(71).unwrap_err().to_string().contains("multiple of 7"));
 }

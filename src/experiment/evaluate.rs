@@ -1,100 +1,115 @@
-//! Probe and attack on a trained encoder, in the terms of result.json.
+//! Probes and attacks on a trained encoder, one for each task, in the terms of result.json.
 
-use crate::data::{Dataset, Images, Split};
+use crate::data::{Dataset, Images};
 use crate::error::Result;
-use crate::experiment::{progress, settings, trainer};
+use crate::experiment::trainer::load_weights;
+use crate::experiment::{model_file, progress, settings};
 use crate::robustness::{self, Probe, encode_means};
+use crate::run::checkpoint::NamedTensor;
 use crate::run::config::{AttackConfig, Config};
-use crate::run::result::{AttackResult, TaskResult, percent};
+use crate::run::result::{Accuracies, AttackResult, TaskResult};
 use crate::session::Session;
 use crate::vae::Vae;
 
-/// Trains a linear probe on the codes of the training images (variable `train.images`) that
-/// `seen` lets it see, and tests it on the test split (variable `test.images`).
-pub fn probe_task(
+/// A trained probe of one task.
+#[derive(Debug)]
+pub struct Probed {
+    /// Its weights under the names of model.safetensors.
+    pub tensors: Vec<NamedTensor>,
+    pub result: TaskResult,
+}
+
+/// Trains a linear probe for each of `tasks` (numbers of tasks of `data`) on the codes of the training images that
+/// `seen` lets it see, and tests it on the test split. All share one pass of the encoder over either split.
+pub fn probe_tasks(
     session: &mut Session,
     vae: &Vae,
     config: &Config,
     data: &Dataset,
+    tasks: &[usize],
     seen: &dyn Fn(usize) -> bool,
-) -> Result<(Probe, TaskResult)> {
-    let means = encode_means(session, vae, "train.images", data.train.count())?;
-    let examples = data.train.labels.iter().zip(means.chunks_exact(vae.latent)).enumerate();
-    let (labels, rows): (Vec<u32>, Vec<&[f32]>) = examples.filter(|(i, _)| seen(*i)).map(|(_, e)| e).unzip();
-    let probe = Probe::new(vae.latent, data.classes);
+) -> Result<Vec<Probed>> {
+    let means = encode_means(session, vae, &data.train.images)?;
+    let test_means = encode_means(session, vae, &data.test.images)?;
+    let examples: Vec<usize> = (0..data.train.count()).filter(|&i| seen(i)).collect();
     let bar = progress::bar("probe", 0);
-    probe.train(
-        session,
-        &rows.concat(),
-        &labels,
-        settings::probe(config, data.train.count()),
-        &|done, all| {
+    let settings = settings::probe(config, data.train.count());
+    let mut probed = Vec::new();
+    for &task in tasks {
+        let about = &data.tasks[task];
+        let probe = Probe::new(vae.latent, about.classes);
+        bar.set_message(about.name.clone());
+        probe.train(session, &means, &data.train.labels[task], &examples, settings, &|done, all| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
-        },
-    )?;
-    bar.finish_and_clear();
-    let result = test_probe(session, vae, &probe, &data.test)?;
-    Ok((probe, result))
-}
-
-/// Accuracies of the probe on the test split (variable `test.images`), in percent.
-fn test_probe(session: &mut Session, vae: &Vae, probe: &Probe, test: &Split) -> Result<TaskResult> {
-    let means = encode_means(session, vae, "test.images", test.count())?;
-    let predicted = probe.predict(session, &means)?;
-    let mut count = vec![0; probe.classes()];
-    let mut right = vec![0; probe.classes()];
-    for (&label, predicted) in test.labels.iter().zip(predicted) {
-        count[label as usize] += 1;
-        right[label as usize] += usize::from(label == predicted);
+        })?;
+        let predicted = probe.predict(session, &test_means)?;
+        let labels = data.test.labels[task].iter();
+        let accuracies =
+            Accuracies::of(labels.zip(predicted).map(|(&label, answer)| (label, label == answer)));
+        probed.push(Probed {
+            tensors: model_file::probe_tensors(session, &probe, &about.name)?,
+            result: TaskResult {
+                nominal_accuracy: accuracies.plain,
+                majority_baseline: accuracies.majority,
+                balanced_accuracy: accuracies.balanced,
+                attack: None,
+                extra: Default::default(),
+            },
+        });
     }
-    let present = count.iter().filter(|&&c| c > 0).count().max(1);
-    let recalls = right.iter().zip(&count).map(|(&right, &count)| percent(right, count));
-    Ok(TaskResult {
-        nominal_accuracy: percent(right.iter().sum(), test.count()),
-        majority_baseline: percent(count.iter().copied().max().unwrap_or(0), test.count()),
-        balanced_accuracy: recalls.sum::<f64>() / present as f64,
-        attack: None,
-        extra: Default::default(),
-    })
+    bar.finish_and_clear();
+    Ok(probed)
 }
 
-/// Adversarial accuracy on the first `config.examples` images of the test split.
+/// Adversarial accuracy of the probe of `task`, whose weights are among `tensors`, on the test images `x` from
+/// [`attacked_images`].
+///
+/// # Errors
+/// [`Error::Request`](crate::Error::Request) where the weights are not there.
 pub fn attack_task(
     session: &mut Session,
     vae: &Vae,
-    probe: &Probe,
-    test: &Split,
+    data: &Dataset,
+    task: usize,
+    tensors: &[NamedTensor],
+    x: &[f32],
     config: &AttackConfig,
 ) -> Result<AttackResult> {
-    let examples = config.examples.unwrap_or(test.count()).min(test.count());
-    let x = floats(&test.images, examples);
+    let about = &data.tasks[task];
+    let probe = Probe::new(vae.latent, about.classes);
+    session.forget("probe"); // The one before may have had another number of classes.
+    let tensors = model_file::of_probe(tensors, &about.name);
+    load_weights(session, "probe", &probe.layout, &tensors)?;
+    let examples = x.len() / vae.encoder.inputs();
     let attack = settings::attack(config);
-    let labels = &test.labels[..examples];
+    let labels = &data.test.labels[task][..examples];
     let bar = progress::bar("attack", 0);
-    let report = robustness::attack(session, vae, probe, &x, labels, &attack, &|done, all| {
+    bar.set_message(about.name.clone());
+    let report = robustness::attack(session, vae, &probe, x, labels, &attack, &|done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
+    let by_radius = |of: fn(&Accuracies) -> f64| {
+        attack.radii.iter().copied().zip(report.adversarial.iter().map(of)).collect()
+    };
     Ok(AttackResult {
         norm: config.norm,
         steps: config.steps,
         restarts: config.restarts,
         examples,
-        nominal_accuracy: report.nominal,
-        adversarial_accuracy: attack.radii.iter().copied().zip(report.adversarial).collect(),
+        nominal_accuracy: report.nominal.plain,
+        adversarial_accuracy: by_radius(|a| a.plain),
+        majority_baseline: report.nominal.majority,
+        balanced_accuracy: report.nominal.balanced,
+        adversarial_balanced_accuracy: by_radius(|a| a.balanced),
         extra: Default::default(),
     })
 }
 
-/// The first `count` images in [0, 1], as the kernel `gather` scales them.
-fn floats(images: &Images, count: usize) -> Vec<f32> {
-    images.pixels[..count * images.image_len()].iter().map(|&byte| f32::from(byte) / 255.0).collect()
-}
-
-/// Puts both splits on the device.
-pub fn upload(session: &mut Session, train: &Images, test: &Images) -> Result<()> {
-    trainer::upload_images(session, "train.images", train)?;
-    trainer::upload_images(session, "test.images", test)
+/// The test images that `config` has attacked, in [0, 1].
+pub fn attacked_images(test: &Images, config: &AttackConfig) -> Vec<f32> {
+    let examples = config.examples.unwrap_or(test.count).min(test.count);
+    (0..examples).flat_map(|i| test.floats(i)).collect()
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::backend::Device;
-use crate::data::Dataset;
+use crate::data::{Dataset, Source, celeba};
 use crate::error::{Error, Result};
 use crate::experiment::{evaluate, model_file, settings};
-use crate::robustness::{Probe, encode_means};
+use crate::robustness::encode_means;
 use crate::run::checkpoint::{self, NamedTensor};
 use crate::run::config::{AttackConfig, Config};
 use crate::run::dir::RunDir;
@@ -52,75 +52,86 @@ impl LoadedRun {
         let mut session = Session::new(device(&config)?);
         let refuse = |e: Error| Error::request(format!("{}: {e}", run.model_path().display()));
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;
-        evaluate::upload(&mut session, &data.train.images, &data.test.images)?;
         Ok(LoadedRun { config, data, result, run, vae, tensors, session })
     }
 
-    /// The task asked for, or the only one there is.
+    /// The number of the task asked for, or of every task.
     ///
     /// # Errors
     /// [`Error::Request`] for a task that the data set has not got.
-    pub fn check_task(&self, task: Option<&str>) -> Result<()> {
-        match task {
-            Some(name) if name != self.data.task => {
-                let (data, known) = (&self.data.name, &self.data.task);
-                Err(Error::request(format!("--task {name}: {data} has the task {known} only")))
-            }
-            _ => Ok(()),
+    pub fn tasks(&self, task: Option<&str>) -> Result<Vec<usize>> {
+        let all = 0..self.data.tasks.len();
+        let Some(name) = task else { return Ok(all.collect()) };
+        let found: Vec<_> = all.filter(|&i| self.data.tasks[i].name == name).collect();
+        if found.is_empty() {
+            let known: Vec<_> = self.data.tasks.iter().map(|task| task.name.as_str()).collect();
+            let (data, known) = (&self.data.name, known.join(", "));
+            return Err(Error::request(format!("--task {name}: {data} has {known} only")));
         }
+        Ok(found)
     }
 
     /// The representation of the test images: the means of their codes, `[count, latent]`.
     pub fn test_means(&mut self) -> Result<Vec<f32>> {
-        encode_means(&mut self.session, &self.vae, "test.images", self.data.test.count())
+        encode_means(&mut self.session, &self.vae, &self.data.test.images)
     }
 
-    /// Trains a new probe on the labels that `seen` shows it, `fraction` of them, and puts it in the
-    /// run's files in place of the one before. What an attack on that one measured goes with it.
-    pub fn probe(&mut self, seen: &dyn Fn(usize) -> bool, fraction: f32) -> Result<()> {
-        let (probe, mut task) =
-            evaluate::probe_task(&mut self.session, &self.vae, &self.config, &self.data, seen)?;
-        let tensors = model_file::probe_tensors(&self.session, &probe, &self.data.task)?;
-        let images = &self.data.train.images;
-        model_file::save(&self.run.model_path(), &self.session, &self.vae, &self.config, images, &tensors)?;
-        if fraction < 1.0 {
-            task.extra.insert(LABELS_FRACTION.into(), short(fraction).into());
+    /// Trains new probes of `tasks` on the labels that `seen` shows them, `fraction` of all, and puts them in the
+    /// run's files in place of the ones before. What attacks on those measured goes with them.
+    pub fn probe(&mut self, tasks: &[usize], seen: &dyn Fn(usize) -> bool, fraction: f32) -> Result<()> {
+        let probed =
+            evaluate::probe_tasks(&mut self.session, &self.vae, &self.config, &self.data, tasks, seen)?;
+        for (&task, mut probed) in tasks.iter().zip(probed) {
+            let name = &self.data.tasks[task].name;
+            let prefix = model_file::probe_prefix(name);
+            self.tensors.retain(|t| !t.name.starts_with(&prefix));
+            self.tensors.extend(probed.tensors);
+            if fraction < 1.0 {
+                probed.result.extra.insert(LABELS_FRACTION.into(), short(fraction).into());
+            }
+            self.result.tasks.insert(name.clone(), probed.result);
         }
-        self.result.tasks.insert(self.data.task.clone(), task);
+        let probes: Vec<_> = self.tensors.iter().filter(|t| t.name.starts_with("probe.")).cloned().collect();
+        let images = &self.data.train.images;
+        model_file::save(&self.run.model_path(), &self.session, &self.vae, &self.config, images, &probes)?;
         self.result.save(&self.run.result_path())
     }
 
-    /// Attacks the run's probe and puts the outcome in its result.json.
-    pub fn attack(&mut self, config: &AttackConfig) -> Result<()> {
-        let task = self.data.task.clone();
-        let probe = Probe::new(self.vae.latent, self.data.classes);
-        let prefix = format!("probe.{task}.");
-        let renamed = self.tensors.iter().filter_map(|t| {
-            let part = t.name.strip_prefix(&prefix)?;
-            Some(NamedTensor { name: format!("probe.0.{part}"), ..t.clone() })
-        });
-        let renamed: Vec<_> = renamed.collect();
-        let missing = |_| {
-            let path = self.run.path().display();
-            Error::request(format!("{path} has no probe of the task {task}: run `smoothenc probe {path}`"))
-        };
-        load_weights(&mut self.session, "probe", &probe.layout, &renamed).map_err(missing)?;
-        let Some(result) = self.result.tasks.get_mut(&task) else {
-            let path = self.run.result_path();
-            return Err(Error::request(format!(
-                "{} has no task {task}: run `smoothenc probe`",
-                path.display()
-            )));
-        };
-        let attack = evaluate::attack_task(&mut self.session, &self.vae, &probe, &self.data.test, config)?;
-        result.attack = Some(attack);
-        self.result.save(&self.run.result_path())
+    /// Attacks the run's probes of `tasks` and puts the outcomes in its result.json, each as soon as it is there.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a task without a probe, before any is attacked.
+    pub fn attack(&mut self, tasks: &[usize], config: &AttackConfig) -> Result<()> {
+        for &task in tasks {
+            let name = &self.data.tasks[task].name;
+            let probed = !model_file::of_probe(&self.tensors, name).is_empty();
+            if !probed || !self.result.tasks.contains_key(name) {
+                let path = self.run.path().display();
+                let text = format!("{path} has no probe of the task {name}: run `smoothenc probe {path}`");
+                return Err(Error::request(text));
+            }
+        }
+        let x = evaluate::attacked_images(&self.data.test.images, config);
+        for &task in tasks {
+            let (session, data) = (&mut self.session, &self.data);
+            let attack = evaluate::attack_task(session, &self.vae, data, task, &self.tensors, &x, config)?;
+            if let Some(entry) = self.result.tasks.get_mut(&data.tasks[task].name) {
+                entry.attack = Some(attack);
+            }
+            self.result.save(&self.run.result_path())?;
+        }
+        Ok(())
     }
 }
 
 /// The data of a run: loaded, checked against its settings, and part held out where these say so.
 pub fn load_data(config: &Config) -> Result<Dataset> {
-    let data = Dataset::load(&config.dataset, config.data_dir.as_deref())?.hold_out(config.holdout)?;
+    let source = Source {
+        name: &config.dataset,
+        directory: config.data_dir.as_deref(),
+        photos: celeba::Options { crop: config.crop, skip_bad: config.skip_bad },
+    };
+    let data = Dataset::load(&source)?.hold_out(config.holdout)?;
     config.validate_for(&data)?;
     Ok(data)
 }

@@ -5,14 +5,12 @@ mod elbo;
 pub mod evaluate;
 mod loaded;
 pub mod model_file;
-pub mod progress;
 pub mod settings;
 mod train;
 mod trainer;
 
+pub use crate::progress;
 pub use elbo::mean_elbo;
 pub use loaded::{LoadedRun, load_data};
 pub use train::{check_resumable, train};
-pub use trainer::{
-    Averages, TrainSettings, Trainer, load_weights, named_weights, training_graph, upload_images,
-};
+pub use trainer::{Averages, TrainSettings, Trainer, load_weights, named_weights, training_graph};

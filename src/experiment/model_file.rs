@@ -50,6 +50,21 @@ pub fn probe_tensors(session: &Session, probe: &Probe, task: &str) -> Result<Vec
     let tensors = named_weights(session, "probe", &probe.layout)?;
     let renamed = tensors
         .into_iter()
-        .map(|t| NamedTensor { name: t.name.replace("probe.0", &format!("probe.{task}")), ..t });
+        .map(|t| NamedTensor { name: t.name.replace("probe.0.", &probe_prefix(task)), ..t });
     Ok(renamed.collect())
+}
+
+/// The weights of the probe of `task` among `tensors` of the file, under a probe's own names.
+pub fn of_probe(tensors: &[NamedTensor], task: &str) -> Vec<NamedTensor> {
+    let prefix = probe_prefix(task);
+    let renamed = tensors.iter().filter_map(|t| {
+        let part = t.name.strip_prefix(&prefix)?;
+        Some(NamedTensor { name: format!("probe.0.{part}"), ..t.clone() })
+    });
+    renamed.collect()
+}
+
+/// What the names of the weights of the probe of `task` start with.
+pub fn probe_prefix(task: &str) -> String {
+    format!("probe.{task}.")
 }

@@ -13,7 +13,7 @@ use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
-use crate::run::result::{LABELS_FRACTION, RunResult, TaskResult};
+use crate::run::result::{LABELS_FRACTION, RunResult, SKIPPED, SYNTHETIC, TaskResult};
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
 const WARM_UP: usize = 10;
@@ -28,7 +28,7 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     let vae = settings::model(config, data.train.images.image_len());
     let mut trainer = Trainer::new(device, vae, &settings::training(config)?, &data.train.images)?;
     let mut clock = resume(&mut trainer, config, run)?;
-    if let Some(result) = finished(&trainer, config, run, data.test.count())? {
+    if let Some(result) = finished(&trainer, config, run, data)? {
         return Ok(result);
     }
     train_to_the_end(&mut trainer, config, run, &mut clock).map_err(|error| match error {
@@ -40,7 +40,6 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     })?;
 
     let Trainer { session, vae, .. } = &mut trainer;
-    evaluate::upload(session, &data.train.images, &data.test.images)?;
     let mut result = RunResult {
         dataset: config.dataset.clone(),
         objective: config.objective,
@@ -50,39 +49,52 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
         device: device_name,
         train_seconds: clock.seconds_before,
         seconds_per_step: clock.seconds_per_step,
-        elbo_test: mean_elbo(session, vae, "test.images", data.test.count(), config.seed)?,
+        elbo_test: mean_elbo(session, vae, &data.test.images, config.seed)?,
         tasks: Default::default(),
         extra: Map::new(),
     };
     if config.holdout > 0 {
         result.extra.insert("holdout".into(), config.holdout.into());
     }
-    let (probe, task) = evaluate::probe_task(session, vae, config, data, &|_| true)?;
+    if data.synthetic {
+        result.extra.insert(SYNTHETIC.into(), true.into());
+    }
+    if data.skipped > 0 {
+        result.extra.insert(SKIPPED.into(), data.skipped.into());
+    }
+    let tasks: Vec<usize> = (0..data.tasks.len()).collect();
+    let probed = evaluate::probe_tasks(session, vae, config, data, &tasks, &|_| true)?;
     // Numbers of a shorter run must not stand beside the new model, should this end here.
     if run.result_path().exists() {
         std::fs::remove_file(run.result_path()).map_err(Error::io(run.result_path()))?;
     }
-    let tensors = model_file::probe_tensors(session, &probe, &data.task)?;
+    let tensors: Vec<_> = probed.iter().flat_map(|p| p.tensors.clone()).collect();
     model_file::save(&run.model_path(), session, vae, config, &data.train.images, &tensors)?;
-    result.tasks.insert(data.task.clone(), task.clone());
+    let names = data.tasks.iter().map(|task| task.name.clone());
+    result.tasks = names.zip(probed.into_iter().map(|p| p.result)).collect();
     result.save(&run.result_path())?;
     if config.attack.enabled {
-        let attack = evaluate::attack_task(session, vae, &probe, &data.test, &config.attack)?;
-        result.tasks.insert(data.task.clone(), TaskResult { attack: Some(attack), ..task });
-        result.save(&run.result_path())?;
+        let x = evaluate::attacked_images(&data.test.images, &config.attack);
+        for (number, task) in data.tasks.iter().enumerate() {
+            let attack = evaluate::attack_task(session, vae, data, number, &tensors, &x, &config.attack)?;
+            if let Some(entry) = result.tasks.get_mut(&task.name) {
+                entry.attack = Some(attack);
+            }
+            result.save(&run.result_path())?;
+        }
     }
     Ok(result)
 }
 
-/// The result of a run that has nothing left to do: trained to the end, probed, and attacked as
-/// `config` asks, on a test set of `images`.
-fn finished(trainer: &Trainer, config: &Config, run: &RunDir, images: usize) -> Result<Option<RunResult>> {
+/// The result of a run that has nothing left to do: trained to the end, probed for every task of `data`, and
+/// attacked as `config` asks.
+fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) -> Result<Option<RunResult>> {
     if trainer.steps_done()? != config.iterations || !run.result_path().exists() || !run.model_path().exists()
     {
         return Ok(None);
     }
     let result = RunResult::load(&run.result_path())?;
-    let wanted = &config.attack;
+    let (wanted, images) = (&config.attack, data.test.count());
     let attacked = |task: &TaskResult| match &task.attack {
         Some(done) => {
             done.norm == wanted.norm
@@ -93,8 +105,10 @@ fn finished(trainer: &Trainer, config: &Config, run: &RunDir, images: usize) -> 
         None => false,
     };
     let probed = |task: &TaskResult| !task.extra.contains_key(LABELS_FRACTION);
-    let tasks = || result.tasks.values();
-    let done = !result.tasks.is_empty() && tasks().all(probed) && (!wanted.enabled || tasks().all(attacked));
+    let done = data.tasks.iter().all(|task| {
+        let found = result.tasks.get(&task.name);
+        found.is_some_and(|task| probed(task) && (!wanted.enabled || attacked(task)))
+    });
     Ok((result.iterations == config.iterations && done).then_some(result))
 }
 

@@ -1,7 +1,7 @@
 //! A training run on the engine: one graph, replayed once a step.
 
 use crate::backend::{Device, Program};
-use crate::data::Images;
+use crate::data::{Images, RESIDENT_BYTES, Table};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::nn::{Entry, Init, Layout, Weights, initialise, train_step};
@@ -42,26 +42,74 @@ pub struct Trainer {
     pub vae: Vae,
     program: Program,
     objective: Objective,
+    stream: Option<Stream>,
+}
+
+/// A training set that does not stay on the device: before each step the host brings the step's images, those that
+/// the kernel `shuffle` would have chosen.
+#[derive(Debug)]
+struct Stream {
+    images: Images,
+    table: Table,
+    batch: usize,
+    key: Key,
+    /// Steps done.
+    step: u32,
+}
+
+impl Stream {
+    fn bring(&mut self, session: &Session) -> Result<()> {
+        let examples = ops::examples_of(self.step, self.batch, self.images.count, self.key);
+        self.step += 1;
+        self.table.write(session, &self.images, examples)
+    }
 }
 
 /// Variables that make up a run's state, beside the arena `model` itself.
 const MOMENTS: [&str; 2] = ["model.m", "model.v"];
 
 impl Trainer {
-    /// Puts the images and the initial weights on the device, and compiles the step.
+    /// Puts the images and the initial weights on the device, and compiles the step. More than [`RESIDENT_BYTES`] of
+    /// images are streamed.
     pub fn new(device: Device, vae: Vae, settings: &TrainSettings, images: &Images) -> Result<Self> {
+        Trainer::with_limit(device, vae, settings, images, RESIDENT_BYTES)
+    }
+
+    /// [`new`](Self::new) with another limit for what stays on the device; it changes no number.
+    pub fn with_limit(
+        device: Device,
+        vae: Vae,
+        settings: &TrainSettings,
+        images: &Images,
+        limit: usize,
+    ) -> Result<Self> {
         let mut session = Session::new(device);
-        upload_images(&mut session, "train.images", images)?;
         let key = Key::new(settings.seed, Purpose::Init);
         session.set("model", &initialise(&vae.layout, settings.init, key))?;
         session.set("clock", &[0_u32; 2])?;
-        let graph = training_graph(&vae, settings, images.count)?;
+        // A coloured set is stored grey and small; its rows could not be streamed one by one.
+        let streamed = images.bytes().len() > limit && images.per_stored() == 1;
+        let (graph, stream) = if streamed {
+            let batch = settings.batch;
+            let table = Table::window("train.images", images, batch);
+            session.set("train.rows", &(0..batch as u32).collect::<Vec<_>>())?;
+            let graph = training_graph(&vae, settings, &table, None)?;
+            let key = Key::new(settings.seed, Purpose::Shuffle);
+            (graph, Some(Stream { images: images.clone(), table, batch, key, step: 0 }))
+        } else {
+            let table = Table::whole("train.images", images);
+            table.upload(&mut session, images)?;
+            (training_graph(&vae, settings, &table, Some(images.count))?, None)
+        };
         let program = session.compile(&graph)?;
-        Ok(Trainer { session, vae, program, objective: settings.objective })
+        Ok(Trainer { session, vae, program, objective: settings.objective, stream })
     }
 
     /// One training step. On a GPU it returns when the work is handed over.
     pub fn step(&mut self) -> Result<()> {
+        if let Some(stream) = &mut self.stream {
+            stream.bring(&self.session)?;
+        }
         self.program.run()
     }
 
@@ -157,23 +205,36 @@ impl Trainer {
         let sums = find_f32(tensors, "sums", SUMS)?;
         self.session.set("sums", sums)?;
         match tensors.iter().find(|t| t.name == "clock").map(|t| &t.data) {
-            Some(TensorData::U32(clock)) if clock.len() == 2 => self.session.set("clock", clock),
+            Some(TensorData::U32(clock)) if clock.len() == 2 => {
+                if let Some(stream) = &mut self.stream {
+                    stream.step = clock[0];
+                }
+                self.session.set("clock", clock)
+            }
             _ => Err(Error::request("the checkpoint has no `clock` of this program")),
         }
     }
 }
 
-/// The whole training step as a graph (the algorithm at the end of the paper's section 3).
-pub fn training_graph(vae: &Vae, settings: &TrainSettings, examples: usize) -> Result<Graph> {
+/// The whole training step as a graph (the algorithm at the end of the paper's section 3), over a table of that many
+/// examples, or (`None`) one that holds the step's own, whose rows are in the variable `train.rows`.
+pub fn training_graph(
+    vae: &Vae,
+    settings: &TrainSettings,
+    images: &Table,
+    examples: Option<usize>,
+) -> Result<Graph> {
     let (batch, inputs) = (settings.batch, vae.encoder.inputs());
     let g = &mut Graph::new();
     let clock = g.variable("clock", [2], DType::U32)?;
-    let images = g.variable("train.images", [ops::byte_table_words(examples * inputs)], DType::U32)?;
     let key = |purpose| Key::new(settings.seed, purpose);
     let weights = Weights::new(g, &vae.layout, "model")?;
 
-    let indices = ops::shuffle(g, clock, batch, examples, key(Purpose::Shuffle))?;
-    let x = ops::gather_bytes(g, images, indices, inputs)?;
+    let indices = match examples {
+        Some(count) => ops::shuffle(g, clock, batch, count, key(Purpose::Shuffle))?,
+        None => g.variable("train.rows", [batch], DType::U32)?,
+    };
+    let x = images.gather(g, indices)?;
     let selected = match settings.objective.needs_selection() {
         true => {
             let start = start_noise(g, settings.selection.norm, clock, [batch, inputs], settings.seed)?;
@@ -188,13 +249,6 @@ pub fn training_graph(vae: &Vae, settings: &TrainSettings, examples: usize) -> R
     let fault = g.variable("fault", [2], DType::U32)?;
     ops::monitor(g, loss.total, loss.means, clock, sums, fault)?;
     Ok(std::mem::take(g))
-}
-
-/// Puts images on the device as packed bytes.
-pub fn upload_images(session: &mut Session, name: &str, images: &Images) -> Result<()> {
-    let mut words = vec![0_u32; ops::byte_table_words(images.pixels.len())];
-    bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..images.pixels.len()].copy_from_slice(&images.pixels);
-    session.set(name, &words)
 }
 
 /// The weights of an arena under their names.
@@ -238,10 +292,30 @@ mod tests {
     use crate::ops::Norm;
     use crate::selection::Metric;
 
-    /// The update overflows after a loss that was finite: the state must not reach a checkpoint.
+    /// What is brought step by step trains the very same model, also from a checkpoint on.
     #[test]
-    fn a_state_that_is_not_finite_is_an_error() {
-        let images = Images { count: 4, height: 2, width: 3, channels: 1, pixels: (0..24).collect() };
+    fn a_streamed_set_trains_as_one_on_the_device() {
+        // Images of 3 and 7 x 5 bytes: rows start anywhere in a word.
+        let images = Images::new([3, 7, 5], (0..50 * 105).map(|i| (i * 31 % 251) as u8).collect());
+        let vae = Vae::mlp(105, &[9], 2, 0.5, true);
+        let trainer = |limit| {
+            let device = backend::open("cpu", false).unwrap();
+            Trainer::with_limit(device, vae.clone(), &settings(1e-3), &images, limit).unwrap()
+        };
+        let run = |trainer: &mut Trainer, steps| {
+            (0..steps).for_each(|_| trainer.step().unwrap());
+            trainer.state().unwrap()
+        };
+        let (mut resident, mut streamed) = (trainer(images.bytes().len()), trainer(0));
+        assert!(resident.stream.is_none() && streamed.stream.is_some());
+        let halfway = run(&mut resident, 40);
+        assert_eq!(halfway, run(&mut streamed, 40));
+        let mut resumed = trainer(0);
+        resumed.restore(&halfway).unwrap();
+        assert_eq!(run(&mut resident, 40), run(&mut resumed, 40));
+    }
+
+    fn settings(rate: f32) -> TrainSettings {
         let selection = Selection {
             norm: Norm::Linf,
             eps: 0.1,
@@ -250,14 +324,20 @@ mod tests {
             metric: Metric::W2,
             fused: true,
         };
-        let settings = |rate| TrainSettings {
+        TrainSettings {
             objective: Objective::Smooth { gamma: 1.0 },
             selection,
             batch: 2,
             adam: AdamSettings::new(rate, 1.0, 1),
             init: Init::Glorot,
             seed: 1,
-        };
+        }
+    }
+
+    /// The update overflows after a loss that was finite: the state must not reach a checkpoint.
+    #[test]
+    fn a_state_that_is_not_finite_is_an_error() {
+        let images = Images::new([1, 2, 3], (0..24).collect());
         let vae = Vae::mlp(6, &[5], 2, 0.5, true);
         for (rate, finite) in [(1e-3, true), (f32::INFINITY, false)] {
             let device = backend::open("cpu", false).unwrap();

@@ -108,22 +108,87 @@ impl Op for Matmul {
         let Some((m, n, k)) = self.sizes(&io.inputs[0].0, &io.inputs[1].0) else {
             unreachable!("the shape rule has checked the sides")
         };
+        // Rows of whole vectors, as they are stored. Views start where vectors do.
+        let vectors = |shape: &Shape| u32::from(shape.cols().is_multiple_of(4));
         let call = Call::new(&MATMUL, &Params { m: m as u32, n: n as u32, k: k as u32 })
             .constant("TRANSPOSE_A", self.transpose_a.into())
             .constant("TRANSPOSE_B", self.transpose_b.into())
             .constant("BIAS", self.bias.into())
-            .constant("RELU", self.relu.into());
+            .constant("RELU", self.relu.into())
+            .constant("VECTORS_A", vectors(&io.inputs[0].0))
+            .constant("VECTORS_B", vectors(&io.inputs[1].0));
         // Row r of C needs row r of A, or, where A is transposed, a column of it.
         let call = if self.transpose_a { call.whole(io.input(0)) } else { call.row(io.input(0)) };
-        call.whole(io.input(1))
+        let call = call
+            .whole(io.input(1))
             .whole(if self.bias { io.input(2) } else { NONE })
             .row(io.output(0))
-            .grid(
-                m,
-                if self.transpose_b { CPU_TILE_PACKED } else { CPU_TILE },
-                [n.div_ceil(32) as u32, m.div_ceil(32) as u32, 1],
-            )
-            .flops(2 * m * n * k)
+            .grid(m, if self.transpose_b { CPU_TILE_PACKED } else { CPU_TILE }, [1, 1, 1])
+            .flops(2 * m * n * k);
+        // The usual one first.
+        let first = usual(m, n);
+        let others = (0..TILINGS).filter(|&i| i != first);
+        let tilings = std::iter::once(first).chain(others).map(|i| &TILES[i]);
+        tilings.fold(call, |call, tile| call.variant(&tile.constants(), tile.workgroups(m, n)))
+    }
+}
+
+/// How the shader tiles a product, its constants in lower case; `shaders/matmul.wgsl` explains them. A tile of C is
+/// `4 high rows` x `4 wide columns`. Where it is shared (`split`), the slice of A must have room for a tile.
+#[derive(Debug, Clone, Copy)]
+struct Tile {
+    high: u32,
+    wide: u32,
+    rows: u32,
+    columns: u32,
+    split: u32,
+    depth: u32,
+}
+
+/// Ways that a GPU can choose from to tile a product.
+pub const TILINGS: usize = TILES.len();
+
+/// Up to 256 invocations, and 16 KiB for a slice of A and one of B. The last, which has the largest tile, must
+/// stay there: software devices take it.
+const TILES: [Tile; 7] = [
+    Tile { high: 1, wide: 1, rows: 8, columns: 8, split: 1, depth: 16 },
+    Tile { high: 1, wide: 1, rows: 8, columns: 8, split: 4, depth: 32 },
+    Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 8, depth: 32 },
+    Tile { high: 1, wide: 1, rows: 16, columns: 16, split: 1, depth: 16 },
+    Tile { high: 2, wide: 2, rows: 8, columns: 8, split: 1, depth: 16 },
+    Tile { high: 4, wide: 2, rows: 8, columns: 8, split: 1, depth: 16 },
+    Tile { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16 },
+];
+
+/// The tiling for a GPU that is not measured: large tiles read less, but only many tiles keep it busy. Measured on
+/// none yet.
+fn usual(m: usize, n: usize) -> usize {
+    let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
+    if tiles(64) >= 128 {
+        4
+    } else if tiles(32) >= 128 {
+        0
+    } else {
+        1
+    }
+}
+
+impl Tile {
+    fn constants(&self) -> [(&'static str, u32); 6] {
+        [
+            ("HIGH", self.high),
+            ("WIDE", self.wide),
+            ("ROWS", self.rows),
+            ("COLUMNS", self.columns),
+            ("SPLIT", self.split),
+            ("DEPTH", self.depth),
+        ]
+    }
+
+    /// One for each tile of C `[m, n]`.
+    fn workgroups(&self, m: usize, n: usize) -> [u32; 3] {
+        let (height, width) = (4 * self.high * self.rows, 4 * self.wide * self.columns);
+        [(n as u32).div_ceil(width), (m as u32).div_ceil(height), 1]
     }
 }
 

@@ -45,6 +45,17 @@ pub fn shuffle(g: &mut Graph, clock: Tensor, batch: usize, n: usize, key: Key) -
     g.apply_one(Shuffle { batch, n, key }, &[clock])
 }
 
+/// What [`shuffle`] gives in `step`, for a host that brings the examples itself.
+pub fn examples_of(step: u32, batch: usize, n: usize, key: Key) -> impl Iterator<Item = usize> {
+    let first = step.wrapping_mul(batch as u32);
+    (0..batch as u32).map(move |i| example(key, n as u32, first.wrapping_add(i)) as usize)
+}
+
+/// The example that comes as `number`, counted from the start of the run.
+fn example(key: Key, n: u32, number: u32) -> u32 {
+    permuted(key, number / n, n, number % n)
+}
+
 impl Op for Shuffle {
     fn name(&self) -> &'static str {
         SHUFFLE.name
@@ -74,6 +85,6 @@ fn shuffle_cpu(call: &CpuCall, rows: Range<usize>) {
     let p: Params = call.params();
     let first = call.whole::<u32>(0)[0].wrapping_mul(p.batch).wrapping_add(rows.start as u32);
     for (number, out) in (first..).zip(call.rows_mut::<u32>(1, &rows, 1)) {
-        *out = permuted(Key([p.key0, p.key1]), number / p.n, p.n, number % p.n);
+        *out = example(Key([p.key0, p.key1]), p.n, number);
     }
 }

@@ -12,6 +12,7 @@ use crate::nn::Weights;
 use crate::ops::{self, Ascent, Goal, Norm};
 use crate::rng::{self, Key, Purpose};
 use crate::robustness::Probe;
+use crate::run::result::Accuracies;
 use crate::session::Session;
 use crate::tensor::DType;
 use crate::vae::Vae;
@@ -32,16 +33,16 @@ pub struct Attack {
 /// Accuracies in percent of the attacked images.
 #[derive(Debug, Clone)]
 pub struct AttackReport {
-    pub nominal: f64,
+    pub nominal: Accuracies,
     /// For each radius: images that no iterate of any restart, at this radius or a smaller one,
     /// got wrong.
-    pub adversarial: Vec<f64>,
+    pub adversarial: Vec<Accuracies>,
 }
 
 /// Rows on the device.
 const ROWS: usize = 256;
 /// Steps between two looks at the rows, at the most.
-const STEPS_BETWEEN_LOOKS: usize = 10;
+const STEPS_BETWEEN_LOOKS: usize = 25;
 
 /// Attacks encoder and probe (variables `model` and `probe`) on images `x` `[labels.len(), inputs]`
 /// in [0, 1]. `progress` is told of work done and of all work, in restarts of an image.
@@ -61,7 +62,7 @@ pub fn attack(
     let clean = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
     let queue = (0..images).map(|image| (image, 0));
     victims.run(session, &mut check, queue, 1, &clean, &|_| ())?;
-    let nominal = victims.percent_standing();
+    let nominal = victims.standing();
 
     let steps_a_look = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
     let mut adversarial = Vec::new();
@@ -71,16 +72,26 @@ pub fn attack(
             random_start(settings, radius, victims_row(x, image, out.len()), image, restart, out);
         };
         let all = settings.restarts * images;
-        let queue = (0..all).map(|q| (q % images, q / images));
+        let queue = (0..all).map(|q| turn(q, images, settings.restarts));
         let told = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
         victims.run(session, &mut program, queue, settings.steps / steps_a_look, &start, &told)?;
-        adversarial.push(victims.percent_standing());
+        adversarial.push(victims.standing());
     }
     Ok(AttackReport { nominal, adversarial })
 }
 
 /// A restart of an image's attack: (image, restart).
 type Work = (usize, usize);
+
+/// The `q`-th work: first one restart of every image, since most that fall do so at once, and then
+/// the others image after image. Rows of one image share their zeros, and the CPU skips zeros that 16
+/// rows share.
+fn turn(q: usize, images: usize, restarts: usize) -> Work {
+    match q.checked_sub(images) {
+        None => (q, 0),
+        Some(rest) => (rest / (restarts - 1), 1 + rest % (restarts - 1)),
+    }
+}
 
 /// The images under attack.
 struct Victims<'a> {
@@ -91,9 +102,8 @@ struct Victims<'a> {
 }
 
 impl Victims<'_> {
-    fn percent_standing(&self) -> f64 {
-        let standing = self.fooled.iter().filter(|&&fooled| !fooled).count();
-        100.0 * standing as f64 / self.fooled.len().max(1) as f64
+    fn standing(&self) -> Accuracies {
+        Accuracies::of(self.labels.iter().zip(&self.fooled).map(|(&label, fooled)| (label, !fooled)))
     }
 
     /// Works through `queue`, each entry `looks` runs of `program` long, and marks who fell.
@@ -211,4 +221,20 @@ fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart
 /// The largest divisor of `n` up to `limit`.
 fn largest_divisor(n: usize, limit: usize) -> usize {
     (1..=limit.min(n)).rev().find(|d| n.is_multiple_of(*d)).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_restart_of_every_image_has_its_turn() {
+        for (images, restarts) in [(5, 1), (1, 4), (7, 3)] {
+            let mut turns: Vec<Work> = (0..images * restarts).map(|q| turn(q, images, restarts)).collect();
+            assert!(turns[..images].iter().all(|(_, restart)| *restart == 0));
+            turns.sort_unstable();
+            let all = (0..images).flat_map(|i| (0..restarts).map(move |r| (i, r)));
+            assert_eq!(turns, all.collect::<Vec<_>>());
+        }
+    }
 }

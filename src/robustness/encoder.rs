@@ -1,38 +1,73 @@
 //! The representation: means of the frozen encoder.
 
+use crate::data::{Images, Table};
 use crate::error::Result;
-use crate::graph::Graph;
+use crate::graph::{Graph, Tensor};
 use crate::nn::Weights;
-use crate::ops;
 use crate::session::Session;
 use crate::tensor::DType;
 use crate::vae::Vae;
 
 /// Rows encoded at a time.
-const CHUNK: usize = 512;
+pub const CHUNK: usize = 512;
 
-/// Means `[count, latent]` of the codes of the `count` images packed in the variable `images`,
-/// with the weights in the variable `model`.
-pub fn encode_means(session: &mut Session, vae: &Vae, images: &str, count: usize) -> Result<Vec<f32>> {
-    let inputs = vae.encoder.inputs();
+/// Means `[images.count, latent]` of the codes of `images`, with the weights in the variable `model`. Images go to
+/// the device a chunk at a time, so the set may be of any size.
+pub fn encode_means(session: &mut Session, vae: &Vae, images: &Images) -> Result<Vec<f32>> {
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &vae.layout, "model")?;
-    let table = g.variable(images, [ops::byte_table_words(count * inputs)], DType::U32)?;
-    let indices = g.variable("encode.indices", [CHUNK], DType::U32)?;
-    let x = ops::gather_bytes(&mut g, table, indices, inputs)?;
+    let chunk = Chunk::new("encode", images);
+    let x = chunk.images(&mut g)?;
     let means = vae.encode_mean(&mut g, &weights.views, x)?;
     let kept = g.variable("encode.means", [CHUNK, vae.latent], DType::F32)?;
     g.place(means, kept)?;
     let mut program = session.compile(&g)?;
 
-    let mut all = Vec::with_capacity(count * vae.latent);
-    for first in (0..count).step_by(CHUNK) {
-        // The last chunk is filled up with the last image.
-        let chunk: Vec<_> = (first..first + CHUNK).map(|i| i.min(count - 1) as u32).collect();
-        session.write("encode.indices", 0, &chunk)?;
+    let mut all = Vec::with_capacity(images.count * vae.latent);
+    for first in (0..images.count).step_by(CHUNK) {
+        let rows = chunk.write(session, images, first)?;
         program.run()?;
-        let rows = CHUNK.min(count - first);
         all.extend_from_slice(&session.get::<f32>("encode.means")?[..rows * vae.latent]);
     }
+    chunk.forget(session);
     Ok(all)
+}
+
+/// The images that a program evaluates at a time, in order.
+#[derive(Debug)]
+pub struct Chunk {
+    table: Table,
+    /// Names of the variables.
+    images: String,
+    indices: String,
+}
+
+impl Chunk {
+    /// A chunk of images like `images`, in variables whose names start with `name`.
+    pub fn new(name: &str, images: &Images) -> Self {
+        let (variable, indices) = (format!("{name}.images"), format!("{name}.indices"));
+        Chunk { table: Table::window(&variable, images, CHUNK), images: variable, indices }
+    }
+
+    /// The chunk `[CHUNK, image_len]` in [0, 1].
+    pub fn images(&self, g: &mut Graph) -> Result<Tensor> {
+        let indices = g.variable(&self.indices, [CHUNK], DType::U32)?;
+        self.table.gather(g, indices)
+    }
+
+    /// Puts images `first..` into it, once a program over it was compiled; says how many there were. What is left is
+    /// filled up with the last one.
+    pub fn write(&self, session: &Session, images: &Images, first: usize) -> Result<usize> {
+        let range = first..images.count.min(first + CHUNK);
+        let rows = self.table.write_range(session, images, range.clone())?;
+        let indices: Vec<u32> = (0..CHUNK as u32).map(|i| (rows.start + i).min(rows.end - 1)).collect();
+        session.write(&self.indices, 0, &indices)?;
+        Ok(range.len())
+    }
+
+    /// Frees its memory, so that another set may come.
+    pub fn forget(&self, session: &mut Session) {
+        session.forget(&self.images);
+        session.forget(&self.indices);
+    }
 }

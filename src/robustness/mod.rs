@@ -6,5 +6,5 @@ mod encoder;
 mod probe;
 
 pub use attack::{Attack, AttackReport, attack};
-pub use encoder::encode_means;
+pub use encoder::{CHUNK, Chunk, encode_means};
 pub use probe::{Probe, ProbeSettings};

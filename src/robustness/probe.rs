@@ -46,8 +46,9 @@ impl Probe {
         self.linear.forward(g, weights, means)
     }
 
-    /// Trains on all of `means` `[labels.len(), latent]`; no adversarial examples, no feature
-    /// scaling, no weight penalty. Leaves the weights in the variable `probe`.
+    /// Trains on the rows of `means` `[_, latent]` that `examples` names, each with its label in `labels`; no
+    /// adversarial examples, no feature scaling, no weight penalty. Leaves the weights in the variable `probe`. A
+    /// step's rows are brought to the device before it, so there may be any number of them.
     ///
     /// # Errors
     /// [`Error::Request`] where there is nothing to train on; [`Error::Run`] for a loss that is not finite.
@@ -56,45 +57,48 @@ impl Probe {
         session: &mut Session,
         means: &[f32],
         labels: &[u32],
+        examples: &[usize],
         settings: ProbeSettings,
         progress: &dyn Fn(usize, usize),
     ) -> Result<()> {
-        let (count, latent) = (labels.len(), self.linear.inputs());
+        let (count, latent) = (examples.len(), self.linear.inputs());
         if count == 0 {
             return Err(Error::request("a probe needs at least one labelled example"));
         }
         let (batch, steps) = (settings.batch.min(count), settings.steps);
-        for name in ["probe.means", "probe.labels"] {
-            session.forget(name); // Another probe may have had another number of examples.
+        // Another probe may have had another number of examples or of classes.
+        for name in ["probe.means", "probe.labels", "probe", "probe.grad", "probe.m", "probe.v"] {
+            session.forget(name);
         }
-        session.set("probe.means", means)?;
-        session.set("probe.labels", labels)?;
         session.set("probe.clock", &[0_u32; 2])?;
         session.set("probe.fault", &[0_u32; 2])?;
-        for name in ["probe", "probe.m", "probe.v"] {
-            session.set(name, &vec![0.0_f32; self.layout.words()])?;
-        }
 
         let mut g = Graph::new();
         let clock = g.variable("probe.clock", [2], DType::U32)?;
-        let table = g.variable("probe.means", [count, latent], DType::F32)?;
-        let all_labels = g.variable("probe.labels", [count, 1], DType::U32)?;
-        let key = Key::new(settings.seed, Purpose::ProbeShuffle);
-        let indices = ops::shuffle(&mut g, clock, batch, count, key)?;
-        let x = ops::gather(&mut g, table, indices)?;
-        let y = ops::gather(&mut g, all_labels, indices)?;
+        let x = g.variable("probe.means", [batch, latent], DType::F32)?;
+        let y = g.variable("probe.labels", [batch], DType::U32)?;
         let weights = Weights::new(&mut g, &self.layout, "probe")?;
         let logits = self.logits(&mut g, &weights.views, x)?;
         let loss = ops::softmax_cross_entropy(&mut g, logits, y)?;
         let terms = [Term { values: loss.loss, rows: 0..batch, weight: 1.0 }];
-        let (total, means) = ops::weighted_mean(&mut g, &terms, batch)?;
+        let (total, term_means) = ops::weighted_mean(&mut g, &terms, batch)?;
         let adam = AdamSettings::new(settings.learning_rate, 0.0, steps as u32);
         train_step(&mut g, &self.layout, &weights, total, clock, adam)?;
         let sums = g.variable("probe.sums", [SUMS], DType::F32)?;
         let fault = g.variable("probe.fault", [2], DType::U32)?;
-        ops::monitor(&mut g, total, means, clock, sums, fault)?;
+        ops::monitor(&mut g, total, term_means, clock, sums, fault)?;
         let mut program = session.compile(&g)?;
+        let key = Key::new(settings.seed, Purpose::ProbeShuffle);
+        let (mut rows, mut classes) = (Vec::new(), Vec::new());
         for step in 0..steps {
+            rows.clear();
+            classes.clear();
+            for i in ops::examples_of(step as u32, batch, count, key).map(|i| examples[i]) {
+                rows.extend_from_slice(&means[i * latent..][..latent]);
+                classes.push(labels[i]);
+            }
+            session.write("probe.means", 0, &rows)?;
+            session.write("probe.labels", 0, &classes)?;
             program.run()?;
             progress(step + 1, steps);
         }

@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::dir::write_whole;
+use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// The metadata key of the checksum.

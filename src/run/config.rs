@@ -11,17 +11,23 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::celeba;
+
 pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
 
 /// Every setting of a training run. The defaults ([`Config::default`]) are the preset `quick`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Config {
-    /// `mnist`, or any name with [`Config::data_dir`].
+    /// `mnist`, `color-mnist`, or with [`Config::data_dir`] `celeba` or any other name.
     pub dataset: String,
-    /// The folder of the IDX files; none for the bundled set.
+    /// The folder of the set's files; none for the bundled set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// The side of the square cut from the middle of a CelebA photograph, in pixels, before it is scaled to 64x64.
+    pub crop: usize,
+    /// Leave CelebA's unreadable photographs out instead of refusing the set.
+    pub skip_bad: bool,
     pub objective: Objective,
     pub arch: Arch,
     /// `Dz`, the number of latent dimensions.
@@ -115,9 +121,11 @@ impl Default for Config {
         Config {
             dataset: "mnist".into(),
             data_dir: None,
+            crop: celeba::DEFAULT_CROP,
+            skip_bad: false,
             objective: Objective::Se,
             arch: Arch::Mlp,
-            latent: 64,
+            latent: 128,
             hidden: vec![200; 4],
             variance: 0.02,
             gamma: 100.0,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::dir::write_whole;
+use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// The open file. Each line reaches the file in one write, so a reader never meets half of one while the run lives.

@@ -11,11 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::config::{Arch, Norm, Objective};
-use super::dir::write_whole;
+use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// Key of a task whose probe saw only a part of the labels.
 pub const LABELS_FRACTION: &str = "labels_fraction";
+
+/// Key of a run on made pictures.
+pub const SYNTHETIC: &str = "synthetic";
+
+/// Key of the number of photographs that were left out.
+pub const SKIPPED: &str = "skipped_images";
 
 /// What a run measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,9 +79,48 @@ pub struct AttackResult {
     /// Radius and accuracy, ascending by radius; in the file an object whose keys are the radii as short decimals.
     #[serde(with = "by_radius")]
     pub adversarial_accuracy: Vec<(f32, f64)>,
+    /// Over the attacked examples, as the next two: what always answering their most frequent class would give. A
+    /// classifier that does so is never fooled where it is right, so accuracy under attack means little below this.
+    #[serde(default, serialize_with = "two_decimals")]
+    pub majority_baseline: f64,
+    /// The mean of the classes' accuracies, without an attack ...
+    #[serde(default, serialize_with = "two_decimals")]
+    pub balanced_accuracy: f64,
+    /// ... and under it: 100 over the number of classes for an answer that is always the same.
+    #[serde(default, with = "by_radius")]
+    pub adversarial_balanced_accuracy: Vec<(f32, f64)>,
     /// Keys beyond those of INTERFACE.md.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Accuracies of one classifier on one set of examples, in percent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracies {
+    pub plain: f64,
+    /// The mean of the accuracies of the classes that occur.
+    pub balanced: f64,
+    /// What always answering the most frequent class would give.
+    pub majority: f64,
+}
+
+impl Accuracies {
+    /// From each example's class and whether it was got right.
+    pub fn of(outcomes: impl Iterator<Item = (u32, bool)>) -> Self {
+        let mut classes = BTreeMap::<u32, (usize, usize)>::new();
+        for (label, right) in outcomes {
+            let (rights, count) = classes.entry(label).or_default();
+            *rights += usize::from(right);
+            *count += 1;
+        }
+        let sum = |of: fn(&(usize, usize)) -> usize| classes.values().map(of).sum::<usize>();
+        let recalls = classes.values().map(|&(rights, count)| percent(rights, count));
+        Accuracies {
+            plain: percent(sum(|c| c.0), sum(|c| c.1)),
+            balanced: recalls.sum::<f64>() / classes.len().max(1) as f64,
+            majority: percent(classes.values().map(|c| c.1).max().unwrap_or(0), sum(|c| c.1)),
+        }
+    }
 }
 
 /// `correct` out of `total` in percent; 0 of none.
@@ -98,7 +143,13 @@ impl RunResult {
             let attack = task.attack.iter().flat_map(|attack| {
                 let radii =
                     attack.adversarial_accuracy.iter().map(|&(_, value)| ("adversarial_accuracy", value));
-                radii.chain([("attack.nominal_accuracy", attack.nominal_accuracy)])
+                let balanced = attack.adversarial_balanced_accuracy.iter();
+                let balanced = balanced.map(|&(_, value)| ("adversarial_balanced_accuracy", value));
+                radii.chain(balanced).chain([
+                    ("attack.nominal_accuracy", attack.nominal_accuracy),
+                    ("attack.majority_baseline", attack.majority_baseline),
+                    ("attack.balanced_accuracy", attack.balanced_accuracy),
+                ])
             });
             attack.chain([
                 ("nominal_accuracy", task.nominal_accuracy),
@@ -172,7 +223,7 @@ mod by_radius {
 mod tests {
     use super::*;
 
-    /// The example of INTERFACE.md, key by key.
+    /// The example of INTERFACE.md, key by key, with what was added to the attack.
     const EXAMPLE: &str = r#"{
   "dataset": "mnist",
   "objective": "se",
@@ -199,6 +250,11 @@ mod tests {
           "0.1": 70.0,
           "2": 20.0,
           "10": 1.0
+        },
+        "majority_baseline": 12.0,
+        "balanced_accuracy": 97.2,
+        "adversarial_balanced_accuracy": {
+          "0.01": 95.5
         }
       }
     }
@@ -232,6 +288,18 @@ mod tests {
         assert_eq!(digit["nominal_accuracy"], 66.67);
         assert_eq!(digit.keys().next_back().unwrap(), "labels_fraction");
         assert!(!digit.contains_key("attack"));
+    }
+
+    #[test]
+    fn a_constant_answer_is_half_right_in_balance() {
+        let constant = |label: u32| (label, label == 0);
+        let nine_of_ten = (0..10).map(|i| constant(u32::from(i == 3)));
+        let accuracies = Accuracies::of(nine_of_ten);
+        assert_eq!(accuracies, Accuracies { plain: 90.0, balanced: 50.0, majority: 90.0 });
+        // A class that does not occur has no accuracy.
+        let accuracies = Accuracies::of([(0, true), (7, false), (7, true)].into_iter());
+        assert_eq!((accuracies.balanced, accuracies.majority), (75.0, 200.0 / 3.0));
+        assert_eq!(Accuracies::of([].into_iter()).plain, 0.0);
     }
 
     #[test]

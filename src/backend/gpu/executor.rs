@@ -1,5 +1,6 @@
 //! Running a recording: everything bound once, the list of dispatches encoded at every run.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::ops::Range;
 
@@ -48,7 +49,7 @@ impl Program {
             None => Buffer::new(gpu, spec.variable.as_deref().unwrap_or("scratch memory"), spec.words),
         });
         let memory = memory.collect::<Result<Vec<_>>>()?;
-        let calls: Vec<&Call> = recording.calls().map(|(call, _)| call).collect();
+        let calls = gpu.choose(recording.calls().map(|(call, _)| call))?;
         let (uniforms, slots) = uniforms(gpu, &calls)?;
         let made = calls.iter().zip(&slots).map(|(call, &slot)| {
             check(gpu, call)?;
@@ -149,7 +150,7 @@ fn check(gpu: &Gpu, call: &Call) -> Result<()> {
 }
 
 /// One buffer with the uniform blocks of all calls, and where each starts.
-fn uniforms(gpu: &Gpu, calls: &[&Call]) -> Result<(wgpu::Buffer, Vec<usize>)> {
+fn uniforms(gpu: &Gpu, calls: &[Cow<Call>]) -> Result<(wgpu::Buffer, Vec<usize>)> {
     let align = gpu.0.limits.min_uniform_buffer_offset_alignment.max(16) as usize / 4;
     let (mut words, mut slots) = (Vec::new(), Vec::new());
     for call in calls {
@@ -176,7 +177,8 @@ fn uniform_binding<'a>(uniforms: &'a wgpu::Buffer, call: &Call, slot: usize) -> 
 }
 
 fn binding(buffer: &wgpu::Buffer, offset: usize, words: usize) -> BindingResource<'_> {
-    let size = NonZeroU64::new(4 * words as u64);
+    // Whole vectors, for shaders that bind words as such; no view starts in the words between.
+    let size = NonZeroU64::new(4 * words.next_multiple_of(4) as u64);
     BindingResource::Buffer(BufferBinding { buffer, offset: 4 * offset as u64, size })
 }
 

@@ -21,9 +21,9 @@ pub struct Buffer {
     gpu: Gpu,
 }
 
-/// A buffer of at least one word, zeroed by wgpu.
+/// A buffer of at least one vector, zeroed by wgpu.
 pub(super) fn create(device: &wgpu::Device, label: &str, words: usize, usage: BufferUsages) -> wgpu::Buffer {
-    let size = 4 * words.max(1) as u64;
+    let size = 4 * words.max(1).next_multiple_of(4) as u64;
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size,

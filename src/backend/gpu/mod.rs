@@ -14,11 +14,12 @@ mod memory;
 mod pipelines;
 mod profiler;
 pub mod report;
+pub(super) mod tune;
 
 pub use executor::Program;
 pub use memory::Buffer;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +45,9 @@ struct Inner {
     /// The first error that no scope caught.
     trouble: Trouble,
     pipelines: RefCell<pipelines::Pipelines>,
+    /// Variants of calls are measured where this is set; else each call has number `variant`, or its last.
+    tune: RefCell<Option<tune::Tune>>,
+    variant: Cell<usize>,
     /// The host-visible buffer that reads go through.
     staging: RefCell<Option<wgpu::Buffer>>,
     in_flight: RefCell<VecDeque<wgpu::SubmissionIndex>>,
@@ -101,6 +105,7 @@ impl Gpu {
         device.set_device_lost_callback(move |_, message| {
             on_loss.set(format!("the GPU was lost {message}").trim_end())
         });
+        let variant = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
         let sink = memory::create(&device, "sink", NONE.words, memory::STORAGE);
         trouble.check()?;
         Ok(Gpu(Rc::new(Inner {
@@ -111,6 +116,8 @@ impl Gpu {
             checked,
             trouble,
             pipelines: RefCell::default(),
+            tune: RefCell::new(None),
+            variant,
             staging: RefCell::new(None),
             in_flight: RefCell::default(),
             sink,

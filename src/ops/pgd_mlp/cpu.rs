@@ -7,7 +7,9 @@ use super::{MAX_LAYERS, Params};
 use crate::ops::entropic_wasserstein::entropic;
 use crate::ops::pgd_step::{Norm, clip};
 use crate::recording::CpuCall;
-use crate::simd::{self, Column, LANES, Matrix, Work, exp_and_exp_m1, product, transpose, words};
+use crate::simd::{
+    self, Active, Column, LANES, Matrix, Work, exp_and_exp_m1, masked_product, sparse_product, transpose,
+};
 
 pub(super) fn pgd_mlp_cpu(call: &CpuCall, rows: Range<usize>) {
     thread_local! {
@@ -33,6 +35,9 @@ struct Panel {
     gradient: Vec<Column>,
     /// Reference heads.
     reference: Vec<Column>,
+    /// The columns of the image, and then of each layer's activations, that are not all zero. The
+    /// gradients of what a ReLU holds back are zero, so theirs are among the same.
+    active: [Active; MAX_LAYERS + 1],
 }
 
 /// The goals, numbered as in the shader.
@@ -58,7 +63,7 @@ impl Work for Climb<'_> {
         let network: [Layer; MAX_LAYERS] = std::array::from_fn(|l| layer(call, &p, goal, l));
         let network = &network[..layers];
 
-        let Panel { x, x_adv, activations, gradient, reference } = panel;
+        let Panel { x, x_adv, activations, gradient, reference, active } = panel;
         transpose(call.rows(2, &rows, inputs), inputs, x);
         transpose(call.rows(4, &rows, inputs), inputs, x_adv);
         activations.resize(MAX_LAYERS, Vec::new());
@@ -79,12 +84,20 @@ impl Work for Climb<'_> {
                 let (before, after) = activations.split_at_mut(l);
                 let below = before.last().unwrap_or(x_adv);
                 let h = &mut after[0];
-                product::<FMA, ROWS>(layer.weight, words(below), LANES, |n, sum| {
+                if l == 0 {
+                    active[0].find(below);
+                }
+                sparse_product::<FMA, ROWS>(layer.weight, &active[l], below, |n, sum| {
                     let with_bias = sum.map(|sum| sum + layer.bias[n]);
                     // Not `max`, which would turn a NaN into 0.
                     let relu = with_bias.map(|value| if value < 0.0 { 0.0 } else { value });
                     h[n] = Column(if layer.relu { relu } else { with_bias });
                 });
+                // Without a ReLU above it, a zero may have a gradient.
+                match layer.relu && l + 1 < layers {
+                    true => active[l + 1].find(h),
+                    false => active[l + 1].all(h.len()),
+                }
             }
             // The goal's gradient takes the place of the output.
             let h = &mut activations[layers - 1];
@@ -105,7 +118,8 @@ impl Work for Climb<'_> {
                 let (before, after) = activations.split_at_mut(l);
                 let below = &mut before[l - 1];
                 let relu = network[l - 1].relu;
-                product::<FMA, ROWS>(layer.weight.transposed(), words(&after[0]), LANES, |k, sum| {
+                let (weight, above) = (layer.weight.transposed(), &after[0]);
+                masked_product::<FMA, ROWS>(weight, &active[l], &active[l + 1], above, |k, sum| {
                     let h = &mut below[k];
                     let masked = std::array::from_fn(|e| if h[e] > 0.0 { sum[e] } else { 0.0 });
                     *h = if relu { Column(masked) } else { sum };
@@ -114,12 +128,12 @@ impl Work for Climb<'_> {
             // Down to the image, and the step.
             let first = network[0].weight.transposed();
             if norm == Norm::Linf as u32 {
-                product::<FMA, ROWS>(first, words(&activations[0]), LANES, |i, sum| {
+                sparse_product::<FMA, ROWS>(first, &active[1], &activations[0], |i, sum| {
                     step_linf(&p, &sum, &x[i], &mut x_adv[i]);
                 });
             } else {
                 gradient.resize(inputs, Column::ZERO);
-                product::<FMA, ROWS>(first, words(&activations[0]), LANES, |i, sum| gradient[i] = sum);
+                sparse_product::<FMA, ROWS>(first, &active[1], &activations[0], |i, sum| gradient[i] = sum);
                 step_l2(&p, gradient, x, x_adv);
             }
         }

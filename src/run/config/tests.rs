@@ -140,7 +140,9 @@ fn numbers_that_cannot_be_are_refused_by_name() {
 fn choices_this_version_has_not_got_are_refused() {
     assert!(refused(|c| c.arch = Arch::Conv).contains("not part of this version"));
     assert!(refused(|c| c.precision = Precision::F16).contains("not part of this version"));
-    assert!(refused(|c| c.dataset = "celeba".into()).contains("not part of this version"));
+    assert!(refused(|c| c.dataset = "celeba".into()).contains("celeba does not come with the program"));
+    assert!(refused(|c| c.crop = 63).contains("--crop must be from 64 to 178"));
+    assert!(refused(|c| c.crop = 179).contains("got 179"));
     assert!(refused(|c| c.dataset = "kmnist".into()).contains("--data-dir"));
     for bad in ["tpu", "gpu:", "gpu:x", "gpu:-1", "CPU", ""] {
         assert!(refused(|c| c.device = bad.into()).starts_with("--device"), "{bad}");

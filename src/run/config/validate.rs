@@ -17,6 +17,7 @@ impl Config {
     /// [`Error::Request`] naming the first flag whose value cannot be used.
     pub fn validate(&self) -> Result<()> {
         data::check_available(&self.dataset, self.data_dir.as_deref())?;
+        data::celeba::check_crop(self.crop)?;
         if self.arch == Arch::Conv {
             return Err(Error::request("--arch conv is not part of this version yet; use --arch mlp"));
         }

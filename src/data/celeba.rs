@@ -1,0 +1,170 @@
+//! CelebA in its official layout, and anything else laid out so (SPEC section 6).
+//!
+//! `img_align_celeba/*.jpg` are photographs of 178x218 with the eyes always at the same place. The square in the middle
+//! is cut out and scaled to 64x64 once; the result is kept beside the photographs in one file, which is mapped into
+//! memory and so may be larger than it. Training images are those of partition 0, test images those of partition 2.
+
+mod cache;
+mod lists;
+mod photo;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use self::cache::Skipped;
+use self::lists::Part;
+use super::{Dataset, Images, Split, Task};
+use crate::{Error, Result};
+
+pub use lists::{ATTRIBUTES, ATTRIBUTES_FILE, PARTITION_FILE};
+pub use photo::{HEIGHT, SIDE, WIDTH};
+
+/// The folder of the photographs.
+pub const PHOTOS: &str = "img_align_celeba";
+
+/// The square that is cut out, unless `--crop` says otherwise.
+pub const DEFAULT_CROP: usize = 148;
+
+/// The attributes that are tasks, in the paper's order.
+pub const TASKS: [&str; 17] = [
+    "Bald",
+    "Mustache",
+    "Wearing_Necklace",
+    "Straight_Hair",
+    "Wearing_Hat",
+    "Wearing_Earrings",
+    "Blond_Hair",
+    "Wearing_Necktie",
+    "Brown_Hair",
+    "Eyeglasses",
+    "Black_Hair",
+    "Bangs",
+    "No_Beard",
+    "Wavy_Hair",
+    "Smiling",
+    "Male",
+    "Wearing_Lipstick",
+];
+
+/// A comment in every picture of `data make`, by which made pictures are told from photographs.
+pub const SYNTHETIC_MARK: &str = "synthetic face drawn by smoothenc, not a photograph";
+
+/// How photographs are made into images.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The side of the square that is cut out, in pixels.
+    pub crop: usize,
+    /// Leave out what cannot be read, instead of refusing the set.
+    pub skip_bad: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { crop: DEFAULT_CROP, skip_bad: false }
+    }
+}
+
+/// Refuses a crop that is larger than a photograph, or smaller than the image made of it.
+pub fn check_crop(crop: usize) -> Result<()> {
+    if (SIDE..=WIDTH).contains(&crop) {
+        return Ok(());
+    }
+    Err(Error::request(format!(
+        "--crop must be from {SIDE} to {WIDTH} pixels (it is scaled to {SIDE}x{SIDE}), got {crop}"
+    )))
+}
+
+/// Loads the set in `directory`, from its cache where that is there and of these very photographs.
+///
+/// # Errors
+/// [`Error::Request`] naming the file, the line or the photograph: a list that is missing or does not read, an attribute
+/// column too many or too few, a wrong count, an image in one list only, a partition without training or test
+/// images; and, unless they are to be skipped, a photograph that is missing, no JPEG, truncated or of another size.
+pub fn load(directory: &Path, options: &Options) -> Result<Dataset> {
+    check_crop(options.crop)?;
+    let set = Listed::read(directory)?;
+    let photos: Vec<_> = set.of(Part::Train).chain(set.of(Part::Test)).map(|i| set.path(i)).collect();
+    let cached = cache::open_or_build(directory, &photos, options)?;
+    let (train, test) = (set.kept(Part::Train, &cached.skipped), set.kept(Part::Test, &cached.skipped));
+    for (what, kept) in [("training", &train), ("test", &test)] {
+        if kept.is_empty() {
+            let text = format!("{}: --skip-bad leaves no {what} image", directory.display());
+            return Err(Error::request(text));
+        }
+    }
+    let shape = [3, SIDE, SIDE];
+    let images = Images::in_file(shape, &cached.map, 0..cached.bytes);
+    let (train_images, test_images) = images.split_at(train.len());
+    Ok(Dataset {
+        name: "celeba".into(),
+        train: Split { images: train_images, labels: set.labels(&train) },
+        test: Split { images: test_images, labels: set.labels(&test) },
+        tasks: TASKS.map(|name| Task { name: name.into(), classes: 2 }).into(),
+        synthetic: set.is_synthetic(),
+        skipped: cached.skipped.len(),
+    })
+}
+
+/// The set as its lists have it.
+struct Listed {
+    folder: PathBuf,
+    photos: Vec<lists::Photo>,
+}
+
+impl Listed {
+    fn read(directory: &Path) -> Result<Listed> {
+        let photos = lists::read(directory)?;
+        // Some archives have the folder twice, one in the other.
+        let outer = directory.join(PHOTOS);
+        let inner = outer.join(PHOTOS);
+        let folder = if inner.is_dir() { inner } else { outer };
+        if !folder.is_dir() {
+            return Err(Error::request(format!(
+                "{} is missing: unpack img_align_celeba.zip there",
+                folder.display()
+            )));
+        }
+        let set = Listed { folder, photos };
+        for (part, what) in
+            [(Part::Train, "training images (partition 0)"), (Part::Test, "test images (partition 2)")]
+        {
+            if set.of(part).next().is_none() {
+                let text = format!("{} has no {what}", lists::partition_path(directory)?.display());
+                return Err(Error::request(text));
+            }
+        }
+        Ok(set)
+    }
+
+    fn of(&self, part: Part) -> impl Iterator<Item = usize> {
+        (0..self.photos.len()).filter(move |&i| self.photos[i].part == part)
+    }
+
+    fn path(&self, i: usize) -> PathBuf {
+        self.folder.join(&self.photos[i].name)
+    }
+
+    /// The photographs of `part` that were not skipped.
+    fn kept(&self, part: Part, skipped: &[Skipped]) -> Vec<usize> {
+        self.of(part).filter(|&i| skipped.iter().all(|s| s.name != self.photos[i].name)).collect()
+    }
+
+    /// For each task the labels of `photos`.
+    fn labels(&self, photos: &[usize]) -> Vec<Vec<u32>> {
+        let column = |task: &&str| ATTRIBUTES.iter().position(|name| name == task).unwrap_or(0);
+        let columns = TASKS.iter().map(column);
+        columns
+            .map(|column| photos.iter().map(|&i| u32::from(self.photos[i].has(column))).collect())
+            .collect()
+    }
+
+    /// Whether the first photograph that can be read says that it was made.
+    fn is_synthetic(&self) -> bool {
+        let first = (0..self.photos.len()).find_map(|i| fs::read(self.path(i)).ok());
+        let start = first.as_deref().map(|bytes| &bytes[..bytes.len().min(1024)]).unwrap_or_default();
+        start.windows(SYNTHETIC_MARK.len()).any(|window| window == SYNTHETIC_MARK.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! `list_attr_celeba` and `list_eval_partition`: as text, with blanks between the columns, or as CSV.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// The official attributes, in the official order.
+pub const ATTRIBUTES: [&str; 40] = [
+    "5_o_Clock_Shadow",
+    "Arched_Eyebrows",
+    "Attractive",
+    "Bags_Under_Eyes",
+    "Bald",
+    "Bangs",
+    "Big_Lips",
+    "Big_Nose",
+    "Black_Hair",
+    "Blond_Hair",
+    "Blurry",
+    "Brown_Hair",
+    "Bushy_Eyebrows",
+    "Chubby",
+    "Double_Chin",
+    "Eyeglasses",
+    "Goatee",
+    "Gray_Hair",
+    "Heavy_Makeup",
+    "High_Cheekbones",
+    "Male",
+    "Mouth_Slightly_Open",
+    "Mustache",
+    "Narrow_Eyes",
+    "No_Beard",
+    "Oval_Face",
+    "Pale_Skin",
+    "Pointy_Nose",
+    "Receding_Hairline",
+    "Rosy_Cheeks",
+    "Sideburns",
+    "Smiling",
+    "Straight_Hair",
+    "Wavy_Hair",
+    "Wearing_Earrings",
+    "Wearing_Hat",
+    "Wearing_Lipstick",
+    "Wearing_Necklace",
+    "Wearing_Necktie",
+    "Young",
+];
+
+/// Names of the two lists; each may end in `.csv` instead.
+pub const ATTRIBUTES_FILE: &str = "list_attr_celeba.txt";
+pub const PARTITION_FILE: &str = "list_eval_partition.txt";
+
+/// What a photograph is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Train,
+    Validation,
+    Test,
+}
+
+/// One line of the lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Photo {
+    /// The file's name.
+    pub name: String,
+    pub part: Part,
+    /// Bit `i` for attribute `i` of [`ATTRIBUTES`].
+    attributes: u64,
+}
+
+impl Photo {
+    pub fn has(&self, attribute: usize) -> bool {
+        self.attributes >> attribute & 1 == 1
+    }
+}
+
+/// Reads both lists of the set in `directory`, in the order of the attributes' list.
+///
+/// # Errors
+/// [`Error::Request`] naming the file and the line.
+pub fn read(directory: &Path) -> Result<Vec<Photo>> {
+    if !directory.is_dir() {
+        return Err(Error::request(format!(
+            "{} is not a directory: --data-dir must name the folder that holds CelebA's lists and photographs",
+            directory.display()
+        )));
+    }
+    let attributes = Lines::open(&find(directory, ATTRIBUTES_FILE)?)?;
+    let partition = Lines::open(&partition_path(directory)?)?;
+    let mut parts = partition.parts()?;
+    let mut photos = Vec::new();
+    for (name, attributes) in attributes.attributes()? {
+        let Some(part) = parts.remove(&name) else {
+            let (partition, attributes) = (partition.path.display(), attributes_of(directory));
+            return Err(Error::request(format!("{partition} has no line for {name} of {attributes}")));
+        };
+        photos.push(Photo { name, part, attributes });
+    }
+    if let Some(name) = parts.keys().min() {
+        let (partition, attributes) = (partition.path.display(), attributes.path.display());
+        return Err(Error::request(format!("{attributes} has no line for {name} of {partition}")));
+    }
+    Ok(photos)
+}
+
+fn attributes_of(directory: &Path) -> String {
+    find(directory, ATTRIBUTES_FILE).unwrap_or_default().display().to_string()
+}
+
+/// Where the list of the partition is.
+pub fn partition_path(directory: &Path) -> Result<PathBuf> {
+    find(directory, PARTITION_FILE)
+}
+
+fn find(directory: &Path, name: &str) -> Result<PathBuf> {
+    let text = directory.join(name);
+    let csv = text.with_extension("csv");
+    [&text, &csv].into_iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+        Error::request(format!(
+            "{} is missing (also looked for as .csv): put CelebA's list there, or name another folder with --data-dir",
+            text.display()
+        ))
+    })
+}
+
+/// A list, split into its lines' columns.
+struct Lines {
+    path: PathBuf,
+    text: String,
+    csv: bool,
+}
+
+impl Lines {
+    fn open(path: &Path) -> Result<Lines> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Error::request(format!("{} cannot be read: {error}", path.display())))?;
+        Ok(Lines { path: path.to_path_buf(), text, csv: path.extension().is_some_and(|end| end == "csv") })
+    }
+
+    /// Number and columns of each line that is not empty.
+    fn rows(&self) -> impl Iterator<Item = (usize, Vec<&str>)> {
+        let lines = self.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        lines.map(|(i, line)| {
+            let columns: Vec<&str> = match self.csv {
+                true => line.split(',').map(str::trim).collect(),
+                false => line.split_whitespace().collect(),
+            };
+            (i + 1, columns)
+        })
+    }
+
+    fn refuse(&self, line: usize, why: &str) -> Error {
+        Error::request(format!("{}, line {line}: {why}", self.path.display()))
+    }
+
+    /// The name in a row's first column, which must be a file of the photographs' folder.
+    fn name<'a>(&self, line: usize, columns: &[&'a str]) -> Result<&'a str> {
+        let name = columns[0];
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.chars().all(plain) && name.chars().any(|c| c != '.') {
+            return Ok(name);
+        }
+        Err(self.refuse(line, &format!("{name:?} is not the name of a photograph")))
+    }
+
+    /// Name and attributes of each photograph.
+    fn attributes(&self) -> Result<Vec<(String, u64)>> {
+        let mut rows = self.rows();
+        let ends = || Error::request(format!("{} ends before its first photograph", self.path.display()));
+        // The text begins with the number of photographs, the CSV has none.
+        let promised = match self.csv {
+            true => None,
+            false => {
+                let (line, columns) = rows.next().ok_or_else(ends)?;
+                let count = columns[0].parse::<usize>().ok().filter(|_| columns.len() == 1);
+                let why = "must be the number of photographs alone";
+                Some(count.ok_or_else(|| self.refuse(line, why))?)
+            }
+        };
+        let (line, mut header) = rows.next().ok_or_else(ends)?;
+        if self.csv {
+            header.remove(0);
+        }
+        let columns = self.columns(line, &header)?;
+        let mut photos = Vec::new();
+        let mut seen = HashMap::new();
+        for (line, row) in rows {
+            let name = self.name(line, &row)?;
+            if row.len() != columns.len() + 1 {
+                let why =
+                    format!("{name} has {} attributes, the header has {}", row.len() - 1, columns.len());
+                return Err(self.refuse(line, &why));
+            }
+            let mut attributes = 0;
+            for (&column, &value) in columns.iter().zip(&row[1..]) {
+                match value {
+                    "1" => attributes |= 1 << column,
+                    "-1" | "0" => {}
+                    _ => {
+                        let why = format!("{name}: {} is {value:?}, must be 1 or -1", ATTRIBUTES[column]);
+                        return Err(self.refuse(line, &why));
+                    }
+                }
+            }
+            if let Some(first) = seen.insert(name, line) {
+                return Err(self.refuse(line, &format!("{name} is there twice (also in line {first})")));
+            }
+            photos.push((name.to_string(), attributes));
+        }
+        match promised {
+            Some(count) if count != photos.len() => Err(Error::request(format!(
+                "{} promises {count} photographs in its first line and has {}",
+                self.path.display(),
+                photos.len()
+            ))),
+            _ => Ok(photos),
+        }
+    }
+
+    /// The number of the official attribute in each column of the header.
+    fn columns(&self, line: usize, header: &[&str]) -> Result<Vec<usize>> {
+        let known = |name: &&str| {
+            let found = ATTRIBUTES.iter().position(|known| known == name);
+            found.ok_or_else(|| self.refuse(line, &format!("{name:?} is none of CelebA's 40 attributes")))
+        };
+        let columns = header.iter().map(known).collect::<Result<Vec<_>>>()?;
+        for (attribute, name) in ATTRIBUTES.iter().enumerate() {
+            match columns.iter().filter(|&&column| column == attribute).count() {
+                0 => return Err(self.refuse(line, &format!("the attribute {name} is missing"))),
+                1 => {}
+                _ => return Err(self.refuse(line, &format!("the attribute {name} is there twice"))),
+            }
+        }
+        Ok(columns)
+    }
+
+    /// What each photograph is for.
+    fn parts(&self) -> Result<HashMap<String, Part>> {
+        let mut parts = HashMap::new();
+        for (line, row) in self.rows().skip(usize::from(self.csv)) {
+            let name = self.name(line, &row)?;
+            let part = match row[1..] {
+                ["0"] => Part::Train,
+                ["1"] => Part::Validation,
+                ["2"] => Part::Test,
+                _ => {
+                    let why = format!("{name} must have 0 (train), 1 (validation) or 2 (test) after it");
+                    return Err(self.refuse(line, &why));
+                }
+            };
+            if parts.insert(name.to_string(), part).is_some() {
+                return Err(self.refuse(line, &format!("{name} is there twice")));
+            }
+        }
+        Ok(parts)
+    }
+}

@@ -1,0 +1,186 @@
+use std::fs;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use tempfile::TempDir;
+
+use super::*;
+
+/// Photograph `i` is a plane of grey `10 i`.
+fn photo(i: usize, width: usize, height: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let pixels = vec![10 * i as u8; 3 * width * height];
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
+    encoder.write_image(&pixels, width as u32, height as u32, ExtendedColorType::Rgb8).unwrap();
+    bytes
+}
+
+/// Parts of the photographs 1 to 9, not in order: three to test on, one to validate with.
+const PARTS: [usize; 9] = [0, 2, 0, 1, 2, 0, 0, 2, 0];
+
+/// Photograph `i` has every attribute whose number is a multiple of `i`.
+fn attributes(i: usize) -> String {
+    (0..40).map(|a| if (a as usize).is_multiple_of(i) { "  1" } else { " -1" }).collect()
+}
+
+fn text_lists() -> (String, String) {
+    let line = |i: usize| format!("00000{i}.jpg {}\n", attributes(i));
+    let lines: String = (1..=9).map(line).collect();
+    let parts = (1..=9).map(|i| format!("00000{i}.jpg {}\n", PARTS[i - 1])).collect();
+    (format!("9\n{}\n{lines}", ATTRIBUTES.join(" ")), parts)
+}
+
+fn sound() -> TempDir {
+    let base = tempfile::tempdir().unwrap();
+    fs::create_dir(base.path().join(PHOTOS)).unwrap();
+    for i in 1..=9 {
+        fs::write(at(&base, i), photo(i, WIDTH, HEIGHT)).unwrap();
+    }
+    let (attributes, parts) = text_lists();
+    fs::write(base.path().join(ATTRIBUTES_FILE), attributes).unwrap();
+    fs::write(base.path().join(PARTITION_FILE), parts).unwrap();
+    base
+}
+
+fn at(base: &TempDir, i: usize) -> PathBuf {
+    base.path().join(PHOTOS).join(format!("00000{i}.jpg"))
+}
+
+fn read(base: &TempDir, skip_bad: bool) -> Result<Dataset> {
+    load(base.path(), &Options { skip_bad, ..Options::default() })
+}
+
+#[track_caller]
+fn refused(base: &TempDir, parts: &[&str]) {
+    match read(base, false) {
+        Err(Error::Request(text)) => {
+            parts.iter().for_each(|part| assert!(text.contains(part), "no {part:?} in {text:?}"))
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// The grey level of each image.
+fn levels(images: &Images) -> Vec<u8> {
+    (0..images.count).map(|i| (images.floats(i)[2000] * 25.5).round() as u8).collect()
+}
+
+#[track_caller]
+fn check_sound(set: &Dataset) {
+    assert_eq!((levels(&set.train.images), levels(&set.test.images)), (vec![1, 3, 6, 7, 9], vec![2, 5, 8]));
+    assert_eq!((set.train.images.shape(), set.skipped, set.synthetic), ([3, 64, 64], 0, false));
+    assert_eq!(set.tasks.len(), 17);
+    // Bald is attribute 4, Male 20.
+    assert_eq!(set.tasks[0], Task { name: "Bald".into(), classes: 2 });
+    assert_eq!((&set.train.labels[0][..], &set.test.labels[0][..]), (&[1, 0, 0, 0, 0][..], &[1, 0, 0][..]));
+    assert_eq!(set.test.labels[15], [1, 1, 0]);
+}
+
+#[test]
+fn text_and_csv_lists_give_the_same() {
+    let base = sound();
+    check_sound(&read(&base, false).unwrap());
+    let [attributes, parts] = [ATTRIBUTES_FILE, PARTITION_FILE].map(|name| {
+        let text = fs::read_to_string(base.path().join(name)).unwrap();
+        fs::remove_file(base.path().join(name)).unwrap();
+        text.lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(",") + "\n")
+            .collect::<Vec<_>>()
+    });
+    let attributes = format!("image_id,{}", attributes[1..].concat());
+    fs::write(base.path().join("list_attr_celeba.csv"), attributes).unwrap();
+    fs::write(base.path().join("list_eval_partition.csv"), format!("image_id,partition\n{}", parts.concat()))
+        .unwrap();
+    check_sound(&read(&base, false).unwrap());
+}
+
+#[test]
+fn lists_that_do_not_fit_are_refused() {
+    let edits: [(&str, &str, &str, &[&str]); 13] = [
+        (ATTRIBUTES_FILE, " Bald", "", &["line 2", "Bald is missing"]),
+        (ATTRIBUTES_FILE, " Young", " Young Tall", &["line 2", "\"Tall\" is none of"]),
+        (ATTRIBUTES_FILE, " Young", " Young Bald", &["line 2", "Bald is there twice"]),
+        (ATTRIBUTES_FILE, "9\n", "10\n", &["promises 10", "has 9"]),
+        (ATTRIBUTES_FILE, "9\n", "", &["line 1", "number of photographs"]),
+        (ATTRIBUTES_FILE, "000003.jpg   1", "000003.jpg ", &["line 5", "39 attributes", "000003.jpg"]),
+        (ATTRIBUTES_FILE, "000003.jpg   1", "000003.jpg 2", &["line 5", "000003.jpg", "\"2\""]),
+        (ATTRIBUTES_FILE, "000003.jpg", "000002.jpg", &["line 5", "twice"]),
+        (ATTRIBUTES_FILE, "000003.jpg", "../x.jpg", &["line 5", "../x.jpg"]),
+        (PARTITION_FILE, "000003.jpg 0\n", "", &[PARTITION_FILE, "000003.jpg"]),
+        (PARTITION_FILE, "000003.jpg 0", "000003.jpg 3", &["line 3", "000003.jpg"]),
+        (PARTITION_FILE, " 2\n", " 1\n", &[PARTITION_FILE, "no test images"]),
+        (PARTITION_FILE, " 0\n", " 1\n", &[PARTITION_FILE, "no training images"]),
+    ];
+    for (name, from, to, parts) in edits {
+        let base = sound();
+        let path = base.path().join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from:?}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        refused(&base, &[&[name], parts].concat());
+    }
+    for name in [ATTRIBUTES_FILE, PARTITION_FILE] {
+        let base = sound();
+        fs::remove_file(base.path().join(name)).unwrap();
+        refused(&base, &[name, "missing"]);
+    }
+}
+
+#[test]
+fn bad_photographs_are_named_or_skipped() {
+    let whole = photo(5, WIDTH, HEIGHT);
+    let cases: [(Option<Vec<u8>>, &str); 5] = [
+        (None, "is missing"),
+        (Some(b"<html>".to_vec()), "is not a JPEG"),
+        (Some(Vec::new()), "is not a JPEG"),
+        (Some(whole[..whole.len() / 2].to_vec()), "is truncated"),
+        (Some(photo(5, HEIGHT, WIDTH)), "is 218x178, must be 178x218"),
+    ];
+    for (content, why) in cases {
+        let base = sound();
+        match content {
+            Some(bytes) => fs::write(at(&base, 5), bytes).unwrap(),
+            None => fs::remove_file(at(&base, 5)).unwrap(),
+        }
+        refused(&base, &["000005.jpg", why, "--skip-bad"]);
+        assert!(!base.path().join(".smoothenc-148.cache").exists(), "{why}: a cache is left");
+        assert!(!base.path().join(".smoothenc-148.tmp").exists(), "{why}: half a cache is left");
+        for _ in 0..2 {
+            let set = read(&base, true).unwrap();
+            assert_eq!((levels(&set.test.images), set.skipped), (vec![2, 8], 1));
+            assert_eq!(set.test.labels[15], [1, 0]);
+        }
+        // The cache that leaves it out is for those who asked for that.
+        refused(&base, &["000005.jpg", why, "--skip-bad"]);
+        fs::write(at(&base, 5), &whole).unwrap();
+        check_sound(&read(&base, false).unwrap());
+    }
+}
+
+#[test]
+fn only_a_whole_cache_of_these_photographs_is_used() {
+    let base = sound();
+    check_sound(&read(&base, false).unwrap());
+    let path = base.path().join(".smoothenc-148.cache");
+    let whole = fs::read(&path).unwrap();
+    // It is used: another grey in it shows.
+    let mut marked = whole.clone();
+    marked[..3 * SIDE * SIDE].fill(200);
+    fs::write(&path, &marked).unwrap();
+    assert_eq!(levels(&read(&base, false).unwrap().train.images)[0], 20);
+    for length in [0, 10, 3 * SIDE * SIDE, whole.len() - 1] {
+        fs::write(&path, &marked[..length]).unwrap();
+        check_sound(&read(&base, false).unwrap());
+        assert!(fs::read(&path).unwrap() == whole, "cut at {length}");
+    }
+    // What an interrupted build leaves is no cache.
+    fs::remove_file(&path).unwrap();
+    fs::write(path.with_extension("tmp"), &marked).unwrap();
+    check_sound(&read(&base, false).unwrap());
+    // Another photograph makes it anew, another crop beside it.
+    fs::write(&path, &marked).unwrap();
+    fs::write(at(&base, 1), photo(4, WIDTH, HEIGHT)).unwrap();
+    assert_eq!(levels(&read(&base, false).unwrap().train.images), [4, 3, 6, 7, 9]);
+    load(base.path(), &Options { crop: 100, skip_bad: false }).unwrap();
+    assert!(base.path().join(".smoothenc-100.cache").exists() && path.exists());
+}
