@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::{Graph, Io, Op, Tensor};
-use crate::ops::convolution::{Convolution, Params, Taps, blocks, len, with_sides};
+use crate::ops::convolution::{Convolution, Params, Taps, blocks, len, tile_columns, with_sides};
 use crate::ops::reduce;
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel};
@@ -135,8 +135,8 @@ impl Work for Chunk<'_> {
                 examples: group.len(),
                 stride,
             };
-            for (column, many) in blocks(columns, ROWS) {
-                for (channel, width) in blocks(large[0], ROWS / many) {
+            for (column, many) in blocks(columns, tile_columns(ROWS).min(4)) {
+                for (channel, width) in blocks(large[0], (tile_columns(ROWS) / many).min(8)) {
                     for element in 0..elements {
                         let (ky, kx) = (element / kernel_w, element % kernel_w);
                         let y = Taps::plain(small[1], kernel_h, stride, padding);

@@ -143,7 +143,7 @@ impl Work for Correlate<'_> {
         for y in 0..classes {
             for x in 0..classes {
                 let taps = (axis(y, 1, kernel_h), axis(x, 2, kernel_w));
-                for (first, width) in blocks(to[0], ROWS) {
+                for (first, width) in blocks(to[0], tile_channels(ROWS)) {
                     let weight = |o: usize, i: usize, ty: usize, tx: usize| {
                         let at = taps.0.element(ty) * kernel_w + taps.1.element(tx);
                         weights[(first + o) * by_output + i * by_input + at]
@@ -163,7 +163,7 @@ impl Work for Correlate<'_> {
             for y in 0..classes {
                 for x in 0..classes {
                     let taps = [axis(y, 1, kernel_h), axis(x, 2, kernel_w)];
-                    for (first, width) in blocks(to[0], ROWS) {
+                    for (first, width) in blocks(to[0], tile_channels(ROWS)) {
                         let words = taps[0].taps * taps[1].taps * from[0] * width;
                         let block = Block {
                             taps,
@@ -264,10 +264,25 @@ struct Block<'a> {
     relu: bool,
 }
 
-/// Calls a method with the sides of a register tile, powers of two that make at most 8, as constants.
+/// Columns that a register tile of a convolution sums at once, a power of two, where one of a matrix product
+/// sums `rows`: here the weights lie side by side, so that what counts are the registers alone.
+pub(crate) const fn tile_columns(rows: usize) -> usize {
+    // AVX-512 has 32 registers of a column each.
+    if rows > 4 { 16 } else { rows }
+}
+
+/// Output channels of a register tile where there are enough; the rest of it are neighbouring pixels.
+const fn tile_channels(rows: usize) -> usize {
+    if rows > 4 { 8 } else { rows }
+}
+
+/// Calls a method with the sides of a register tile, powers of two that make at most 16, as constants.
 macro_rules! with_sides {
     ($sides:expr, $object:ident.$method:ident::<$fma:ident>($($argument:expr),*)) => {
         match $sides {
+            (8, 2) => $object.$method::<$fma, 8, 2>($($argument),*),
+            (4, 4) => $object.$method::<$fma, 4, 4>($($argument),*),
+            (2, 8) => $object.$method::<$fma, 2, 8>($($argument),*),
             (8, 1) => $object.$method::<$fma, 8, 1>($($argument),*),
             (4, 2) => $object.$method::<$fma, 4, 2>($($argument),*),
             (4, 1) => $object.$method::<$fma, 4, 1>($($argument),*),
@@ -298,7 +313,8 @@ impl Block<'_> {
                 // Neighbours that have all their taps are summed together.
                 let mut pixels = 1;
                 while xs == all
-                    && 2 * pixels * width <= ROWS
+                    && 2 * pixels * width <= tile_columns(ROWS)
+                    && pixels < 8
                     && qx + 2 * pixels <= tx.count
                     && tx.inside(qx + 2 * pixels - 1, self.from[2]) == all
                 {
