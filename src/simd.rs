@@ -71,11 +71,126 @@ fn copy_few(from: &[f32], to: &mut [f32]) {
 
 /// Turns up to 16 rows of `width` values into as many columns as a row has values.
 #[inline(always)]
-pub fn transpose(rows: &[f32], width: usize, columns: &mut Vec<Column>) {
+pub fn transpose<const ROWS: usize>(rows: &[f32], width: usize, columns: &mut Vec<Column>) {
     columns.clear();
     columns.resize(width, Column::ZERO);
-    for (e, row) in rows.chunks_exact(width).enumerate() {
-        columns.iter_mut().zip(row).for_each(|(column, value)| column[e] = *value);
+    for (first, columns) in (0..width).step_by(LANES).zip(columns.chunks_mut(LANES)) {
+        let mut block = [Column::ZERO; LANES];
+        for (row, block) in rows.chunks_exact(width).zip(&mut block) {
+            *block = Column::from_slice(&row[first..first + columns.len()]);
+        }
+        transpose_block::<ROWS>(&mut block);
+        columns.copy_from_slice(&block[..columns.len()]);
+    }
+}
+
+/// Exchanges rows and columns of 16 x 16 values. `ROWS` as in [`Work::run`].
+#[inline(always)]
+pub fn transpose_block<const ROWS: usize>(block: &mut [Column; LANES]) {
+    #[cfg(target_arch = "x86_64")]
+    if ROWS == AVX512_ROWS {
+        // SAFETY: only `avx512` runs with this many rows.
+        return unsafe { x86::transpose_block(block) };
+    }
+    for i in 0..LANES {
+        for j in 0..i {
+            (block[i][j], block[j][i]) = (block[j][i], block[i][j]);
+        }
+    }
+}
+
+/// `sum += weight x` in every lane. `FMA` and `ROWS` as in [`Work::run`].
+///
+/// Where a register tile is larger than a few columns a compiler may take plain loops over lanes apart again, into
+/// scalars or into vectors across the columns; so on x86 the instructions are named.
+#[inline(always)]
+pub fn add_scaled<const FMA: bool, const ROWS: usize>(sum: &mut Column, weight: f32, x: &Column) {
+    #[cfg(target_arch = "x86_64")]
+    match ROWS {
+        // SAFETY: only `avx512` and `avx2` run with this many rows.
+        AVX512_ROWS => return unsafe { x86::add_scaled_512(sum, weight, x) },
+        AVX2_ROWS => return unsafe { x86::add_scaled_256(sum, weight, x) },
+        _ => {}
+    }
+    for e in 0..LANES {
+        sum[e] = multiply_add::<FMA>(weight, x[e], sum[e]);
+    }
+}
+
+/// The rows of a register tile for each instruction set of x86, by which it is known.
+#[cfg(target_arch = "x86_64")]
+const AVX512_ROWS: usize = 6;
+#[cfg(target_arch = "x86_64")]
+const AVX2_ROWS: usize = 4;
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Column, LANES};
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn add_scaled_512(sum: &mut Column, weight: f32, x: &Column) {
+        let (to, x) = (sum.0.as_mut_ptr(), x.0.as_ptr());
+        // SAFETY: columns are 16 aligned floats.
+        unsafe {
+            let added = _mm512_fmadd_ps(_mm512_set1_ps(weight), _mm512_load_ps(x), _mm512_load_ps(to));
+            _mm512_store_ps(to, added);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub unsafe fn add_scaled_256(sum: &mut Column, weight: f32, x: &Column) {
+        let (to, x) = (sum.0.as_mut_ptr(), x.0.as_ptr());
+        let weight = _mm256_set1_ps(weight);
+        for half in [0, 8] {
+            // SAFETY: columns are 16 aligned floats.
+            unsafe {
+                let (to, x) = (to.add(half), x.add(half));
+                _mm256_store_ps(to, _mm256_fmadd_ps(weight, _mm256_load_ps(x), _mm256_load_ps(to)));
+            }
+        }
+    }
+
+    /// In four rounds, each of which exchanges quadrants of blocks half as large as the round before.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn transpose_block(block: &mut [Column; LANES]) {
+        // SAFETY: columns are 16 aligned floats.
+        let r: [__m512; LANES] = std::array::from_fn(|i| unsafe { _mm512_load_ps(block[i].0.as_ptr()) });
+        // Within each 128 bits: pairs of rows, then of pairs.
+        let mut pairs = [_mm512_setzero_pd(); LANES];
+        for i in 0..8 {
+            pairs[2 * i] = _mm512_castps_pd(_mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]));
+            pairs[2 * i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]));
+        }
+        // quads[4 i + j]: in lane l, rows 4 i .. 4 i + 4 of column 4 l + j.
+        let mut quads = [_mm512_setzero_ps(); LANES];
+        for i in 0..4 {
+            for j in 0..2 {
+                let (a, b) = (pairs[4 * i + j], pairs[4 * i + j + 2]);
+                quads[4 * i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                quads[4 * i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+            }
+        }
+        for j in 0..4 {
+            let [a, b, c, d] = [quads[j], quads[4 + j], quads[8 + j], quads[12 + j]];
+            // Lanes 0 and 2, and 1 and 3, of two.
+            let (ab_even, ab_odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+            let (cd_even, cd_odd) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+            let columns = [
+                _mm512_shuffle_f32x4::<0x88>(ab_even, cd_even),
+                _mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd),
+                _mm512_shuffle_f32x4::<0xdd>(ab_even, cd_even),
+                _mm512_shuffle_f32x4::<0xdd>(ab_odd, cd_odd),
+            ];
+            for (l, column) in columns.into_iter().enumerate() {
+                // SAFETY: as above.
+                unsafe { _mm512_store_ps(block[4 * l + j].0.as_mut_ptr(), column) };
+            }
+        }
     }
 }
 
@@ -158,13 +273,13 @@ fn run_on(path: Path, work: impl Work) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512(work: impl Work) {
-    work.run::<true, 6>();
+    work.run::<true, AVX512_ROWS>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2(work: impl Work) {
-    work.run::<true, 4>();
+    work.run::<true, AVX2_ROWS>();
 }
 
 /// A matrix of weights as a sum reads it: the weight of output `n` for input `k` is

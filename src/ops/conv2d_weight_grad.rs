@@ -5,11 +5,13 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::graph::{Graph, Io, Op, Tensor};
-use crate::ops::convolution::{Convolution, Params, Taps, blocks, len, tile_columns, with_sides};
+use crate::ops::convolution::{
+    Convolution, Params, Taps, blocks, len, tile_columns, with_sides, written_out,
+};
 use crate::ops::reduce;
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel};
-use crate::simd::{self, Column, LANES, Work, multiply_add};
+use crate::simd::{self, Column, LANES, Work, add_scaled};
 use crate::tensor::{DType, Shape};
 
 pub static CONV2D_WEIGHT_GRAD: Kernel = Kernel {
@@ -147,7 +149,7 @@ impl Work for Chunk<'_> {
                         let sums = &mut memory.sums;
                         with_sides!(
                             (width, many),
-                            sum.tile::<FMA>([column, channel], &inside, shift, at, sums)
+                            sum.tile::<FMA, ROWS>([column, channel], &inside, shift, at, sums)
                         );
                     }
                 }
@@ -198,7 +200,7 @@ impl Sum<'_> {
     /// Adds, for one element of the kernel, C large channels times V columns of small channels over the pixels
     /// `inside`; the sums stay in registers meanwhile. `at(v)` is where in `sums` those of column v begin.
     #[inline(always)]
-    fn tile<const FMA: bool, const C: usize, const V: usize>(
+    fn tile<const FMA: bool, const ROWS: usize, const C: usize, const V: usize>(
         &self,
         [column, channel]: [usize; 2],
         [ys, xs]: &[Range<usize>; 2],
@@ -211,9 +213,9 @@ impl Sum<'_> {
         }
         let [channels, height, width] = self.shape;
         let [_, small_h, small_w] = self.small_shape;
-        let mut tile = [[[0.0f32; LANES]; C]; V];
+        let mut tile = [[Column::ZERO; C]; V];
         for (v, tile) in tile.iter_mut().enumerate() {
-            tile.iter_mut().zip(&sums[at(v)..][..C]).for_each(|(tile, sum)| *tile = sum.0);
+            tile.iter_mut().zip(&sums[at(v)..][..C]).for_each(|(tile, sum)| *tile = *sum);
         }
         let plane = height * width;
         for example in 0..self.examples {
@@ -225,21 +227,19 @@ impl Sum<'_> {
                 let first = ((example * small_h + qy) * small_w + xs.start) * self.columns + column;
                 let small = &self.small[first..][..(xs.len() - 1) * self.columns + V];
                 for q in 0..xs.len() {
-                    for (v, tile) in tile.iter_mut().enumerate() {
+                    written_out!(for v in 0..V {
                         // SAFETY: q < xs.len(), v < V, c < C: within the slices above.
                         let s = unsafe { small.get_unchecked(q * self.columns + v) };
-                        for (c, sum) in tile.iter_mut().enumerate() {
+                        written_out!(for c in 0..C {
                             let l = unsafe { *large.get_unchecked(c * plane + q * self.stride) };
-                            for e in 0..LANES {
-                                sum[e] = multiply_add::<FMA>(l, s[e], sum[e]);
-                            }
-                        }
-                    }
+                            add_scaled::<FMA, ROWS>(&mut tile[v][c], l, s);
+                        });
+                    });
                 }
             }
         }
         for (v, tile) in tile.iter().enumerate() {
-            sums[at(v)..][..C].iter_mut().zip(tile).for_each(|(sum, tile)| sum.0 = *tile);
+            sums[at(v)..][..C].iter_mut().zip(tile).for_each(|(sum, tile)| *sum = *tile);
         }
     }
 }

@@ -9,7 +9,7 @@ mod cpu;
 
 use bytemuck::{Pod, Zeroable};
 
-pub(crate) use cpu::{Taps, blocks, conv2d_cpu, conv2d_transpose_cpu, tile_columns, with_sides};
+pub(crate) use cpu::{Taps, blocks, conv2d_cpu, conv2d_transpose_cpu, tile_columns, with_sides, written_out};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};

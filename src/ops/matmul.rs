@@ -240,7 +240,7 @@ impl Work for Rows<'_> {
             let (x, stride) = if width == LANES && !transpose_b {
                 (&b[first..], n)
             } else {
-                pack(b, transpose_b, [n, k], first, panel);
+                pack::<ROWS>(b, transpose_b, [n, k], first, panel);
                 (words(panel), LANES)
             };
             product::<FMA, ROWS>(a, x, stride, |r, sum| {
@@ -255,10 +255,16 @@ impl Work for Rows<'_> {
 
 /// Columns `first .. first + 16` of op(B) `[k, n]`, those beyond n as zeros.
 #[inline(always)]
-fn pack(b: &[f32], transpose_b: bool, [n, k]: [usize; 2], first: usize, panel: &mut Vec<Column>) {
+fn pack<const ROWS: usize>(
+    b: &[f32],
+    transpose_b: bool,
+    [n, k]: [usize; 2],
+    first: usize,
+    panel: &mut Vec<Column>,
+) {
     let width = LANES.min(n - first);
     if transpose_b {
-        transpose(&b[first * k..(first + width) * k], k, panel);
+        transpose::<ROWS>(&b[first * k..(first + width) * k], k, panel);
     } else {
         panel.clear();
         panel.extend(b.chunks_exact(n).map(|row| Column::from_slice(&row[first..first + width])));

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::{ImageShape, Params, len};
 use crate::recording::CpuCall;
-use crate::simd::{self, Column, LANES, Work, multiply_add};
+use crate::simd::{self, Column, LANES, Work, add_scaled, copy_lanes, transpose_block};
 
 pub(crate) fn conv2d_cpu(call: &CpuCall, rows: Range<usize>) {
     run(call, rows, false);
@@ -158,7 +158,7 @@ impl Work for Correlate<'_> {
         let out = call.rows_mut::<f32>(3, &rows, len(to));
         memory.output.resize(len(to), Column::ZERO);
         for (x, out) in x.chunks(LANES * len(from)).zip(out.chunks_mut(LANES * len(to))) {
-            to_panel(x, from, &mut memory.input);
+            to_panel::<ROWS>(x, from, &mut memory.input);
             let mut at = 0;
             for y in 0..classes {
                 for x in 0..classes {
@@ -180,7 +180,7 @@ impl Work for Correlate<'_> {
                     }
                 }
             }
-            from_panel(&memory.output, to, out);
+            from_panel::<ROWS>(&memory.output, to, out);
         }
     }
 }
@@ -216,33 +216,36 @@ fn pack(
 
 /// Up to 16 images, channel by channel, as columns `[height, width, channels]`.
 #[inline(always)]
-fn to_panel(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
+fn to_panel<const ROWS: usize>(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
     let (channels, pixels) = (shape[0], shape[1] * shape[2]);
     columns.resize(len(shape), Column::ZERO);
-    // Sixteen pixels at a time, so that what is written stays in the nearest cache.
     for c in 0..channels {
         for first in (0..pixels).step_by(LANES) {
             let many = LANES.min(pixels - first);
-            let columns = &mut columns[first * channels + c..];
-            for (e, image) in x.chunks_exact(len(shape)).enumerate() {
-                let run = &image[c * pixels + first..][..many];
-                columns.iter_mut().step_by(channels).zip(run).for_each(|(column, x)| column[e] = *x);
+            let mut block = [Column::ZERO; LANES];
+            for (image, block) in x.chunks_exact(len(shape)).zip(&mut block) {
+                *block = Column::from_slice(&image[c * pixels + first..][..many]);
             }
+            transpose_block::<ROWS>(&mut block);
+            let to = columns[first * channels + c..].iter_mut().step_by(channels);
+            to.zip(&block[..many]).for_each(|(to, column)| *to = *column);
         }
     }
 }
 
 /// The way back of [`to_panel`].
 #[inline(always)]
-fn from_panel(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
+fn from_panel<const ROWS: usize>(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
     let (channels, pixels) = (shape[0], shape[1] * shape[2]);
     for c in 0..channels {
         for first in (0..pixels).step_by(LANES) {
             let many = LANES.min(pixels - first);
-            let columns = &columns[first * channels + c..];
-            for (e, image) in out.chunks_exact_mut(len(shape)).enumerate() {
-                let run = &mut image[c * pixels + first..][..many];
-                columns.iter().step_by(channels).zip(run).for_each(|(column, x)| *x = column[e]);
+            let mut block = [Column::ZERO; LANES];
+            let from = columns[first * channels + c..].iter().step_by(channels);
+            block[..many].iter_mut().zip(from).for_each(|(block, column)| *block = *column);
+            transpose_block::<ROWS>(&mut block);
+            for (image, values) in out.chunks_exact_mut(len(shape)).zip(&block) {
+                copy_lanes(values, &mut image[c * pixels + first..][..many]);
             }
         }
     }
@@ -278,26 +281,41 @@ const fn tile_channels(rows: usize) -> usize {
 
 /// Calls a method with the sides of a register tile, powers of two that make at most 16, as constants.
 macro_rules! with_sides {
-    ($sides:expr, $object:ident.$method:ident::<$fma:ident>($($argument:expr),*)) => {
+    ($sides:expr, $object:ident.$method:ident::<$fma:ident, $rows:ident>($($argument:expr),*)) => {
         match $sides {
-            (8, 2) => $object.$method::<$fma, 8, 2>($($argument),*),
-            (4, 4) => $object.$method::<$fma, 4, 4>($($argument),*),
-            (2, 8) => $object.$method::<$fma, 2, 8>($($argument),*),
-            (8, 1) => $object.$method::<$fma, 8, 1>($($argument),*),
-            (4, 2) => $object.$method::<$fma, 4, 2>($($argument),*),
-            (4, 1) => $object.$method::<$fma, 4, 1>($($argument),*),
-            (2, 4) => $object.$method::<$fma, 2, 4>($($argument),*),
-            (2, 2) => $object.$method::<$fma, 2, 2>($($argument),*),
-            (2, 1) => $object.$method::<$fma, 2, 1>($($argument),*),
-            (1, 8) => $object.$method::<$fma, 1, 8>($($argument),*),
-            (1, 4) => $object.$method::<$fma, 1, 4>($($argument),*),
-            (1, 2) => $object.$method::<$fma, 1, 2>($($argument),*),
-            (1, 1) => $object.$method::<$fma, 1, 1>($($argument),*),
+            (8, 2) => $object.$method::<$fma, $rows, 8, 2>($($argument),*),
+            (4, 4) => $object.$method::<$fma, $rows, 4, 4>($($argument),*),
+            (2, 8) => $object.$method::<$fma, $rows, 2, 8>($($argument),*),
+            (8, 1) => $object.$method::<$fma, $rows, 8, 1>($($argument),*),
+            (4, 2) => $object.$method::<$fma, $rows, 4, 2>($($argument),*),
+            (4, 1) => $object.$method::<$fma, $rows, 4, 1>($($argument),*),
+            (2, 4) => $object.$method::<$fma, $rows, 2, 4>($($argument),*),
+            (2, 2) => $object.$method::<$fma, $rows, 2, 2>($($argument),*),
+            (2, 1) => $object.$method::<$fma, $rows, 2, 1>($($argument),*),
+            (1, 8) => $object.$method::<$fma, $rows, 1, 8>($($argument),*),
+            (1, 4) => $object.$method::<$fma, $rows, 1, 4>($($argument),*),
+            (1, 2) => $object.$method::<$fma, $rows, 1, 2>($($argument),*),
+            (1, 1) => $object.$method::<$fma, $rows, 1, 1>($($argument),*),
             sides => unreachable!("a register tile of {sides:?}"),
         }
     };
 }
 pub(crate) use with_sides;
+
+/// `for i in 0..n` with n at most 8, written out: a loop over rows of a register tile would be turned into vectors
+/// across the rows, tens of times slower.
+macro_rules! written_out {
+    (for $i:ident in 0..$n:ident $body:block) => {
+        written_out!(@ $i $n $body 0 1 2 3 4 5 6 7)
+    };
+    (@ $i:ident $n:ident $body:block $($number:literal)*) => {$(
+        if $number < $n {
+            let $i: usize = $number;
+            $body
+        }
+    )*};
+}
+pub(crate) use written_out;
 
 impl Block<'_> {
     /// All outputs of this class and these `width` channels, into the panel `output`.
@@ -320,7 +338,7 @@ impl Block<'_> {
                 {
                     pixels *= 2;
                 }
-                with_sides!((width, pixels), self.tile::<FMA>([qy, qx], [&ys, &xs], output));
+                with_sides!((width, pixels), self.tile::<FMA, ROWS>([qy, qx], [&ys, &xs], output));
                 qx += pixels;
             }
         }
@@ -328,7 +346,7 @@ impl Block<'_> {
 
     /// The sums of C channels of P neighbouring pixels, held in registers while the taps go by.
     #[inline(always)]
-    fn tile<const FMA: bool, const C: usize, const P: usize>(
+    fn tile<const FMA: bool, const ROWS: usize, const C: usize, const P: usize>(
         &self,
         [qy, qx]: [usize; 2],
         [ys, xs]: [&Range<usize>; 2],
@@ -337,7 +355,7 @@ impl Block<'_> {
         let [ty, tx] = self.taps;
         let [channels, _, width] = self.from;
         let step = tx.in_step * channels;
-        let mut sums = [[[0.0f32; LANES]; C]; P];
+        let mut sums = [[Column::ZERO; C]; P];
         let run = xs.len() * channels;
         for y in ys.clone() {
             if run == 0 {
@@ -349,15 +367,13 @@ impl Block<'_> {
             let input = &self.input[start..][..(P - 1) * step + run];
             let weights = &self.weights[(y * tx.taps + xs.start) * channels * C..][..run * C];
             for (k, weights) in weights.as_chunks::<C>().0.iter().enumerate() {
-                for (p, sums) in sums.iter_mut().enumerate() {
+                written_out!(for p in 0..P {
                     // SAFETY: k < run, p < P: within the slice above.
                     let x = unsafe { input.get_unchecked(p * step + k) };
-                    for (weight, sum) in weights.iter().zip(sums) {
-                        for e in 0..LANES {
-                            sum[e] = multiply_add::<FMA>(*weight, x[e], sum[e]);
-                        }
-                    }
-                }
+                    written_out!(for c in 0..C {
+                        add_scaled::<FMA, ROWS>(&mut sums[p][c], weights[c], x);
+                    });
+                });
             }
         }
         let oy = ty.out + qy * ty.out_step;

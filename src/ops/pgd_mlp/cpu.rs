@@ -64,8 +64,8 @@ impl Work for Climb<'_> {
         let network = &network[..layers];
 
         let Panel { x, x_adv, activations, gradient, reference, active } = panel;
-        transpose(call.rows(2, &rows, inputs), inputs, x);
-        transpose(call.rows(4, &rows, inputs), inputs, x_adv);
+        transpose::<ROWS>(call.rows(2, &rows, inputs), inputs, x);
+        transpose::<ROWS>(call.rows(4, &rows, inputs), inputs, x_adv);
         activations.resize(MAX_LAYERS, Vec::new());
         for (h, outputs) in activations.iter_mut().zip(outputs) {
             h.resize(outputs, Column::ZERO);
@@ -74,7 +74,7 @@ impl Work for Climb<'_> {
         if goal == CROSS_ENTROPY {
             reference.clear();
         } else {
-            transpose(call.rows(3, &rows, head), head, reference);
+            transpose::<ROWS>(call.rows(3, &rows, head), head, reference);
         }
 
         let looks = p.steps + u32::from(goal == CROSS_ENTROPY);
