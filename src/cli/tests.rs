@@ -3,7 +3,7 @@ use std::fs;
 use clap::CommandFactory;
 
 use super::*;
-use crate::run::config::{Config, Objective, Preset};
+use crate::run::config::{Arch, Config, Objective, Preset};
 use crate::run::dir::{Destination, RunDir};
 
 fn parse(line: &str) -> std::result::Result<Cli, clap::Error> {
@@ -116,8 +116,23 @@ fn flags_win_over_the_file_over_the_preset() {
     let config = resolve(&format!("--preset paper --config {} --gamma 4", file.display())).unwrap().config;
     assert_eq!((config.gamma, config.variance, config.iterations), (4.0, 0.5, 300_000));
     assert_eq!(resolve("mnist").unwrap().config, Config::default());
-    assert_eq!(resolve("mnist --preset paper").unwrap().config, Preset::Paper.config());
+    assert_eq!(resolve("mnist --preset paper").unwrap().config, Preset::Paper.config(Arch::Mlp));
     assert_eq!(resolve("mnist").unwrap().destination, Destination::Numbered);
+    let conv = |line: &str| resolve(&format!("mnist --arch conv {line}")).unwrap().config;
+    assert_eq!(conv(""), Preset::Quick.config(Arch::Conv));
+    assert_eq!(conv("--preset paper").conv_channels, Some(vec![200; 4]));
+    assert_eq!(conv("--conv-channels 8,16 --hidden 30,20").conv_channels, Some(vec![8, 16]));
+}
+
+/// A file's networks decide which defaults stand behind it, unless a flag does.
+#[test]
+fn the_defaults_are_those_of_the_networks() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("conv.toml");
+    fs::write(&file, "arch = 'conv'\ngamma = 3\n").unwrap();
+    let read = |more: &str| resolve(&format!("mnist --config {} {more}", file.display())).unwrap().config;
+    assert_eq!(read(""), Config { gamma: 3.0, ..Preset::Quick.config(Arch::Conv) });
+    assert_eq!(read("--arch mlp"), Config { gamma: 3.0, ..Config::default() });
 }
 
 #[test]
@@ -128,7 +143,10 @@ fn wrong_values_are_refused_by_flag() {
     refused("mnist --selection-steps 0", "--selection-steps");
     refused("mnist --attack-radii 0.1,-0.1", "--attack-radii");
     refused("mnist --attack-radii 0.1,0.1", "twice");
-    refused("mnist --arch conv", "--arch conv");
+    refused("mnist --arch cnn", "--arch");
+    refused("mnist --conv-channels 8,16", "--arch conv");
+    refused("mnist --arch conv --conv-channels 8,0", "--conv-channels");
+    refused("mnist --arch conv --conv-channels 8,-1", "--conv-channels");
     refused("kmnist", "--data-dir");
     refused("mnist --device tpu", "--device");
     refused("mnist --config no/such/file.toml", "no/such/file.toml");

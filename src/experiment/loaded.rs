@@ -48,7 +48,7 @@ impl LoadedRun {
         let (tensors, _) = checkpoint::load(&run.model_path())?;
         let result = RunResult::load(&run.result_path())?;
         let data = load_data(&config)?;
-        let vae = settings::model(&config, data.train.images.image_len());
+        let vae = settings::model(&config, data.train.images.shape())?;
         let mut session = Session::new(device(&config)?);
         let refuse = |e: Error| Error::request(format!("{}: {e}", run.model_path().display()));
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;

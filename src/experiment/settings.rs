@@ -3,16 +3,25 @@
 use crate::error::{Error, Result};
 use crate::experiment::TrainSettings;
 use crate::nn::Init;
-use crate::ops::{AdamSettings, Norm};
+use crate::ops::{AdamSettings, ImageShape, Norm};
 use crate::robustness::{Attack, ProbeSettings};
 use crate::run::config::{self, AttackConfig, Config};
 use crate::selection::{Metric, Selection};
 use crate::vae::{Objective, Vae};
 
-/// The model of `config` for images of `inputs` pixels.
-pub fn model(config: &Config, inputs: usize) -> Vae {
+/// The model of `config` for images `[channels, height, width]`.
+///
+/// # Errors
+/// [`Error::Request`] where these are too small for its convolutions.
+pub fn model(config: &Config, image: ImageShape) -> Result<Vae> {
     let sigmoid = config.decoder_output == config::DecoderOutput::Sigmoid;
-    Vae::mlp(inputs, &config.hidden, config.latent, config.variance, sigmoid)
+    let Config { latent, variance, .. } = *config;
+    Ok(match config.arch {
+        config::Arch::Mlp => Vae::mlp(image.iter().product(), &config.hidden, latent, variance, sigmoid),
+        config::Arch::Conv => {
+            Vae::conv(&config.convolutions(image)?, &config.hidden, latent, variance, sigmoid)
+        }
+    })
 }
 
 /// How the model of `config` is trained.

@@ -83,10 +83,9 @@ impl Selection {
         }
         let reference = vae.encode(g, &weights.views, x)?;
         let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
-        if self.fused && ops::fits(&layers, vae.encoder.inputs()) {
-            self.ascend(g, layers, weights.arena, x, selected, reference)?;
-        } else {
-            self.ascend_op_by_op(g, vae, weights, x, selected, reference)?;
+        match layers.filter(|layers| self.fused && ops::fits(layers, vae.encoder.inputs())) {
+            Some(layers) => self.ascend(g, layers, weights.arena, x, selected, reference)?,
+            None => self.ascend_op_by_op(g, vae, weights, x, selected, reference)?,
         }
         Ok(selected)
     }
