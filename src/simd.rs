@@ -7,6 +7,9 @@
 //! backwards alike, and no packing is needed. Each example's sums run in the order of the
 //! features, so no result depends on which examples share a panel.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use std::ops::{Deref, DerefMut};
 
 /// Examples of a panel: one vector of AVX-512, two of AVX2, four of NEON.
@@ -122,77 +125,6 @@ pub fn add_scaled<const FMA: bool, const ROWS: usize>(sum: &mut Column, weight: 
 const AVX512_ROWS: usize = 6;
 #[cfg(target_arch = "x86_64")]
 const AVX2_ROWS: usize = 4;
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-
-    use super::{Column, LANES};
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub unsafe fn add_scaled_512(sum: &mut Column, weight: f32, x: &Column) {
-        let (to, x) = (sum.0.as_mut_ptr(), x.0.as_ptr());
-        // SAFETY: columns are 16 aligned floats.
-        unsafe {
-            let added = _mm512_fmadd_ps(_mm512_set1_ps(weight), _mm512_load_ps(x), _mm512_load_ps(to));
-            _mm512_store_ps(to, added);
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    pub unsafe fn add_scaled_256(sum: &mut Column, weight: f32, x: &Column) {
-        let (to, x) = (sum.0.as_mut_ptr(), x.0.as_ptr());
-        let weight = _mm256_set1_ps(weight);
-        for half in [0, 8] {
-            // SAFETY: columns are 16 aligned floats.
-            unsafe {
-                let (to, x) = (to.add(half), x.add(half));
-                _mm256_store_ps(to, _mm256_fmadd_ps(weight, _mm256_load_ps(x), _mm256_load_ps(to)));
-            }
-        }
-    }
-
-    /// In four rounds, each of which exchanges quadrants of blocks half as large as the round before.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    pub unsafe fn transpose_block(block: &mut [Column; LANES]) {
-        // SAFETY: columns are 16 aligned floats.
-        let r: [__m512; LANES] = std::array::from_fn(|i| unsafe { _mm512_load_ps(block[i].0.as_ptr()) });
-        // Within each 128 bits: pairs of rows, then of pairs.
-        let mut pairs = [_mm512_setzero_pd(); LANES];
-        for i in 0..8 {
-            pairs[2 * i] = _mm512_castps_pd(_mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]));
-            pairs[2 * i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]));
-        }
-        // quads[4 i + j]: in lane l, rows 4 i .. 4 i + 4 of column 4 l + j.
-        let mut quads = [_mm512_setzero_ps(); LANES];
-        for i in 0..4 {
-            for j in 0..2 {
-                let (a, b) = (pairs[4 * i + j], pairs[4 * i + j + 2]);
-                quads[4 * i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-                quads[4 * i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-            }
-        }
-        for j in 0..4 {
-            let [a, b, c, d] = [quads[j], quads[4 + j], quads[8 + j], quads[12 + j]];
-            // Lanes 0 and 2, and 1 and 3, of two.
-            let (ab_even, ab_odd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
-            let (cd_even, cd_odd) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
-            let columns = [
-                _mm512_shuffle_f32x4::<0x88>(ab_even, cd_even),
-                _mm512_shuffle_f32x4::<0x88>(ab_odd, cd_odd),
-                _mm512_shuffle_f32x4::<0xdd>(ab_even, cd_even),
-                _mm512_shuffle_f32x4::<0xdd>(ab_odd, cd_odd),
-            ];
-            for (l, column) in columns.into_iter().enumerate() {
-                // SAFETY: as above.
-                unsafe { _mm512_store_ps(block[4 * l + j].0.as_mut_ptr(), column) };
-            }
-        }
-    }
-}
 
 impl Deref for Column {
     type Target = [f32; LANES];
@@ -510,116 +442,4 @@ fn power_of_two(n: i32) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Product<'a>(Matrix<'a>, &'a [Column], &'a mut Vec<Column>);
-
-    impl Work for Product<'_> {
-        #[inline(always)]
-        fn run<const FMA: bool, const ROWS: usize>(self) {
-            product::<FMA, ROWS>(self.0, words(self.1), LANES, |_, sum| self.2.push(sum));
-        }
-    }
-
-    fn paths() -> Vec<Path> {
-        let mut paths = vec![Path::Portable];
-        match path() {
-            Path::Avx512 => paths.extend([Path::Avx2Fma, Path::Avx512]),
-            Path::Portable => {}
-            other => paths.push(other),
-        }
-        paths
-    }
-
-    #[test]
-    fn products_of_every_instruction_set_agree_with_the_definition() {
-        for (outputs, inputs) in [(1, 1), (7, 5), (8, 16), (21, 30)] {
-            let value = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
-            let weights: Vec<f32> = (0..outputs * inputs).map(value).collect();
-            for transposed in [false, true] {
-                let matrix = Matrix::new(&weights, outputs, inputs);
-                let matrix = if transposed { matrix.transposed() } else { matrix };
-                let x: Vec<Column> = (0..matrix.inputs)
-                    .map(|k| Column(std::array::from_fn(|e| value(k * LANES + e + 11))))
-                    .collect();
-                for path in paths() {
-                    let mut sums = Vec::new();
-                    run_on(path, Product(matrix, &x, &mut sums));
-                    assert_eq!(sums.len(), matrix.outputs);
-                    for (n, sum) in sums.iter().enumerate() {
-                        for e in 0..LANES {
-                            let weight = |k| f64::from(weights[n * matrix.output + k * matrix.input]);
-                            let exact: f64 = (0..x.len()).map(|k| weight(k) * f64::from(x[k][e])).sum();
-                            let error = (f64::from(sum[e]) - exact).abs();
-                            assert!(error <= 1e-5, "{path:?}: output {n}, example {e}: {error}");
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    struct Sparse<'a>(Matrix<'a>, &'a Active, &'a [Column], &'a mut Vec<(usize, Column)>);
-
-    impl Work for Sparse<'_> {
-        #[inline(always)]
-        fn run<const FMA: bool, const ROWS: usize>(self) {
-            let mut inputs = Active::default();
-            inputs.find(self.2);
-            masked_product::<FMA, ROWS>(self.0, self.1, &inputs, self.2, |n, sum| self.3.push((n, sum)));
-        }
-    }
-
-    #[test]
-    fn sums_without_the_zeros_are_the_same_to_the_bit() {
-        let value = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
-        let weights: Vec<f32> = (0..30 * 21).map(value).collect();
-        for (every, outputs) in [(1, 1), (3, 2), (100, 7)] {
-            // Columns of zeros but for each `every`-th, in which one example is not zero.
-            let one = |k: usize| std::array::from_fn(|e| if e == k % LANES { value(k) } else { 0.0 });
-            let mut panel: Vec<Column> =
-                (0..30).map(|k| if k % every == 0 { Column(one(k)) } else { Column::ZERO }).collect();
-            panel[29] = Column([f32::NAN; LANES]);
-            let chosen = Active((0..21).filter(|n| n % outputs == 0).collect());
-            for matrix in [Matrix::new(&weights, 21, 30), Matrix::new(&weights, 30, 21).transposed()] {
-                let zeros = [Column::ZERO; 30];
-                let both = [&panel[..], &zeros];
-                for (path, panel) in paths().into_iter().flat_map(|path| both.map(|panel| (path, panel))) {
-                    let (mut all, mut some) = (Vec::new(), Vec::new());
-                    run_on(path, Product(matrix, panel, &mut all));
-                    run_on(path, Sparse(matrix, &chosen, panel, &mut some));
-                    let numbers: Vec<u32> = some.iter().map(|(n, _)| *n as u32).collect();
-                    assert_eq!(numbers, chosen.0, "{path:?}");
-                    for (n, sum) in some {
-                        assert_eq!(sum.map(f32::to_bits), all[n].map(f32::to_bits), "{path:?}: output {n}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn exponentials_are_right_to_the_last_places() {
-        let close = |value: f32, exact: f64, x: f32| {
-            let unit = f64::from((exact as f32).abs().next_up() - (exact as f32).abs());
-            let error = (f64::from(value) - exact).abs();
-            assert!(error <= 2.0 * unit || f64::from(value) == exact, "at {x}: {value} for {exact}");
-        };
-        for i in -20_000..18_000 {
-            for x in [i as f32 / 200.0 + 1e-3 * (i % 7) as f32, i as f32 * 1e-6, i as f32 * 1e-12] {
-                let (exp, exp_m1) = exp_and_exp_m1(x);
-                let exact = f64::from(x);
-                if exact.exp() < f64::from(f32::MAX) {
-                    close(exp, exact.exp(), x);
-                    close(exp_m1, exact.exp_m1(), x);
-                }
-            }
-        }
-        assert_eq!(exp_and_exp_m1(0.0), (1.0, 0.0));
-        assert_eq!(exp_and_exp_m1(f32::INFINITY), (f32::INFINITY, f32::INFINITY));
-        assert_eq!(exp_and_exp_m1(f32::NEG_INFINITY), (0.0, -1.0));
-        let (exp, exp_m1) = exp_and_exp_m1(f32::NAN);
-        assert!(exp.is_nan() && exp_m1.is_nan());
-    }
-}
+mod tests;

@@ -46,7 +46,7 @@ pub struct TrainArgs {
     /// The networks [default: mlp]
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Model")]
     pub arch: Option<Arch>,
-    /// Latent dimensions [default: 128]
+    /// Latent dimensions [default: 128; with --arch conv 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Model")]
     pub latent: Option<usize>,
     /// Widths of the hidden dense layers of encoder and decoder [default: 200,200,200,200; with --arch conv 200]
@@ -117,7 +117,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NORM", value_enum, help_heading = "Selection of the second point of SE")]
     pub selection_norm: Option<Norm>,
 
-    /// Optimiser steps [default: 12000]
+    /// Optimiser steps [default: 12000; with --arch conv 1500]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Training")]
     pub iterations: Option<u64>,
     /// Examples a step [default: 128]

@@ -188,7 +188,9 @@ impl Preset {
         let quick = match arch {
             Arch::Mlp => Config::default(),
             // Chosen by measurement, see benches/RESULTS.md.
-            Arch::Conv => Config { arch, hidden: vec![200], iterations: 3000, ..Config::default() },
+            Arch::Conv => {
+                Config { arch, latent: 64, hidden: vec![200], iterations: 1500, ..Config::default() }
+            }
         };
         match self {
             Preset::Quick => quick,
