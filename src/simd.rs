@@ -95,10 +95,9 @@ pub fn transpose_block<const ROWS: usize>(block: &mut [Column; LANES]) {
         // SAFETY: only `avx512` runs with this many rows.
         return unsafe { x86::transpose_block(block) };
     }
-    for i in 0..LANES {
-        for j in 0..i {
-            (block[i][j], block[j][i]) = (block[j][i], block[i][j]);
-        }
+    let rows = *block;
+    for (i, column) in block.iter_mut().enumerate() {
+        *column = Column(std::array::from_fn(|e| rows[e][i]));
     }
 }
 
