@@ -44,7 +44,7 @@ fn main() -> smoothenc::Result<()> {
     let images = bench::random_images(4096.max(args.batch));
     let device = backend::open(&args.device, false)?;
     let name = device.description();
-    let vae = settings::model(&config, images.image_len());
+    let vae = settings::model(&config, images.shape())?;
     let mut trainer = Trainer::new(device, vae, &settings::training(&config)?, &images)?;
     let mut timed = |steps: usize| -> smoothenc::Result<Vec<f64>> {
         let one = |_| {

@@ -29,6 +29,9 @@ mod adam;
 mod broadcast;
 mod classify;
 mod concat;
+mod conv2d;
+mod conv2d_transpose;
+mod conv2d_weight_grad;
 mod elementwise;
 mod entropic_distance;
 mod entropic_wasserstein;
@@ -66,6 +69,9 @@ const SUITES: &[Suite] = &[
     ("broadcast", broadcast::cases),
     ("classify", classify::cases),
     ("concat", concat::cases),
+    ("conv2d", conv2d::cases),
+    ("conv2d_transpose", conv2d_transpose::cases),
+    ("conv2d_weight_grad", conv2d_weight_grad::cases),
     ("elementwise", elementwise::cases),
     ("entropic_distance", entropic_distance::cases),
     ("entropic_wasserstein", entropic_wasserstein::cases),

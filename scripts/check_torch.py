@@ -6,12 +6,13 @@
 The stacks are rebuilt from the `layers` metadata of RUN/model.safetensors as nn.Sequential, the weights loaded with
 load_state_dict(strict=True). Then the means of the first 256 test images must agree to 1e-5 (smoothenc's come from
 `cargo run --release --example means`, or from a file of it given with --means), and the probe's accuracy on the whole
-test set must be the one in RUN/result.json. Needs PyTorch, Python 3.11 or later, and cargo unless --means is given.
+test set must be the one in RUN/result.json, and the ELBO near it. Needs PyTorch, Python 3.11 or later, and cargo unless --means is given.
 """
 
 import argparse
 import gzip
 import json
+import math
 import pathlib
 import struct
 import subprocess
@@ -89,8 +90,15 @@ def main():
     shape = json.loads(metadata["image_shape"])
     x = images.reshape(len(images), *shape) if metadata["arch"] == "conv" else images.flatten(1)
     with torch.no_grad():
-        means = encoder(x)[:, :latent]
-        assert decoder(means[:1]).numel() == x[0].numel(), "the decoder's output is no image"
+        head = encoder(x)
+        means, logvar = head[:, :latent], head[:, latent:]
+        output = decoder(means + (logvar / 2).exp() * torch.randn(means.shape))
+        output = torch.sigmoid(output) if metadata["decoder_output"] == "sigmoid" else output
+        variance = config["variance"]
+        squares = (x - output).square().flatten(1)
+        fit = -squares.sum(1) / (2 * variance) - squares.shape[1] / 2 * math.log(2 * math.pi * variance)
+        divergence = (means.square() + logvar.exp() - 1 - logvar).sum(1) / 2
+        elbo = (fit - divergence).double().mean().item()
 
     if arguments.means:
         theirs = load_safetensors(arguments.means)[0]["means"]
@@ -106,6 +114,9 @@ def main():
     print(f"means of {len(means[:256])} images: largest difference {difference:.2e}, largest mean {means[:256].abs().max():.2f}")
     failed |= not difference <= 1e-5
     result = json.loads((run / "result.json").read_text())
+    # Other draws of the codes, so that the means over the images are near each other, not equal.
+    print(f"ELBO {elbo:.2f} in PyTorch, {result['elbo_test']:.2f} in result.json, other draws")
+    failed |= not abs(elbo - result["elbo_test"]) <= 1
     for task, measured in result["tasks"].items():
         logits = means @ tensors[f"probe.{task}.weight"].T + tensors[f"probe.{task}.bias"]
         accuracy = round(100 * (logits.argmax(1) == labels).double().mean().item(), 2)

@@ -4,9 +4,11 @@
 mod exp;
 mod panel;
 mod product;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use exp::exp_and_exp_m1;
-pub use panel::{Column, LANES, copy_lanes, transpose, transpose_back, words};
+pub use panel::{Column, LANES, copy_lanes, transpose, transpose_back, transpose_block, words};
 pub use product::{Active, Matrix, masked_product, product, sparse_product};
 
 /// An instruction set that [`run`] has a version for.
@@ -75,18 +77,69 @@ fn run_on(path: Path, work: impl Work) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512(work: impl Work) {
-    work.run::<true, 6>();
+    work.run::<true, AVX512_ROWS>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2(work: impl Work) {
-    work.run::<true, 4>();
+    work.run::<true, AVX2_ROWS>();
 }
 
 /// `a b + c`, rounded once where the processor can.
 #[inline(always)]
-pub fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     // Without the instruction `mul_add` is a slow call.
     if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `sum += weight x` in every lane. `FMA` and `ROWS` as in [`Work::run`].
+///
+/// Where a register tile is larger than a few columns a compiler may take plain loops over lanes apart again, into
+/// scalars or into vectors across the columns; so on x86 the instructions are named.
+#[inline(always)]
+pub fn add_scaled<const FMA: bool, const ROWS: usize>(sum: &mut Column, weight: f32, x: &Column) {
+    #[cfg(target_arch = "x86_64")]
+    match ROWS {
+        // SAFETY: only `avx512` and `avx2` run with this many rows.
+        AVX512_ROWS => return unsafe { x86::add_scaled_512(sum, weight, x) },
+        AVX2_ROWS => return unsafe { x86::add_scaled_256(sum, weight, x) },
+        _ => {}
+    }
+    for e in 0..LANES {
+        sum[e] = multiply_add::<FMA>(weight, x[e], sum[e]);
+    }
+}
+
+/// The rows of a register tile for each instruction set of x86, by which it is known.
+#[cfg(target_arch = "x86_64")]
+const AVX512_ROWS: usize = 6;
+#[cfg(target_arch = "x86_64")]
+const AVX2_ROWS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Scaled<'a>(&'a mut Column);
+
+    impl Work for Scaled<'_> {
+        #[inline(always)]
+        fn run<const FMA: bool, const ROWS: usize>(self) {
+            add_scaled::<FMA, ROWS>(self.0, 0.5, &Column(std::array::from_fn(|e| e as f32)));
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_adds_every_lane() {
+        let mut paths = vec![Path::Portable, path()];
+        if path() == Path::Avx512 {
+            paths.push(Path::Avx2Fma);
+        }
+        for path in paths {
+            let mut sum = Column([3.0; LANES]);
+            run_on(path, Scaled(&mut sum));
+            assert_eq!(sum.0, std::array::from_fn(|e| 3.0 + 0.5 * e as f32), "{path:?}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ use smoothenc::backend::{self, Device};
 use smoothenc::data::Images;
 use smoothenc::experiment::{TrainSettings, Trainer};
 use smoothenc::nn::Init;
-use smoothenc::ops::{AdamSettings, Norm};
+use smoothenc::ops::{AdamSettings, Convolution, Norm};
 use smoothenc::selection::{Metric, Selection};
 use smoothenc::vae::{Objective, Vae};
 
@@ -27,6 +27,16 @@ const STEPS: usize = 3;
 
 fn vae(variance: f32) -> Vae {
     Vae::mlp(784, &[200; 4], 16, variance, true)
+}
+
+/// 28x28 -> 14x14 -> 7x7 -> 3x3.
+fn convnet(variance: f32) -> Vae {
+    let mut all: Vec<Convolution> = Vec::new();
+    for channels in [8, 12, 20] {
+        let from = all.last().map_or([1, 28, 28], |c| c.small);
+        all.push(Convolution::new(from, channels, [4, 4], 2, 1).unwrap());
+    }
+    Vae::conv(&all, &[40], 16, variance, true)
 }
 
 /// Two soft strokes on black, other ones in every image: like MNIST, most pixels are 0.
@@ -47,7 +57,7 @@ fn images(count: usize) -> Images {
     Images::new([1, 28, 28], pixels)
 }
 
-fn trainer(device: Device, variance: f32, objective: Objective, seed: u64) -> Trainer {
+fn trainer(device: Device, vae: Vae, objective: Objective, seed: u64) -> Trainer {
     let selection = Selection {
         norm: Norm::Linf,
         eps: EPS,
@@ -59,7 +69,7 @@ fn trainer(device: Device, variance: f32, objective: Objective, seed: u64) -> Tr
     };
     let adam = AdamSettings::new(1e-3, 0.1, 50);
     let settings = TrainSettings { objective, selection, batch: BATCH, adam, init: Init::Glorot, seed };
-    Trainer::new(device, vae(variance), &settings, &images(100)).unwrap()
+    Trainer::new(device, vae, &settings, &images(100)).unwrap()
 }
 
 const SMOOTH: Objective = Objective::Smooth { gamma: 40.0 };
@@ -108,11 +118,19 @@ fn close(what: &str, cpu: f64, gpu: f64, tolerance: f64) {
 }
 
 fn one_step_agrees() {
+    step_agrees(vae(0.02));
+}
+
+fn one_step_of_the_convnet_agrees() {
+    step_agrees(convnet(0.02));
+}
+
+fn step_agrees(vae: Vae) {
     let device = gpu();
     let mut compared = 0;
     for seed in 1..=3 {
         let (mut a, mut b) =
-            (trainer(cpu(), 0.02, SMOOTH, seed), trainer(device.clone(), 0.02, SMOOTH, seed));
+            (trainer(cpu(), vae.clone(), SMOOTH, seed), trainer(device.clone(), vae.clone(), SMOOTH, seed));
         // The first step, and one from a state that the CPU has trained for a while.
         for warm_up in [0, 20] {
             for _ in 0..warm_up {
@@ -141,14 +159,17 @@ fn one_step_agrees() {
 fn one_step_of_the_vae_agrees() {
     let device = gpu();
     let objective = Objective::Elbo { beta: 1.0 };
-    let (mut a, mut b) = (trainer(cpu(), 0.02, objective, 1), trainer(device, 0.02, objective, 1));
-    close("VAE", step(&mut a), step(&mut b), 1e-4);
-    compare_gradients("VAE", &a, &b);
+    for (what, vae) in [("VAE", vae(0.02)), ("VAE, ConvNet", convnet(0.02))] {
+        let (mut a, mut b) =
+            (trainer(cpu(), vae.clone(), objective, 1), trainer(device.clone(), vae, objective, 1));
+        close(what, step(&mut a), step(&mut b), 1e-4);
+        compare_gradients(what, &a, &b);
+    }
 }
 
 /// Losses of `steps` steps of a new run.
 fn losses(device: Device, variance: f32, gamma: f32, seed: u64, steps: usize) -> Vec<f64> {
-    let mut trainer = trainer(device, variance, Objective::Smooth { gamma }, seed);
+    let mut trainer = trainer(device, vae(variance), Objective::Smooth { gamma }, seed);
     (0..steps).map(|_| step(&mut trainer)).collect()
 }
 
@@ -202,6 +223,7 @@ fn gpu_losses_are_the_stored_ones() {
 fn main() {
     gpu::main(&[
         ("one_step_agrees", true, one_step_agrees),
+        ("one_step_of_the_convnet_agrees", true, one_step_of_the_convnet_agrees),
         ("one_step_of_the_vae_agrees", true, one_step_of_the_vae_agrees),
         ("fifty_steps_stay_together", true, fifty_steps_stay_together),
         ("cpu_losses_are_the_stored_ones", false, cpu_losses_are_the_stored_ones),

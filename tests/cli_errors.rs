@@ -125,7 +125,7 @@ fn numbers_that_cannot_be() {
     }
     let names = [
         ("--objective", "elbo"),
-        ("--arch", "conv"),
+        ("--arch", "cnn"),
         ("--precision", "f16"),
         ("--selection", "none"),
         ("--selection-metric", "kl"),
@@ -140,7 +140,12 @@ fn numbers_that_cannot_be() {
     for (flag, value) in names {
         train_refused(&lab, &format!("{flag} {value}"), &[flag, value]);
     }
-    train_refused(&lab, "--arch conv", &["not part of this version", "--arch mlp"]);
+    train_refused(&lab, "--conv-channels 8", &["--conv-channels", "--arch conv"]);
+    for channels in ["0", "-1", "8,0", "nan", "", "99999"] {
+        train_refused(&lab, &format!("--arch conv --conv-channels {channels}"), &["--conv-channels"]);
+    }
+    let five = "--arch conv --conv-channels 8,8,8,8,8,8";
+    train_refused(&lab, five, &["--conv-channels", "for 6 of the convolutions", "at most"]);
     train_refused(&lab, "--precision f16", &["not part of this version", "--precision f32"]);
     train_refused(&lab, "--batch 301", &["300 images", "--batch 300"]);
     // In a file the line is named.

@@ -9,7 +9,7 @@ use smoothenc::autodiff::{gradients, gradients_from};
 use smoothenc::backend::Device;
 use smoothenc::error::{Error, Result};
 use smoothenc::graph::{Graph, Tensor, plan};
-use smoothenc::nn::{Layout, Mlp, Weights};
+use smoothenc::nn::{Layout, Stack, Weights};
 use smoothenc::ops::elementwise::{self, Function, add, scale, sigmoid};
 use smoothenc::ops::matmul::matmul;
 use smoothenc::ops::reduce::row_sums;
@@ -294,7 +294,7 @@ fn a_call_may_not_read_and_write_one_variable() {
 /// A four-layer perceptron, its weights, and a loss.
 fn perceptron(g: &mut Graph) -> (Tensor, Weights, Tensor) {
     let mut layout = Layout::default();
-    let mlp = Mlp::new(&mut layout, "net", &[9, 8, 7, 6, 5]);
+    let mlp = Stack::mlp(&mut layout, "net", &[9, 8, 7, 6, 5]);
     let weights = Weights::new(g, &layout, "net").unwrap();
     let x = g.variable("x", [4, 9], F32).unwrap();
     let y = mlp.forward(g, &weights.views, x).unwrap();

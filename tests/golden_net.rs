@@ -8,7 +8,7 @@ use serde::Deserialize;
 use smoothenc::autodiff;
 use smoothenc::backend::{self, Device};
 use smoothenc::graph::{Graph, Tensor};
-use smoothenc::nn::{Layout, Mlp, Weights, weight_gradients};
+use smoothenc::nn::{Layout, Stack, Weights, weight_gradients};
 use smoothenc::ops::{self, AdamSettings, Norm, StartNoise};
 use smoothenc::selection::{Metric, Selection, Start};
 use smoothenc::session::Session;
@@ -269,7 +269,7 @@ impl Net {
     fn attack(&mut self) {
         let classes = self.golden.attack.b.len();
         let mut layout = Layout::default();
-        let linear = Mlp::new(&mut layout, "probe", &[self.golden.dz, classes]);
+        let linear = Stack::mlp(&mut layout, "probe", &[self.golden.dz, classes]);
         let mut arena = vec![0.0; layout.words()];
         // The golden W is [in, out].
         let w = &self.golden.attack.W;

@@ -48,7 +48,7 @@ fn trainer(device: Device, selection_steps: usize) -> Trainer {
     };
     let pixels = (0..50 * 64).map(|i| (i * 31 % 256) as u8).collect();
     let images = Images::new([1, 8, 8], pixels);
-    let vae = settings::model(&config, images.image_len());
+    let vae = settings::model(&config, images.shape()).unwrap();
     Trainer::new(device, vae, &settings::training(&config).unwrap(), &images).unwrap()
 }
 

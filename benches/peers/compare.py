@@ -4,6 +4,7 @@ the matrix product on the GPU.
 
   python benches/peers/compare.py --rounds 7                       the step: L 20, batch 128, 2 threads
   python benches/peers/compare.py --run runs/mnist-se-1            and the attack on that run's classifier
+  python benches/peers/compare.py --no-step --conv                 the ConvNet's convolutions, layer by layer
   python benches/peers/compare.py --device gpu --peers eager,compile,graphs,jax
   python benches/peers/compare.py --no-step --burn                 matrix products beside Burn's, on the GPU
   python benches/peers/compare.py --python PYTHON                  an interpreter that has torch and jax
@@ -33,6 +34,7 @@ REPOSITORY = HERE.parents[1]
 NAMES = {
     "ours": "smoothenc",
     "eager": "PyTorch eager",
+    "last": "PyTorch eager, channels last",
     "compile": "PyTorch torch.compile",
     "graphs": "PyTorch CUDA graph",
     "jax": "JAX jit",
@@ -52,6 +54,7 @@ def arguments():
     parser.add_argument("--steps", type=int, default=30, help="timed training steps a round")
     parser.add_argument("--no-step", action="store_true", help="leave the training step out")
     parser.add_argument("--run", type=pathlib.Path, help="a finished MNIST run whose classifier is attacked")
+    parser.add_argument("--conv", action="store_true", help="also the ConvNet's convolutions, beside PyTorch's")
     parser.add_argument("--radius", type=float, default=0.1)
     parser.add_argument("--examples", type=int, default=1000)
     parser.add_argument("--venv", type=pathlib.Path, default=HERE / ".venv", help="made where it is missing")
@@ -185,6 +188,31 @@ def step(a, python, peers):
     table(title, seconds, results, [])
 
 
+def conv(a, python, channels, side):
+    """Each layer by itself, forwards and with its gradients, and their sum; PyTorch in both memory layouts."""
+    sizes = ["--batch", a.batch, "--channels", channels, "--side", side, "--count", a.steps]
+    torch = [python, HERE / "bench_torch_conv.py", *sizes, "--threads", a.threads]
+    torch += ["--device", "cuda" if a.device == "gpu" else "cpu"]
+    commands = {
+        "ours": [bench_binary("conv"), *sizes, "--device", a.device],
+        "eager": torch,
+        "last": torch + ["--channels-last"],
+    }
+    commands = {side: list(map(str, c)) for side, c in commands.items()}
+    rounds = [{name: result_of(command, a) for name, command in commands.items()} for _ in range(a.rounds)]
+    check_same(rounds[0], ["batch", "channels", "side"], a)
+    title = f"Convolutions: {channels}x{side}x{side} -> 32 -> 64 channels and back, batch {a.batch}"
+    lines = [f"### {title}, {where(rounds[0]['ours'], a)}", ""]
+    lines += ["| median, ms | smoothenc | PyTorch | PyTorch, channels last | ours / faster PyTorch |"]
+    lines += ["|---|---:|---:|---:|---:|"]
+    for layer in [*rounds[0]["ours"]["layers"], "sum"]:
+        time = lambda result: result["median_s"] if layer == "sum" else result["layers"][layer]
+        cells = [1e3 * statistics.median(time(r[name]) for r in rounds) for name in commands]
+        ratio = statistics.median(time(r["ours"]) / min(time(r["eager"]), time(r["last"])) for r in rounds)
+        lines.append(f"| {layer} | {' | '.join(f'{ms:.2f}' for ms in cells)} | {ratio:.2f} |")
+    print("\n".join(lines) + "\n", flush=True)
+
+
 def where(result, a):
     return f"{result['device']}, {a.rounds} round{'s' * (a.rounds > 1)} in turn"
 
@@ -254,6 +282,9 @@ def main():
             sys.exit(f"error: --peers {peer}: on {a.device} there are {', '.join(able)}")
     if not a.no_step:
         step(a, python, peers)
+    if a.conv:
+        for channels in [1, 3]:
+            conv(a, python, channels, 28)
     if a.run:
         attack(a, python, peers)
     if a.burn:

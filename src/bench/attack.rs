@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::backend::Device;
-use crate::bench::{INPUTS, Options, random_images};
+use crate::bench::{IMAGE, Options, random_images};
 use crate::error::Result;
 use crate::experiment::settings;
 use crate::nn::{Init, initialise};
@@ -36,7 +36,7 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     let (images, steps, restarts) = if small { (50, 10, 2) } else { (1000, 100, 10) };
     let radius = 1e-4;
     let (config, data) = (Config::default(), random_images(images));
-    let vae = settings::model(&config, INPUTS);
+    let vae = settings::model(&config, IMAGE)?;
     let probe = Probe::new(vae.latent, 10);
     let mut session = Session::new(device.clone());
     session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init)))?;

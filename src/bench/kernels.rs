@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::backend::{Buffer, Device};
-use crate::bench::{Ceilings, INPUTS, Options, random_images, timing};
+use crate::bench::{Ceilings, IMAGE, Options, random_images, timing};
 use crate::data::Table;
 use crate::error::Result;
 use crate::experiment::{settings, training_graph};
@@ -114,7 +114,7 @@ fn step_kernels(
 fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer>)> {
     let config = Config { batch: if options.quick { 32 } else { 128 }, ..Config::default() };
     let images = random_images(4096);
-    let vae = settings::model(&config, INPUTS);
+    let vae = settings::model(&config, IMAGE)?;
     let table = Table::whole("train.images", &images);
     let plan = plan(&training_graph(&vae, &settings::training(&config)?, &table, Some(images.count))?);
     let buffers = buffers(device, &plan.recording.buffers)?;

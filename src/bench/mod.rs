@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::backend::Device;
 use crate::data::Images;
 use crate::error::Result;
+use crate::ops::ImageShape;
 use crate::rng::{Key, Purpose, threefry};
 
 /// What is measured, and how long.
@@ -86,8 +87,9 @@ pub fn random_images(count: usize) -> Images {
     let words = (0..(count * INPUTS).div_ceil(4) as u32).map(|i| threefry([i], [0], key).0[0]);
     let mut pixels: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     pixels.truncate(count * INPUTS);
-    Images::new([1, 28, 28], pixels)
+    Images::new(IMAGE, pixels)
 }
 
-/// Pixels of an image, as MNIST has them.
+/// An image as MNIST has them, and its pixels.
+const IMAGE: ImageShape = [1, 28, 28];
 const INPUTS: usize = 784;

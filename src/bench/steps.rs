@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::backend::Device;
-use crate::bench::{INPUTS, Options, random_images, timing};
+use crate::bench::{IMAGE, Options, random_images, timing};
 use crate::data::Table;
 use crate::error::Result;
 use crate::experiment::{settings, training_graph};
@@ -106,7 +106,7 @@ pub fn measure(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> R
 fn step(device: &Device, options: &Options, length: usize, batch: usize) -> Result<StepTime> {
     let config = Config { selection_steps: length, batch, ..Config::default() };
     let images = random_images(batch.max(4096));
-    let (vae, training) = (settings::model(&config, INPUTS), settings::training(&config)?);
+    let (vae, training) = (settings::model(&config, IMAGE)?, settings::training(&config)?);
     let mut session = Session::new(device.clone());
     let table = Table::whole("train.images", &images);
     table.upload(&mut session, &images)?;

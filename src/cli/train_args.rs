@@ -46,10 +46,10 @@ pub struct TrainArgs {
     /// The networks [default: mlp]
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Model")]
     pub arch: Option<Arch>,
-    /// Latent dimensions [default: 128]
+    /// Latent dimensions [default: 128; with --arch conv 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Model")]
     pub latent: Option<usize>,
-    /// Widths of the hidden layers of encoder and decoder [default: 200,200,200,200]
+    /// Widths of the hidden dense layers of encoder and decoder [default: 200,200,200,200; with --arch conv 200]
     #[arg(
         long,
         value_name = "N,..",
@@ -58,6 +58,15 @@ pub struct TrainArgs {
         help_heading = "Model"
     )]
     pub hidden: Option<Vec<usize>>,
+    /// Channels of the convolutions of --arch conv, each 4x4 with stride 2 [default: 32,64; 32,64,128 for 64x64]
+    #[arg(
+        long,
+        value_name = "N,..",
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        help_heading = "Model"
+    )]
+    pub conv_channels: Option<Vec<usize>>,
     /// Observation variance, in squared pixel units of the [0, 1] scale [default: 0.02]
     #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Model")]
     pub variance: Option<f32>,
@@ -108,7 +117,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NORM", value_enum, help_heading = "Selection of the second point of SE")]
     pub selection_norm: Option<Norm>,
 
-    /// Optimiser steps [default: 12000]
+    /// Optimiser steps [default: 12000; with --arch conv 1500]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Training")]
     pub iterations: Option<u64>,
     /// Examples a step [default: 128]
@@ -220,9 +229,13 @@ impl TrainArgs {
 
     /// The settings of a new run.
     fn fresh(&self) -> Result<Config> {
-        let base = self.preset.unwrap_or(Preset::Quick).config();
+        let preset = |arch| self.preset.unwrap_or(Preset::Quick).config(arch);
+        let base = preset(self.arch.unwrap_or(Arch::Mlp));
         let mut config = match &self.config {
-            Some(path) => Config::from_file(path, &base)?,
+            Some(path) => {
+                let arch = Config::from_file(path, &base)?.arch;
+                Config::from_file(path, &preset(self.arch.unwrap_or(arch)))?
+            }
             None => base,
         };
         /// Sets each field whose flag was given.
@@ -260,6 +273,12 @@ impl TrainArgs {
             device
         );
         config.selection_step_size = self.selection_step_size.or(config.selection_step_size);
+        if let Some(channels) = &self.conv_channels {
+            if config.arch != Arch::Conv {
+                return Err(Error::request("--conv-channels is for --arch conv"));
+            }
+            config.conv_channels = Some(channels.clone());
+        }
         config.checked |= self.checked;
         config.skip_bad |= self.skip_bad;
         if let Some(directory) = &self.data_dir {
@@ -313,6 +332,7 @@ impl TrainArgs {
             ("--arch", self.arch.is_some()),
             ("--latent", self.latent.is_some()),
             ("--hidden", self.hidden.is_some()),
+            ("--conv-channels", self.conv_channels.is_some()),
             ("--variance", self.variance.is_some()),
             ("--gamma", self.gamma.is_some()),
             ("--beta", self.beta.is_some()),

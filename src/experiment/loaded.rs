@@ -48,7 +48,7 @@ impl LoadedRun {
         let (tensors, _) = checkpoint::load(&run.model_path())?;
         let result = RunResult::load(&run.result_path())?;
         let data = load_data(&config)?;
-        let vae = settings::model(&config, data.train.images.image_len());
+        let vae = settings::model(&config, data.train.images.shape())?;
         let mut session = Session::new(device(&config)?);
         let refuse = |e: Error| Error::request(format!("{}: {e}", run.model_path().display()));
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;
@@ -133,6 +133,6 @@ pub fn load_data(config: &Config) -> Result<Dataset> {
     };
     let data = Dataset::load(&source)?.hold_out(config.holdout)?;
     config.validate_for(&data)?;
-    settings::check_precision(config, data.train.images.image_len())?;
+    settings::check_precision(config, data.train.images.shape())?;
     Ok(data)
 }

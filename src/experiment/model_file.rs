@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::data::Images;
 use crate::error::Result;
-use crate::nn::Mlp;
+use crate::nn::{Layer, Stack};
+use crate::ops::Convolution;
 use crate::robustness::Probe;
 use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
@@ -37,12 +38,34 @@ pub fn save(
     checkpoint::save(path, &tensors, &metadata)
 }
 
-/// A stack as PyTorch's `Sequential` would list it: a ReLU before every layer but the first.
-fn layers(mlp: &Mlp) -> Value {
-    let pairs = mlp.sizes().windows(2);
-    let linear =
-        pairs.map(|pair| json!({ "type": "Linear", "in_features": pair[0], "out_features": pair[1] }));
-    linear.flat_map(|layer| [json!({ "type": "ReLU" }), layer]).skip(1).collect()
+/// A stack as PyTorch's `Sequential` would list it: each layer's type and its arguments.
+fn layers(stack: &Stack) -> Value {
+    let describe = |layer: &Layer| match layer {
+        Layer::Linear { inputs, outputs } => {
+            json!({ "type": "Linear", "in_features": inputs, "out_features": outputs })
+        }
+        Layer::Conv2d(c) => convolution("Conv2d", c, c.large[0], c.small[0]),
+        Layer::ConvTranspose2d(c) => {
+            let mut layer = convolution("ConvTranspose2d", c, c.small[0], c.large[0]);
+            layer["output_padding"] = json!(c.output_padding());
+            layer
+        }
+        Layer::Relu => json!({ "type": "ReLU" }),
+        Layer::Flatten => json!({ "type": "Flatten" }),
+        Layer::Unflatten(image) => json!({ "type": "Unflatten", "dim": 1, "unflattened_size": image }),
+    };
+    stack.layers().iter().map(describe).collect()
+}
+
+fn convolution(kind: &str, c: &Convolution, inputs: usize, outputs: usize) -> Value {
+    json!({
+        "type": kind,
+        "in_channels": inputs,
+        "out_channels": outputs,
+        "kernel_size": c.kernel,
+        "stride": c.stride,
+        "padding": c.padding,
+    })
 }
 
 /// The trained probe's weights under `probe.TASK.weight` and `probe.TASK.bias`.

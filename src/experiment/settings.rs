@@ -3,29 +3,38 @@
 use crate::error::{Error, Result};
 use crate::experiment::TrainSettings;
 use crate::nn::Init;
-use crate::ops::{self, AdamSettings, Norm};
+use crate::ops::{self, AdamSettings, ImageShape, Norm};
 use crate::robustness::{Attack, ProbeSettings};
 use crate::run::config::{self, AttackConfig, Config};
 use crate::selection::{Metric, Selection};
 use crate::vae::{Objective, Vae};
 
-/// The model of `config` for images of `inputs` pixels.
-pub fn model(config: &Config, inputs: usize) -> Vae {
+/// The model of `config` for images `[channels, height, width]`.
+///
+/// # Errors
+/// [`Error::Request`] where these are too small for its convolutions.
+pub fn model(config: &Config, image: ImageShape) -> Result<Vae> {
     let sigmoid = config.decoder_output == config::DecoderOutput::Sigmoid;
-    Vae::mlp(inputs, &config.hidden, config.latent, config.variance, sigmoid)
+    let Config { latent, variance, .. } = *config;
+    Ok(match config.arch {
+        config::Arch::Mlp => Vae::mlp(image.iter().product(), &config.hidden, latent, variance, sigmoid),
+        config::Arch::Conv => {
+            Vae::conv(&config.convolutions(image)?, &config.hidden, latent, variance, sigmoid)
+        }
+    })
 }
 
-/// Refuses half precision for an encoder of images of `inputs` pixels whose selection would not use it.
-pub fn check_precision(config: &Config, inputs: usize) -> Result<()> {
-    let vae = model(config, inputs);
+/// Refuses half precision for an encoder of such images whose selection would not use it.
+pub fn check_precision(config: &Config, image: ImageShape) -> Result<()> {
+    let vae = model(config, image)?;
     let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
-    match config.precision == config::Precision::F32 || ops::fits(&layers, inputs) {
+    let fits = layers.is_some_and(|layers| ops::fits(&layers, vae.encoder.inputs()));
+    match config.precision == config::Precision::F32 || fits {
         true => Ok(()),
-        false => Err(Error::request(format!(
-            "--precision f16 is for encoders of at most 8 dense layers, 512 units each and 12288 pixels, and this has {} \
-             layers from {inputs}; use --precision f32",
-            layers.len()
-        ))),
+        false => Err(Error::request(
+            "--precision f16 is for encoders of at most 8 layers, all dense, of at most 512 outputs each and 12288 \
+             inputs; use --precision f32",
+        )),
     }
 }
 

@@ -25,7 +25,7 @@ const WARM_UP: usize = 10;
 /// request (a checkpoint is written first); [`Error::Request`] for a checkpoint of other settings.
 pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> Result<RunResult> {
     let device_name = device.description();
-    let vae = settings::model(config, data.train.images.image_len());
+    let vae = settings::model(config, data.train.images.shape())?;
     let mut trainer = Trainer::new(device, vae, &settings::training(config)?, &data.train.images)?;
     let mut clock = resume(&mut trainer, config, run)?;
     if let Some(result) = finished(&trainer, config, run, data)? {

@@ -10,11 +10,12 @@ pub enum Init {
     Glorot,
     /// Uniform within `sqrt(6 / in)` (He et al., 2015).
     He,
-    /// PyTorch's default for `Linear`: weights and biases uniform within `1 / sqrt(in)`.
+    /// PyTorch's default for its layers: weights and biases uniform within `1 / sqrt(in)`.
     Torch,
 }
 
-/// The arena of `layout` at the start. Draw `i` of entry `e` is draw `i` of "step" `e`, so a
+/// The arena of `layout` at the start. `in` and `out` are PyTorch's: of a convolution's kernels the second and the
+/// first dimension times the kernel's elements, also where the convolution is transposed. Draw `i` of entry `e` is draw `i` of "step" `e`, so a
 /// layer's start depends on no other layer's size.
 pub fn initialise(layout: &Layout, init: Init, key: Key) -> Vec<f32> {
     let mut arena = vec![0.0; layout.words()];
@@ -25,7 +26,10 @@ pub fn initialise(layout: &Layout, init: Init, key: Key) -> Vec<f32> {
             fan_in = entry.shape.cols() as f32;
         }
         let bound = match (init, is_weight) {
-            (Init::Glorot, true) => (6.0 / (fan_in + entry.shape.rows() as f32)).sqrt(),
+            (Init::Glorot, true) => {
+                let elements: usize = entry.shape.dims().iter().skip(2).product();
+                (6.0 / (fan_in + (entry.shape.rows() * elements) as f32)).sqrt()
+            }
             (Init::He, true) => (6.0 / fan_in).sqrt(),
             (Init::Torch, _) => 1.0 / fan_in.sqrt(),
             (_, false) => 0.0,

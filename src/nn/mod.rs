@@ -2,10 +2,10 @@
 
 mod init;
 mod layout;
-mod mlp;
 mod optimiser;
+mod stack;
 
 pub use init::{Init, initialise};
 pub use layout::{Entry, Layout};
-pub use mlp::Mlp;
 pub use optimiser::{Weights, train_step, weight_gradients};
+pub use stack::{Layer, Stack, linears};

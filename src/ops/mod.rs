@@ -5,6 +5,10 @@ pub mod adam;
 pub mod broadcast;
 mod classify;
 mod concat;
+mod conv2d;
+mod conv2d_transpose;
+mod conv2d_weight_grad;
+mod convolution;
 pub mod elementwise;
 mod entropic_distance;
 mod entropic_wasserstein;
@@ -30,6 +34,10 @@ pub mod weighted_mean;
 pub use adam::{AdamSettings, adam};
 pub use classify::mark_wrong;
 pub use concat::concat;
+pub use conv2d::conv2d;
+pub use conv2d_transpose::conv2d_transpose;
+pub use conv2d_weight_grad::conv2d_weight_grad;
+pub use convolution::{Convolution, ImageShape};
 pub use entropic_distance::entropic_distance;
 pub use entropic_wasserstein::entropic_wasserstein;
 pub use fill::{fill, fill_to};
@@ -58,6 +66,9 @@ pub static KERNELS: &[&Kernel] = &[
     &broadcast::BROADCAST,
     &classify::CLASSIFY,
     &concat::CONCAT,
+    &conv2d::CONV2D,
+    &conv2d_transpose::CONV2D_TRANSPOSE,
+    &conv2d_weight_grad::CONV2D_WEIGHT_GRAD,
     &elementwise::ELEMENTWISE,
     &entropic_distance::ENTROPIC_DISTANCE,
     &entropic_wasserstein::ENTROPIC_WASSERSTEIN,

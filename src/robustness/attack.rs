@@ -9,7 +9,7 @@ use crate::backend::Program;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::nn::Weights;
-use crate::ops::{self, Ascent, Goal, Norm};
+use crate::ops::{self, Ascent, Dense, Goal, Norm};
 use crate::rng::{self, Key, Purpose};
 use crate::robustness::Probe;
 use crate::run::result::Accuracies;
@@ -174,10 +174,14 @@ fn chunk(
     let x_adv = g.variable("attack.x_adv", shape, DType::F32)?;
     let labels = g.variable("attack.labels", [ROWS], DType::U32)?;
     let wrong = g.variable("attack.wrong", [ROWS], DType::U32)?;
-    let layers = vae.encoder.dense(&vae.layout, vae.latent);
-    let with_probe = [&layers[..], &[probe.dense()]].concat();
-    if settings.fused && ops::fits(&with_probe, vae.encoder.inputs()) {
-        let goal = Goal::CrossEntropy { probe: head.arena, layer: probe.dense(), labels, wrong };
+    let fits = |layers: &[Dense], probe| {
+        let with_probe = [layers, &[probe]].concat();
+        settings.fused && ops::fits(&with_probe, vae.encoder.inputs())
+    };
+    if let (Some(layers), Some(layer)) = (vae.encoder.dense(&vae.layout, vae.latent), probe.dense())
+        && fits(&layers, layer)
+    {
+        let goal = Goal::CrossEntropy { probe: head.arena, layer, labels, wrong };
         let (weights, norm) = (model.arena, settings.norm);
         let ascent = Ascent { weights, layers, goal, norm, eps: radius, step: step_size, steps, start: None };
         ops::pgd_mlp(&mut g, x_adv, x, ascent)?;

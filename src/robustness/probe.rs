@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
-use crate::nn::{Layout, Mlp, Weights, train_step};
+use crate::nn::{Layout, Stack, Weights, train_step};
 use crate::ops::{self, AdamSettings, Dense, SUMS, Term};
 use crate::rng::{Key, Purpose};
 use crate::session::Session;
@@ -22,13 +22,13 @@ pub struct ProbeSettings {
 #[derive(Debug, Clone)]
 pub struct Probe {
     pub layout: Layout,
-    linear: Mlp,
+    linear: Stack,
 }
 
 impl Probe {
     pub fn new(latent: usize, classes: usize) -> Self {
         let mut layout = Layout::default();
-        let linear = Mlp::new(&mut layout, "probe", &[latent, classes]);
+        let linear = Stack::mlp(&mut layout, "probe", &[latent, classes]);
         Probe { layout, linear }
     }
 
@@ -37,8 +37,8 @@ impl Probe {
     }
 
     /// Its one layer by its place in the arena `probe`.
-    pub fn dense(&self) -> Dense {
-        self.linear.dense(&self.layout, self.classes())[0]
+    pub fn dense(&self) -> Option<Dense> {
+        self.linear.dense(&self.layout, self.classes())?.pop()
     }
 
     /// Logits `[rows, classes]` of the means `[rows, latent]`.

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::data::celeba;
+use crate::ops::{Convolution, ImageShape};
+use crate::{Error, Result};
 
 pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
 
@@ -32,8 +34,12 @@ pub struct Config {
     pub arch: Arch,
     /// `Dz`, the number of latent dimensions.
     pub latent: usize,
-    /// The widths of the hidden layers of the encoder, and in the same order of the decoder.
+    /// The widths of the encoder's hidden dense layers; the decoder's are the same, a ConvNet's in reverse order.
     pub hidden: Vec<usize>,
+    /// The channels of the ConvNet's convolutions, the first one's first; none (`"auto"` in the file) for what suits
+    /// the images, see [`Config::convolutions`].
+    #[serde(serialize_with = "text::counts_or_auto", deserialize_with = "text::counts_or_auto_back")]
+    pub conv_channels: Option<Vec<usize>>,
     /// `v`, the observation variance, in squared pixel units of the [0, 1] scale.
     #[serde(serialize_with = "text::short")]
     pub variance: f32,
@@ -127,6 +133,7 @@ impl Default for Config {
             arch: Arch::Mlp,
             latent: 128,
             hidden: vec![200; 4],
+            conv_channels: None,
             variance: 0.02,
             gamma: 100.0,
             beta: 2.0,
@@ -176,9 +183,15 @@ impl Default for AttackConfig {
 }
 
 impl Preset {
-    /// The settings the preset starts from.
-    pub fn config(self) -> Config {
-        let quick = Config::default();
+    /// The settings the preset starts from for these networks.
+    pub fn config(self, arch: Arch) -> Config {
+        let quick = match arch {
+            Arch::Mlp => Config::default(),
+            // Chosen by measurement, see benches/RESULTS.md.
+            Arch::Conv => {
+                Config { arch, latent: 64, hidden: vec![200], iterations: 1500, ..Config::default() }
+            }
+        };
         match self {
             Preset::Quick => quick,
             // Table 2 of the paper, and all test images attacked.
@@ -189,6 +202,8 @@ impl Preset {
                 eps: 0.1,
                 selection_steps: 20,
                 iterations: 300_000,
+                // Of the ConvNet it says only that it has four layers.
+                conv_channels: (arch == Arch::Conv).then(|| vec![200; 4]),
                 attack: AttackConfig { examples: Some(10_000), ..AttackConfig::default() },
                 ..quick
             },
@@ -200,6 +215,35 @@ impl Config {
     /// The length of a selection step: the one set, else `2.5 eps / L` (SPEC section 4).
     pub fn step_size(&self) -> f32 {
         self.selection_step_size.unwrap_or(2.5 * self.eps / self.selection_steps as f32)
+    }
+
+    /// The ConvNet's convolutions of images `[channels, height, width]`, each of the one before: kernels 4x4, stride
+    /// 2, padding 1 (SPEC section 1). Where no channels are set: 32, 64 and 128, as many as leave a side of at least
+    /// 7 pixels, but at least one.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming `--conv-channels` where the images are too small for so many.
+    pub fn convolutions(&self, image: ImageShape) -> Result<Vec<Convolution>> {
+        let side = image[1].min(image[2]);
+        let suited = (1..=3).rev().find(|n| side >> n >= 7).unwrap_or(1);
+        let channels = self.conv_channels.as_deref().unwrap_or(&[32, 64, 128][..suited]);
+        let mut convolutions: Vec<Convolution> = Vec::new();
+        for &channels in channels {
+            let from = convolutions.last().map_or(image, |c| c.small);
+            let next = Convolution::new(from, channels, [4, 4], 2, 1).map_err(|_| {
+                let ([_, height, width], many) = (image, self.conv_channels.as_ref().map_or(1, Vec::len));
+                let mend = match convolutions.len() {
+                    0 => "use --arch mlp".to_string(),
+                    fit => format!("give channels for at most {fit}"),
+                };
+                Error::request(format!(
+                    "--conv-channels: images of {height}x{width} pixels are too small for {many} of the \
+                     convolutions, each of which halves them: {mend}"
+                ))
+            })?;
+            convolutions.push(next);
+        }
+        Ok(convolutions)
     }
 }
 

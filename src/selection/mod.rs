@@ -88,18 +88,21 @@ impl Selection {
         }
         let reference = vae.encode(g, &weights.views, x)?;
         let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
-        if self.fused && ops::fits(&layers, vae.encoder.inputs()) {
-            let goal = match self.metric {
-                Metric::W2 => Goal::W2 { reference },
-                Metric::Entropic { gamma } => Goal::Entropic { reference, gamma },
-            };
-            let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
-            let weights = if self.half { ops::half(g, weights.arena)? } else { weights.arena };
-            let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start: None };
-            self.ascend(g, ascent, x, selected, start)?;
-        } else {
-            self.start(g, x, selected, start)?;
-            self.ascend_op_by_op(g, vae, weights, x, selected, reference)?;
+        match layers.filter(|layers| self.fused && ops::fits(layers, vae.encoder.inputs())) {
+            Some(layers) => {
+                let goal = match self.metric {
+                    Metric::W2 => Goal::W2 { reference },
+                    Metric::Entropic { gamma } => Goal::Entropic { reference, gamma },
+                };
+                let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
+                let weights = if self.half { ops::half(g, weights.arena)? } else { weights.arena };
+                let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start: None };
+                self.ascend(g, ascent, x, selected, start)?;
+            }
+            None => {
+                self.start(g, x, selected, start)?;
+                self.ascend_op_by_op(g, vae, weights, x, selected, reference)?;
+            }
         }
         Ok(selected)
     }

@@ -2,15 +2,15 @@
 
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
-use crate::nn::{Layout, Mlp};
-use crate::ops;
+use crate::nn::{Layer, Layout, Stack, linears};
+use crate::ops::{self, Convolution};
 
 /// An encoder `inputs -> 2 latent` (mean, log-variance) and a decoder `latent -> inputs`.
 #[derive(Debug, Clone)]
 pub struct Vae {
     pub layout: Layout,
-    pub encoder: Mlp,
-    pub decoder: Mlp,
+    pub encoder: Stack,
+    pub decoder: Stack,
     pub latent: usize,
     /// The observation variance v of `p(x|z) = N(g(z), v I)`.
     pub variance: f32,
@@ -19,12 +19,42 @@ pub struct Vae {
 }
 
 impl Vae {
-    /// Both stacks with the `hidden` layer sizes, the encoder's first, the same for the decoder.
+    /// Both stacks dense with the `hidden` layer sizes, the encoder's first, the same for the decoder.
     pub fn mlp(inputs: usize, hidden: &[usize], latent: usize, variance: f32, sigmoid: bool) -> Self {
-        let mut layout = Layout::default();
         let sizes = |first, last| [&[first], hidden, &[last]].concat();
-        let encoder = Mlp::new(&mut layout, "encoder", &sizes(inputs, 2 * latent));
-        let decoder = Mlp::new(&mut layout, "decoder", &sizes(latent, inputs));
+        let (encoder, decoder) = (linears(&sizes(inputs, 2 * latent)), linears(&sizes(latent, inputs)));
+        Vae::new(encoder, decoder, latent, variance, sigmoid)
+    }
+
+    /// The ConvNet: at least one convolution, each of the one before, then dense layers of the `hidden` sizes; the
+    /// decoder is the same the other way round.
+    pub fn conv(
+        convolutions: &[Convolution],
+        hidden: &[usize],
+        latent: usize,
+        variance: f32,
+        sigmoid: bool,
+    ) -> Self {
+        let smallest = convolutions.last().map_or([0; 3], |c| c.small);
+        let flat = smallest.iter().product();
+        let mirrored: Vec<usize> = hidden.iter().rev().copied().collect();
+        let sizes = |first: usize, hidden: &[usize], last: usize| [&[first], hidden, &[last]].concat();
+
+        let mut encoder: Vec<_> =
+            convolutions.iter().flat_map(|c| [Layer::Conv2d(*c), Layer::Relu]).collect();
+        encoder.push(Layer::Flatten);
+        encoder.extend(linears(&sizes(flat, hidden, 2 * latent)));
+        let mut decoder = linears(&sizes(latent, &mirrored, flat));
+        decoder.extend([Layer::Relu, Layer::Unflatten(smallest)]);
+        let transposed = convolutions.iter().rev().map(|c| Layer::ConvTranspose2d(*c));
+        decoder.extend(transposed.flat_map(|layer| [Layer::Relu, layer]).skip(1));
+        Vae::new(encoder, decoder, latent, variance, sigmoid)
+    }
+
+    fn new(encoder: Vec<Layer>, decoder: Vec<Layer>, latent: usize, variance: f32, sigmoid: bool) -> Self {
+        let mut layout = Layout::default();
+        let encoder = Stack::new(&mut layout, "encoder", encoder);
+        let decoder = Stack::new(&mut layout, "decoder", decoder);
         Vae { layout, encoder, decoder, latent, variance, sigmoid }
     }
 

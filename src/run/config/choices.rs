@@ -46,7 +46,7 @@ choice! {
     Arch {
         /// fully connected layers with ReLU
         Mlp = "mlp",
-        /// strided convolutions (not in this version)
+        /// strided convolutions, a dense layer and the transposed mirror
         Conv = "conv",
     }
 }

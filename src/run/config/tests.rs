@@ -20,17 +20,20 @@ fn refused(change: impl FnOnce(&mut Config)) -> String {
 
 #[test]
 fn presets_are_valid_and_read_back() {
-    for preset in [Preset::Quick, Preset::Paper] {
-        let config = preset.config();
+    let archs = [Arch::Mlp, Arch::Conv];
+    for (preset, arch) in [Preset::Quick, Preset::Paper].into_iter().flat_map(|p| archs.map(|a| (p, a))) {
+        let config = preset.config(arch);
+        assert_eq!(config.arch, arch);
         config.validate().unwrap();
         let text = config.to_toml().unwrap();
         assert_eq!(read(&text).unwrap(), config, "{text}");
         // Over another base every setting still wins, "auto" and "all" included.
-        let mut other = Config { selection_step_size: Some(0.5), latent: 7, ..Preset::Paper.config() };
+        let mut other =
+            Config { selection_step_size: Some(0.5), latent: 7, ..Preset::Paper.config(Arch::Mlp) };
         other.attack.examples = Some(3);
         assert_eq!(Config::from_toml(&text, "x", &other).unwrap(), config);
     }
-    assert_eq!(Preset::Paper.config().iterations, 300_000);
+    assert_eq!(Preset::Paper.config(Arch::Mlp).iterations, 300_000);
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn a_partial_file_keeps_the_base() {
     assert_eq!(config.objective, Objective::BetaVae);
     assert_eq!(config.attack.radii, [0.1, 0.3]);
     assert_eq!(config.attack.steps, 100);
-    let paper = Config::from_toml("gamma = 3", "x", &Preset::Paper.config()).unwrap();
+    let paper = Config::from_toml("gamma = 3", "x", &Preset::Paper.config(Arch::Mlp)).unwrap();
     assert_eq!((paper.gamma, paper.variance), (3.0, 0.25));
 }
 
@@ -138,7 +141,6 @@ fn numbers_that_cannot_be_are_refused_by_name() {
 
 #[test]
 fn choices_this_version_has_not_got_are_refused() {
-    assert!(refused(|c| c.arch = Arch::Conv).contains("not part of this version"));
     let half = |c: &mut Config| (c.precision, c.selection) = (Precision::F16, Selection::Random);
     assert!(refused(half).contains("--precision f16 is for the steps"));
     assert!(refused(|c| c.dataset = "celeba".into()).contains("celeba does not come with the program"));
@@ -200,6 +202,27 @@ fn the_hash_is_over_what_fixes_the_numbers() {
     for change in other {
         assert_ne!(hash(change), base);
     }
+}
+
+#[test]
+fn convolutions_suit_the_images() {
+    let small = |config: &Config, image| {
+        config.convolutions(image).map(|all| all.iter().map(|c| c.small).collect::<Vec<_>>())
+    };
+    let auto = Preset::Quick.config(Arch::Conv);
+    assert_eq!(small(&auto, [1, 28, 28]).unwrap(), [[32, 14, 14], [64, 7, 7]]);
+    assert_eq!(small(&auto, [3, 64, 64]).unwrap(), [[32, 32, 32], [64, 16, 16], [128, 8, 8]]);
+    assert_eq!(small(&auto, [1, 9, 20]).unwrap(), [[32, 4, 10]]);
+    let paper = Preset::Paper.config(Arch::Conv);
+    assert_eq!(small(&paper, [1, 28, 28]).unwrap().last(), Some(&[200, 1, 1]));
+    let five = Config { conv_channels: Some(vec![8; 5]), ..auto.clone() };
+    let text = small(&five, [1, 28, 28]).unwrap_err().to_string();
+    assert!(
+        text.contains("--conv-channels") && text.contains("28x28") && text.contains("at most 4"),
+        "{text}"
+    );
+    let text = small(&auto, [1, 1, 28]).unwrap_err().to_string();
+    assert!(text.contains("--conv-channels") && text.contains("--arch mlp"), "{text}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Arch, Config};
 use crate::{Error, Result, run};
 
 /// The settings that do not fix the numbers of training: where it runs, how long, what it writes and what follows.
@@ -63,6 +63,9 @@ impl Config {
         for key in NOT_HASHED {
             table.remove(key);
         }
+        if self.arch == Arch::Mlp {
+            table.remove("conv-channels");
+        }
         // Sorted lines, so that the order of the fields does not matter.
         let mut lines: Vec<String> = table.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         lines.sort();
@@ -113,6 +116,16 @@ pub(super) fn short_or_auto<S: Serializer>(
     }
 }
 
+pub(super) fn counts_or_auto<S: Serializer>(
+    value: &Option<Vec<usize>>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    match value {
+        Some(counts) => counts.serialize(serializer),
+        None => serializer.serialize_str("auto"),
+    }
+}
+
 pub(super) fn count_or_all<S: Serializer>(
     value: &Option<usize>,
     serializer: S,
@@ -123,7 +136,7 @@ pub(super) fn count_or_all<S: Serializer>(
     }
 }
 
-/// A number or a word that stands for none.
+/// A number, or a list of them, or a word that stands for none.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OrWord<T> {
@@ -145,6 +158,12 @@ pub(super) fn number_or_auto<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<f32>, D::Error> {
     OrWord::deserialize(deserializer)?.read("auto", "a number")
+}
+
+pub(super) fn counts_or_auto_back<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Vec<usize>>, D::Error> {
+    OrWord::deserialize(deserializer)?.read("auto", "a list of counts")
 }
 
 pub(super) fn number_or_all<'de, D: Deserializer<'de>>(

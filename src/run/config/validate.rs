@@ -7,6 +7,7 @@ use crate::{Error, Result, run};
 
 /// Widths and batches beyond this would only exhaust the memory.
 const MAX_WIDTH: usize = 1 << 16;
+const MAX_CHANNELS: usize = 1 << 12;
 /// Steps of one inner loop beyond this are a slip of the finger.
 const MAX_STEPS: usize = 1 << 20;
 
@@ -23,9 +24,6 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         data::check_available(&self.dataset, self.data_dir.as_deref())?;
         data::celeba::check_crop(self.crop)?;
-        if self.arch == Arch::Conv {
-            return Err(Error::request("--arch conv is not part of this version yet; use --arch mlp"));
-        }
         if self.precision == Precision::F16 && !self.ascends() {
             return Err(Error::request(
                 "--precision f16 is for the steps of the smooth encoder's selection, and this run has none; leave it out",
@@ -38,6 +36,14 @@ impl Config {
         }
         for &width in &self.hidden {
             count("--hidden", width, MAX_WIDTH)?;
+        }
+        if self.conv_channels.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::request(
+                "--conv-channels needs at least one number, as in --conv-channels 32,64",
+            ));
+        }
+        for &channels in self.conv_channels.iter().flatten() {
+            count("--conv-channels", channels, MAX_CHANNELS)?;
         }
         positive("--variance", self.variance)?;
         not_negative("--gamma", self.gamma)?;
@@ -78,7 +84,7 @@ impl Config {
     /// Checks what needs the data, after any hold-out.
     ///
     /// # Errors
-    /// [`Error::Request`] where a batch is larger than the training set.
+    /// [`Error::Request`] where a batch is larger than the training set, or images are too small for the ConvNet.
     pub fn validate_for(&self, dataset: &Dataset) -> Result<()> {
         let images = dataset.train.count();
         if self.batch > images {
@@ -86,6 +92,9 @@ impl Config {
                 "--batch {} is larger than the training set of {images} images; use --batch {images} or less",
                 self.batch
             )));
+        }
+        if self.arch == Arch::Conv {
+            self.convolutions(dataset.train.images.shape())?;
         }
         Ok(())
     }

@@ -1,0 +1,32 @@
+//! `conv2d_transpose`: the way back of the convolutions that `conv2d` is tried on.
+
+use smoothenc::ops::conv2d_transpose;
+
+use crate::conv2d::{WAYS, epilogue, joins, len, name, shapes};
+use crate::harness::{Case, Input};
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (rows, c) in shapes() {
+        for (way, bias, relu) in WAYS {
+            let case = Case::new(
+                format!("{way}_{}", name(rows, &c)),
+                move |g, x| Ok(vec![conv2d_transpose(g, c, x[0], x[1], bias.then(|| x[2]), relu)?]),
+                move |x| {
+                    let mut y = vec![0.0; rows * len(c.large)];
+                    joins(rows, &c, |large, small, weight| y[large] += x[0][small] * x[1][weight]);
+                    epilogue(&mut y, c.large, bias.then(|| &x[2]), relu);
+                    vec![y]
+                },
+            )
+            .input(Input::normal([rows, len(c.small)]))
+            .input(Input::normal(c.weight_shape()))
+            .tolerance(1e-4, 1e-4);
+            let case = if bias { case.input(Input::normal([c.large[0]])) } else { case };
+            let inputs: &[usize] = if bias { &[0, 1, 2] } else { &[0, 1] };
+            let small = rows * len(c.small) * len(c.large) < 100_000;
+            cases.push(if small { case.gradient(inputs) } else { case });
+        }
+    }
+    cases
+}
