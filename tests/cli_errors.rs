@@ -126,7 +126,7 @@ fn numbers_that_cannot_be() {
     let names = [
         ("--objective", "elbo"),
         ("--arch", "cnn"),
-        ("--precision", "f16"),
+        ("--precision", "f8"),
         ("--selection", "none"),
         ("--selection-metric", "kl"),
         ("--selection-norm", "l1"),
@@ -140,13 +140,15 @@ fn numbers_that_cannot_be() {
     for (flag, value) in names {
         train_refused(&lab, &format!("{flag} {value}"), &[flag, value]);
     }
+    train_refused(&lab, "--precision f16 --objective vae", &["--precision f16", "none"]);
+    train_refused(&lab, "--precision f16 --hidden 513", &["--precision f16", "512"]);
+    train_refused(&lab, "--precision f16 --arch conv", &["--precision f16", "dense"]);
     train_refused(&lab, "--conv-channels 8", &["--conv-channels", "--arch conv"]);
     for channels in ["0", "-1", "8,0", "nan", "", "99999"] {
         train_refused(&lab, &format!("--arch conv --conv-channels {channels}"), &["--conv-channels"]);
     }
     let five = "--arch conv --conv-channels 8,8,8,8,8,8";
     train_refused(&lab, five, &["--conv-channels", "for 6 of the convolutions", "at most"]);
-    train_refused(&lab, "--precision f16", &["not part of this version", "--precision f32"]);
     train_refused(&lab, "--batch 301", &["300 images", "--batch 300"]);
     // In a file the line is named.
     for (text, parts) in [
