@@ -96,7 +96,7 @@ fn calls_a_step_do_not_depend_on_the_selection_steps() {
 }
 
 /// Kernel calls of a step with two hidden layers. One more costs every GPU a launch a step.
-const CALLS: usize = 54;
+const CALLS: usize = 52;
 
 fn main() {
     gpu::main(&[
