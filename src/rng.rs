@@ -25,6 +25,8 @@ pub enum Purpose {
     /// Starts of the attack's restarts.
     Attack = 9,
     AttackRadius = 10,
+    /// Synthetic faces.
+    Faces = 11,
 }
 
 /// The key of one stream: a seed and a purpose.

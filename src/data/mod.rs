@@ -6,6 +6,7 @@
 
 pub mod celeba;
 pub mod color;
+pub mod faces;
 mod idx;
 mod images;
 mod table;

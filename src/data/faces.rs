@@ -1,0 +1,91 @@
+//! Faces that are drawn, not photographed, in CelebA's layout: what tests and a demonstration run on where the
+//! photographs are not at hand (they may not be passed on).
+
+mod canvas;
+mod draw;
+mod traits;
+
+use std::fs;
+use std::path::Path;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use rayon::prelude::*;
+
+use self::traits::{Draws, Traits};
+use super::celeba::{ATTRIBUTES, ATTRIBUTES_FILE, HEIGHT, PARTITION_FILE, PHOTOS, SYNTHETIC_MARK, WIDTH};
+use crate::{Error, Result, files};
+
+/// The most pictures of a set: their numbers have six digits.
+pub const MOST: usize = 999_999;
+/// The fewest: one to train on, one to validate with, one to test.
+pub const FEWEST: usize = 10;
+
+/// Draws `images` faces into the folder `out`, which must not exist: photographs, attributes and partitions (80 % to
+/// train, 10 % to validate, 10 % to test) as the official set has them. The same seed draws the same bytes. The folder
+/// appears when it is whole. `progress` is told of every picture.
+///
+/// # Errors
+/// [`Error::Request`] for a folder that exists or a number that cannot be; [`Error::Io`] where nothing can be written.
+pub fn make(out: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) -> Result<()> {
+    if !(FEWEST..=MOST).contains(&images) {
+        return Err(Error::request(format!("--images must be from {FEWEST} to {MOST}, got {images}")));
+    }
+    if out.exists() {
+        return Err(Error::request(format!("--out {} exists; name a new folder", out.display())));
+    }
+    let name =
+        out.file_name().ok_or_else(|| Error::request(format!("--out {} names no folder", out.display())))?;
+    let unfinished =
+        out.with_file_name(format!(".{}.unfinished-{}", name.to_string_lossy(), std::process::id()));
+    let made = fill(&unfinished, images, seed, progress)
+        .and_then(|()| fs::rename(&unfinished, out).map_err(Error::io(out.display())));
+    if made.is_err() {
+        _ = fs::remove_dir_all(&unfinished);
+    }
+    made
+}
+
+fn fill(folder: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) -> Result<()> {
+    let photos = folder.join(PHOTOS);
+    fs::create_dir_all(&photos).map_err(Error::io(photos.display()))?;
+    let file = |i: usize| format!("{:06}.jpg", i + 1);
+    let drawn = (0..images).into_par_iter().map(|i| {
+        let (traits, picture) = picture(seed, i as u32, None)?;
+        let path = photos.join(file(i));
+        fs::write(&path, picture).map_err(Error::io(path.display()))?;
+        progress();
+        Ok(traits)
+    });
+    let drawn: Vec<Traits> = drawn.collect::<Result<_>>()?;
+    let signs =
+        |traits: &Traits| traits.0.iter().map(|&has| if has { "  1" } else { " -1" }).collect::<String>();
+    let rows: String =
+        drawn.iter().enumerate().map(|(i, traits)| format!("{}{}\n", file(i), signs(traits))).collect();
+    let part = |i: usize| if i < images * 8 / 10 { 0 } else { 1 + usize::from(i >= images * 9 / 10) };
+    let parts: String = (0..images).map(|i| format!("{} {}\n", file(i), part(i))).collect();
+    let lists = format!("{images}\n{} \n{rows}", ATTRIBUTES.join(" "));
+    files::write_whole(&folder.join(ATTRIBUTES_FILE), lists.as_bytes())?;
+    files::write_whole(&folder.join(PARTITION_FILE), parts.as_bytes())
+}
+
+/// Face number `i`, its attributes drawn too unless they are given, as a JPEG that says that it is synthetic.
+fn picture(seed: u64, i: u32, given: Option<Traits>) -> Result<(Traits, Vec<u8>)> {
+    let mut draws = Draws::new(seed, i);
+    let drawn = Traits::draw(&mut draws);
+    let traits = given.unwrap_or(drawn);
+    let pixels = draw::face(&traits, &mut draws).bytes();
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, 92)
+        .write_image(&pixels, WIDTH as u32, HEIGHT as u32, ExtendedColorType::Rgb8)
+        .map_err(|error| Error::run(format!("a face cannot be encoded: {error}")))?;
+    // A comment (marker FFFE, its length with these two bytes) after the start of the image.
+    let mut comment = vec![0xff, 0xfe];
+    comment.extend((SYNTHETIC_MARK.len() as u16 + 2).to_be_bytes());
+    comment.extend(SYNTHETIC_MARK.as_bytes());
+    jpeg.splice(2..2, comment);
+    Ok((traits, jpeg))
+}
+
+#[cfg(test)]
+mod tests;
