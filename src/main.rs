@@ -54,6 +54,7 @@ fn run(cli: Cli) -> Result<()> {
                 cases.iter().map(|case| experiment::divergence::on_device(&device, case)).collect()
             })
         }
+        Command::Data(args) => cli::data::run(&args),
         Command::Devices(args) => cli::devices::run(args),
         Command::Bench(args) => cli::bench::run(&args),
     }

@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod bench;
+pub mod data;
 pub mod devices;
 pub mod divergence;
 pub mod probe;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use bench::BenchArgs;
+pub use data::DataArgs;
 pub use divergence::DivergenceArgs;
 pub use train_args::{Request, TrainArgs};
 
@@ -39,6 +41,7 @@ Examples:
   smoothenc train --resume runs/mnist-se-1   go on with a run that was stopped
   smoothenc attack runs/mnist-se-1 --attack-radii 0.05,0.1
   smoothenc divergence pairs.json            closed forms for pairs of Gaussians
+  smoothenc data make celeba --out faces     synthetic faces in CelebA's layout
   smoothenc devices                          what this machine can compute on
   smoothenc bench --quick                    how fast; leave --quick out to measure
 
@@ -56,6 +59,8 @@ pub enum Command {
     Attack(AttackArgs),
     /// Compute divergences between pairs of Gaussians in closed form
     Divergence(DivergenceArgs),
+    /// Check a data set, say where one comes from, or draw synthetic faces
+    Data(DataArgs),
     /// List what this machine can compute on
     Devices(DevicesArgs),
     /// Measure the kernels, the training step and the attack on a device

@@ -18,6 +18,8 @@ use crate::{Error, Result, files};
 
 /// The most pictures of a set: their numbers have six digits.
 pub const MOST: usize = 999_999;
+/// A picture beside the set with one of its faces for each attribute, in the official order, eight a row.
+pub const SHEET: &str = "contact_sheet.png";
 /// The fewest: one to train on, one to validate with, one to test.
 pub const FEWEST: usize = 10;
 
@@ -39,7 +41,7 @@ pub fn make(out: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) 
     let unfinished =
         out.with_file_name(format!(".{}.unfinished-{}", name.to_string_lossy(), std::process::id()));
     let made = fill(&unfinished, images, seed, progress)
-        .and_then(|()| fs::rename(&unfinished, out).map_err(Error::io(out.display())));
+        .and_then(|()| fs::rename(&unfinished, out).map_err(Error::io(out)));
     if made.is_err() {
         _ = fs::remove_dir_all(&unfinished);
     }
@@ -48,12 +50,12 @@ pub fn make(out: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) 
 
 fn fill(folder: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) -> Result<()> {
     let photos = folder.join(PHOTOS);
-    fs::create_dir_all(&photos).map_err(Error::io(photos.display()))?;
+    fs::create_dir_all(&photos).map_err(Error::io(&photos))?;
     let file = |i: usize| format!("{:06}.jpg", i + 1);
     let drawn = (0..images).into_par_iter().map(|i| {
         let (traits, picture) = picture(seed, i as u32, None)?;
         let path = photos.join(file(i));
-        fs::write(&path, picture).map_err(Error::io(path.display()))?;
+        fs::write(&path, picture).map_err(Error::io(&path))?;
         progress();
         Ok(traits)
     });
@@ -66,7 +68,30 @@ fn fill(folder: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) -
     let parts: String = (0..images).map(|i| format!("{} {}\n", file(i), part(i))).collect();
     let lists = format!("{images}\n{} \n{rows}", ATTRIBUTES.join(" "));
     files::write_whole(&folder.join(ATTRIBUTES_FILE), lists.as_bytes())?;
-    files::write_whole(&folder.join(PARTITION_FILE), parts.as_bytes())
+    files::write_whole(&folder.join(PARTITION_FILE), parts.as_bytes())?;
+    files::write_whole(&folder.join(SHEET), &sheet(seed)?)
+}
+
+/// For each attribute, a face that has it, at half size.
+fn sheet(seed: u64) -> Result<Vec<u8>> {
+    const COLUMNS: u32 = 8;
+    let fault = |error: image::ImageError| Error::run(format!("the contact sheet cannot be drawn: {error}"));
+    let (width, height) = (WIDTH as u32 / 2, HEIGHT as u32 / 2);
+    let mut sheet =
+        image::RgbImage::new(COLUMNS * width, ATTRIBUTES.len().div_ceil(COLUMNS as usize) as u32 * height);
+    for (place, name) in (0u32..).zip(ATTRIBUTES) {
+        // A face each, so that no two places show the same one.
+        let mut traits = (0..).map(|i| 1000 * place + i).map(|i| (i, Traits::draw(&mut Draws::new(seed, i))));
+        let Some((i, _)) = traits.find(|(_, traits)| traits.has(name)) else { continue };
+        let (_, jpeg) = picture(seed, i, None)?;
+        let face = image::load_from_memory_with_format(&jpeg, image::ImageFormat::Jpeg).map_err(fault)?;
+        let face = face.resize_exact(width, height, image::imageops::FilterType::Triangle).into_rgb8();
+        let at = [place % COLUMNS * width, place / COLUMNS * height].map(i64::from);
+        image::imageops::replace(&mut sheet, &face, at[0], at[1]);
+    }
+    let mut png = std::io::Cursor::new(Vec::new());
+    sheet.write_to(&mut png, image::ImageFormat::Png).map_err(fault)?;
+    Ok(png.into_inner())
 }
 
 /// Face number `i`, its attributes drawn too unless they are given, as a JPEG that says that it is synthetic.

@@ -95,7 +95,8 @@ pub fn check_available(name: &str, data_dir: Option<&Path>) -> Result<()> {
         "mnist" | "color-mnist" => Ok(()),
         "celeba" if data_dir.is_none() => Err(Error::request(
             "celeba does not come with the program: give the folder of img_align_celeba, list_attr_celeba.txt and \
-             list_eval_partition.txt with --data-dir DIR",
+             list_eval_partition.txt with --data-dir DIR (`smoothenc data fetch celeba` says where they are, \
+             `smoothenc data make celeba --out DIR` draws synthetic ones)",
         )),
         _ if data_dir.is_none() => Err(Error::request(format!(
             "unknown data set {name:?}: use mnist or color-mnist, or give --data-dir DIR with IDX files of the MNIST \

@@ -18,8 +18,10 @@ fn every_task_can_be_seen() {
             let [with, without] = [true, false].map(|value| {
                 let mut traits = Traits::draw(&mut Draws::new(9, i));
                 // What would be hidden by them.
-                ["Bald", "Wearing_Hat", "Blurry", "Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair"]
+                let colors = ["Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair"];
+                ["Bald", "Wearing_Hat", "Blurry", "Wavy_Hair"]
                     .iter()
+                    .chain(&colors)
                     .for_each(|hides| traits.set(hides, false));
                 traits.set(task, value);
                 pixels(traits, i)

@@ -1,0 +1,221 @@
+//! `data`: which data sets there are, whether one is sound, and faces that are drawn.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::cli::report::write;
+use crate::data::celeba::{self, ATTRIBUTES_FILE, PARTITION_FILE, PHOTOS};
+use crate::data::{self, Dataset, Source, faces};
+use crate::experiment::progress;
+use crate::{Error, Result};
+
+/// The arguments of `data`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  smoothenc data check mnist
+  smoothenc data make celeba --out faces --images 5000
+  smoothenc train celeba --data-dir faces
+  smoothenc data fetch celeba --data-dir photos";
+
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Say where a data set comes from, and check it where --data-dir has it
+    Fetch(SetArgs),
+    /// Read a data set as training would, and say what is in it
+    Check(SetArgs),
+    /// Draw a small synthetic set in CelebA's layout: faces, attributes and partitions
+    Make(MakeArgs),
+}
+
+/// Which data set.
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// mnist, color-mnist, celeba, or any other name with --data-dir
+    #[arg(value_name = "DATASET")]
+    pub dataset: String,
+    /// The folder of its files
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Of celeba: the side of the square cut out of a photograph, in pixels
+    #[arg(long, value_name = "N", default_value_t = celeba::DEFAULT_CROP, allow_negative_numbers = true)]
+    pub crop: usize,
+    /// Of celeba: leave out and count photographs that cannot be read
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `data make`.
+#[derive(Debug, Args)]
+pub struct MakeArgs {
+    /// What to draw: celeba
+    #[arg(value_name = "DATASET", value_parser = ["celeba"])]
+    pub dataset: String,
+    /// The folder to make, which must not exist
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How many faces: 80 % to train, 10 % to validate, 10 % to test
+    #[arg(long, value_name = "N", default_value_t = 5000, allow_negative_numbers = true)]
+    pub images: usize,
+    /// The same seed draws the same bytes
+    #[arg(long, value_name = "S", default_value_t = 0, allow_negative_numbers = true)]
+    pub seed: u64,
+}
+
+/// Runs one of the three.
+///
+/// # Errors
+/// [`Error::Request`] for a set that is not there or not sound, naming the file and what to do.
+pub fn run(args: &DataArgs) -> Result<()> {
+    match &args.action {
+        Action::Fetch(set) => fetch(set),
+        Action::Check(set) => check(set),
+        Action::Make(make) => draw(make),
+    }
+}
+
+/// No set can be fetched without a person: MNIST comes with the program, CelebA's licence has to be agreed to.
+fn fetch(set: &SetArgs) -> Result<()> {
+    if set.dataset != "celeba" {
+        data::check_available(&set.dataset, set.data_dir.as_deref())?;
+        return check(set);
+    }
+    match &set.data_dir {
+        Some(directory) if [PHOTOS, ATTRIBUTES_FILE, PARTITION_FILE].iter().all(|f| there(directory, f)) => {
+            check(set)
+        }
+        Some(directory) => {
+            let missing: Vec<_> = [PHOTOS, ATTRIBUTES_FILE, PARTITION_FILE]
+                .into_iter()
+                .filter(|file| !there(directory, file))
+                .collect();
+            Err(Error::request(format!(
+                "{} has no {}: {}",
+                directory.display(),
+                missing.join(", no "),
+                how_to_fetch()
+            )))
+        }
+        None => write(&format!("{}\n", how_to_fetch())),
+    }
+}
+
+/// A list may also be in the CSV form.
+fn there(directory: &Path, file: &str) -> bool {
+    let path = directory.join(file);
+    path.exists() || path.with_extension("csv").exists()
+}
+
+fn how_to_fetch() -> String {
+    format!(
+        "CelebA cannot be downloaded by a program (its licence is for non-commercial research, and its server asks).\n\
+         From the page of the \"Large-scale CelebFaces Attributes (CelebA) Dataset\" of the Chinese University of Hong \
+         Kong, take\n  \
+         Img/img_align_celeba.zip      unpacked to a folder {PHOTOS} of 202,599 JPEGs\n  \
+         Anno/{ATTRIBUTES_FILE}\n  \
+         Eval/{PARTITION_FILE}\n\
+         into one folder DIR; then `smoothenc data check celeba --data-dir DIR`.\n\
+         To try without: `smoothenc data make celeba --out DIR` draws synthetic faces in the same layout."
+    )
+}
+
+/// What `check --json` prints.
+#[derive(Serialize)]
+struct Summary<'a> {
+    dataset: &'a str,
+    synthetic: bool,
+    train: usize,
+    test: usize,
+    skipped: usize,
+    /// Channels, height, width.
+    image_shape: [usize; 3],
+    tasks: Vec<TaskSummary<'a>>,
+}
+
+#[derive(Serialize)]
+struct TaskSummary<'a> {
+    name: &'a str,
+    classes: usize,
+    /// The part of the test images in the class most of the training images are in.
+    majority: f64,
+}
+
+fn check(set: &SetArgs) -> Result<()> {
+    let photos = celeba::Options { crop: set.crop, skip_bad: set.skip_bad };
+    let data = Dataset::load(&Source { name: &set.dataset, directory: set.data_dir.as_deref(), photos })?;
+    let summary = summary(&data);
+    if set.json {
+        let text = serde_json::to_string_pretty(&summary).map_err(|e| Error::run(format!("data: {e}")))?;
+        return write(&(text + "\n"));
+    }
+    let [channels, height, width] = summary.image_shape;
+    let mut text = format!(
+        "{}{}: {} training and {} test images of {channels} x {height} x {width}\n",
+        summary.dataset,
+        if summary.synthetic { " (synthetic: drawn, no photographs)" } else { "" },
+        summary.train,
+        summary.test
+    );
+    if summary.skipped > 0 {
+        text += &format!("{} images left out, as they cannot be read\n", summary.skipped);
+    }
+    for task in &summary.tasks {
+        text += &format!(
+            "  {:<18} {} classes, the commonest {:.1} % of the test images\n",
+            task.name,
+            task.classes,
+            100.0 * task.majority
+        );
+    }
+    write(&text)
+}
+
+fn summary(data: &Dataset) -> Summary<'_> {
+    let tasks = data.tasks.iter().zip(data.train.labels.iter().zip(&data.test.labels)).map(
+        |(task, (train, test))| {
+            let mut counts = vec![0usize; task.classes];
+            train.iter().for_each(|&label| counts[label as usize] += 1);
+            let most = (0..task.classes).max_by_key(|&class| counts[class]).unwrap_or(0);
+            let of_it = test.iter().filter(|&&label| label as usize == most).count();
+            TaskSummary {
+                name: &task.name,
+                classes: task.classes,
+                majority: of_it as f64 / test.len() as f64,
+            }
+        },
+    );
+    Summary {
+        dataset: &data.name,
+        synthetic: data.synthetic,
+        train: data.train.count(),
+        test: data.test.count(),
+        skipped: data.skipped,
+        image_shape: data.train.images.shape(),
+        tasks: tasks.collect(),
+    }
+}
+
+fn draw(make: &MakeArgs) -> Result<()> {
+    let bar = progress::bar("faces", make.images as u64);
+    faces::make(&make.out, make.images, make.seed, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    let out = make.out.display();
+    write(&format!(
+        "{out}: {} synthetic faces (drawn, no photographs) in CelebA's layout\n\
+         {} shows one for each of the 40 attributes\n\
+         next: smoothenc train celeba --data-dir {out}\n",
+        make.images,
+        make.out.join(faces::SHEET).display()
+    ))
+}
