@@ -31,7 +31,7 @@ fn the_document_has_its_keys_and_sound_numbers() {
     let mut numbers = report.clone();
     numbers["fit"].take();
     assert_positive("report", &numbers);
-    for key in ["device", "software", "threads", "ceilings", "kernels", "steps", "fit", "attack"] {
+    for key in ["device", "software", "threads", "ceilings", "kernels", "steps", "fit", "ascent", "attack"] {
         assert!(!report[key].is_null(), "no {key}");
     }
     assert!(report["ceilings"]["fma_gflops"].is_f64() && report["ceilings"]["copy_gbs"].is_f64());
@@ -50,6 +50,8 @@ fn the_document_has_its_keys_and_sound_numbers() {
     let fit = &report["fit"];
     assert!(fit["against_l"]["r2"].is_f64() && fit["against_batch"]["slope_s"].is_f64());
     assert_eq!(fit["scratch_independent_of_l"], true);
+    let ascent = &report["ascent"][0];
+    assert!(ascent["ratio"].is_f64() && ascent["half_s"].is_null(), "{ascent}");
     assert!(report["attack"]["seconds"].is_f64());
 }
 
@@ -59,7 +61,10 @@ fn parts_are_measured_alone() {
     let report = lab.ok("bench --device cpu --quick --only ceilings --json");
     let report: Value = serde_json::from_str(&report).unwrap();
     assert!(report["ceilings"].is_object());
-    assert!(["kernels", "steps", "fit", "attack"].iter().all(|key| report[*key].is_null()), "{report}");
+    assert!(
+        ["kernels", "steps", "fit", "ascent", "attack"].iter().all(|key| report[*key].is_null()),
+        "{report}"
+    );
     let text = lab.ok("bench --device cpu --quick --only attack,ceilings");
     assert!(text.contains("ceilings: ") && text.contains("attack: 50 images"), "{text}");
     assert!(!text.contains("kernel ") && !text.contains("batch"), "{text}");

@@ -1,12 +1,14 @@
 //! Measuring the engine on a device: what the device could do at best, every kernel of a training
-//! step, the step as a whole, and the attack. `smoothenc bench` prints it.
+//! step, the step as a whole, the selection in either way, and the attack. `smoothenc bench` prints it.
 
+mod ascent;
 mod attack;
 mod ceilings;
 mod kernels;
 mod steps;
 mod timing;
 
+pub use ascent::AscentTime;
 pub use attack::AttackTime;
 pub use ceilings::{Ceilings, KERNELS};
 pub use kernels::KernelTime;
@@ -26,6 +28,7 @@ pub struct Options {
     pub ceilings: bool,
     pub kernels: bool,
     pub steps: bool,
+    pub ascent: bool,
     pub attack: bool,
     /// Smaller sizes: to see that it works, not how fast.
     pub quick: bool,
@@ -46,6 +49,7 @@ pub struct Report {
     pub kernels: Option<Vec<KernelTime>>,
     pub steps: Option<Vec<StepTime>>,
     pub fit: Option<Fit>,
+    pub ascent: Option<Vec<AscentTime>>,
     pub attack: Option<AttackTime>,
 }
 
@@ -60,6 +64,7 @@ pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Resul
         kernels: None,
         steps: None,
         fit: None,
+        ascent: None,
         attack: None,
     };
     // Kernels are held against the ceilings.
@@ -73,6 +78,9 @@ pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Resul
     if options.steps {
         let (steps, fit) = steps::measure(device, options, progress)?;
         (report.steps, report.fit) = (Some(steps), Some(fit));
+    }
+    if options.ascent {
+        report.ascent = Some(ascent::measure(device, options, progress)?);
     }
     if options.attack {
         progress("attack");

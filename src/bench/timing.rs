@@ -41,7 +41,7 @@ impl Timing {
 }
 
 /// The middle of `samples`, which get sorted.
-fn median(samples: &mut [f64]) -> f64 {
+pub fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
 }

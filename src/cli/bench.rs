@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::backend;
 use crate::backend::gpu::adapter::Choice;
-use crate::bench::{self, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
+use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
 use crate::cli::report::write;
 use crate::error::{Error, Result};
 use crate::experiment::progress;
@@ -39,6 +39,8 @@ pub enum Part {
     Kernels,
     /// The training step over selection steps L and batch sizes
     Step,
+    /// The selection alone, in one kernel call and op by op
+    Ascent,
     /// The evaluation's attack
     Attack,
 }
@@ -70,6 +72,7 @@ impl BenchArgs {
             ceilings: wanted(Part::Ceilings),
             kernels: wanted(Part::Kernels),
             steps: wanted(Part::Step),
+            ascent: wanted(Part::Ascent),
             attack: wanted(Part::Attack),
             quick: self.quick,
             seconds,
@@ -116,6 +119,7 @@ fn text(report: &Report) -> String {
         lines.extend(step_table(steps));
     }
     lines.extend(report.fit.iter().flat_map(fit_lines));
+    lines.extend(report.ascent.iter().flat_map(|rows| ascent_table(rows)));
     lines.extend(report.attack.iter().flat_map(attack_lines));
     lines.join("\n") + "\n"
 }
@@ -207,6 +211,24 @@ fn fit_lines(fit: &Fit) -> Vec<String> {
             if fit.scratch_independent_of_l { "does not depend" } else { "DEPENDS" }
         ),
     ]
+}
+
+fn ascent_table(ascents: &[AscentTime]) -> Vec<String> {
+    let heading =
+        ["selection: L", "batch", "rounds", "one call ms", "half ms", "op by op ms", "one call / op by op"];
+    let mut rows = vec![cells(heading)];
+    rows.extend(ascents.iter().map(|a| {
+        vec![
+            a.length.to_string(),
+            a.batch.to_string(),
+            a.rounds.to_string(),
+            number(Some(1e3 * a.fused_s), 3),
+            number(a.half_s.map(|s| 1e3 * s), 3),
+            number(Some(1e3 * a.op_by_op_s), 3),
+            number(Some(a.ratio), 3),
+        ]
+    }));
+    [vec![String::new()], table(&rows, 0)].concat()
 }
 
 fn attack_lines(a: &AttackTime) -> Vec<String> {

@@ -1,0 +1,96 @@
+//! The selection by itself: all its steps in one kernel call, and one op after the other.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::backend::{Device, Program};
+use crate::bench::{IMAGE, INPUTS, Options, random_images, timing};
+use crate::error::Result;
+use crate::experiment::settings;
+use crate::graph::Graph;
+use crate::nn::{Init, Weights, initialise};
+use crate::rng::{Key, Purpose};
+use crate::run::config::Config;
+use crate::selection::{Selection, Start};
+use crate::session::Session;
+use crate::tensor::DType;
+
+/// One size of the selection; medians of rounds in which each way has its turn.
+#[derive(Debug, Clone, Serialize)]
+pub struct AscentTime {
+    #[serde(rename = "L")]
+    pub length: usize,
+    pub batch: usize,
+    pub rounds: usize,
+    /// In one kernel call, as training has it.
+    pub fused_s: f64,
+    /// The same that reads the weights in half precision; for GPUs.
+    pub half_s: Option<f64>,
+    pub op_by_op_s: f64,
+    /// `fused_s / op_by_op_s`.
+    pub ratio: f64,
+}
+
+const LENGTH: usize = 20;
+const LEAST_ROUNDS: usize = 5;
+const MOST_ROUNDS: usize = 100;
+
+/// Times the selection of the default settings at several batches.
+pub fn measure(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Result<Vec<AscentTime>> {
+    let batches: &[usize] = match device {
+        _ if options.quick => &[16],
+        Device::Gpu(gpu) if gpu.is_software() => &[32, 128],
+        _ => &[128, 512, 2048],
+    };
+    let one = |&batch: &usize| {
+        progress(&format!("ascent, batch {batch}"));
+        ascent(device, options, if options.quick { 3 } else { LENGTH }, batch)
+    };
+    batches.iter().map(one).collect()
+}
+
+fn ascent(device: &Device, options: &Options, length: usize, batch: usize) -> Result<AscentTime> {
+    let config = Config { selection_steps: length, batch, ..Config::default() };
+    let selection = settings::training(&config)?.selection;
+    let mut ways = vec![(true, false), (false, false)];
+    if matches!(device, Device::Gpu(_)) {
+        ways.push((true, true));
+    }
+    let mut session = Session::new(device.clone());
+    let mut programs = Vec::new();
+    for (fused, half) in ways {
+        programs.push(program(&mut session, &config, Selection { fused, half, ..selection })?);
+    }
+    let mut seconds = vec![Vec::new(); programs.len()];
+    // The first run of each warms up and is not counted.
+    for program in &mut programs {
+        timing::run_once(device, program)?;
+    }
+    let (started, limit) = (Instant::now(), Duration::from_secs_f64(options.seconds));
+    let mut rounds = 0;
+    while rounds < LEAST_ROUNDS || rounds < MOST_ROUNDS && started.elapsed() < limit {
+        for (program, seconds) in programs.iter_mut().zip(&mut seconds) {
+            seconds.push(timing::run_once(device, program)?);
+        }
+        rounds += 1;
+    }
+    let medians: Vec<f64> = seconds.iter_mut().map(|s| timing::median(s)).collect();
+    let (fused_s, op_by_op_s) = (medians[0], medians[1]);
+    let half_s = medians.get(2).copied();
+    Ok(AscentTime { length, batch, rounds, fused_s, half_s, op_by_op_s, ratio: fused_s / op_by_op_s })
+}
+
+/// The selection of a batch of random images by a model that is not trained.
+fn program(session: &mut Session, config: &Config, selection: Selection) -> Result<Program> {
+    let vae = settings::model(config, IMAGE)?;
+    let mut g = Graph::new();
+    let weights = Weights::new(&mut g, &vae.layout, "model")?;
+    let x = g.variable("x", [config.batch, INPUTS], DType::F32)?;
+    let clock = g.variable("clock", [2], DType::U32)?;
+    selection.select(&mut g, &vae, &weights, x, Start::Drawn { clock, seed: config.seed })?;
+    let images = random_images(config.batch);
+    session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init)))?;
+    session.set("x", &(0..config.batch).flat_map(|i| images.floats(i)).collect::<Vec<f32>>())?;
+    session.compile(&g)
+}
