@@ -362,8 +362,8 @@ fn top_hair(c: &mut Canvas, t: &Traits, l: &Look, d: &mut Draws) {
     } else if t.has("Straight_Hair") {
         for i in 0..12 {
             let u = x - 38.0 + 7.0 * i as f32;
-            let tone = mix(l.hair, WHITE, if i % 2 == 0 { 0.22 } else { 0.05 });
-            c.stroke(tone, 0.7, &[[x + 0.35 * (u - x), y - 58.0], [u, line(u) - 3.0]], 1.2);
+            let tone = mix(l.hair, WHITE, if i % 2 == 0 { 0.4 } else { 0.1 });
+            c.stroke(tone, 0.9, &[[x + 0.35 * (u - x), y - 58.0], [u, line(u) - 2.0]], 1.8);
         }
     }
     if t.has("Bangs") {
