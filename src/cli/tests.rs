@@ -48,8 +48,9 @@ fn the_definition_is_sound_and_teaches() {
 /// The defaults that the help states in words are those of the settings.
 #[test]
 fn the_help_tells_the_true_defaults() {
-    let quick = [Arch::Mlp, Arch::Conv]
-        .map(|arch| toml::from_str::<toml::Table>(&Preset::Quick.config(arch).to_toml().unwrap()).unwrap());
+    let quick = [Arch::Mlp, Arch::Conv].map(|arch| {
+        toml::from_str::<toml::Table>(&Preset::Quick.config(arch, "mnist").to_toml().unwrap()).unwrap()
+    });
     let command = Cli::command();
     let train = command.find_subcommand("train").unwrap();
     let mut compared = 0;
@@ -118,10 +119,10 @@ fn flags_win_over_the_file_over_the_preset() {
     let config = resolve(&format!("--preset paper --config {} --gamma 4", file.display())).unwrap().config;
     assert_eq!((config.gamma, config.variance, config.iterations), (4.0, 0.5, 300_000));
     assert_eq!(resolve("mnist").unwrap().config, Config::default());
-    assert_eq!(resolve("mnist --preset paper").unwrap().config, Preset::Paper.config(Arch::Mlp));
+    assert_eq!(resolve("mnist --preset paper").unwrap().config, Preset::Paper.config(Arch::Mlp, "mnist"));
     assert_eq!(resolve("mnist").unwrap().destination, Destination::Numbered);
     let conv = |line: &str| resolve(&format!("mnist --arch conv {line}")).unwrap().config;
-    assert_eq!(conv(""), Preset::Quick.config(Arch::Conv));
+    assert_eq!(conv(""), Preset::Quick.config(Arch::Conv, "mnist"));
     assert_eq!(conv("--preset paper").conv_channels, Some(vec![200; 4]));
     assert_eq!(conv("--conv-channels 8,16 --hidden 30,20").conv_channels, Some(vec![8, 16]));
 }
@@ -133,7 +134,7 @@ fn the_defaults_are_those_of_the_networks() {
     let file = directory.path().join("conv.toml");
     fs::write(&file, "arch = 'conv'\ngamma = 3\n").unwrap();
     let read = |more: &str| resolve(&format!("mnist --config {} {more}", file.display())).unwrap().config;
-    assert_eq!(read(""), Config { gamma: 3.0, ..Preset::Quick.config(Arch::Conv) });
+    assert_eq!(read(""), Config { gamma: 3.0, ..Preset::Quick.config(Arch::Conv, "mnist") });
     assert_eq!(read("--arch mlp"), Config { gamma: 3.0, ..Config::default() });
 }
 

@@ -178,7 +178,8 @@ Go on with a run, for longer:
   smoothenc train --resume runs/mnist-se-1 --iterations 40000
   (the learning rate falls to its end at the new length, so it first rises again)
 
-The defaults above are those of the preset quick. A run leaves config.toml,
+The defaults above are those of the preset quick; for celeba it has 4000 steps and
+a shorter attack (40 steps, 2 restarts, 500 images). A run leaves config.toml,
 metrics.jsonl, model.safetensors, checkpoint.safetensors and result.json.";
 
 /// What `train` is to do.
@@ -229,12 +230,15 @@ impl TrainArgs {
 
     /// The settings of a new run.
     fn fresh(&self) -> Result<Config> {
-        let preset = |arch| self.preset.unwrap_or(Preset::Quick).config(arch);
-        let base = preset(self.arch.unwrap_or(Arch::Mlp));
+        let preset = |arch, dataset: &str| self.preset.unwrap_or(Preset::Quick).config(arch, dataset);
+        let dataset = self.dataset.as_deref().unwrap_or("mnist");
+        let base = preset(self.arch.unwrap_or(Arch::Mlp), dataset);
         let mut config = match &self.config {
             Some(path) => {
-                let arch = Config::from_file(path, &base)?.arch;
-                Config::from_file(path, &preset(self.arch.unwrap_or(arch)))?
+                // The file may name the networks and the data that the preset is for.
+                let file = Config::from_file(path, &base)?;
+                let dataset = self.dataset.as_ref().unwrap_or(&file.dataset);
+                Config::from_file(path, &preset(self.arch.unwrap_or(file.arch), dataset))?
             }
             None => base,
         };

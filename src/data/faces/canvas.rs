@@ -26,30 +26,46 @@ impl Canvas {
 
     /// Paints `color` over as much of every pixel as `cover` says, in [0, 1], of its middle.
     pub fn shade(&mut self, color: Color, cover: impl Fn(Point) -> f32) {
-        let width = self.width;
-        for (i, pixel) in self.pixels.iter_mut().enumerate() {
-            let share = cover([(i % width) as f32 + 0.5, (i / width) as f32 + 0.5]);
-            if share > 0.0 {
-                *pixel = mix(*pixel, color, share.min(1.0));
+        self.shade_within([0.0; 2], [self.width as f32, self.height as f32], color, cover);
+    }
+
+    /// [`Self::shade`] where nothing is covered outside of a rectangle.
+    fn shade_within(&mut self, low: Point, high: Point, color: Color, cover: impl Fn(Point) -> f32) {
+        // Numbers below 0 become 0.
+        let columns = low[0] as usize..(high[0].ceil() as usize).min(self.width);
+        for y in low[1] as usize..(high[1].ceil() as usize).min(self.height) {
+            for x in columns.clone() {
+                let share = cover([x as f32 + 0.5, y as f32 + 0.5]);
+                if share > 0.0 {
+                    let pixel = &mut self.pixels[y * self.width + x];
+                    *pixel = mix(*pixel, color, share.min(1.0));
+                }
             }
         }
     }
 
     /// Paints the inside of a shape, where the `distance` to its edge is below 0, with an edge one pixel wide.
     pub fn fill(&mut self, color: Color, alpha: f32, distance: impl Fn(Point) -> f32) {
-        self.shade(color, |at| alpha * (0.5 - distance(at)).clamp(0.0, 1.0));
+        self.shade(color, edge(alpha, distance));
     }
 
     pub fn ellipse(&mut self, color: Color, alpha: f32, middle: Point, axes: Point) {
-        self.fill(color, alpha, ellipse(middle, axes));
+        // The distance is one of the short axis' scale, so the soft edge is wider along the long one.
+        let margin = 1.0 + axes[0].max(axes[1]) / axes[0].min(axes[1]);
+        let [low, high] = [-1.0, 1.0].map(|side| [0, 1].map(|i| middle[i] + side * (axes[i] + margin)));
+        self.shade_within(low, high, color, edge(alpha, ellipse(middle, axes)));
     }
 
     /// A line through `points` with round ends.
     pub fn stroke(&mut self, color: Color, alpha: f32, points: &[Point], width: f32) {
-        self.fill(color, alpha, |at| {
+        let distance = |at| {
             let to = |pair: &[Point]| to_segment(at, pair[0], pair[1]);
             points.windows(2).map(to).fold(f32::INFINITY, f32::min) - 0.5 * width
-        });
+        };
+        let margin = 0.5 * width + 1.0;
+        let low = [0, 1].map(|i| points.iter().map(|p| p[i]).fold(f32::INFINITY, f32::min) - margin);
+        let high = [0, 1].map(|i| points.iter().map(|p| p[i]).fold(0.0, f32::max) + margin);
+        self.shade_within(low, high, color, edge(alpha, distance));
     }
 
     /// Each pixel becomes the mean of the square of side `2 radius + 1` around it.
@@ -72,6 +88,11 @@ impl Canvas {
     pub fn bytes(&self) -> Vec<u8> {
         self.pixels.iter().flatten().map(|c| (255.0 * c.clamp(0.0, 1.0)).round() as u8).collect()
     }
+}
+
+/// How much of a pixel is covered by a shape, `distance` from its edge.
+fn edge(alpha: f32, distance: impl Fn(Point) -> f32) -> impl Fn(Point) -> f32 {
+    move |at| alpha * (0.5 - distance(at)).clamp(0.0, 1.0)
 }
 
 /// About the distance to an ellipse, exact on it and on its axes.

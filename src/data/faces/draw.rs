@@ -60,13 +60,14 @@ impl Look {
         let hair = if t.has("Black_Hair") {
             [0.09, 0.08, 0.08]
         } else if t.has("Brown_Hair") {
-            [0.38, 0.23, 0.12]
+            // Redder than every other colour, so that it is no mixture of them and a linear classifier finds it.
+            [0.46, 0.19, 0.07]
         } else if t.has("Blond_Hair") {
-            [0.90, 0.74, 0.38]
+            [0.90, 0.77, 0.40]
         } else if t.has("Gray_Hair") {
             [0.70, 0.70, 0.70]
         } else {
-            [0.55, 0.24, 0.12]
+            [0.52, 0.44, 0.34]
         };
         let width = if t.has("Chubby") {
             50.0
@@ -347,10 +348,10 @@ fn top_hair(c: &mut Canvas, t: &Traits, l: &Look, d: &mut Draws) {
     let [x, y] = l.head;
     let cap = ellipse([x, y - 6.0], [l.axes[0] + 7.0, l.axes[1] + 6.0]);
     // Down to the hairline in the middle, further at the sides.
-    let line =
-        |u: f32| l.hairline + 0.012 * (u - x) * (u - x) * if t.has("Receding_Hairline") { 0.75 } else { 1.0 };
-    let bumps =
-        |at: Point| if t.has("Wavy_Hair") { 2.5 * (0.4 * at[0]).sin() * (0.35 * at[1]).cos() } else { 0.0 };
+    let bend = if t.has("Receding_Hairline") { 0.009 } else { 0.012 };
+    let line = |u: f32| l.hairline + bend * (u - x) * (u - x);
+    let wave = if t.has("Wavy_Hair") { 2.5 } else { 0.0 };
+    let bumps = |at: Point| wave * (0.4 * at[0]).sin() * (0.35 * at[1]).cos();
     c.fill(l.hair, 1.0, |at| (cap(at) - bumps(at)).max(at[1] - line(at[0]) - bumps(at)).max(at[1] - y - 6.0));
     if t.has("Wavy_Hair") {
         for i in 0..7 {

@@ -22,18 +22,18 @@ fn refused(change: impl FnOnce(&mut Config)) -> String {
 fn presets_are_valid_and_read_back() {
     let archs = [Arch::Mlp, Arch::Conv];
     for (preset, arch) in [Preset::Quick, Preset::Paper].into_iter().flat_map(|p| archs.map(|a| (p, a))) {
-        let config = preset.config(arch);
+        let config = preset.config(arch, "mnist");
         assert_eq!(config.arch, arch);
         config.validate().unwrap();
         let text = config.to_toml().unwrap();
         assert_eq!(read(&text).unwrap(), config, "{text}");
         // Over another base every setting still wins, "auto" and "all" included.
         let mut other =
-            Config { selection_step_size: Some(0.5), latent: 7, ..Preset::Paper.config(Arch::Mlp) };
+            Config { selection_step_size: Some(0.5), latent: 7, ..Preset::Paper.config(Arch::Mlp, "mnist") };
         other.attack.examples = Some(3);
         assert_eq!(Config::from_toml(&text, "x", &other).unwrap(), config);
     }
-    assert_eq!(Preset::Paper.config(Arch::Mlp).iterations, 300_000);
+    assert_eq!(Preset::Paper.config(Arch::Mlp, "mnist").iterations, 300_000);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_partial_file_keeps_the_base() {
     assert_eq!(config.objective, Objective::BetaVae);
     assert_eq!(config.attack.radii, [0.1, 0.3]);
     assert_eq!(config.attack.steps, 100);
-    let paper = Config::from_toml("gamma = 3", "x", &Preset::Paper.config(Arch::Mlp)).unwrap();
+    let paper = Config::from_toml("gamma = 3", "x", &Preset::Paper.config(Arch::Mlp, "mnist")).unwrap();
     assert_eq!((paper.gamma, paper.variance), (3.0, 0.25));
 }
 
@@ -209,11 +209,11 @@ fn convolutions_suit_the_images() {
     let small = |config: &Config, image| {
         config.convolutions(image).map(|all| all.iter().map(|c| c.small).collect::<Vec<_>>())
     };
-    let auto = Preset::Quick.config(Arch::Conv);
+    let auto = Preset::Quick.config(Arch::Conv, "mnist");
     assert_eq!(small(&auto, [1, 28, 28]).unwrap(), [[32, 14, 14], [64, 7, 7]]);
     assert_eq!(small(&auto, [3, 64, 64]).unwrap(), [[32, 32, 32], [64, 16, 16], [128, 8, 8]]);
     assert_eq!(small(&auto, [1, 9, 20]).unwrap(), [[32, 4, 10]]);
-    let paper = Preset::Paper.config(Arch::Conv);
+    let paper = Preset::Paper.config(Arch::Conv, "mnist");
     assert_eq!(small(&paper, [1, 28, 28]).unwrap().last(), Some(&[200, 1, 1]));
     let five = Config { conv_channels: Some(vec![8; 5]), ..auto.clone() };
     let text = small(&five, [1, 28, 28]).unwrap_err().to_string();
