@@ -1,0 +1,109 @@
+//! `data`, and training on what it makes, as a user meets them.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::process::{Child, Stdio};
+
+use common::{Lab, keys, names, wait_until};
+use serde_json::Value;
+
+const LAYOUT: [&str; 4] =
+    ["contact_sheet.png", "img_align_celeba", "list_attr_celeba.txt", "list_eval_partition.txt"];
+
+/// Settings of a run on faces that takes seconds.
+const SHORT: &str = "--device cpu --hidden 16 --latent 4 --batch 10 --iterations 5 --selection-steps 2 \
+                     --attack-steps 2 --attack-restarts 1 --attack-radii 0.05";
+
+fn start(lab: &Lab, line: &str) -> Child {
+    lab.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn files(lab: &Lab, folder: &str) -> usize {
+    fs::read_dir(lab.path(folder)).map_or(0, Iterator::count)
+}
+
+#[test]
+fn made_faces_are_checked_and_trained_on_and_named_synthetic() {
+    let lab = Lab::new();
+    let said = lab.ok("data make celeba --out faces --images 60 --seed 7");
+    for part in ["60 synthetic faces", "faces/contact_sheet.png", "train celeba --data-dir faces"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert_eq!(names(&lab.path("faces")), LAYOUT);
+    assert_eq!(names(&lab.path("faces/img_align_celeba")).len(), 60);
+    for line in ["data check celeba --data-dir faces", "data fetch celeba --data-dir faces"] {
+        let said = lab.ok(line);
+        assert!(
+            said.starts_with("celeba (synthetic: drawn, no photographs): 48 training and 6 test"),
+            "{said}"
+        );
+    }
+    let summary: Value = serde_json::from_str(&lab.ok("data check celeba --data-dir faces --json")).unwrap();
+    assert_eq!(keys(&summary), ["dataset", "synthetic", "train", "test", "skipped", "image_shape", "tasks"]);
+    assert_eq!(summary["tasks"].as_array().unwrap().len(), 17);
+    for arch in ["mlp", "conv --conv-channels 4,4"] {
+        let out = &arch[..3];
+        let said = lab.ok(&format!("train celeba --data-dir faces --arch {arch} --out {out} {SHORT}"));
+        assert!(said.contains("SYNTHETIC faces"), "{said}");
+        let result = lab.json(&format!("{out}/result.json"));
+        assert_eq!(result["synthetic"], true);
+        let tasks = &result["tasks"];
+        assert_eq!(keys(tasks).len(), 17);
+        for name in keys(tasks) {
+            assert!(tasks[name]["attack"]["adversarial_balanced_accuracy"]["0.05"].is_f64(), "{name}: {}", tasks[name]);
+        }
+        assert!(lab.ok(&format!("probe {out}")).contains("SYNTHETIC faces"));
+    }
+    lab.refused(2, "data make celeba --out faces", &["faces", "exists"]);
+}
+
+#[test]
+fn sets_that_are_not_there_are_explained() {
+    let lab = Lab::new();
+    let said = lab.ok("data fetch celeba");
+    for part in ["img_align_celeba.zip", "list_attr_celeba.txt", "list_eval_partition.txt", "data make"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(lab.ok("data check tiny --data-dir set").starts_with("tiny: 300 training and 60 test images"));
+    assert!(lab.ok("data fetch mnist").starts_with("mnist: 60000 training and 10000 test images"));
+    lab.refused(2, "data fetch celeba --data-dir set", &["set has no img_align_celeba"]);
+    lab.refused(2, "data check celeba", &["--data-dir", "data fetch celeba"]);
+    lab.refused(2, "data check fashion", &["fashion", "--data-dir"]);
+    lab.refused(2, "data make celeba --out few --images 3", &["--images", "10"]);
+    lab.refused(2, "data make mnist --out few", &["celeba"]);
+    lab.refused(2, "data make celeba", &["--out"]);
+}
+
+/// A picture was being written, or scaled, when the process was killed: nothing of it passes for whole.
+#[test]
+fn killed_halfway_nothing_passes_for_whole() {
+    let lab = Lab::new();
+    let mut child = start(&lab, "data make celeba --out many --images 20000");
+    let unfinished = format!(".many.unfinished-{}", child.id());
+    wait_until("the first faces", || files(&lab, &format!("{unfinished}/img_align_celeba")) > 5);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!lab.path("many").exists());
+    fs::remove_dir_all(lab.path(unfinished)).unwrap();
+
+    lab.ok("data make celeba --out faces --images 1500");
+    let cache = lab.path("faces/.smoothenc-148.cache");
+    let begun = cache.with_extension("tmp");
+    let line = "data check celeba --data-dir faces";
+    let mut child = start(&lab, line);
+    wait_until("the cache to be begun", || {
+        begun.metadata().is_ok_and(|file| file.len() > 0) || cache.exists()
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(begun.exists() && !cache.exists(), "it was done before it was killed");
+    let after = lab.ok(line);
+    assert!(!begun.exists());
+    let killed = fs::read(&cache).unwrap();
+    fs::remove_file(&cache).unwrap();
+    assert_eq!(lab.ok(line), after);
+    assert!(fs::read(&cache).unwrap() == killed, "the cache differs from one whose making was not stopped");
+}
