@@ -53,7 +53,11 @@ fn made_faces_are_checked_and_trained_on_and_named_synthetic() {
         let tasks = &result["tasks"];
         assert_eq!(keys(tasks).len(), 17);
         for name in keys(tasks) {
-            assert!(tasks[name]["attack"]["adversarial_balanced_accuracy"]["0.05"].is_f64(), "{name}: {}", tasks[name]);
+            assert!(
+                tasks[name]["attack"]["adversarial_balanced_accuracy"]["0.05"].is_f64(),
+                "{name}: {}",
+                tasks[name]
+            );
         }
         assert!(lab.ok(&format!("probe {out}")).contains("SYNTHETIC faces"));
     }
