@@ -1,6 +1,6 @@
 //! `data`: which data sets there are, whether one is sound, and faces that are drawn.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -9,6 +9,7 @@ use crate::cli::report::write;
 use crate::data::celeba::{self, ATTRIBUTES_FILE, PARTITION_FILE, PHOTOS};
 use crate::data::{self, Dataset, Source, faces};
 use crate::experiment::progress;
+use crate::run::result::Accuracies;
 use crate::{Error, Result};
 
 /// The arguments of `data`.
@@ -91,30 +92,13 @@ fn fetch(set: &SetArgs) -> Result<()> {
         data::check_available(&set.dataset, set.data_dir.as_deref())?;
         return check(set);
     }
-    match &set.data_dir {
-        Some(directory) if [PHOTOS, ATTRIBUTES_FILE, PARTITION_FILE].iter().all(|f| there(directory, f)) => {
-            check(set)
-        }
-        Some(directory) => {
-            let missing: Vec<_> = [PHOTOS, ATTRIBUTES_FILE, PARTITION_FILE]
-                .into_iter()
-                .filter(|file| !there(directory, file))
-                .collect();
-            Err(Error::request(format!(
-                "{} has no {}: {}",
-                directory.display(),
-                missing.join(", no "),
-                how_to_fetch()
-            )))
-        }
-        None => write(&format!("{}\n", how_to_fetch())),
+    let Some(directory) = &set.data_dir else { return write(&format!("{}\n", how_to_fetch())) };
+    let missing = celeba::missing(directory);
+    if missing.is_empty() {
+        return check(set);
     }
-}
-
-/// A list may also be in the CSV form.
-fn there(directory: &Path, file: &str) -> bool {
-    let path = directory.join(file);
-    path.exists() || path.with_extension("csv").exists()
+    let (directory, missing) = (directory.display(), missing.join(", no "));
+    Err(Error::request(format!("{directory} has no {missing}: {}", how_to_fetch())))
 }
 
 fn how_to_fetch() -> String {
@@ -147,7 +131,7 @@ struct Summary<'a> {
 struct TaskSummary<'a> {
     name: &'a str,
     classes: usize,
-    /// The part of the test images in the class most of the training images are in.
+    /// The part of the test images in their commonest class, in percent.
     majority: f64,
 }
 
@@ -173,28 +157,18 @@ fn check(set: &SetArgs) -> Result<()> {
     for task in &summary.tasks {
         text += &format!(
             "  {:<18} {} classes, the commonest {:.1} % of the test images\n",
-            task.name,
-            task.classes,
-            100.0 * task.majority
+            task.name, task.classes, task.majority
         );
     }
     write(&text)
 }
 
 fn summary(data: &Dataset) -> Summary<'_> {
-    let tasks = data.tasks.iter().zip(data.train.labels.iter().zip(&data.test.labels)).map(
-        |(task, (train, test))| {
-            let mut counts = vec![0usize; task.classes];
-            train.iter().for_each(|&label| counts[label as usize] += 1);
-            let most = (0..task.classes).max_by_key(|&class| counts[class]).unwrap_or(0);
-            let of_it = test.iter().filter(|&&label| label as usize == most).count();
-            TaskSummary {
-                name: &task.name,
-                classes: task.classes,
-                majority: of_it as f64 / test.len() as f64,
-            }
-        },
-    );
+    let tasks = data.tasks.iter().zip(&data.test.labels).map(|(task, labels)| TaskSummary {
+        name: &task.name,
+        classes: task.classes,
+        majority: Accuracies::of(labels.iter().map(|&label| (label, true))).majority,
+    });
     Summary {
         dataset: &data.name,
         synthetic: data.synthetic,

@@ -16,7 +16,7 @@ use self::lists::Part;
 use super::{Dataset, Images, Split, Task};
 use crate::{Error, Result};
 
-pub use lists::{ATTRIBUTES, ATTRIBUTES_FILE, PARTITION_FILE};
+pub use lists::{ATTRIBUTES, ATTRIBUTES_FILE, PARTITION_FILE, attribute};
 pub use photo::{HEIGHT, SIDE, WIDTH};
 
 /// The folder of the photographs.
@@ -72,6 +72,13 @@ pub fn check_crop(crop: usize) -> Result<()> {
     Err(Error::request(format!(
         "--crop must be from {SIDE} to {WIDTH} pixels (it is scaled to {SIDE}x{SIDE}), got {crop}"
     )))
+}
+
+/// What the folder lacks of the official layout.
+pub fn missing(directory: &Path) -> Vec<&'static str> {
+    let lists = [ATTRIBUTES_FILE, PARTITION_FILE];
+    let lists = lists.into_iter().filter(|list| lists::present(directory, list).is_none());
+    Some(PHOTOS).filter(|photos| !directory.join(photos).is_dir()).into_iter().chain(lists).collect()
 }
 
 /// Loads the set in `directory`, from its cache where that is there and of these very photographs.
@@ -151,11 +158,8 @@ impl Listed {
 
     /// For each task the labels of `photos`.
     fn labels(&self, photos: &[usize]) -> Vec<Vec<u32>> {
-        let column = |task: &&str| ATTRIBUTES.iter().position(|name| name == task).unwrap_or(0);
-        let columns = TASKS.iter().map(column);
-        columns
-            .map(|column| photos.iter().map(|&i| u32::from(self.photos[i].has(column))).collect())
-            .collect()
+        let of = |column: usize| photos.iter().map(|&i| u32::from(self.photos[i].has(column))).collect();
+        TASKS.iter().map(|task| of(attribute(task))).collect()
     }
 
     /// Whether the first photograph that can be read says that it was made.

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use image::{ImageFormat, RgbImage, imageops};
 use rayon::prelude::*;
 
 use self::traits::{Draws, Traits};
@@ -20,7 +20,7 @@ use crate::{Error, Result, files};
 pub const MOST: usize = 999_999;
 /// A picture beside the set with one of its faces for each attribute, in the official order, eight a row.
 pub const SHEET: &str = "contact_sheet.png";
-/// The fewest: one to train on, one to validate with, one to test.
+/// The fewest: of ten there is one to validate with and one to test.
 pub const FEWEST: usize = 10;
 
 /// Draws `images` faces into the folder `out`, which must not exist: photographs, attributes and partitions (80 % to
@@ -53,9 +53,9 @@ fn fill(folder: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) -
     fs::create_dir_all(&photos).map_err(Error::io(&photos))?;
     let file = |i: usize| format!("{:06}.jpg", i + 1);
     let drawn = (0..images).into_par_iter().map(|i| {
-        let (traits, picture) = picture(seed, i as u32, None)?;
+        let (traits, picture) = picture(seed, i as u32);
         let path = photos.join(file(i));
-        fs::write(&path, picture).map_err(Error::io(&path))?;
+        fs::write(&path, jpeg(&picture)?).map_err(Error::io(&path))?;
         progress();
         Ok(traits)
     });
@@ -75,41 +75,44 @@ fn fill(folder: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) -
 /// For each attribute, a face that has it, at half size.
 fn sheet(seed: u64) -> Result<Vec<u8>> {
     const COLUMNS: u32 = 8;
-    let fault = |error: image::ImageError| Error::run(format!("the contact sheet cannot be drawn: {error}"));
     let (width, height) = (WIDTH as u32 / 2, HEIGHT as u32 / 2);
     let mut sheet =
-        image::RgbImage::new(COLUMNS * width, ATTRIBUTES.len().div_ceil(COLUMNS as usize) as u32 * height);
+        RgbImage::new(COLUMNS * width, ATTRIBUTES.len().div_ceil(COLUMNS as usize) as u32 * height);
     for (place, name) in (0u32..).zip(ATTRIBUTES) {
         // A face each, so that no two places show the same one.
-        let mut traits = (0..).map(|i| 1000 * place + i).map(|i| (i, Traits::draw(&mut Draws::new(seed, i))));
-        let Some((i, _)) = traits.find(|(_, traits)| traits.has(name)) else { continue };
-        let (_, jpeg) = picture(seed, i, None)?;
-        let face = image::load_from_memory_with_format(&jpeg, image::ImageFormat::Jpeg).map_err(fault)?;
-        let face = face.resize_exact(width, height, image::imageops::FilterType::Triangle).into_rgb8();
+        let has = |i: &u32| Traits::draw(&mut Draws::new(seed, *i)).has(name);
+        let Some(i) = (1000 * place..).find(has) else { continue };
+        let face = imageops::resize(&picture(seed, i).1, width, height, imageops::FilterType::Triangle);
         let at = [place % COLUMNS * width, place / COLUMNS * height].map(i64::from);
-        image::imageops::replace(&mut sheet, &face, at[0], at[1]);
+        imageops::replace(&mut sheet, &face, at[0], at[1]);
     }
     let mut png = std::io::Cursor::new(Vec::new());
-    sheet.write_to(&mut png, image::ImageFormat::Png).map_err(fault)?;
+    sheet
+        .write_to(&mut png, ImageFormat::Png)
+        .map_err(|error| Error::run(format!("the contact sheet cannot be encoded: {error}")))?;
     Ok(png.into_inner())
 }
 
-/// Face number `i`, its attributes drawn too unless they are given, as a JPEG that says that it is synthetic.
-fn picture(seed: u64, i: u32, given: Option<Traits>) -> Result<(Traits, Vec<u8>)> {
+/// Face number `i`: its attributes, and what it looks like.
+fn picture(seed: u64, i: u32) -> (Traits, RgbImage) {
     let mut draws = Draws::new(seed, i);
-    let drawn = Traits::draw(&mut draws);
-    let traits = given.unwrap_or(drawn);
-    let pixels = draw::face(&traits, &mut draws).bytes();
+    let traits = Traits::draw(&mut draws);
+    let picture = draw::face(&traits, &mut draws).picture();
+    (traits, picture)
+}
+
+/// A JPEG that says that it is synthetic.
+fn jpeg(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 92)
-        .write_image(&pixels, WIDTH as u32, HEIGHT as u32, ExtendedColorType::Rgb8)
+        .encode_image(picture)
         .map_err(|error| Error::run(format!("a face cannot be encoded: {error}")))?;
     // A comment (marker FFFE, its length with these two bytes) after the start of the image.
     let mut comment = vec![0xff, 0xfe];
     comment.extend((SYNTHETIC_MARK.len() as u16 + 2).to_be_bytes());
     comment.extend(SYNTHETIC_MARK.as_bytes());
     jpeg.splice(2..2, comment);
-    Ok((traits, jpeg))
+    Ok(jpeg)
 }
 
 #[cfg(test)]

@@ -50,6 +50,14 @@ pub const ATTRIBUTES: [&str; 40] = [
     "Young",
 ];
 
+/// The number of the attribute of this name.
+///
+/// # Panics
+/// Where there is none: names are written in the program, those of a user's file are looked up by the reader.
+pub fn attribute(name: &str) -> usize {
+    ATTRIBUTES.iter().position(|known| *known == name).unwrap_or_else(|| panic!("no attribute {name}"))
+}
+
 /// Names of the two lists; each may end in `.csv` instead.
 pub const ATTRIBUTES_FILE: &str = "list_attr_celeba.txt";
 pub const PARTITION_FILE: &str = "list_eval_partition.txt";
@@ -117,14 +125,19 @@ pub fn partition_path(directory: &Path) -> Result<PathBuf> {
 }
 
 fn find(directory: &Path, name: &str) -> Result<PathBuf> {
-    let text = directory.join(name);
-    let csv = text.with_extension("csv");
-    [&text, &csv].into_iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+    present(directory, name).ok_or_else(|| {
         Error::request(format!(
             "{} is missing (also looked for as .csv): put CelebA's list there, or name another folder with --data-dir",
-            text.display()
+            directory.join(name).display()
         ))
     })
+}
+
+/// Where a list is, in either form.
+pub fn present(directory: &Path, name: &str) -> Option<PathBuf> {
+    let text = directory.join(name);
+    let csv = text.with_extension("csv");
+    [text, csv].into_iter().find(|path| path.is_file())
 }
 
 /// A list, split into its lines' columns.

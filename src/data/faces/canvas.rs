@@ -1,5 +1,7 @@
 //! A picture that soft-edged shapes are painted on.
 
+use image::{Rgb, RgbImage};
+
 /// Red, green and blue in [0, 1].
 pub type Color = [f32; 3];
 
@@ -84,9 +86,12 @@ impl Canvas {
         }
     }
 
-    /// Three bytes a pixel.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.pixels.iter().flatten().map(|c| (255.0 * c.clamp(0.0, 1.0)).round() as u8).collect()
+    /// In three bytes a pixel.
+    pub fn picture(&self) -> RgbImage {
+        RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
+            let pixel = self.pixels[y as usize * self.width + x as usize];
+            Rgb(pixel.map(|c| (255.0 * c.clamp(0.0, 1.0)).round() as u8))
+        })
     }
 }
 

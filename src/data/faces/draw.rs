@@ -57,25 +57,17 @@ impl Look {
         let pale = if t.has("Pale_Skin") { 0.0 } else { d.between(0.12, 0.85) };
         let skin = mix([0.98, 0.87, 0.80], [0.50, 0.33, 0.23], pale * pale);
         let shade = d.between(-0.04, 0.04);
-        let hair = if t.has("Black_Hair") {
-            [0.09, 0.08, 0.08]
-        } else if t.has("Brown_Hair") {
-            // Redder than every other colour, so that it is no mixture of them and a linear classifier finds it.
-            [0.46, 0.19, 0.07]
-        } else if t.has("Blond_Hair") {
-            [0.90, 0.77, 0.40]
-        } else if t.has("Gray_Hair") {
-            [0.70, 0.70, 0.70]
-        } else {
-            [0.52, 0.44, 0.34]
-        };
-        let width = if t.has("Chubby") {
-            50.0
-        } else if t.has("Oval_Face") {
-            40.0
-        } else {
-            44.0
-        };
+        let hair = t.pick(
+            &[
+                ("Black_Hair", [0.09, 0.08, 0.08]),
+                // Redder than every other colour, so that it is no mixture of them and a linear classifier finds it.
+                ("Brown_Hair", [0.46, 0.19, 0.07]),
+                ("Blond_Hair", [0.90, 0.77, 0.40]),
+                ("Gray_Hair", [0.70, 0.70, 0.70]),
+            ],
+            [0.52, 0.44, 0.34],
+        );
+        let width = t.pick(&[("Chubby", 50.0), ("Oval_Face", 40.0)], 44.0);
         let man = if t.has("Male") { 1.0 } else { 0.0 };
         let recede = if t.has("Receding_Hairline") { 11.0 } else { 0.0 };
         Look {
@@ -288,13 +280,7 @@ fn mouth(c: &mut Canvas, t: &Traits, l: &Look) {
 
 fn nose(c: &mut Canvas, t: &Traits, l: &Look) {
     let (x, low) = (l.head[0], l.eye_y + 22.0);
-    let wide = if t.has("Big_Nose") {
-        11.0
-    } else if t.has("Pointy_Nose") {
-        5.0
-    } else {
-        7.5
-    };
+    let wide = t.pick(&[("Big_Nose", 11.0), ("Pointy_Nose", 5.0)], 7.5);
     let dark = l.skin.map(|c| 0.66 * c);
     c.stroke(l.shadow(), 0.8, &[[x - 3.0, l.eye_y + 2.0], [x - 0.5 * wide, low - 3.0]], 1.8);
     if t.has("Pointy_Nose") {
@@ -328,13 +314,7 @@ fn eyes(c: &mut Canvas, t: &Traits, l: &Look, d: &mut Draws) {
         c.fill(BLACK, 1.0, |at| pupil(at).max(white(at)));
         let lid = if t.has("Heavy_Makeup") { 2.4 } else { 1.2 };
         c.stroke(BLACK, 0.9, &arc([u, v - 0.5], 9.0, -high - 0.5), lid);
-        let width = if t.has("Bushy_Eyebrows") {
-            6.0
-        } else if t.has("Male") {
-            3.6
-        } else {
-            2.2
-        };
+        let width = t.pick(&[("Bushy_Eyebrows", 6.0), ("Male", 3.6)], 2.2);
         let points = match t.has("Arched_Eyebrows") {
             true => vec![[u - side * 9.0, v - 10.0], [u + side * 4.0, v - 17.0], [u + side * 12.0, v - 10.0]],
             false => arc([u, v - 11.0], 11.0, -2.0),

@@ -1,12 +1,13 @@
-use image::ImageFormat;
 use nalgebra::DMatrix;
 
 use super::*;
 use crate::data::celeba::{self, TASKS};
 
-fn pixels(traits: Traits, i: u32) -> Vec<f32> {
-    let (_, jpeg) = picture(5, i, Some(traits)).unwrap();
-    let photo = image::load_from_memory_with_format(&jpeg, ImageFormat::Jpeg).unwrap().into_rgb8();
+fn pixels(traits: &Traits, i: u32) -> Vec<f32> {
+    let mut draws = Draws::new(5, i);
+    Traits::draw(&mut draws); // The draws that a face's own attributes take.
+    let file = jpeg(&draw::face(traits, &mut draws).picture()).unwrap();
+    let photo = image::load_from_memory_with_format(&file, ImageFormat::Jpeg).unwrap().into_rgb8();
     photo.into_raw().into_iter().map(f32::from).collect()
 }
 
@@ -25,7 +26,7 @@ fn every_task_can_be_seen() {
                     .chain(&colors)
                     .for_each(|hides| traits.set(hides, false));
                 traits.set(task, value);
-                pixels(traits, i)
+                pixels(&traits, i)
             });
             let middle = |p: usize| {
                 let (u, v) = (p / 3 % WIDTH, p / 3 / WIDTH);

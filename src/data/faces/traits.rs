@@ -2,7 +2,7 @@
 //! before, so that they go together much as they do among the photographs. Rare ones are a few times as common here,
 //! that a small set may have enough of each.
 
-use crate::data::celeba::ATTRIBUTES;
+use crate::data::celeba::attribute;
 use crate::rng::{Key, Purpose, uniform};
 
 /// Draws for one face: functions of the seed, the face's number and how many came before.
@@ -36,13 +36,16 @@ pub struct Traits(pub [bool; 40]);
 
 impl Traits {
     pub fn has(&self, name: &str) -> bool {
-        ATTRIBUTES.iter().position(|n| *n == name).is_some_and(|i| self.0[i])
+        self.0[attribute(name)]
     }
 
     pub fn set(&mut self, name: &str, value: bool) {
-        if let Some(i) = ATTRIBUTES.iter().position(|n| *n == name) {
-            self.0[i] = value;
-        }
+        self.0[attribute(name)] = value;
+    }
+
+    /// What belongs to the first of the named attributes that the face has, or else `otherwise`.
+    pub fn pick<T: Copy>(&self, choices: &[(&str, T)], otherwise: T) -> T {
+        choices.iter().find(|(name, _)| self.has(name)).map_or(otherwise, |choice| choice.1)
     }
 
     /// A face's attributes.
