@@ -77,7 +77,7 @@ pub fn cases() -> Vec<Case> {
         let grads = if n == 1 { |shape| Input::uniform(shape, 0.5, 2.0) } else { Input::normal };
         cases.push(case("first", flat, n, &[0], Input::normal));
         cases.push(case("first_five", falling, n, &[0, 1, 2, 3, 4], grads));
-        cases.push(case("step_1000", flat, n, &[1000], Input::normal));
+        cases.push(case("step_1000", flat, n, &[1000], grads));
     }
     // Halfway, at and beyond the end of the decay.
     cases.push(case("decay", falling, 300, &[1, 500, 999, 1000, 1001, 5000], Input::normal));

@@ -3,8 +3,7 @@
 use crate::backend;
 use crate::cli::{ProbeArgs, report};
 use crate::error::{Error, Result};
-use crate::experiment::LoadedRun;
-use crate::rng::{Key, Purpose, uniform};
+use crate::experiment::{LoadedRun, evaluate};
 use crate::run::dir::RunDir;
 
 /// Trains the probe anew and updates the run's result.json and model.safetensors.
@@ -13,12 +12,10 @@ pub fn run(args: ProbeArgs) -> Result<()> {
     let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.config.seed = args.seed.unwrap_or(loaded.config.seed);
-    // Each label is seen or not by a draw of its own, so a larger part contains a smaller one.
-    let key = Key::new(loaded.config.seed, Purpose::ProbeLabels);
     let fraction = args.labels_fraction;
-    let seen = |i: usize| fraction >= 1.0 || uniform(key, 0, i as u32) < fraction;
+    let seen = evaluate::labels_seen(loaded.config.seed, fraction);
     let images = loaded.data.train.count();
-    if !(0..images).any(seen) {
+    if !(0..images).any(&seen) {
         let text =
             format!("--labels-fraction {fraction} leaves none of the {images} training labels; give more");
         return Err(Error::request(text));

@@ -4,6 +4,7 @@ use crate::data::{Dataset, Images};
 use crate::error::Result;
 use crate::experiment::trainer::load_weights;
 use crate::experiment::{model_file, progress, settings};
+use crate::rng::{Key, Purpose, uniform};
 use crate::robustness::{self, Probe, encode_means};
 use crate::run::checkpoint::NamedTensor;
 use crate::run::config::{AttackConfig, Config};
@@ -17,6 +18,13 @@ pub struct Probed {
     /// Its weights under the names of model.safetensors.
     pub tensors: Vec<NamedTensor>,
     pub result: TaskResult,
+}
+
+/// Which training examples a probe on this part of the labels sees. Each is seen or not by a draw of its own, so a
+/// larger part contains a smaller one.
+pub fn labels_seen(seed: u64, fraction: f32) -> impl Fn(usize) -> bool {
+    let key = Key::new(seed, Purpose::ProbeLabels);
+    move |i| fraction >= 1.0 || uniform(key, 0, i as u32) < fraction
 }
 
 /// Trains a linear probe for each of `tasks` (numbers of tasks of `data`) on the codes of the training images that

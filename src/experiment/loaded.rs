@@ -10,7 +10,7 @@ use crate::robustness::encode_means;
 use crate::run::checkpoint::{self, NamedTensor};
 use crate::run::config::{AttackConfig, Config};
 use crate::run::dir::RunDir;
-use crate::run::result::{LABELS_FRACTION, RunResult};
+use crate::run::result::{LABELS_FRACTION, RunResult, TaskResult};
 use crate::run::short;
 use crate::session::Session;
 use crate::vae::Vae;
@@ -95,6 +95,23 @@ impl LoadedRun {
         let images = &self.data.train.images;
         model_file::save(&self.run.model_path(), &self.session, &self.vae, &self.config, images, &probes)?;
         self.result.save(&self.run.result_path())
+    }
+
+    /// New probes of `tasks` on the labels that `seen` shows them, attacked as `attack` says. The run stays as it is.
+    pub fn try_probe(
+        &mut self,
+        tasks: &[usize],
+        seen: &dyn Fn(usize) -> bool,
+        attack: &AttackConfig,
+    ) -> Result<Vec<TaskResult>> {
+        let (session, vae, data) = (&mut self.session, &self.vae, &self.data);
+        let x = evaluate::attacked_images(&data.test.images, attack);
+        let probed = evaluate::probe_tasks(session, vae, &self.config, data, tasks, seen)?;
+        let attacked = probed.into_iter().zip(tasks).map(|(probed, &task)| {
+            let outcome = evaluate::attack_task(session, vae, data, task, &probed.tensors, &x, attack)?;
+            Ok(TaskResult { attack: Some(outcome), ..probed.result })
+        });
+        attacked.collect()
     }
 
     /// Attacks the run's probes of `tasks` and puts the outcomes in its result.json, each as soon as it is there.

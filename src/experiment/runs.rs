@@ -1,0 +1,97 @@
+//! A folder of training runs that are found by their settings, so that a figure, or a sweep, that needs a run takes the
+//! one that is there, goes on with one that was stopped, and trains only what is missing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::backend;
+use crate::error::{Error, Result};
+use crate::experiment::{check_resumable, load_data, train};
+use crate::progress;
+use crate::run::config::Config;
+use crate::run::dir::{Destination, RunDir};
+use crate::run::result::RunResult;
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct Runs {
+    folder: PathBuf,
+}
+
+/// A run with nothing left to do.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    pub path: PathBuf,
+    pub result: RunResult,
+}
+
+impl Runs {
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Runs { folder: folder.into() }
+    }
+
+    /// Where the run of these settings is, or would be: its name has what is trained, the seed, and a hash of every
+    /// setting but the device.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for settings that no file can hold.
+    pub fn path(&self, config: &Config) -> Result<PathBuf> {
+        let settings = Config { device: String::new(), checked: false, ..config.clone() }.to_toml()?;
+        let hash: String = Sha256::digest(settings)[..5].iter().map(|byte| format!("{byte:02x}")).collect();
+        let Config { dataset, objective, arch, seed, .. } = config;
+        Ok(self.folder.join(format!("{dataset}-{arch}-{objective}-seed{seed}-{hash}")))
+    }
+
+    /// The run of these settings where it is done, probes and attacks included.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a result that does not read.
+    pub fn find(&self, config: &Config) -> Result<Option<Finished>> {
+        let path = self.path(config)?;
+        let file = match RunDir::open(&path) {
+            Ok(run) if run.result_path().is_file() => run.result_path(),
+            _ => return Ok(None),
+        };
+        let result = RunResult::load(&file)?;
+        let attacked = result.tasks.values().all(|task| task.attack.is_some());
+        Ok((attacked || !config.attack.enabled).then_some(Finished { path, result }))
+    }
+
+    /// The run of these settings, trained, probed and attacked now where that is not done.
+    ///
+    /// # Errors
+    /// As [`train`]; [`Error::Run`] that tells how to go on where the user stopped it.
+    pub fn get(&self, config: &Config) -> Result<Finished> {
+        if let Some(done) = self.find(config)? {
+            return Ok(done);
+        }
+        let path = self.path(config)?;
+        config.validate()?;
+        let data = load_data(config)?;
+        let destination = match path.join("config.toml").is_file() {
+            true => Destination::Resume(path.clone()),
+            false => {
+                // Empty where the process died before it wrote the settings.
+                _ = fs::remove_dir(&path);
+                Destination::Out { path: path.clone(), overwrite: false }
+            }
+        };
+        if let Destination::Resume(path) = &destination {
+            check_resumable(config, &RunDir::open(path)?)?;
+        }
+        let device = backend::open(&config.device, config.checked)?;
+        let run = RunDir::prepare(&destination, config)?;
+        let result = train(config, &run, &data, device).map_err(|error| match progress::stop_requested() {
+            true => Error::run("stopped; the same command goes on from here"),
+            false => error,
+        })?;
+        Ok(Finished { path, result })
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
