@@ -73,11 +73,9 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     // 16384 is the CPU's tile, 256 the GPU's workgroup.
     for n in [1, 7, 257, 785, 40_001] {
-        // A weight alone must not come back to where it was: nothing would be left to hold the rounding against.
-        let grads = if n == 1 { |shape| Input::uniform(shape, 0.5, 2.0) } else { Input::normal };
         cases.push(case("first", flat, n, &[0], Input::normal));
-        cases.push(case("first_five", falling, n, &[0, 1, 2, 3, 4], grads));
-        cases.push(case("step_1000", flat, n, &[1000], grads));
+        cases.push(case("first_five", falling, n, &[0, 1, 2, 3, 4], Input::normal));
+        cases.push(case("step_1000", flat, n, &[1000], Input::normal));
     }
     // Halfway, at and beyond the end of the decay.
     cases.push(case("decay", falling, 300, &[1, 500, 999, 1000, 1001, 5000], Input::normal));
