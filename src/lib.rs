@@ -13,12 +13,14 @@ pub mod nn;
 pub mod ops;
 pub mod progress;
 pub mod recording;
+pub mod reproduce;
 pub mod rng;
 pub mod robustness;
 pub mod run;
 pub mod selection;
 pub mod session;
 pub mod simd;
+pub mod sweep;
 pub mod tensor;
 pub mod vae;
 

@@ -38,13 +38,15 @@ fn run(cli: Cli) -> Result<()> {
             std::process::exit(1);
         }
     };
+    if matches!(cli.command, Command::Train(_) | Command::Sweep(_) | Command::Reproduce(_))
+        && let Err(error) = ctrlc::set_handler(stop)
+    {
+        log::warn!("Ctrl-C will not write a checkpoint: {error}");
+    }
     match cli.command {
-        Command::Train(args) => {
-            if let Err(error) = ctrlc::set_handler(stop) {
-                log::warn!("Ctrl-C will not write a checkpoint: {error}");
-            }
-            cli::train::run(*args)
-        }
+        Command::Train(args) => cli::train::run(*args),
+        Command::Sweep(args) => cli::sweep::run(&args),
+        Command::Reproduce(args) => cli::reproduce::run(&args),
         Command::Probe(args) => cli::probe::run(args),
         Command::Attack(args) => cli::attack::run(args),
         Command::Divergence(args) => {

@@ -7,6 +7,8 @@ pub mod devices;
 pub mod divergence;
 pub mod probe;
 mod report;
+pub mod reproduce;
+pub mod sweep;
 pub mod train;
 mod train_args;
 
@@ -42,6 +44,8 @@ Examples:
   smoothenc attack runs/mnist-se-1 --attack-radii 0.05,0.1
   smoothenc divergence pairs.json            closed forms for pairs of Gaussians
   smoothenc data make celeba --out faces     synthetic faces in CelebA's layout
+  smoothenc reproduce fig5                   a figure of the paper, its claims judged
+  smoothenc sweep grid.toml                  settings compared
   smoothenc devices                          what this machine can compute on
   smoothenc bench --quick                    how fast; leave --quick out to measure
 
@@ -61,6 +65,10 @@ pub enum Command {
     Divergence(DivergenceArgs),
     /// Check a data set, say where one comes from, or draw synthetic faces
     Data(DataArgs),
+    /// Run a grid of settings and compare them
+    Sweep(sweep::SweepArgs),
+    /// Make a figure or table of the paper, and hold it against what the paper says
+    Reproduce(reproduce::ReproduceArgs),
     /// List what this machine can compute on
     Devices(DevicesArgs),
     /// Measure the kernels, the training step and the attack on a device

@@ -83,10 +83,11 @@ impl Runs {
         }
         let device = backend::open(&config.device, config.checked)?;
         let run = RunDir::prepare(&destination, config)?;
-        let result = train(config, &run, &data, device).map_err(|error| match progress::stop_requested() {
-            true => Error::run("stopped; the same command goes on from here"),
-            false => error,
-        })?;
+        let result =
+            train(config, &run, &data, device).map_err(|error| match progress::stop_requested() {
+                true => Error::run("stopped; the same command goes on from here"),
+                false => error,
+            })?;
         Ok(Finished { path, result })
     }
 

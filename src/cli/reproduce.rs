@@ -1,0 +1,76 @@
+//! `reproduce`: the paper's figures and tables.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::report::write;
+use crate::error::Result;
+use crate::reproduce::{self, Outcome, Request, What};
+use crate::run::config::Preset;
+
+/// The arguments of `reproduce`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReproduceArgs {
+    /// The figure or table
+    #[arg(value_name = "WHAT", value_enum)]
+    pub what: What,
+    /// Settings to start from
+    #[arg(long, value_name = "NAME", value_enum, default_value = "quick")]
+    pub preset: Preset,
+    /// Where data, pictures and claims.json go [default: reproductions/WHAT]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Folder of CelebA in its official layout [default: synthetic faces, drawn on first use]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Lay the settings of a file over those of every run, such as a shorter training to try it out
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  smoothenc reproduce fig5
+  smoothenc reproduce all
+  smoothenc reproduce table1 --preset paper --device gpu --data-dir celeba
+
+Trains what a figure needs and is not there, and writes its data (CSV), its
+picture (SVG and PNG), every setting (settings.toml) and each claim of the paper
+beside what was measured (claims.json). Stopped, the same command goes on. A
+claim that does not reproduce is a result, and the exit code still 0.";
+
+/// Reproduces, and prints each claim as soon as it is judged.
+///
+/// # Errors
+/// As [`reproduce::run`].
+pub fn run(args: &ReproduceArgs) -> Result<()> {
+    let ReproduceArgs { what, preset, .. } = *args;
+    let request = Request {
+        what,
+        preset,
+        out: args.out.as_deref(),
+        device: &args.device,
+        data_dir: args.data_dir.as_deref(),
+        config: args.config.as_deref(),
+    };
+    let progress = |what: What| {
+        if std::io::stderr().is_terminal() {
+            eprintln!("{}", what.name());
+        }
+    };
+    let outcomes = reproduce::run(&request, &progress, &mut |outcome| write(&text(outcome)))?;
+    let all = || outcomes.iter().flat_map(|outcome| &outcome.claims);
+    let held = all().filter(|claim| claim.reproduced).count();
+    write(&format!("\n{held} of {} claims reproduced\n", all().count()))
+}
+
+fn text(outcome: &Outcome) -> String {
+    let claims: String = outcome.claims.iter().map(|claim| claim.text()).collect();
+    format!("{} -> {}\n{claims}", outcome.what.name(), outcome.folder.display())
+}

@@ -1,0 +1,119 @@
+//! `sweep`: a grid of settings, compared.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::report::write;
+use crate::error::{Error, Result};
+use crate::experiment::Runs;
+use crate::files::write_whole;
+use crate::run::short;
+use crate::sweep::{Grid, Row};
+
+/// The arguments of `sweep`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct SweepArgs {
+    /// The grid: a list of values for each setting that varies
+    #[arg(value_name = "GRID.toml")]
+    pub grid: PathBuf,
+    /// Where runs, table and plot go; what is there is gone on with [default: sweeps/GRID]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  smoothenc sweep grid.toml
+
+where grid.toml may be
+
+  radius = 0.1                # the attack's, at which settings are compared
+  [base]                      # settings as in a run's config.toml
+  dataset = \"mnist\"
+  iterations = 4000
+  holdout = 5000              # compare on training images kept out
+  [grid]                      # every combination is a run
+  gamma = [10, 50, 100]
+  eps = [0.1, 0.2]
+  seed = [0, 1]               # averaged over
+
+Writes results.csv and pareto.svg, pareto.png: nominal against adversarial
+accuracy. Stopped, the same command goes on.";
+
+/// Runs the grid and prints its table.
+///
+/// # Errors
+/// As [`Grid::read`] and [`Grid::run`].
+pub fn run(args: &SweepArgs) -> Result<()> {
+    args.device.parse::<crate::backend::gpu::adapter::Choice>()?;
+    let grid = Grid::read(&args.grid, &args.device)?;
+    let stem = args.grid.file_stem().map(Path::new).unwrap_or(Path::new("grid"));
+    let out = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(stem));
+    std::fs::create_dir_all(&out)
+        .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
+    let rows = grid.run(&Runs::new(out.join("runs")), &|i, words| {
+        if std::io::stderr().is_terminal() {
+            eprintln!("{} of {}: {words}", i + 1, grid.len());
+        }
+    })?;
+    write_whole(&out.join("results.csv"), csv(&grid, &rows).as_bytes())?;
+    write(&table(&grid, &rows, &out))
+}
+
+/// The settings that vary, but the seed.
+fn settings(grid: &Grid) -> Vec<&str> {
+    grid.axes.iter().map(String::as_str).filter(|axis| *axis != "seed").collect()
+}
+
+fn csv(grid: &Grid, rows: &[Row]) -> String {
+    let radii = rows[0].adversarial.iter().map(|(radius, _)| format!("adversarial_{}", short(*radius)));
+    let mut head: Vec<String> = settings(grid).iter().map(|axis| axis.to_string()).collect();
+    head.extend(["seeds".into(), "nominal".into()]);
+    head.extend(radii);
+    head.extend(["pareto".into(), "runs".into()]);
+    let quoted = |text: &String| match text.contains([',', '"']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.clone(),
+    };
+    let line = |row: &Row| {
+        let mut cells: Vec<String> = row.values.iter().map(quoted).collect();
+        cells.extend([row.seeds.to_string(), format!("{:.2}", row.nominal)]);
+        cells.extend(row.adversarial.iter().map(|(_, accuracy)| format!("{accuracy:.2}")));
+        cells.extend([u8::from(row.efficient).to_string(), row.runs.join(" ")]);
+        cells.join(",") + "\n"
+    };
+    head.join(",") + "\n" + &rows.iter().map(line).collect::<String>()
+}
+
+/// Best under attack first; a star where no other setting is better in one accuracy and as good in the other.
+fn table(grid: &Grid, rows: &[Row], out: &Path) -> String {
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_by(|a, b| b.at_radius.total_cmp(&a.at_radius));
+    let mut head: Vec<String> = settings(grid).iter().map(|axis| axis.to_string()).collect();
+    head.push("nominal".into());
+    head.extend(rows[0].adversarial.iter().map(|(radius, _)| format!("{}", short(*radius))));
+    let cells = rows.iter().map(|row| {
+        let numbers = std::iter::once(row.nominal).chain(row.adversarial.iter().map(|a| a.1));
+        row.values.iter().cloned().chain(numbers.map(|x| format!("{x:.2}"))).collect::<Vec<_>>()
+    });
+    let lines: Vec<Vec<String>> = std::iter::once(head).chain(cells).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
+    let mut text = format!(
+        "accuracy in percent on {}, without an attack and at its radii; * no other is better in both (at {})\n",
+        if grid.on_test_images() { "test images" } else { "training images held out" },
+        short(grid.radius)
+    );
+    for (i, line) in lines.iter().enumerate() {
+        let star = i > 0 && rows[i - 1].efficient;
+        let padded = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:>width$}"));
+        text += &format!("{} {}\n", if star { "*" } else { " " }, padded.collect::<Vec<_>>().join("  "));
+    }
+    text + &format!("\n{}\n", out.join("results.csv").display())
+}

@@ -1,0 +1,201 @@
+//! What the figures share: where results go, runs and parts that are done already, the settings they start from.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::data::faces;
+use crate::error::{Error, Result};
+use crate::experiment::{Finished, LoadedRun, Runs};
+use crate::run::config::{Config, Preset};
+use crate::{backend, files, progress};
+
+/// A place to work in. `root` holds what figures share, `out` what one of them shows.
+#[derive(Debug)]
+pub struct Lab {
+    pub preset: Preset,
+    root: PathBuf,
+    out: PathBuf,
+    runs: Runs,
+    device: String,
+    data_dir: Option<PathBuf>,
+    /// Settings laid over those of every run, and the file they are from.
+    over: Option<(String, PathBuf)>,
+    /// Every run asked for: its folder and settings.
+    used: RefCell<Vec<(String, Config)>>,
+}
+
+/// Pictures of a made set of faces.
+const FACES: usize = 5000;
+
+impl Lab {
+    /// `over` is a file of settings, such as a shorter training, for every run.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a file of settings that does not read.
+    pub fn new(
+        root: &Path,
+        preset: Preset,
+        device: &str,
+        data_dir: Option<&Path>,
+        over: Option<&Path>,
+    ) -> Result<Self> {
+        let read = |path: &Path| {
+            let text = fs::read_to_string(path)
+                .map_err(|error| Error::request(format!("{} cannot be read: {error}", path.display())))?;
+            Config::from_toml(&text, &path.display().to_string(), &Config::default())?;
+            Ok((text, path.to_path_buf()))
+        };
+        Ok(Lab {
+            preset,
+            root: root.to_path_buf(),
+            out: root.to_path_buf(),
+            runs: Runs::new(root.join("runs")),
+            device: device.to_string(),
+            data_dir: data_dir.map(Path::to_path_buf),
+            over: over.map(read).transpose()?,
+            used: RefCell::default(),
+        })
+    }
+
+    /// Begins a figure whose files go into `out`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a folder that cannot be made.
+    pub fn begin(&mut self, out: &Path) -> Result<()> {
+        fs::create_dir_all(out)
+            .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
+        self.out = out.to_path_buf();
+        self.used.borrow_mut().clear();
+        Ok(())
+    }
+
+    pub fn quick(&self) -> bool {
+        self.preset == Preset::Quick
+    }
+
+    /// `config` on the device asked for, with the settings laid over every run.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a setting that is unknown or no run can have.
+    pub fn settle(&self, config: Config) -> Result<Config> {
+        let config = Config { device: self.device.clone(), ..config };
+        let config = match &self.over {
+            Some((text, path)) => Config::from_toml(text, &path.display().to_string(), &config)?,
+            None => config,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The run of these settings, made now if it is not there.
+    pub fn run(&self, config: Config) -> Result<Finished> {
+        let config = self.settle(config)?;
+        if self.runs.find(&config)?.is_none() {
+            log::info!("training {}", self.runs.path(&config)?.display());
+        }
+        let run = self.runs.get(&config)?;
+        self.used.borrow_mut().push((run.path.display().to_string(), config));
+        Ok(run)
+    }
+
+    /// A finished run with its model and data.
+    pub fn open(&self, run: &Finished) -> Result<LoadedRun> {
+        LoadedRun::open(&run.path, |config| backend::open(&self.device, config.checked))
+    }
+
+    /// What `compute` finds, or found before: `key` says in words what it depends on.
+    ///
+    /// # Errors
+    /// Those of `compute`, and of a file that cannot be written.
+    pub fn part<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        compute: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let hash: String = Sha256::digest(key)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let folder = self.root.join("parts");
+        let path = folder.join(format!("{hash}.json"));
+        // A file that does not read is made anew.
+        let there = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        if let Some(mut value) = there.filter(|value| value["key"] == key)
+            && let Ok(found) = serde_json::from_value(value["value"].take())
+        {
+            return Ok(found);
+        }
+        let found = compute()?;
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        write_json(&path, &json!({ "key": key, "value": found }))?;
+        // Through the file's text, so that the first time gives the same as every other.
+        let back = serde_json::to_value(&found).and_then(serde_json::from_value);
+        back.map_err(|error| Error::run(format!("{}: {error}", path.display())))
+    }
+
+    /// The folder of CelebA: the one asked for, else synthetic faces, drawn now if they are not there.
+    pub fn celeba(&self) -> Result<PathBuf> {
+        if let Some(directory) = &self.data_dir {
+            return Ok(directory.clone());
+        }
+        let faces = self.root.join("synthetic-faces");
+        if !faces.exists() {
+            fs::create_dir_all(&self.root).map_err(Error::io(&self.root))?;
+            let bar = progress::bar("faces", FACES as u64);
+            faces::make(&faces, FACES, 0, &|| bar.inc(1))?;
+            bar.finish_and_clear();
+        }
+        std::path::absolute(&faces).map_err(Error::io(&faces))
+    }
+
+    /// The path of a file of this figure.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.out.join(name)
+    }
+
+    /// Writes a table with named columns.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file.
+    pub fn csv(&self, name: &str, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {
+        let lines = rows.iter().map(|row| row.join(",") + "\n");
+        let text = columns.join(",") + "\n" + &lines.collect::<String>();
+        files::write_whole(&self.file(&format!("{name}.csv")), text.as_bytes())
+    }
+
+    /// Writes what this figure was made with: the preset, and every setting of every run.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file.
+    pub fn write_settings(&self, what: &str) -> Result<()> {
+        #[derive(Serialize)]
+        struct Used<'a> {
+            path: &'a str,
+            settings: &'a Config,
+        }
+        #[derive(Serialize)]
+        struct Settings<'a> {
+            what: &'a str,
+            preset: &'a str,
+            runs: Vec<Used<'a>>,
+        }
+        let used = self.used.borrow();
+        let runs = used.iter().map(|(path, settings)| Used { path, settings }).collect();
+        let text = toml::to_string(&Settings { what, preset: self.preset.name(), runs })
+            .map_err(|error| Error::run(format!("settings.toml: {error}")))?;
+        files::write_whole(&self.file("settings.toml"), text.as_bytes())
+    }
+}
+
+/// Writes a JSON document.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::run(format!("{}: {error}", path.display())))?;
+    files::write_whole(path, (text + "\n").as_bytes())
+}

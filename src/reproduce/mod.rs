@@ -1,0 +1,151 @@
+//! The paper's figures and tables, each by one command: trains what is missing, writes data, pictures and settings, and
+//! holds what was measured against the paper's claims (SPEC section 8).
+//!
+//! Runs are found by their settings, so figures share them, and what was stopped goes on where it was.
+
+mod claims;
+mod faces;
+mod lab;
+mod lipschitz;
+mod pictures;
+mod plots;
+mod security;
+mod selection;
+mod settings;
+mod tabular;
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+pub use claims::{Claim, Spread};
+pub use lab::Lab;
+
+use crate::error::{Error, Result};
+use crate::run::config::Preset;
+
+/// What can be reproduced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// An image perturbed inside the ball, and what the decoder makes of its code (CelebA)
+    Fig1,
+    /// The tabular system: data, target and what the VAE learns
+    Fig2,
+    /// The tabular VAE's encoder: rows without data stay as they were initialised
+    Fig3,
+    /// Accuracy under attack on ColorMNIST, VAE against smooth encoders
+    Fig4,
+    /// The same on MNIST, MLP and ConvNet
+    Fig5,
+    /// Attacks on CelebA's tasks, their perturbations and reconstructions
+    Fig6,
+    /// Random against adversarial selection
+    Fig7a,
+    /// The number of selection steps
+    Fig7b,
+    /// Label efficiency
+    Fig8,
+    /// CelebA's 17 tasks, nominal and adversarial
+    Table1,
+    /// The local Lipschitz ratio (appendix E.3)
+    Lipschitz,
+    /// All of them
+    All,
+}
+
+impl What {
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+    }
+
+    /// Every single figure and table, those first that take seconds.
+    pub fn each() -> Vec<What> {
+        use What::*;
+        vec![Fig2, Fig3, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
+    }
+
+    fn measure(self, lab: &Lab) -> Result<Vec<Claim>> {
+        match self {
+            What::Fig1 => pictures::figure1(lab),
+            What::Fig2 => tabular::figure2(lab),
+            What::Fig3 => tabular::figure3(lab),
+            What::Fig4 => security::figure4(lab),
+            What::Fig5 => security::figure5(lab),
+            What::Fig6 => pictures::figure6(lab),
+            What::Fig7a => selection::figure7a(lab),
+            What::Fig7b => selection::figure7b(lab),
+            What::Fig8 => faces::figure8(lab),
+            What::Table1 => faces::table1(lab),
+            What::Lipschitz => lipschitz::measure(lab),
+            What::All => unreachable!("it is made of the others"),
+        }
+    }
+}
+
+/// What to reproduce, and where and how.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    pub what: What,
+    pub preset: Preset,
+    /// None for `reproductions/WHAT`, beside what other figures share.
+    pub out: Option<&'a Path>,
+    pub device: &'a str,
+    /// CelebA's folder; none for synthetic faces.
+    pub data_dir: Option<&'a Path>,
+    /// Settings to lay over those of every run.
+    pub config: Option<&'a Path>,
+}
+
+/// Where reproductions go, under the current directory.
+const FOLDER: &str = "reproductions";
+
+/// What came of one figure or table.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub what: What,
+    pub folder: PathBuf,
+    pub claims: Vec<Claim>,
+}
+
+/// Reproduces what is asked for. `progress` is told of each part before it begins, `done` of its outcome.
+///
+/// # Errors
+/// [`Error::Request`] for settings that cannot be; else those of the work.
+pub fn run(
+    request: &Request,
+    progress: &dyn Fn(What),
+    done: &mut dyn FnMut(&Outcome) -> Result<()>,
+) -> Result<Vec<Outcome>> {
+    // Runs, parts and faces lie beside the figures, so that these share them.
+    let root = request.out.map_or_else(|| PathBuf::from(FOLDER), Path::to_path_buf);
+    let Request { preset, device, data_dir, config, .. } = *request;
+    device.parse::<crate::backend::gpu::adapter::Choice>()?;
+    let mut lab = Lab::new(&root, preset, device, data_dir, config)?;
+    let parts = match request.what {
+        What::All => What::each(),
+        one => vec![one],
+    };
+    let own = |what: What| match (request.out, request.what) {
+        (Some(out), one) if one != What::All => out.to_path_buf(),
+        _ => root.join(what.name()),
+    };
+    let mut outcomes = Vec::new();
+    for what in parts {
+        progress(what);
+        lab.begin(&own(what))?;
+        let claims = what.measure(&lab)?;
+        lab.write_settings(&what.name())?;
+        lab::write_json(&lab.file("claims.json"), &claims)?;
+        let outcome = Outcome { what, folder: own(what), claims };
+        done(&outcome)?;
+        outcomes.push(outcome);
+    }
+    if request.what == What::All {
+        let all: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
+        let folder = request.out.map_or_else(|| root.join("all"), Path::to_path_buf);
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        lab::write_json(&folder.join("claims.json"), &all)?;
+    }
+    Ok(outcomes)
+}
