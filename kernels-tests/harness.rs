@@ -186,16 +186,21 @@ impl Case {
         let exact = (self.oracle)(&inputs).swap_remove(i);
         let mut most = vec![0.0f64; exact.len()];
         for _ in 0..8 {
-            let mut moved = inputs.clone();
-            for (_, values) in self.inputs.iter().zip(&mut moved).filter(|(i, _)| i.dtype == DType::F32) {
-                values.iter_mut().for_each(|x| *x *= 1.0 + 1e-6 * (2.0 * rng.uniform() - 1.0));
-            }
-            let there = (self.oracle)(&moved).swap_remove(i);
+            let there = (self.oracle)(&self.moved(rng, &inputs)).swap_remove(i);
             for ((most, there), exact) in most.iter_mut().zip(there).zip(&exact) {
                 *most = most.max((there - exact).abs());
             }
         }
         most
+    }
+
+    /// Each number of every input moved by up to 1e-6 of itself.
+    fn moved(&self, rng: &mut Rng, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let mut moved = inputs.to_vec();
+        for (_, values) in self.inputs.iter().zip(&mut moved).filter(|(i, _)| i.dtype == DType::F32) {
+            values.iter_mut().for_each(|x| *x *= nearly_one(rng));
+        }
+        moved
     }
 
     fn as_floats(&self, drawn: &[Vec<u32>]) -> Vec<Vec<f64>> {
@@ -263,27 +268,26 @@ impl Case {
         let weights: Vec<Vec<f32>> =
             lengths.iter().map(|&n| (0..n).map(|_| rng.normal() as f32).collect()).collect();
         let gradients = self.gradients(&drawn, &weights)?;
-        let loss = |x: &[Vec<f64>]| -> f64 {
-            let outputs = (self.oracle)(x);
-            let terms = outputs.iter().flatten().zip(weights.iter().flatten());
-            terms.map(|(y, w)| y * f64::from(*w)).sum()
-        };
-        let here = loss(&values);
+        let weights: Vec<f64> = weights.iter().flatten().map(|&w| f64::from(w)).collect();
         for (&input, gradient) in self.differentiate.iter().zip(&gradients) {
             let largest = gradient.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
             for _ in 0..gradient.len().min(40) {
                 let i = (rng.uniform() * gradient.len() as f64) as usize;
-                let mut x = values.clone();
-                let h = 1e-5 * x[input][i].abs().max(0.1);
-                x[input][i] = values[input][i] + h;
-                let above = loss(&x);
-                x[input][i] = values[input][i] - h;
-                let (left, right) = ((here - loss(&x)) / h, (above - here) / h);
-                let (low, high) = (left.min(right), left.max(right));
+                let (low, high) = self.slopes(&values, &weights, input, i);
                 let got = gradient[i];
                 let slack = 1e-4 * ((low + high) / 2.0).abs().max(0.01 * largest).max(1e-6);
-                let within = low - slack <= got && got <= high + slack;
-                if !within {
+                let within = |slack: f64| low - slack <= got && got <= high + slack;
+                // As in `run`: what is left where large terms cancel is held against what rounding can do to it.
+                let rounding = |rng: &mut Rng| {
+                    let moved = |rng: &mut Rng| {
+                        let (values, mut weights) = (self.moved(rng, &values), weights.clone());
+                        weights.iter_mut().for_each(|w| *w *= nearly_one(rng));
+                        let (l, h) = self.slopes(&values, &weights, input, i);
+                        (l - low).abs().max((h - high).abs())
+                    };
+                    (0..8).map(|_| moved(rng)).fold(0.0, f64::max)
+                };
+                if !within(slack) && !within(slack + rounding(rng)) {
                     return Err(format!(
                         "gradient of input {input} at {i}: {got}, by finite differences {low} to {high}"
                     )
@@ -292,6 +296,22 @@ impl Case {
             }
         }
         Ok(())
+    }
+
+    /// The slopes of `sum of w * output` of the oracle along element `i` of an input, on its two sides, the lower first.
+    fn slopes(&self, values: &[Vec<f64>], weights: &[f64], input: usize, i: usize) -> (f64, f64) {
+        let loss = |x: &[Vec<f64>]| -> f64 {
+            let outputs = (self.oracle)(x);
+            outputs.iter().flatten().zip(weights).map(|(y, w)| y * w).sum()
+        };
+        let here = loss(values);
+        let mut x = values.to_vec();
+        let h = 1e-5 * x[input][i].abs().max(0.1);
+        x[input][i] = values[input][i] + h;
+        let right = (loss(&x) - here) / h;
+        x[input][i] = values[input][i] - h;
+        let left = (here - loss(&x)) / h;
+        (left.min(right), left.max(right))
     }
 
     fn gradients(&self, drawn: &[Vec<u32>], weights: &[Vec<f32>]) -> Result<Vec<Vec<f64>>> {
@@ -321,6 +341,10 @@ impl Case {
         let read = |i| Ok(session.get::<f32>(&format!("d{i}"))?.into_iter().map(f64::from).collect());
         (0..gradients.len()).map(read).collect()
     }
+}
+
+fn nearly_one(rng: &mut Rng) -> f64 {
+    1.0 + 1e-6 * (2.0 * rng.uniform() - 1.0)
 }
 
 /// What a run left behind.
