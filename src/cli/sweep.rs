@@ -9,6 +9,7 @@ use crate::cli::report::write;
 use crate::error::{Error, Result};
 use crate::experiment::Runs;
 use crate::files::write_whole;
+use crate::report::{Chart, Series};
 use crate::run::short;
 use crate::sweep::{Grid, Row};
 
@@ -63,6 +64,7 @@ pub fn run(args: &SweepArgs) -> Result<()> {
         }
     })?;
     write_whole(&out.join("results.csv"), csv(&grid, &rows).as_bytes())?;
+    pareto(&grid, &rows).drawing().save(&out, "pareto")?;
     write(&table(&grid, &rows, &out))
 }
 
@@ -89,6 +91,18 @@ fn csv(grid: &Grid, rows: &[Row]) -> String {
         cells.join(",") + "\n"
     };
     head.join(",") + "\n" + &rows.iter().map(line).collect::<String>()
+}
+
+/// Nominal against adversarial accuracy, the settings that no other beats in both joined by a line.
+fn pareto(grid: &Grid, rows: &[Row]) -> Chart {
+    let point = |row: &&Row| (row.nominal, row.at_radius);
+    let (mut front, rest): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.efficient);
+    front.sort_by(|a, b| a.nominal.total_cmp(&b.nominal));
+    let under = format!("Accuracy under attack, radius {} (%)", short(grid.radius));
+    let title = format!("Sweep of {}", settings(grid).join(", "));
+    Chart::new(title, "Accuracy without an attack (%)", under)
+        .with(Series::marked("no other is better in both", front.iter().map(point)))
+        .with(Series::points("beaten in both", rest.iter().map(point)))
 }
 
 /// Best under attack first; a star where no other setting is better in one accuracy and as good in the other.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::backend::Device;
 use crate::data::{Dataset, Source, celeba};
 use crate::error::{Error, Result};
-use crate::experiment::{evaluate, model_file, settings};
+use crate::experiment::{evaluate, lipschitz, model_file, settings};
 use crate::robustness::encode_means;
 use crate::run::checkpoint::{self, NamedTensor};
 use crate::run::config::{AttackConfig, Config};
@@ -95,6 +95,13 @@ impl LoadedRun {
         let images = &self.data.train.images;
         model_file::save(&self.run.model_path(), &self.session, &self.vae, &self.config, images, &probes)?;
         self.result.save(&self.run.result_path())
+    }
+
+    /// The local Lipschitz ratio around the first `count` test images, see [`lipschitz::ratios`].
+    pub fn lipschitz(&mut self, count: usize, eps: f32, steps: usize) -> Result<Vec<f64>> {
+        let first = AttackConfig { examples: Some(count), ..self.config.attack.clone() };
+        let x = evaluate::attacked_images(&self.data.test.images, &first);
+        lipschitz::ratios(&mut self.session, &self.vae, &x, eps, steps, self.config.seed)
     }
 
     /// New probes of `tasks` on the labels that `seen` shows them, attacked as `attack` says. The run stays as it is.

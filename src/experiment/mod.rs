@@ -3,6 +3,7 @@
 pub mod divergence;
 mod elbo;
 pub mod evaluate;
+pub mod lipschitz;
 mod loaded;
 pub mod model_file;
 mod runs;

@@ -73,7 +73,8 @@ impl Runs {
         let destination = match path.join("config.toml").is_file() {
             true => Destination::Resume(path.clone()),
             false => {
-                // Empty where the process died before it wrote the settings.
+                // Left by a process that died before the settings were written.
+                _ = fs::remove_file(path.join(".config.toml.tmp"));
                 _ = fs::remove_dir(&path);
                 Destination::Out { path: path.clone(), overwrite: false }
             }

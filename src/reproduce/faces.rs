@@ -9,11 +9,11 @@ use crate::run::short;
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;
-use super::plots::Line;
+use super::plots::{Line, Words};
 use super::settings;
 
 /// What a title says of the pictures.
-fn words(synthetic: bool) -> &'static str {
+fn pictures(synthetic: bool) -> &'static str {
     if synthetic { "SYNTHETIC faces (drawn, not CelebA)" } else { "CelebA" }
 }
 
@@ -63,7 +63,7 @@ pub fn table1(lab: &Lab) -> Result<Vec<Claim>> {
     }
     lab.csv("table1", &columns, &rows)?;
     let synthetic = smooth.result.extra.contains_key(SYNTHETIC);
-    let title = format!("{}, under attack of radius {radius_drawn}", words(synthetic));
+    let title = format!("{}, under attack of radius {radius_drawn}", pictures(synthetic));
     lab.bars(
         "table1-balanced",
         &title,
@@ -112,7 +112,8 @@ pub fn table1(lab: &Lab) -> Result<Vec<Claim>> {
 pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
     let run = lab.run(settings::celeba(lab)?)?;
     let mut loaded = lab.open(&run)?;
-    let (draws, radius) = (if lab.quick() { 3 } else { 5 }, if lab.quick() { 0.05 } else { 0.1 });
+    // The quick preset's encoder of small faces holds at small radii only.
+    let (draws, radius) = if lab.quick() { (3, 0.01) } else { (5, 0.1) };
     let mut attack = loaded.config.attack.clone();
     attack.radii = vec![radius];
     let synthetic = run.result.extra.contains_key(SYNTHETIC);
@@ -148,8 +149,9 @@ pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
         ];
         let levels =
             [("no attack, all labels".to_string(), full.0), (format!("radius {radius}, all labels"), full.1)];
-        let title = format!("{}, SE, task {name}", words(synthetic));
-        lab.curves(&format!("fig8-{name}"), &title, "Labels used (%)", &lines, &levels)?;
+        let title = format!("{}, SE, task {name}", pictures(synthetic));
+        let words = Words { title: &title, x: "Labels used (%)", y: "Balanced accuracy (%)" };
+        lab.curves(&format!("fig8-{name}"), words, &lines, &levels)?;
         let mut claim = Claim::new(
             &format!("fig8-{}", name.to_lowercase()),
             "essentially the same adversarial accuracy can be had with a small fraction of the labels",
@@ -159,7 +161,7 @@ pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
         );
         claim = claim.measure("with 10 %", most).measure("with all", Spread::of(&[full.1]));
         claim.runs = vec![run.path.display().to_string()];
-        claims.push(claim.judge(most.mean >= 0.8 * full.1));
+        claims.push(claim.judge(full.1 >= 55.0 && most.mean >= 0.8 * full.1));
     }
     Ok(claims)
 }

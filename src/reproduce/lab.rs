@@ -151,6 +151,11 @@ impl Lab {
         std::path::absolute(&faces).map_err(Error::io(&faces))
     }
 
+    /// The folder of this figure.
+    pub fn folder(&self) -> &Path {
+        &self.out
+    }
+
     /// The path of a file of this figure.
     pub fn file(&self, name: &str) -> PathBuf {
         self.out.join(name)

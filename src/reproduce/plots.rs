@@ -1,6 +1,7 @@
-//! A figure's plots: each as data (CSV) and as a picture of the same data.
+//! A figure's plots: each as data (CSV) and as a picture of the same data (SVG and PNG).
 
 use crate::error::Result;
+use crate::report::{Bars, Chart, Drawing, Series};
 
 use super::claims::Spread;
 use super::lab::Lab;
@@ -13,55 +14,92 @@ pub struct Line {
     pub points: Vec<(f64, Spread)>,
 }
 
+/// The words of a plot.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'a> {
+    pub title: &'a str,
+    pub x: &'a str,
+    pub y: &'a str,
+}
+
+/// Bars of a histogram.
+const BINS: usize = 40;
+
+fn number(x: f64) -> String {
+    format!("{x:.4}")
+}
+
 impl Lab {
-    /// Accuracies in percent against something. `levels` are drawn as dotted lines all the way.
+    /// Percentages against something, with whiskers of a standard deviation where there are several seeds. `levels`
+    /// are drawn as dotted lines all the way.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) naming the file that cannot be written.
-    pub fn curves(
-        &self,
-        name: &str,
-        title: &str,
-        x_label: &str,
-        lines: &[Line],
-        levels: &[(String, f64)],
-    ) -> Result<()> {
-        let _ = (title, x_label);
-        let number = |x: f64| format!("{x:.4}");
+    /// [`Error::Io`](crate::Error::Io) naming the file that cannot be written; so for the other plots.
+    pub fn curves(&self, name: &str, words: Words, lines: &[Line], levels: &[(String, f64)]) -> Result<()> {
+        let cell = |text: &str| text.replace(',', "");
         let measured = lines.iter().flat_map(|line| {
             line.points.iter().map(|(x, y)| {
-                let numbers = [x.to_string(), number(y.mean), number(y.deviation), y.count.to_string()];
-                [&[line.label.replace(',', "")][..], &numbers].concat()
+                vec![cell(&line.label), x.to_string(), number(y.mean), number(y.deviation), y.count.to_string()]
             })
         });
-        let levels = levels.iter().map(|(label, level)| {
-            [&[label.replace(',', ""), String::new(), number(*level)][..], &[String::new(), String::new()]]
-                .concat()
-        });
-        let rows: Vec<Vec<String>> = measured.chain(levels).collect();
-        self.csv(name, &["series", "x", "mean", "deviation", "count"], &rows)
+        let level = |(label, level): &(String, f64)| {
+            vec![cell(label), String::new(), number(*level), String::new(), String::new()]
+        };
+        let rows: Vec<Vec<String>> = measured.chain(levels.iter().map(level)).collect();
+        self.csv(name, &["series", "x", "mean", "deviation", "count"], &rows)?;
+        let mut chart = Chart::new(words.title, words.x, words.y).y_range(0.0, 100.0);
+        for line in lines {
+            let series = Series::marked(&line.label, line.points.iter().map(|(x, y)| (*x, y.mean)));
+            let ends = line.points.iter().map(|(_, y)| (y.mean - y.deviation, y.mean + y.deviation));
+            let several = line.points.iter().any(|(_, y)| y.count > 1);
+            chart = chart.with(if several { series.whiskers(ends) } else { series });
+        }
+        for (label, level) in levels {
+            chart = chart.reference(*level, label);
+        }
+        self.picture(name, &chart.drawing())
     }
 
-    /// Groups of bars, one of `series` beside the other, and a dotted line at `level`.
-    ///
-    /// # Errors
-    /// [`Error::Io`](crate::Error::Io) naming the file that cannot be written.
+    /// Groups of bars, one of `series` beside the other, and a named dotted level.
     pub fn bars(
         &self,
         name: &str,
-        title: &str,
-        y_label: &str,
+        words: Words,
         series: &[&str],
         groups: &[(String, Vec<f64>)],
-        level: Option<f64>,
+        level: (f64, &str),
     ) -> Result<()> {
-        let _ = (title, y_label, level);
-        let rows: Vec<Vec<String>> = groups
+        let row = |(group, values): &(String, Vec<f64>)| {
+            std::iter::once(group.clone()).chain(values.iter().copied().map(number)).collect()
+        };
+        let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
+        self.csv(name, &[&["group"], series].concat(), &rows)?;
+        let mut bars = Bars::new(words.title, words.x, words.y, groups.iter().map(|(group, _)| group.as_str()));
+        for (i, label) in series.iter().enumerate() {
+            bars = bars.with(*label, groups.iter().map(|(_, values)| values[i]));
+        }
+        self.picture(name, &bars.y_range(0.0, 100.0).reference(level.0, level.1).drawing())
+    }
+
+    /// Histograms of several samples over one range.
+    pub fn histogram(&self, name: &str, words: Words, samples: &[(&str, Vec<f64>)]) -> Result<()> {
+        let rows: Vec<Vec<String>> = samples
             .iter()
-            .map(|(group, values)| {
-                [&[group.clone()][..], &values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>()].concat()
+            .flat_map(|(label, values)| {
+                values.iter().map(|value| vec![label.replace(',', ""), format!("{value:.6}")])
             })
             .collect();
-        self.csv(name, &[&["group"], series].concat(), &rows)
+        self.csv(name, &["series", "value"], &rows)?;
+        let highest = samples.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
+        let mut chart = Chart::new(words.title, words.x, words.y);
+        for (label, values) in samples {
+            chart = chart.with(Series::histogram(*label, values, (0.0, highest), BINS));
+        }
+        self.picture(name, &chart.drawing())
+    }
+
+    /// A picture beside its data.
+    pub fn picture(&self, name: &str, drawing: &Drawing) -> Result<()> {
+        drawing.save(self.folder(), name)
     }
 }

@@ -6,7 +6,7 @@ use crate::run::config::{Arch, Config};
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;
-use super::plots::Line;
+use super::plots::{Line, Words};
 use super::settings::{self, SYSTEMS};
 
 /// A system with its runs, one a seed.
@@ -38,6 +38,11 @@ pub fn curve(runs: &[Finished], task: &str) -> Vec<(f64, Spread)> {
     points
 }
 
+/// The words of a plot of accuracy against the attack's radius.
+pub fn words(title: &str) -> Words<'_> {
+    Words { title, x: "Attack radius (L∞, pixels in [0, 1])", y: "Accuracy under attack (%)" }
+}
+
 /// The accuracy at a radius, if it was attacked with it.
 pub fn at(curve: &[(f64, Spread)], radius: f64) -> Option<Spread> {
     curve.iter().find(|(r, _)| (r - radius).abs() < 1e-9).map(|&(_, spread)| spread)
@@ -49,7 +54,7 @@ fn compare(lab: &Lab, name: &str, title: &str, systems: &[System], task: &str) -
         .iter()
         .map(|system| Line { label: system.label.to_string(), points: curve(&system.runs, task) })
         .collect();
-    lab.curves(name, title, "Attack radius (L∞, pixels in [0, 1])", &lines, &[])?;
+    lab.curves(name, words(title), &lines, &[])?;
     let runs = || {
         let all = systems.iter().flat_map(|system| &system.runs);
         all.map(|run| run.path.display().to_string()).collect::<Vec<_>>()

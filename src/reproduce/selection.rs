@@ -7,7 +7,7 @@ use crate::run::config::{Config, Objective, Selection};
 use super::claims::Claim;
 use super::lab::Lab;
 use super::plots::Line;
-use super::security::{at, curve};
+use super::security::{at, curve, words};
 use super::settings;
 
 /// The radius at which the claims are judged: that of the selection.
@@ -26,7 +26,7 @@ fn draw(lab: &Lab, name: &str, runs: &Labelled) -> Result<()> {
             .map(|(label, run)| Line { label: label.clone(), points: curve(std::slice::from_ref(run), task) })
             .collect();
         let title = format!("ColorMNIST, ConvNet, task {task}");
-        lab.curves(&format!("{name}-{task}"), &title, "Attack radius (L∞, pixels in [0, 1])", &lines, &[])?;
+        lab.curves(&format!("{name}-{task}"), words(&title), &lines, &[])?;
     }
     Ok(())
 }

@@ -1,0 +1,105 @@
+//! How far the code moves where the image hardly does: the local Lipschitz ratio of the encoder's mean (appendix E.3).
+
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::nn::Weights;
+use crate::selection::{Metric, Selection, Start};
+use crate::session::Session;
+use crate::tensor::DType;
+use crate::vae::Vae;
+
+/// Images that are looked at together.
+const ROWS: usize = 128;
+
+/// `|mu(x) - mu(x*)| / |x - x*|`, Euclidean, for each of the images `x` `[count, inputs]` in [0, 1]: x* is the point of the
+/// L-infinity ball of radius `eps` that `steps` steps of projected gradient ascent find farthest from x in its mean.
+/// The weights are in the variable `model`.
+///
+/// # Errors
+/// Those of the device.
+pub fn ratios(
+    session: &mut Session,
+    vae: &Vae,
+    x: &[f32],
+    eps: f32,
+    steps: usize,
+    seed: u64,
+) -> Result<Vec<f64>> {
+    let inputs = vae.encoder.inputs();
+    let selection = Selection {
+        norm: crate::ops::Norm::Linf,
+        eps,
+        steps,
+        step_size: 2.5 * eps / steps as f32,
+        metric: Metric::W2,
+        fused: true,
+        half: false,
+    };
+    let mut g = Graph::new();
+    let weights = Weights::new(&mut g, &vae.layout, "model")?;
+    let images = g.variable("lipschitz.x", [ROWS, inputs], DType::F32)?;
+    let clock = g.variable("lipschitz.clock", [2], DType::U32)?;
+    let selected = selection.select(&mut g, vae, &weights, images, Start::Drawn { clock, seed })?;
+    for (from, name) in [(images, "lipschitz.mean"), (selected, "lipschitz.moved")] {
+        let mean = vae.encode_mean(&mut g, &weights.views, from)?;
+        let kept = g.variable(name, [ROWS, vae.latent], DType::F32)?;
+        g.place(mean, kept)?;
+    }
+    let mut program = session.compile(&g)?;
+    let mut ratios = Vec::with_capacity(x.len() / inputs);
+    for (chunk, block) in x.chunks(ROWS * inputs).enumerate() {
+        let rows = block.len() / inputs;
+        // What is left of the last block is filled up with its last image.
+        let fill = block[(rows - 1) * inputs..].iter().cycle().take((ROWS - rows) * inputs);
+        let padded: Vec<f32> = block.iter().chain(fill).copied().collect();
+        session.set("lipschitz.x", &padded)?;
+        session.set("lipschitz.clock", &[chunk as u32, 0])?;
+        program.run()?;
+        let [there, mean, moved]: [Vec<f32>; 3] =
+            [session.get("selected")?, session.get("lipschitz.mean")?, session.get("lipschitz.moved")?];
+        let pairs = |a: &[f32], b: &[f32], width: usize| -> Vec<f64> {
+            a.chunks(width).zip(b.chunks(width)).take(rows).map(|(a, b)| distance(a, b)).collect()
+        };
+        let codes = pairs(&mean, &moved, vae.latent);
+        ratios.extend(codes.iter().zip(pairs(&padded, &there, inputs)).map(|(code, image)| code / image));
+    }
+    // The next selection in this session may have another batch.
+    session.forget("selected");
+    Ok(ratios)
+}
+
+/// Euclidean.
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend;
+
+    /// The mean of a network without hidden layers, made linear by hand, moves by at most its largest singular value.
+    #[test]
+    fn a_linear_code_moves_as_its_matrix_says() {
+        let vae = Vae::mlp(3, &[4], 2, 0.1, true);
+        let mut session = Session::new(backend::open("cpu", false).unwrap());
+        let mut weights = vec![0.0f32; vae.layout.words()];
+        for (name, values) in [
+            // Of x, through biases that keep the ReLU open: code 0 is 3 x0, code 1 is 0.
+            ("encoder.0.weight", vec![1., 0., 0., 0., 1., 0., 0., 0., 1., 0., 0., 0.]),
+            ("encoder.0.bias", vec![1.0; 4]),
+            ("encoder.2.weight", [vec![3.0, 0.0, 0.0, 0.0], vec![0.0; 12]].concat()),
+        ] {
+            let entry = vae.layout.entries().iter().position(|entry| entry.name == name).unwrap();
+            vae.layout.slice_mut(&mut weights, entry).copy_from_slice(&values);
+        }
+        session.set("model", &weights).unwrap();
+        let x = vec![0.5; 3 * 130];
+        let found = ratios(&mut session, &vae, &x, 0.1, 10, 1).unwrap();
+        assert_eq!(found.len(), 130);
+        // Only x0 moves the code; x1 and x2 stay where the random start left them, within the ball.
+        let least = 3.0 * 0.1 / (3.0f64 * 0.01).sqrt();
+        assert!(found.iter().all(|&r| r >= least - 1e-3 && r <= 3.0 + 1e-3), "{found:?}");
+        assert!(found.iter().any(|&r| r > least + 0.1));
+    }
+}

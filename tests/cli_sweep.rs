@@ -1,0 +1,141 @@
+//! `sweep` and `reproduce`, as a user meets them, on a set that trains in a moment.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use common::{Lab, keys, names, snapshot, wait_until};
+
+/// `base.toml` as the table `[base]` of a grid.
+fn grid(lab: &Lab, more: &str) {
+    let base = lab.text("base.toml").replace("[attack]", "[base.attack]");
+    fs::write(lab.path("grid.toml"), format!("radius = 0.1\n[base]\n{base}\n{more}")).unwrap();
+}
+
+fn runs(lab: &Lab, folder: &str) -> Vec<String> {
+    names(&lab.path(folder).join("runs"))
+}
+
+#[test]
+fn a_grid_is_run_compared_and_not_run_again() {
+    let lab = Lab::new();
+    grid(&lab, "[grid]\ngamma = [1, 20]\nseed = [0, 1]\nhidden = [[8], [8, 8]]");
+    let said = lab.ok("sweep grid.toml --out swept");
+    assert_eq!(runs(&lab, "swept").len(), 8);
+    assert!(said.contains("gamma") && said.contains("[8, 8]") && said.contains("* "), "{said}");
+    let csv = lab.text("swept/results.csv");
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[0].starts_with("gamma,hidden,seeds,nominal,adversarial_0.01,adversarial_0.1"), "{csv}");
+    assert_eq!(lines.len(), 5, "{csv}");
+    assert!(lines[1..].iter().all(|line| line.contains(",2,")), "{csv}");
+    for picture in ["pareto.svg", "pareto.png"] {
+        assert!(lab.path("swept").join(picture).metadata().unwrap().len() > 1000, "{picture}");
+    }
+    // Each number is the mean of what its runs' results have.
+    let columns: Vec<&str> = lines[1].rsplitn(2, ',').collect();
+    let named: Vec<PathBuf> = columns[0].split(' ').map(PathBuf::from).collect();
+    let mean = |key: &str| {
+        let of = |run: &PathBuf| {
+            let attack = &lab.json(run.join("result.json").to_str().unwrap())["tasks"]["label"]["attack"];
+            attack["adversarial_accuracy"][key].as_f64().unwrap()
+        };
+        named.iter().map(of).sum::<f64>() / named.len() as f64
+    };
+    assert_eq!(named.len(), 2);
+    assert!(lines[1].contains(&format!(",{:.2},{:.2}", mean("0.01"), mean("0.1"))), "{csv}");
+    let before = snapshot(&lab.path("swept"));
+    assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
+    assert!(snapshot(&lab.path("swept")) == before, "something was done again");
+}
+
+#[test]
+fn a_killed_sweep_goes_on() {
+    let lab = Lab::new();
+    grid(&lab, "[grid]\ngamma = [1, 2, 3]");
+    let whole = lab.ok("sweep grid.toml --out whole").replace("whole", "OUT");
+    let line = "sweep grid.toml --out killed";
+    let mut child = lab.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let folder = lab.path("killed/runs");
+    wait_until("the second run", || fs::read_dir(&folder).is_ok_and(|runs| runs.count() > 1));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(lab.ok(line).replace("killed", "OUT"), whole);
+    assert_eq!(runs(&lab, "killed"), runs(&lab, "whole"));
+}
+
+#[test]
+fn grids_that_cannot_be_are_refused() {
+    let lab = Lab::new();
+    lab.refused(2, "sweep none.toml", &["none.toml", "cannot be read"]);
+    fs::write(lab.path("empty.toml"), "").unwrap();
+    lab.refused(2, "sweep empty.toml", &["empty.toml", "[grid]"]);
+    grid(&lab, "[grid]\ngamma = [-1]");
+    lab.refused(2, "sweep grid.toml", &["grid.toml", "--gamma"]);
+    grid(&lab, "[grid]\ngamma = [1]");
+    lab.refused(2, "sweep grid.toml --device abacus", &["--device", "abacus"]);
+}
+
+/// Settings of runs that take a fraction of a second, for `reproduce --config`.
+fn short(lab: &Lab) {
+    let data = lab.path("set").display().to_string();
+    let text = format!(
+        "data-dir = '{data}'\niterations = 20\nbatch = 50\n[probe]\nepochs = 1\nleast-steps = 50\n\
+         [attack]\nsteps = 4\nrestarts = 1\nexamples = 30\n"
+    );
+    fs::write(lab.path("short.toml"), text).unwrap();
+}
+
+#[test]
+fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
+    let lab = Lab::new();
+    short(&lab);
+    let line = "reproduce lipschitz --config short.toml --device cpu";
+    let said = lab.ok(line);
+    assert!(said.contains("the paper: ") && said.contains("of 1 claims reproduced"), "{said}");
+    let out = "reproductions/lipschitz";
+    assert_eq!(
+        names(&lab.path(out)),
+        ["claims.json", "lipschitz.csv", "lipschitz.png", "lipschitz.svg", "settings.toml"]
+    );
+    let claims = lab.json(&format!("{out}/claims.json"));
+    let claim = &claims.as_array().unwrap()[0];
+    assert_eq!(keys(claim), ["id", "claim", "expected", "measured", "reproduced", "runs"]);
+    for run in claim["runs"].as_array().unwrap() {
+        assert!(lab.path(run.as_str().unwrap()).join("result.json").exists());
+    }
+    let settings = lab.text(&format!("{out}/settings.toml"));
+    assert!(settings.contains("preset = \"quick\"") && settings.contains("iterations = 20"), "{settings}");
+    // Figure 5 needs the same runs, and two more of the MLP and three of the ConvNet.
+    let before = snapshot(&lab.path("reproductions/runs"));
+    let shared = runs(&lab, "reproductions").len();
+    lab.ok("reproduce fig5 --config short.toml --device cpu");
+    let after = snapshot(&lab.path("reproductions/runs"));
+    assert!(before.iter().all(|(path, content)| after.get(path) == Some(content)), "a run was made again");
+    assert!(runs(&lab, "reproductions").len() > shared);
+    assert_eq!(lab.ok(line), said);
+}
+
+#[test]
+fn a_killed_reproduction_goes_on() {
+    let lab = Lab::new();
+    short(&lab);
+    let line = "reproduce fig5 --config short.toml --device cpu --out figure";
+    let mut child = lab.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let first = lab.path("figure/runs");
+    let begun = || fs::read_dir(&first).is_ok_and(|runs| runs.count() > 3);
+    wait_until("the fourth run", begun);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let done: Vec<PathBuf> = runs(&lab, "figure").iter().map(|name| first.join(name)).collect();
+    let done: Vec<_> = done.into_iter().filter(|run| run.join("result.json").exists()).collect();
+    assert!(!done.is_empty());
+    let kept = snapshot(&done[0]);
+    lab.ok(line);
+    assert!(snapshot(&done[0]) == kept, "a finished run was made again");
+    assert_eq!(runs(&lab, "figure").len(), 12);
+    lab.refused(2, "reproduce fig9", &["fig9", "fig5"]);
+    lab.refused(2, "reproduce fig5 --config none.toml", &["none.toml"]);
+    lab.refused(2, "reproduce fig5 --device abacus", &["--device", "abacus"]);
+}
