@@ -13,6 +13,7 @@ pub mod nn;
 pub mod ops;
 pub mod progress;
 pub mod recording;
+pub mod report;
 pub mod reproduce;
 pub mod rng;
 pub mod robustness;

@@ -39,7 +39,13 @@ impl Lab {
         let cell = |text: &str| text.replace(',', "");
         let measured = lines.iter().flat_map(|line| {
             line.points.iter().map(|(x, y)| {
-                vec![cell(&line.label), x.to_string(), number(y.mean), number(y.deviation), y.count.to_string()]
+                vec![
+                    cell(&line.label),
+                    x.to_string(),
+                    number(y.mean),
+                    number(y.deviation),
+                    y.count.to_string(),
+                ]
             })
         });
         let level = |(label, level): &(String, f64)| {
@@ -74,7 +80,8 @@ impl Lab {
         };
         let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
         self.csv(name, &[&["group"], series].concat(), &rows)?;
-        let mut bars = Bars::new(words.title, words.x, words.y, groups.iter().map(|(group, _)| group.as_str()));
+        let mut bars =
+            Bars::new(words.title, words.x, words.y, groups.iter().map(|(group, _)| group.as_str()));
         for (i, label) in series.iter().enumerate() {
             bars = bars.with(*label, groups.iter().map(|(_, values)| values[i]));
         }

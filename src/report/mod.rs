@@ -1,0 +1,10 @@
+//! Pictures of what was measured: charts and grids of images, as SVG and PNG, and the page of a run.
+
+pub mod draw;
+mod font;
+pub mod grid;
+pub mod plot;
+
+pub use draw::Drawing;
+pub use grid::{Grid, Image};
+pub use plot::{Bars, Chart, HeatMap, Series};
