@@ -64,14 +64,8 @@ pub fn table1(lab: &Lab) -> Result<Vec<Claim>> {
     lab.csv("table1", &columns, &rows)?;
     let synthetic = smooth.result.extra.contains_key(SYNTHETIC);
     let title = format!("{}, under attack of radius {radius_drawn}", pictures(synthetic));
-    lab.bars(
-        "table1-balanced",
-        &title,
-        "Balanced adversarial accuracy (%)",
-        &["VAE", "SE"],
-        &bars,
-        Some(50.0),
-    )?;
+    let words = Words { title: &title, x: "Task", y: "Balanced adversarial accuracy (%)" };
+    lab.bars("table1-balanced", words, &["VAE", "SE"], &bars, (50.0, "a constant answer"))?;
 
     let tasks = Spread::of(&[bars.len() as f64]);
     let mut falls = Claim::new(
