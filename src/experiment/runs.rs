@@ -84,11 +84,12 @@ impl Runs {
         }
         let device = backend::open(&config.device, config.checked)?;
         let run = RunDir::prepare(&destination, config)?;
-        let result =
-            train(config, &run, &data, device).map_err(|error| match progress::stop_requested() {
-                true => Error::run("stopped; the same command goes on from here"),
-                false => error,
-            })?;
+        train(config, &run, &data, device).map_err(|error| match progress::stop_requested() {
+            true => Error::run("stopped; the same command goes on from here"),
+            false => error,
+        })?;
+        // As the file has it, rounded, so that the first time gives the same as every other.
+        let result = RunResult::load(&run.result_path())?;
         Ok(Finished { path, result })
     }
 

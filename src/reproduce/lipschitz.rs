@@ -6,7 +6,7 @@ use crate::run::config::Arch;
 use super::claims::{Claim, Spread};
 use super::lab::Lab;
 use super::plots::Words;
-use super::settings::{self, SYSTEMS};
+use super::settings::{self, SYSTEMS, System};
 
 /// The ball in which x* is looked for, and the steps that look for it.
 const EPS: f32 = 0.1;
@@ -22,7 +22,7 @@ pub fn measure(lab: &Lab) -> Result<Vec<Claim>> {
     );
     let mut medians = Vec::new();
     let mut all = Vec::new();
-    for &(label, of) in &SYSTEMS[..2] {
+    for System { label, of } in SYSTEMS.into_iter().take(2) {
         let (mut of_seeds, mut ratios) = (Vec::new(), Vec::new());
         for &seed in settings::seeds(Arch::Mlp) {
             let run = lab.run(of(settings::mnist(lab, Arch::Mlp, seed)))?;

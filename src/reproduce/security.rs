@@ -7,19 +7,19 @@ use crate::run::config::{Arch, Config};
 use super::claims::{Claim, Spread};
 use super::lab::Lab;
 use super::plots::{Line, Words};
-use super::settings::{self, SYSTEMS};
+use super::settings::{self, SYSTEMS, System};
 
 /// A system with its runs, one a seed.
-struct System {
+struct Trained {
     label: &'static str,
     runs: Vec<Finished>,
 }
 
 /// Trains the three systems from `base`, a function of the seed.
-fn systems(lab: &Lab, seeds: &[u64], base: impl Fn(u64) -> Config) -> Result<Vec<System>> {
-    let one = |&(label, of): &(&'static str, fn(Config) -> Config)| {
+fn systems(lab: &Lab, seeds: &[u64], base: impl Fn(u64) -> Config) -> Result<Vec<Trained>> {
+    let one = |&System { label, of }: &System| {
         let runs = seeds.iter().map(|&seed| lab.run(of(base(seed))));
-        Ok(System { label, runs: runs.collect::<Result<_>>()? })
+        Ok(Trained { label, runs: runs.collect::<Result<_>>()? })
     };
     SYSTEMS.iter().map(one).collect()
 }
@@ -49,7 +49,7 @@ pub fn at(curve: &[(f64, Spread)], radius: f64) -> Option<Spread> {
 }
 
 /// Draws the curves of one task and judges the two claims on them.
-fn compare(lab: &Lab, name: &str, title: &str, systems: &[System], task: &str) -> Result<Vec<Claim>> {
+fn compare(lab: &Lab, name: &str, title: &str, systems: &[Trained], task: &str) -> Result<Vec<Claim>> {
     let lines: Vec<Line> = systems
         .iter()
         .map(|system| Line { label: system.label.to_string(), points: curve(&system.runs, task) })

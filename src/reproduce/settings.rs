@@ -9,11 +9,19 @@ use super::lab::Lab;
 /// Attacked images of the preset quick.
 const ATTACKED: usize = 300;
 
-/// The three systems that figures 4 and 5 compare: a name, and how it differs from the smooth encoder.
-pub const SYSTEMS: [(&str, fn(Config) -> Config); 3] = [
-    ("VAE", |config| Config { objective: Objective::Vae, ..config }),
-    ("SE, eps 0.1", |config| config),
-    ("SE, eps 0.2", wide),
+/// A system that the figures compare with others.
+#[derive(Debug, Clone, Copy)]
+pub struct System {
+    pub label: &'static str,
+    /// Its settings, from those of the smooth encoder.
+    pub of: fn(Config) -> Config,
+}
+
+/// The three systems of figures 4 and 5.
+pub const SYSTEMS: [System; 3] = [
+    System { label: "VAE", of: |config| Config { objective: Objective::Vae, ..config } },
+    System { label: "SE, eps 0.1", of: |config| config },
+    System { label: "SE, eps 0.2", of: wide },
 ];
 
 /// With a wider ball and half the coupling: `v gamma` of 1 instead of 2, as the reference runs of SPEC section 10 had.
