@@ -33,7 +33,7 @@ fn run(cli: Cli) -> Result<()> {
     let stop = || {
         if !experiment::progress::request_stop() {
             eprintln!(
-                "error: stopped; `smoothenc train --resume RUN` goes on with a run that was being made"
+                "error: stopped; the same command, or `smoothenc train --resume RUN`, goes on with a run that was being made"
             );
             std::process::exit(1);
         }
