@@ -32,6 +32,7 @@ mod concat;
 mod conv2d;
 mod conv2d_transpose;
 mod conv2d_weight_grad;
+mod cosine_logits;
 mod elementwise;
 mod entropic_distance;
 mod entropic_wasserstein;
@@ -42,6 +43,7 @@ mod gpu;
 mod half;
 mod harness;
 mod inputs;
+mod log_softmax;
 mod matmul;
 mod monitor;
 mod pgd_mlp;
@@ -53,6 +55,7 @@ mod reparameterise;
 mod reparameterise_grad;
 mod self_test;
 mod shuffle;
+mod sinkhorn;
 mod softmax_cross_entropy;
 mod wasserstein2;
 mod weighted_mean;
@@ -72,6 +75,7 @@ const SUITES: &[Suite] = &[
     ("conv2d", conv2d::cases),
     ("conv2d_transpose", conv2d_transpose::cases),
     ("conv2d_weight_grad", conv2d_weight_grad::cases),
+    ("cosine_logits", cosine_logits::cases),
     ("elementwise", elementwise::cases),
     ("entropic_distance", entropic_distance::cases),
     ("entropic_wasserstein", entropic_wasserstein::cases),
@@ -79,6 +83,7 @@ const SUITES: &[Suite] = &[
     ("gather", gather::cases),
     ("half", half::cases),
     ("gaussian_log_likelihood", gaussian_log_likelihood::cases),
+    ("log_softmax", log_softmax::cases),
     ("matmul", matmul::cases),
     ("monitor", monitor::cases),
     ("pgd_mlp", pgd_mlp::cases),
@@ -89,6 +94,7 @@ const SUITES: &[Suite] = &[
     ("reparameterise", reparameterise::cases),
     ("reparameterise_grad", reparameterise_grad::cases),
     ("shuffle", shuffle::cases),
+    ("sinkhorn", sinkhorn::cases),
     ("softmax_cross_entropy", softmax_cross_entropy::cases),
     ("wasserstein2", wasserstein2::cases),
     ("weighted_mean", weighted_mean::cases),

@@ -9,6 +9,7 @@ mod conv2d;
 mod conv2d_transpose;
 mod conv2d_weight_grad;
 mod convolution;
+mod cosine_logits;
 pub mod elementwise;
 mod entropic_distance;
 mod entropic_wasserstein;
@@ -17,6 +18,7 @@ mod gather;
 mod gaussian_log_likelihood;
 mod half;
 mod lanes;
+mod log_softmax;
 pub mod matmul;
 mod monitor;
 mod pgd_mlp;
@@ -27,6 +29,7 @@ pub mod reduce;
 mod reparameterise;
 mod reparameterise_grad;
 mod shuffle;
+mod sinkhorn;
 mod softmax_cross_entropy;
 mod wasserstein2;
 pub mod weighted_mean;
@@ -38,12 +41,14 @@ pub use conv2d::conv2d;
 pub use conv2d_transpose::conv2d_transpose;
 pub use conv2d_weight_grad::conv2d_weight_grad;
 pub use convolution::{Convolution, ImageShape};
+pub use cosine_logits::cosine_logits;
 pub use entropic_distance::entropic_distance;
 pub use entropic_wasserstein::entropic_wasserstein;
 pub use fill::{fill, fill_to};
 pub use gather::{COLORS, byte_table_words, gather, gather_bytes, gather_colored};
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
 pub use half::half;
+pub use log_softmax::log_softmax;
 pub use matmul::{TILINGS, linear, matmul};
 pub use monitor::{SUMS, monitor};
 pub use pgd_mlp::{Ascent, Dense, Goal, MAX_LAYERS, Start, fits, pgd_mlp};
@@ -53,6 +58,7 @@ pub use random::{normal, uniform};
 pub use reparameterise::{Sample, reparameterise};
 pub use reparameterise_grad::reparameterise_grad;
 pub use shuffle::{examples_of, shuffle};
+pub use sinkhorn::{MOST_STATES, sinkhorn};
 pub use softmax_cross_entropy::{CrossEntropy, softmax_cross_entropy};
 pub use wasserstein2::{Distance, wasserstein2};
 pub use weighted_mean::{TERMS, Term, weighted_mean};
@@ -69,6 +75,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv2d::CONV2D,
     &conv2d_transpose::CONV2D_TRANSPOSE,
     &conv2d_weight_grad::CONV2D_WEIGHT_GRAD,
+    &cosine_logits::COSINE_LOGITS,
     &elementwise::ELEMENTWISE,
     &entropic_distance::ENTROPIC_DISTANCE,
     &entropic_wasserstein::ENTROPIC_WASSERSTEIN,
@@ -76,6 +83,7 @@ pub static KERNELS: &[&Kernel] = &[
     &gather::GATHER,
     &half::HALF,
     &gaussian_log_likelihood::GAUSSIAN_LOG_LIKELIHOOD,
+    &log_softmax::LOG_SOFTMAX,
     &matmul::MATMUL,
     &monitor::MONITOR,
     &pgd_mlp::PGD_MLP,
@@ -86,6 +94,7 @@ pub static KERNELS: &[&Kernel] = &[
     &reparameterise::REPARAMETERISE,
     &reparameterise_grad::REPARAMETERISE_GRAD,
     &shuffle::SHUFFLE,
+    &sinkhorn::SINKHORN,
     &softmax_cross_entropy::SOFTMAX_CROSS_ENTROPY,
     &wasserstein2::WASSERSTEIN2,
     &weighted_mean::WEIGHTED_MEAN,
