@@ -4,6 +4,7 @@ use crate::backend;
 use crate::cli::{ProbeArgs, report};
 use crate::error::{Error, Result};
 use crate::experiment::LoadedRun;
+use crate::report::run_page;
 use crate::rng::{Key, Purpose, uniform};
 use crate::run::dir::RunDir;
 
@@ -24,8 +25,10 @@ pub fn run(args: ProbeArgs) -> Result<()> {
         return Err(Error::request(text));
     }
     loaded.probe(&tasks, &seen, fraction)?;
+    let page = run_page::write(&mut loaded);
     match args.json {
         true => report::json(&loaded.result),
         false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),
-    }
+    }?;
+    page
 }

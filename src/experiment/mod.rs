@@ -6,6 +6,7 @@ pub mod evaluate;
 mod loaded;
 pub mod model_file;
 pub mod settings;
+pub mod showcase;
 mod train;
 mod trainer;
 
