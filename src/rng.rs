@@ -27,6 +27,8 @@ pub enum Purpose {
     AttackRadius = 10,
     /// Synthetic faces.
     Faces = 11,
+    /// Codes whose decoded images a run's page shows.
+    Showcase = 13,
 }
 
 /// The key of one stream: a seed and a purpose.

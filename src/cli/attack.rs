@@ -4,6 +4,7 @@ use crate::backend;
 use crate::cli::{AttackArgs, report};
 use crate::error::Result;
 use crate::experiment::LoadedRun;
+use crate::report::run_page;
 use crate::run::dir::RunDir;
 
 /// Attacks the run's probe and updates its result.json.
@@ -14,8 +15,10 @@ pub fn run(args: AttackArgs) -> Result<()> {
     let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.attack(&tasks, &settings)?;
+    let page = run_page::write(&mut loaded);
     match args.json {
         true => report::json(&loaded.result),
         false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),
-    }
+    }?;
+    page
 }

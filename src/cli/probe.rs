@@ -4,6 +4,7 @@ use crate::backend;
 use crate::cli::{ProbeArgs, report};
 use crate::error::{Error, Result};
 use crate::experiment::{LoadedRun, evaluate};
+use crate::report::run_page;
 use crate::run::dir::RunDir;
 
 /// Trains the probe anew and updates the run's result.json and model.safetensors.
@@ -21,8 +22,10 @@ pub fn run(args: ProbeArgs) -> Result<()> {
         return Err(Error::request(text));
     }
     loaded.probe(&tasks, &seen, fraction)?;
+    let page = run_page::write(&mut loaded);
     match args.json {
         true => report::json(&loaded.result),
         false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),
-    }
+    }?;
+    page
 }

@@ -3,19 +3,9 @@
 use std::io::{ErrorKind, Write};
 
 use crate::error::{Error, Result};
-use crate::run::config::{Config, Norm, Objective};
+use crate::run::config::Config;
 use crate::run::dir::RunDir;
-use crate::run::result::{AttackResult, RunResult, SKIPPED, SYNTHETIC, TaskResult};
-
-/// One line on what is trained: `SE on mnist`.
-pub fn title(config: &Config) -> String {
-    let objective = match config.objective {
-        Objective::Se => format!("smooth encoder (gamma {}, eps {})", config.gamma, config.eps),
-        Objective::Vae => "VAE".to_string(),
-        Objective::BetaVae => format!("beta-VAE (beta {})", config.beta),
-    };
-    format!("{objective} of {}", config.dataset)
-}
+use crate::run::result::{RunResult, SKIPPED, SYNTHETIC, TaskResult};
 
 /// The result as one JSON document.
 pub fn json(result: &RunResult) -> Result<()> {
@@ -31,7 +21,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
     let mut lines = vec![
         format!(
             "{}: {} steps in {:.0} s ({:.1} ms a step) on {}",
-            title(config),
+            config.title(),
             result.iterations,
             result.train_seconds,
             1e3 * result.seconds_per_step,
@@ -58,7 +48,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
             task.nominal_accuracy, task.majority_baseline
         ));
         let Some(attack) = &task.attack else { continue };
-        lines.push(format!("under {}, first {} of them:", title_of(attack), attack.examples));
+        lines.push(format!("under {}, first {} of them:", attack.title(), attack.examples));
         lines.push(format!("  {:>8}  {:>10}", "radius", "accuracy"));
         lines.push(format!("  {:>8}  {:>8.2} %", 0, attack.nominal_accuracy));
         for (radius, accuracy) in &attack.adversarial_accuracy {
@@ -68,14 +58,6 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
     lines.push(String::new());
     lines.push(format!("run: {}", run.path().display()));
     write(&(lines.join("\n") + "\n"))
-}
-
-fn title_of(attack: &AttackResult) -> String {
-    let norm = match attack.norm {
-        Norm::Linf => "L-infinity",
-        Norm::L2 => "L2",
-    };
-    format!("{norm} attack, PGD of {} steps x {} restarts", attack.steps, attack.restarts)
 }
 
 /// Several tasks, two lines each: a classifier that always gives the same answer is right as often as the most
@@ -89,7 +71,7 @@ fn table(result: &RunResult, tested: &str) -> Vec<String> {
     let attacks = || result.tasks.values().filter_map(|task| task.attack.as_ref());
     if let Some(attack) = attacks().next() {
         let examples = attack.examples;
-        lines.push(format!("then under {}, {examples} of them,", title_of(attack)));
+        lines.push(format!("then under {}, {examples} of them,", attack.title()));
         lines.push("at radius 0 (no attack) and the radii above the columns".to_string());
     }
     let cell = |value: f64| format!("{value:>7.2}");

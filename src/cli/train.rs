@@ -5,7 +5,8 @@ use std::io::IsTerminal;
 use crate::backend;
 use crate::cli::{TrainArgs, report};
 use crate::error::Result;
-use crate::experiment;
+use crate::experiment::{self, LoadedRun};
+use crate::report::run_page;
 use crate::run::dir::{Destination, RunDir};
 
 /// Trains, probes, attacks and reports. All that can be checked is checked before a file is made.
@@ -20,11 +21,18 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let device_name = device.description();
     let run = RunDir::prepare(&request.destination, config)?;
     if std::io::stderr().is_terminal() {
-        eprintln!("{} on {device_name}, into {}", report::title(config), run.path().display());
+        eprintln!("{} on {device_name}, into {}", config.title(), run.path().display());
     }
-    let result = experiment::train(config, &run, &data, device)?;
+    let result = experiment::train(config, &run, &data, device.clone())?;
+    let page = match run_page::is_fresh(&run) {
+        true => Ok(()),
+        false => LoadedRun::with(run.clone(), config.clone(), data, device)
+            .and_then(|mut loaded| run_page::write(&mut loaded)),
+    };
+    // What was measured is printed also where its page cannot be written.
     match request.json {
         true => report::json(&result),
         false => report::print(config, &run, &result),
-    }
+    }?;
+    page
 }

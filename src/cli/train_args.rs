@@ -138,6 +138,9 @@ pub struct TrainArgs {
     /// Check every buffer access in a GPU's kernels, slowly (the CPU's are always checked)
     #[arg(long, help_heading = "Training")]
     pub checked: bool,
+    /// Write the metrics also as event files for TensorBoard, into RUN/tensorboard
+    #[arg(long, help_heading = "Output")]
+    pub tensorboard: bool,
 
     #[command(flatten)]
     pub attack: AttackFlags,
@@ -181,7 +184,8 @@ Go on with a run, for longer:
 The defaults above are those of the preset quick; for celeba it has 4000 steps, with
 --arch conv 3000 of 64 examples and 16,32,64 channels, and a shorter attack (40
 steps, 2 restarts, 500 images, radii 0.01, 0.05 and 0.1). A run leaves config.toml,
-metrics.jsonl, model.safetensors, checkpoint.safetensors and result.json.";
+metrics.jsonl, model.safetensors, checkpoint.safetensors, result.json and
+report.html, a page with its curves and images.";
 
 /// What `train` is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -285,6 +289,7 @@ impl TrainArgs {
             config.conv_channels = Some(channels.clone());
         }
         config.checked |= self.checked;
+        config.tensorboard |= self.tensorboard;
         config.skip_bad |= self.skip_bad;
         if let Some(directory) = &self.data_dir {
             // As an absolute path, so that the run can be repeated and resumed from elsewhere.
@@ -300,7 +305,7 @@ impl TrainArgs {
         if let Some(flag) = self.fixed_flag() {
             return Err(Error::request(format!(
                 "{flag} cannot be given with --resume, which takes every setting from the run; only --iterations, \
-                 --checkpoint-every, --log-every, --device, --checked, --json and the attack's flags can"
+                 --checkpoint-every, --log-every, --device, --checked, --tensorboard, --json and the attack's flags can"
             )));
         }
         let mut config = RunDir::open(path)?.config()?;
@@ -320,6 +325,7 @@ impl TrainArgs {
             config.device = device.clone();
         }
         config.checked |= self.checked;
+        config.tensorboard |= self.tensorboard;
         Ok(config)
     }
 

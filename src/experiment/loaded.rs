@@ -23,10 +23,10 @@ pub struct LoadedRun {
     pub config: Config,
     pub data: Dataset,
     pub result: RunResult,
-    run: RunDir,
-    vae: Vae,
-    tensors: Vec<NamedTensor>,
-    session: Session,
+    pub(super) run: RunDir,
+    pub(super) vae: Vae,
+    pub(super) tensors: Vec<NamedTensor>,
+    pub(super) session: Session,
 }
 
 impl LoadedRun {
@@ -45,14 +45,28 @@ impl LoadedRun {
                 return Err(Error::request(text));
             }
         }
+        let data = load_data(&config)?;
+        let device = device(&config)?;
+        LoadedRun::with(run, config, data, device)
+    }
+
+    /// The same with what is there already: a finished run with its settings and its data set.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the file that does not read or fit.
+    pub fn with(run: RunDir, config: Config, data: Dataset, device: Device) -> Result<Self> {
         let (tensors, _) = checkpoint::load(&run.model_path())?;
         let result = RunResult::load(&run.result_path())?;
-        let data = load_data(&config)?;
         let vae = settings::model(&config, data.train.images.shape())?;
-        let mut session = Session::new(device(&config)?);
+        let mut session = Session::new(device);
         let refuse = |e: Error| Error::request(format!("{}: {e}", run.model_path().display()));
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;
         Ok(LoadedRun { config, data, result, run, vae, tensors, session })
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &RunDir {
+        &self.run
     }
 
     /// The number of the task asked for, or of every task.

@@ -8,6 +8,7 @@ mod loaded;
 pub mod model_file;
 mod runs;
 pub mod settings;
+pub mod showcase;
 mod train;
 mod trainer;
 

@@ -14,6 +14,7 @@ use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
 use crate::run::result::{LABELS_FRACTION, RunResult, SKIPPED, SYNTHETIC, TaskResult};
+use crate::run::tensorboard::EventFile;
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
 const WARM_UP: usize = 10;
@@ -185,6 +186,13 @@ fn train_to_the_end(
     let first = trainer.steps_done()?;
     let heeding = progress::Heeding::start();
     let mut metrics = Metrics::append(&run.metrics_path())?;
+    let mut events = match config.tensorboard {
+        true => {
+            let directory = run.tensorboard_path();
+            Some(EventFile::follow(&directory, &run.metrics_path(), clock.seconds_before)?)
+        }
+        false => None,
+    };
     let bar = progress::bar("training", config.iterations).with_position(first);
     bar.reset_eta();
     let (seconds_before, started) = (clock.seconds_before, Instant::now());
@@ -202,7 +210,11 @@ fn train_to_the_end(
             (looked_at, looked) = (Instant::now(), step);
             bar.set_message(format!("loss {:.2}", averages.loss));
             let seconds = seconds_before + started.elapsed().as_secs_f64();
-            metrics.write(&metrics_line(step, seconds, &averages, rate))?;
+            let line = metrics_line(step, seconds, &averages, rate);
+            metrics.write(&line)?;
+            if let Some(events) = &mut events {
+                events.write(&line)?;
+            }
         }
         // With the waiting for the device in it: a GPU's step returns when it is handed over.
         durations.push(step_started.elapsed().as_secs_f64());

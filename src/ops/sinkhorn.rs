@@ -53,7 +53,7 @@ fn rounds(n: usize, m: usize) -> usize {
 
 /// `min over Q of <Q, cost> - H(Q)`, Q with the marginals of row r of `a` and of `b`: `[rows]`, for logarithms of
 /// probabilities `log_a` `[rows, n]` and `log_b` `[rows, m]` and one `cost` `[n, m]`, which has the coupling in it. The
-/// potentials are what `turns` turns of Sinkhorn's iteration find (Cuturi 2013): with 40 states at most 370.
+/// potentials are what `turns` turns of Sinkhorn's iteration find (Cuturi 2013): with 40 states at most 368.
 ///
 /// The gradient by the logarithms is by the potentials (the envelope theorem), right where these are; there is none by
 /// the cost.

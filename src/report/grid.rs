@@ -49,7 +49,7 @@ impl Image {
         Image::of(shape, &shifted)
     }
 
-    /// Several of one size side by side, `gap` white pixels between them.
+    /// Several of one size side by side, `gap` grey pixels between them.
     ///
     /// # Panics
     /// Where there is none, or they differ in size.
@@ -57,7 +57,7 @@ impl Image {
         let (width, height) = (images[0].width, images[0].height);
         assert!(images.iter().all(|image| (image.width, image.height) == (width, height)));
         let full = images.len() * (width + gap) - gap;
-        let mut rgb = vec![255; 3 * full * height];
+        let mut rgb = vec![128; 3 * full * height];
         for (i, image) in images.iter().enumerate() {
             for (y, row) in image.rgb.chunks_exact(3 * width).enumerate() {
                 rgb[3 * (y * full + i * (width + gap))..][..3 * width].copy_from_slice(row);
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(change.rgb().iter().step_by(3).copied().collect::<Vec<_>>(), [0, 128, 191]);
         let both = Image::beside(&[grey.clone(), colour], 1);
         assert_eq!((both.width(), both.height()), (5, 1));
-        assert_eq!(both.rgb()[3..12], [255, 255, 255, 255, 255, 255, 0, 128, 255]);
+        assert_eq!(both.rgb()[3..12], [255, 255, 255, 128, 128, 128, 0, 128, 255]);
         let read = image::load_from_memory(&both.png().unwrap()).unwrap().into_rgb8();
         assert_eq!((read.width(), read.as_raw().as_slice()), (5, both.rgb()));
         assert!(both.data_uri().starts_with("data:image/png;base64,iVBORw0KGgo"));

@@ -3,7 +3,9 @@
 pub mod draw;
 mod font;
 pub mod grid;
+pub mod html;
 pub mod plot;
+pub mod run_page;
 
 pub use draw::Drawing;
 pub use grid::{Grid, Image};

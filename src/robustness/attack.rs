@@ -40,7 +40,7 @@ pub struct AttackReport {
 }
 
 /// Rows on the device.
-const ROWS: usize = 256;
+pub const ROWS: usize = 256;
 /// Steps between two looks at the rows, at the most.
 const STEPS_BETWEEN_LOOKS: usize = 25;
 
@@ -78,6 +78,35 @@ pub fn attack(
         adversarial.push(victims.standing());
     }
     Ok(AttackReport { nominal, adversarial })
+}
+
+/// Where one start of the attack at `radius` ends: of at most [`ROWS`] images `x` `[labels.len(), inputs]` the perturbed
+/// ones, to be looked at. `settings` has the steps; its radii and restarts are not used.
+pub fn perturbed(
+    session: &mut Session,
+    vae: &Vae,
+    probe: &Probe,
+    x: &[f32],
+    labels: &[u32],
+    settings: &Attack,
+    radius: f32,
+) -> Result<Vec<f32>> {
+    let inputs = vae.encoder.inputs();
+    let steps_a_run = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
+    let mut program = chunk(session, vae, probe, settings, radius, steps_a_run)?;
+    let mut points = vec![0.0; x.len()];
+    for (image, point) in points.chunks_exact_mut(inputs).enumerate() {
+        random_start(settings, radius, victims_row(x, image, inputs), image, 0, point);
+    }
+    session.write("attack.x", 0, x)?;
+    session.write("attack.x_adv", 0, &points)?;
+    session.write("attack.labels", 0, labels)?;
+    for _ in 0..settings.steps / steps_a_run {
+        program.run()?;
+    }
+    let rows: Vec<f32> = session.get("attack.x_adv")?;
+    points.copy_from_slice(&rows[..x.len()]);
+    Ok(points)
 }
 
 /// A restart of an image's attack: (image, restart).

@@ -5,6 +5,6 @@ mod attack;
 mod encoder;
 mod probe;
 
-pub use attack::{Attack, AttackReport, attack};
+pub use attack::{Attack, AttackReport, ROWS, attack, perturbed};
 pub use encoder::{CHUNK, Chunk, encode_means};
 pub use probe::{Probe, ProbeSettings};

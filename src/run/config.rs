@@ -85,6 +85,8 @@ pub struct Config {
     pub device: String,
     /// Bounds checks on the device.
     pub checked: bool,
+    /// Write the metrics for TensorBoard too.
+    pub tensorboard: bool,
     pub probe: ProbeConfig,
     pub attack: AttackConfig,
 }
@@ -156,6 +158,7 @@ impl Default for Config {
             holdout: 0,
             device: "auto".into(),
             checked: false,
+            tensorboard: false,
             probe: ProbeConfig::default(),
             attack: AttackConfig::default(),
         }
@@ -225,6 +228,16 @@ impl Preset {
 }
 
 impl Config {
+    /// One line on what is trained: `VAE of mnist`.
+    pub fn title(&self) -> String {
+        let objective = match self.objective {
+            Objective::Se => format!("smooth encoder (gamma {}, eps {})", self.gamma, self.eps),
+            Objective::Vae => "VAE".to_string(),
+            Objective::BetaVae => format!("beta-VAE (beta {})", self.beta),
+        };
+        format!("{objective} of {}", self.dataset)
+    }
+
     /// The length of a selection step: the one set, else `2.5 eps / L` (SPEC section 4).
     pub fn step_size(&self) -> f32 {
         self.selection_step_size.unwrap_or(2.5 * self.eps / self.selection_steps as f32)

@@ -127,6 +127,15 @@ impl RunDir {
     pub fn result_path(&self) -> PathBuf {
         self.path.join("result.json")
     }
+
+    /// The folder of TensorBoard's events.
+    pub fn tensorboard_path(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
+    pub fn report_path(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
 }
 
 /// Refuses an `--out` that exists, or removes it where it is a run and may be overwritten.

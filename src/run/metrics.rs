@@ -50,6 +50,15 @@ pub fn truncate_after(path: &Path, step: u64) -> Result<()> {
     }
 }
 
+/// The objects of the file, in order; none where it is not there. An unfinished last line is left out.
+///
+/// # Errors
+/// As [`truncate_after`].
+pub fn read(path: &Path) -> Result<Vec<Map<String, Value>>> {
+    let Some((_, lines)) = lines_until(path, u64::MAX)? else { return Ok(Vec::new()) };
+    Ok(lines.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
 /// Checks what [`truncate_after`] would.
 ///
 /// # Errors
@@ -116,6 +125,8 @@ mod tests {
                 .collect()
         };
         assert_eq!(steps(&path), [1, 2, 5]);
+        let read: Vec<_> = read(&path).unwrap().iter().map(|line| line["step"].as_u64().unwrap()).collect();
+        assert_eq!(read, [1, 2, 5]);
         // What a kill left of a line goes too, whatever its step.
         let mut text = fs::read_to_string(&path).unwrap();
         text.push_str(r#"{"step":1"#);

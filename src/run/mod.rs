@@ -5,6 +5,7 @@ pub mod config;
 pub mod dir;
 pub mod metrics;
 pub mod result;
+pub mod tensorboard;
 
 /// The double whose shortest decimal is that of the single-precision `value`: 0.1f32 becomes 0.1 and not
 /// 0.10000000149. Everything written as text goes through this.

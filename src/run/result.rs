@@ -94,6 +94,13 @@ pub struct AttackResult {
     pub extra: Map<String, Value>,
 }
 
+impl AttackResult {
+    /// The attack in words: its norm, steps and restarts.
+    pub fn title(&self) -> String {
+        format!("{} attack, PGD of {} steps x {} restarts", self.norm.title(), self.steps, self.restarts)
+    }
+}
+
 /// Accuracies of one classifier on one set of examples, in percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracies {

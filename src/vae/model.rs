@@ -68,6 +68,12 @@ impl Vae {
         self.encoder.forward_head(g, weights, x, self.latent)
     }
 
+    /// The images `[rows, inputs]` that the decoder makes of codes `z` `[rows, latent]`: the mean of `p(x|z)`.
+    pub fn decode(&self, g: &mut Graph, weights: &[Tensor], z: Tensor) -> Result<Tensor> {
+        let output = self.decoder.forward(g, weights, z)?;
+        if self.sigmoid { ops::elementwise::sigmoid(g, output) } else { Ok(output) }
+    }
+
     /// `log p(x|z)` `[rows]`, constants included, for codes `z` `[rows, latent]`.
     pub fn log_likelihood(&self, g: &mut Graph, weights: &[Tensor], z: Tensor, x: Tensor) -> Result<Tensor> {
         let output = self.decoder.forward(g, weights, z)?;

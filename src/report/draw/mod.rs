@@ -7,6 +7,8 @@
 mod png;
 mod svg;
 
+pub use svg::escape;
+
 use std::path::Path;
 
 use crate::error::Result;

@@ -1,11 +1,11 @@
 //! A drawing as SVG.
 //!
-//! Colours with a role also have a class (`ink`, `soft`, `faint`, `paper`; `-line` for strokes), so that a page around
+//! Colours with a role also have a class (`ink`, `soft`, `faint`, `paper`, `series0`, ...; `-line` for strokes), so that a page around
 //! the picture can set them; what the picture itself says is for white paper.
 
 use std::fmt::Write;
 
-use super::{Anchor, Colour, Drawing, Mark, Point, Text, upright};
+use super::{Anchor, Colour, Drawing, Mark, Point, SERIES, Text, upright};
 
 /// The document.
 pub fn write(drawing: &Drawing) -> String {
@@ -71,13 +71,14 @@ fn write_text(text: &Text) -> String {
     format!("<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{bold}{anchor}{turn}{fill}>{content}</text>")
 }
 
-fn role(colour: Colour) -> Option<&'static str> {
+fn role(colour: Colour) -> Option<String> {
     match colour {
-        Colour::Ink => Some("ink"),
-        Colour::Soft => Some("soft"),
-        Colour::Faint => Some("faint"),
-        Colour::Paper => Some("paper"),
-        Colour::Series(_) | Colour::Rgb(_) => None,
+        Colour::Ink => Some("ink".into()),
+        Colour::Soft => Some("soft".into()),
+        Colour::Faint => Some("faint".into()),
+        Colour::Paper => Some("paper".into()),
+        Colour::Series(n) => Some(format!("series{}", n % SERIES.len())),
+        Colour::Rgb(_) => None,
     }
 }
 

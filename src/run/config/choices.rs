@@ -122,3 +122,13 @@ choice! {
         Paper = "paper",
     }
 }
+
+impl Norm {
+    /// The norm's name in a text.
+    pub fn title(self) -> &'static str {
+        match self {
+            Norm::Linf => "L-infinity",
+            Norm::L2 => "L2",
+        }
+    }
+}

@@ -176,13 +176,14 @@ fn the_hash_is_over_what_fixes_the_numbers() {
     };
     let base = hash(&|_| {});
     assert_eq!(base.len(), 16);
-    let same: [&dyn Fn(&mut Config); 8] = [
+    let same: [&dyn Fn(&mut Config); 9] = [
         &|c| c.iterations = 5,
         &|c| c.device = "cpu".into(),
         &|c| c.checkpoint_every = 5,
         &|c| c.log_every = 5,
         &|c| c.data_dir = Some("elsewhere".into()),
         &|c| c.checked = true,
+        &|c| c.tensorboard = true,
         &|c| c.attack.steps = 5,
         &|c| c.probe.epochs = 5,
     ];

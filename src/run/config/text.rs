@@ -12,8 +12,17 @@ use super::{Arch, Config};
 use crate::{Error, Result, run};
 
 /// The settings that do not fix the numbers of training: where it runs, how long, what it writes and what follows.
-const NOT_HASHED: [&str; 8] =
-    ["data-dir", "iterations", "log-every", "checkpoint-every", "device", "checked", "probe", "attack"];
+const NOT_HASHED: [&str; 9] = [
+    "data-dir",
+    "iterations",
+    "log-every",
+    "checkpoint-every",
+    "device",
+    "checked",
+    "tensorboard",
+    "probe",
+    "attack",
+];
 
 impl Config {
     /// The text of `config.toml`: every setting, defaults included.

@@ -1,0 +1,323 @@
+//! What a run's page shows beside its numbers: a few images, computed on its model and its test images.
+//!
+//! All of it is plain data, and little enough to take seconds: the first 256 test images at the most.
+
+use crate::error::Result;
+use crate::experiment::trainer::load_weights;
+use crate::experiment::{LoadedRun, model_file, settings};
+use crate::graph::{Graph, Tensor};
+use crate::nn::Weights;
+use crate::ops::ImageShape;
+use crate::rng::{self, Key, Purpose};
+use crate::robustness::{self, Attack, Probe};
+use crate::run::config::Norm;
+use crate::selection::{Metric, Selection, Start};
+use crate::session::Session;
+use crate::tensor::DType;
+use crate::vae::Vae;
+
+/// Images in a row of the page.
+pub const ROW: usize = 10;
+/// Prior samples.
+const SAMPLES: usize = 3 * ROW;
+/// Latent dimensions shown.
+const TRAVERSALS: usize = 6;
+/// How far a traversal goes to either side, in units of the prior's deviation.
+pub const TRAVERSAL_END: f32 = 3.0;
+/// Steps of the ascents made for the page.
+const STEPS: usize = 40;
+
+/// Images `[channels, height, width]` in [0, 1]; a linear decoder's may leave that range.
+pub type Images = Vec<Vec<f32>>;
+
+/// What is shown of a run.
+#[derive(Debug, Clone)]
+pub struct Showcase {
+    pub shape: ImageShape,
+    /// Test images, and what the decoder makes of their codes' means.
+    pub originals: Images,
+    pub reconstructions: Images,
+    /// Decoded draws from the prior.
+    pub samples: Images,
+    pub traversals: Vec<Traversal>,
+    pub neighbours: Neighbours,
+    /// Of the task with the most classes, where it was probed.
+    pub attacked: Option<Attacked>,
+}
+
+/// The first test image's code, one of its dimensions set to evenly spaced values in
+/// [-[`TRAVERSAL_END`], [`TRAVERSAL_END`]] and decoded.
+#[derive(Debug, Clone)]
+pub struct Traversal {
+    /// The dimension, from 0.
+    pub dimension: usize,
+    /// The mean of KL(q(z_i|x) || p) over test images, in nats: how much the dimension says.
+    pub kl: f64,
+    pub images: Images,
+}
+
+/// An image, a perturbed copy, and what the decoder makes of both.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    pub original: Vec<f32>,
+    pub perturbed: Vec<f32>,
+    pub reconstruction: Vec<f32>,
+    pub perturbed_reconstruction: Vec<f32>,
+}
+
+/// Test images x with the x* of the selection (SPEC section 4): the code's distance is made large, no label is used.
+#[derive(Debug, Clone)]
+pub struct Neighbours {
+    pub norm: Norm,
+    /// The radius.
+    pub eps: f32,
+    pub steps: usize,
+    pub examples: Vec<Pair>,
+    /// The local Lipschitz ratio `|mu(x) - mu(x*)| / |x - x*|` (the paper's E.3), Euclidean, of each image.
+    pub ratios: Vec<f64>,
+}
+
+/// Test images attacked through encoder and probe.
+#[derive(Debug, Clone)]
+pub struct Attacked {
+    pub task: String,
+    pub norm: Norm,
+    pub radius: f32,
+    pub steps: usize,
+    /// Images attacked, each from one random start.
+    pub images: usize,
+    /// Those that were right before and wrong after come first.
+    pub examples: Vec<Example>,
+    /// `[class][answer]`: how many images of the class got the answer.
+    pub confusion: Vec<Vec<usize>>,
+}
+
+/// An attacked image, its class, and the classifier's answers before and after.
+#[derive(Debug, Clone)]
+pub struct Example {
+    pub pair: Pair,
+    pub class: u32,
+    pub before: u32,
+    pub after: u32,
+}
+
+impl LoadedRun {
+    /// Computes what the run's page shows.
+    pub fn showcase(&mut self) -> Result<Showcase> {
+        let count = self.data.test.count().min(robustness::ROWS);
+        let shown = count.min(ROW);
+        let chosen: Vec<usize> = self.data.test.images.sample(count).collect();
+        let x: Vec<f32> = chosen.iter().flat_map(|&i| self.data.test.images.floats(i)).collect();
+        let inputs = self.vae.encoder.inputs();
+        let heads = encode(&mut self.session, &self.vae, &x)?;
+        let means = means_of(&heads, self.vae.latent);
+        let x = &x[..count * inputs];
+        let reconstructions = self.decoded(&means[..shown * self.vae.latent])?;
+        let samples = self.samples()?;
+        let traversals = self.traversals(&heads)?;
+        let neighbours = self.neighbours(x, &means, shown)?;
+        let attacked = self.attacked(x, &chosen, shown)?;
+        let shape = self.data.test.images.shape();
+        let originals = x.chunks_exact(inputs).take(shown).map(<[f32]>::to_vec).collect();
+        Ok(Showcase { shape, originals, reconstructions, samples, traversals, neighbours, attacked })
+    }
+
+    fn decoded(&mut self, codes: &[f32]) -> Result<Images> {
+        let vae = &self.vae;
+        let images = evaluate(&mut self.session, vae, codes, vae.latent, &|g, w, z| vae.decode(g, w, z))?;
+        Ok(images.chunks_exact(vae.encoder.inputs()).map(<[f32]>::to_vec).collect())
+    }
+
+    fn samples(&mut self) -> Result<Images> {
+        let mut codes = vec![0.0; SAMPLES * self.vae.latent];
+        rng::fill(Key::new(self.config.seed, Purpose::Showcase), 0, 0, true, &mut codes);
+        self.decoded(&codes)
+    }
+
+    /// Along the dimensions that say most, the first of them first.
+    fn traversals(&mut self, heads: &[f32]) -> Result<Vec<Traversal>> {
+        let latent = self.vae.latent;
+        let mut kl = vec![0.0; latent];
+        let rows = heads.chunks_exact(2 * latent);
+        let count = rows.len().max(1) as f64;
+        for (mean, logvar) in rows.map(|head| head.split_at(latent)) {
+            for ((kl, &m), &l) in kl.iter_mut().zip(mean).zip(logvar) {
+                let (m, l) = (f64::from(m), f64::from(l));
+                *kl += 0.5 * (m * m + l.exp() - 1.0 - l) / count;
+            }
+        }
+        let mut dimensions: Vec<usize> = (0..latent).collect();
+        dimensions.sort_by(|&a, &b| kl[b].total_cmp(&kl[a]));
+        dimensions.truncate(TRAVERSALS);
+        let value = |k: usize| TRAVERSAL_END * (2.0 * k as f32 / (ROW - 1) as f32 - 1.0);
+        let codes: Vec<f32> = dimensions
+            .iter()
+            .flat_map(|&dimension| {
+                (0..ROW).flat_map(move |k| {
+                    let mut code = heads[..latent].to_vec();
+                    code[dimension] = value(k);
+                    code
+                })
+            })
+            .collect();
+        let images = self.decoded(&codes)?;
+        let of = |(&dimension, images): (&usize, &[Vec<f32>])| Traversal {
+            dimension,
+            kl: kl[dimension],
+            images: images.to_vec(),
+        };
+        Ok(dimensions.iter().zip(images.chunks(ROW)).map(of).collect())
+    }
+
+    fn neighbours(&mut self, x: &[f32], means: &[f32], shown: usize) -> Result<Neighbours> {
+        let (inputs, latent) = (self.vae.encoder.inputs(), self.vae.latent);
+        let eps = self.config.eps;
+        let trained = settings::training(&self.config)?.selection;
+        let selection = Selection {
+            steps: STEPS,
+            step_size: 2.5 * eps / STEPS as f32,
+            metric: Metric::W2,
+            half: false,
+            ..trained
+        };
+        let selected = select(&mut self.session, &self.vae, &selection, x, self.config.seed)?;
+        let heads = encode(&mut self.session, &self.vae, &selected)?;
+        let moved = means_of(&heads, latent);
+        let ratios = (0..x.len() / inputs).map(|i| {
+            let of = |all: &[f32], other: &[f32], width: usize| {
+                distance(&all[i * width..][..width], &other[i * width..][..width])
+            };
+            of(means, &moved, latent) / of(x, &selected, inputs)
+        });
+        let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
+        let kept: Vec<usize> = (0..shown).collect();
+        let examples = self.pairs(x, &selected, &kept)?;
+        Ok(Neighbours { norm: self.config.selection_norm, eps, steps: STEPS, examples, ratios })
+    }
+
+    /// Images `kept` of `x` with their perturbed copies and the reconstructions of both.
+    fn pairs(&mut self, x: &[f32], perturbed: &[f32], kept: &[usize]) -> Result<Vec<Pair>> {
+        let (inputs, latent) = (self.vae.encoder.inputs(), self.vae.latent);
+        let rows = |all: &[f32]| -> Vec<f32> {
+            kept.iter().flat_map(|&i| all[i * inputs..][..inputs].to_vec()).collect()
+        };
+        let (originals, perturbed) = (rows(x), rows(perturbed));
+        let mut reconstructed = |x: &[f32]| {
+            let heads = encode(&mut self.session, &self.vae, x)?;
+            self.decoded(&means_of(&heads, latent))
+        };
+        let (before, after) = (reconstructed(&originals)?, reconstructed(&perturbed)?);
+        let images = originals
+            .chunks_exact(inputs)
+            .zip(perturbed.chunks_exact(inputs))
+            .zip(before.into_iter().zip(after));
+        Ok(images
+            .map(|((original, perturbed), (reconstruction, perturbed_reconstruction))| Pair {
+                original: original.to_vec(),
+                perturbed: perturbed.to_vec(),
+                reconstruction,
+                perturbed_reconstruction,
+            })
+            .collect())
+    }
+
+    /// By the attack that the task's result is of, or the one in the settings, at its middle radius.
+    fn attacked(&mut self, x: &[f32], chosen: &[usize], shown: usize) -> Result<Option<Attacked>> {
+        let probed =
+            |task: &usize| !model_file::of_probe(&self.tensors, &self.data.tasks[*task].name).is_empty();
+        // The first of those with the most classes.
+        let tasks = (0..self.data.tasks.len()).rev().filter(probed);
+        let Some(task) = tasks.max_by_key(|&task| self.data.tasks[task].classes) else { return Ok(None) };
+        let about = self.data.tasks[task].clone();
+        let measured = self.result.tasks.get(&about.name).and_then(|task| task.attack.as_ref());
+        let (norm, radii) = match measured {
+            Some(attack) => (attack.norm, attack.adversarial_accuracy.iter().map(|r| r.0).collect()),
+            None => (self.config.attack.norm, self.config.attack.radii.clone()),
+        };
+        let Some(&radius) = radii.get(radii.len().saturating_sub(1) / 2) else { return Ok(None) };
+        let config = crate::run::config::AttackConfig { norm, ..self.config.attack.clone() };
+        let attack = Attack { steps: STEPS, ..settings::attack(&config) };
+
+        let probe = Probe::new(self.vae.latent, about.classes);
+        self.session.forget("probe"); // The one before may have had another number of classes.
+        let tensors = model_file::of_probe(&self.tensors, &about.name);
+        load_weights(&mut self.session, "probe", &probe.layout, &tensors)?;
+        let labels: Vec<u32> = chosen.iter().map(|&i| self.data.test.labels[task][i]).collect();
+        let perturbed =
+            robustness::perturbed(&mut self.session, &self.vae, &probe, x, &labels, &attack, radius)?;
+        let mut answers = |x: &[f32]| {
+            let heads = encode(&mut self.session, &self.vae, x)?;
+            probe.predict(&self.session, &means_of(&heads, self.vae.latent))
+        };
+        let (before, after) = (answers(x)?, answers(&perturbed)?);
+        let mut confusion = vec![vec![0; about.classes]; about.classes];
+        for (&class, &answer) in labels.iter().zip(&after) {
+            // An answer to numbers that are not finite is no class.
+            if let Some(count) = confusion[class as usize].get_mut(answer as usize) {
+                *count += 1;
+            }
+        }
+        let mut order: Vec<usize> = (0..labels.len()).collect();
+        order.sort_by_key(|&i| (before[i] != labels[i], after[i] == labels[i], i));
+        order.truncate(shown);
+        let pairs = self.pairs(x, &perturbed, &order)?;
+        let example =
+            |(i, pair): (usize, Pair)| Example { pair, class: labels[i], before: before[i], after: after[i] };
+        let examples = order.into_iter().zip(pairs).map(example).collect();
+        let (task, images) = (about.name, labels.len());
+        Ok(Some(Attacked { task, norm, radius, steps: STEPS, images, examples, confusion }))
+    }
+}
+
+/// Means and log-variances `[rows, 2 latent]` of images `x`.
+fn encode(session: &mut Session, vae: &Vae, x: &[f32]) -> Result<Vec<f32>> {
+    evaluate(session, vae, x, vae.encoder.inputs(), &|g, weights, x| vae.encode(g, weights, x))
+}
+
+/// The means out of what [`encode`] gives.
+fn means_of(heads: &[f32], latent: usize) -> Vec<f32> {
+    heads.chunks_exact(2 * latent).flat_map(|head| &head[..latent]).copied().collect()
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+/// What `build` makes of rows `input` `[_, width]` with the weights in the variable `model`.
+fn evaluate(
+    session: &mut Session,
+    vae: &Vae,
+    input: &[f32],
+    width: usize,
+    build: &dyn Fn(&mut Graph, &[Tensor], Tensor) -> Result<Tensor>,
+) -> Result<Vec<f32>> {
+    let mut g = Graph::new();
+    let weights = Weights::new(&mut g, &vae.layout, "model")?;
+    let x = g.variable("showcase.in", [input.len() / width, width], DType::F32)?;
+    let y = build(&mut g, &weights.views, x)?;
+    let shape = g.shape(y).clone();
+    let kept = g.variable("showcase.out", shape, DType::F32)?;
+    g.place(y, kept)?;
+    // The rows before may have been others.
+    session.forget("showcase.in");
+    session.forget("showcase.out");
+    let mut program = session.compile(&g)?;
+    session.set("showcase.in", input)?;
+    program.run()?;
+    session.get("showcase.out")
+}
+
+/// The selection's points for images `x`.
+fn select(session: &mut Session, vae: &Vae, selection: &Selection, x: &[f32], seed: u64) -> Result<Vec<f32>> {
+    let mut g = Graph::new();
+    let weights = Weights::new(&mut g, &vae.layout, "model")?;
+    let clock = g.variable("showcase.clock", [2], DType::U32)?;
+    let inputs = vae.encoder.inputs();
+    let points = g.variable("showcase.in", [x.len() / inputs, inputs], DType::F32)?;
+    selection.select(&mut g, vae, &weights, points, Start::Drawn { clock, seed })?;
+    session.forget("showcase.in");
+    let mut program = session.compile(&g)?;
+    session.set("showcase.in", x)?;
+    program.run()?;
+    session.get("selected")
+}
