@@ -6,7 +6,7 @@
 //! pixel.
 
 use smoothenc::graph::Tensor;
-use smoothenc::ops::{Ascent, Dense, Goal, Norm, Start, half, pgd_mlp};
+use smoothenc::ops::{Ascent, Dense, Goal, Norm, SHARINGS, Start, half, pgd_mlp};
 use smoothenc::rng::{self, Key};
 
 use crate::harness::{Case, Input};
@@ -241,6 +241,7 @@ fn to_half(x: f32) -> f32 {
 }
 
 /// What is drawn for a case.
+#[derive(Clone)]
 struct Drawn {
     arenas: [Vec<f32>; 2],
     x: Vec<f32>,
@@ -360,6 +361,11 @@ pub fn cases() -> Vec<Case> {
                 let name = format!("{norm:?}_{aim:?}_{rows}x{inputs}-{}_{name}{steps}", shape.join("-"));
                 let mut drawn = draw(&s, &mut Rng::new(SEED, &name));
                 spoil(&mut drawn);
+                // The other ways of sharing layers are for the L-infinity norm.
+                if norm == Norm::Linf {
+                    let others = 1..SHARINGS;
+                    cases.extend(others.map(|i| case(name.clone(), s.clone(), drawn.clone()).variant(i)));
+                }
                 cases.push(case(name, s, drawn));
             };
             add("", [1, 7], &[10], 1, |_| ());

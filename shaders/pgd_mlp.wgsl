@@ -25,16 +25,21 @@
 //   wrong      [rows], for GOAL 2, updated
 //   clock      the step of the draws, for START = 1
 //
-// One workgroup takes TILE = 4 examples through all turns and waits for no other; x' and weights
-// are all that it reads from outside. A unit's values for the four examples are one vector, so that
-// four units are a matrix M and a 4 x 4 block W of weights advances four sums at once: M W forwards,
-// M W^T backwards. The vectors of a whole layer lie in `h`, where gradients take the activations'
-// place; of an activation only a bit remains, whether it was positive, with the invocation that owns
-// its unit. The 256 invocations are 64 teams, each of which sums four units, as SPLITS = 4 parts of
-// the sum; then invocation i owns units i, 256 + i, ... and adds up their parts. Forwards the parts
-// of a team lie side by side, backwards the teams: either way neighbours read neighbouring weights.
+// One workgroup takes 4 WIDE examples through all turns and waits for no other; x' and weights are all
+// that it reads from outside. A unit's values for four examples are one vector, so that four units are a
+// matrix M and a 4 x 4 block W of weights advances four sums at once: M W forwards, M W^T backwards. The
+// vectors of a whole layer lie in `memory`, where gradients take the activations' place; of an activation
+// only a bit remains, whether it was positive, with the invocation that owns its unit.
 //
-// Layers may have up to WIDTH units and 256 * 4 * PASSES inputs.
+// There are two ways to share a layer:
+//   SPLITS = 4, HIGH = WIDE = 1, 256 invocations: 64 teams, each of which sums four units, as 4 parts of
+//     the sum; then invocation i owns units i, 256 + i, ... and adds up their parts. Forwards the parts of
+//     a team lie side by side, backwards the teams: either way neighbours read neighbouring weights.
+//   SPLITS = 1, HIGH = 4: an invocation sums 16 units, a whole layer in one pass, and owns them. It
+//     multiplies 64 WIDE times for every 16 + 4 WIDE words that it reads, and there are few invocations to
+//     wait at a barrier. For software devices, where reads and waiting cost the most; L-infinity only.
+//
+// Layers may have up to WIDTH units and, for L2, 256 * 4 * PASSES inputs.
 
 override NORM: u32 = 0;
 override GOAL: u32 = 0;
@@ -42,11 +47,16 @@ override ALIGNED: u32 = 0; // Every row of every W starts at a multiple of four 
 override HALF: u32 = 0;
 override START: u32 = 0;
 
-const TILE: u32 = 4;    // Examples; the components of a vector.
-const GROUP: u32 = 256; // Invocations, and units that one pass over a layer computes.
-const SPLITS: u32 = 4;
-const TEAMS: u32 = 64;
-const WIDTH: u32 = 512;
+override GROUP: u32 = 256; // Invocations.
+override SPLITS: u32 = 4;
+override HIGH: u32 = 1;    // Fours of units that an invocation sums: 1 or 4.
+override WIDE: u32 = 1;    // Vectors of a unit: 1, 2 or 4.
+override WIDTH: u32 = 512; // 512 / WIDE at least, 1024 / WIDE at most.
+
+override TILE: u32 = 4 * WIDE;
+override TEAMS: u32 = GROUP / SPLITS;
+override UNITS: u32 = 4 * HIGH * TEAMS; // Units that one pass over a layer computes.
+
 const PASSES: u32 = 12;
 const MAX_LAYERS: u32 = 8;
 
@@ -66,13 +76,13 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> wrong: array<u32>;
 @group(0) @binding(7) var<storage, read> clock: array<u32>;
 
-// The units of the current layer, unit u at slot(u); 0 beyond its width.
-var<workgroup> h: array<vec4f, WIDTH>;
-// Parts of sums: of two units of a team at a time.
-var<workgroup> parts: array<vec4f, 2 * GROUP>;
+// The units of the current layer, vector v of unit u at slot(v, u): 0 beyond the layer's width, as far as it
+// is read. From WIDE * WIDTH on, where there are splits, parts of sums.
+var<workgroup> memory: array<vec4f, 1024>;
 
-// For each layer, four bits a pass: in which examples the own unit's activation was positive.
-var<private> passed: array<u32, MAX_LAYERS>;
+// Four bits a vector: in which examples the own units' activations were positive. Words l, MAX_LAYERS + l, ...
+// are layer l's.
+var<private> passed: array<u32, 8 * MAX_LAYERS>;
 // L2: the gradients of the own inputs, four a pass.
 var<private> input_gradient: array<mat4x4f, PASSES>;
 
@@ -105,76 +115,59 @@ fn start(row0: u32, local: u32) {
     storageBarrier();
 }
 
-// ---- Layers and their weights
-
-struct Layer { inputs: u32, outputs: u32, weight: u32, bias: u32, relu: bool, of_probe: bool }
-
-fn layer_at(l: u32) -> Layer {
-    let entry = p.layer[l];
-    var inputs = p.inputs;
-    if l > 0 { inputs = p.layer[l - 1].x; }
-    return Layer(inputs, entry.x, entry.y, entry.z, entry.w == 1, GOAL == 2 && l == p.layers - 1);
-}
-
-fn word(layer: Layer, i: u32) -> f32 {
-    return words(layer, i / 4)[i % 4];
-}
-
-// Words 4 at to 4 at + 3 of a layer's arena.
-fn words(layer: Layer, at: u32) -> vec4f {
-    if layer.of_probe { return probe[at]; }
-    if HALF == 0 { return bitcast<vec4f>(weights[at]); }
-    let eight = weights[at / 2];
-    let two = select(eight.xy, eight.zw, at % 2 == 1);
-    let halves = vec4u(two.x, two.x >> 16, two.y, two.y >> 16);
-    // Exponent and digits in a float's place; the bias of the exponent is then 112 too small.
-    let magnitude = bitcast<vec4f>((halves & vec4u(0x7fff)) << vec4u(13)) * 0x1p+112;
-    return select(magnitude, -magnitude, (halves & vec4u(0x8000)) != vec4u());
-}
-
-// Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result; 0 outside of W.
-fn block(layer: Layer, n: u32, k: u32) -> mat4x4f {
-    return mat4x4f(row(layer, n, k), row(layer, n + 1, k), row(layer, n + 2, k), row(layer, n + 3, k));
-}
-
-fn row(layer: Layer, n: u32, k: u32) -> vec4f {
-    if ALIGNED == 1 {
-        let at = (layer.weight + min(n, layer.outputs - 1) * layer.inputs + k) / 4;
-        return select(vec4f(), words(layer, at), n < layer.outputs);
-    }
-    let left = vec2f(element(layer, n, k), element(layer, n, k + 1));
-    return vec4f(left, element(layer, n, k + 2), element(layer, n, k + 3));
-}
-
-fn element(layer: Layer, n: u32, k: u32) -> f32 {
-    if n >= layer.outputs || k >= layer.inputs { return 0.0; }
-    return word(layer, layer.weight + n * layer.inputs + k);
-}
-
 // ---- Units in workgroup memory
 
 // Neighbouring fours of units lie side by side, for invocations that read them at one time.
-fn slot(unit: u32) -> u32 {
-    return unit % 4 * (WIDTH / 4) + unit / 4;
+fn slot(v: u32, unit: u32) -> u32 {
+    return v * WIDTH + unit % 4 * (WIDTH / 4) + unit / 4;
 }
 
-// Units u to u + 3, u a multiple of 4.
-fn four(u: u32) -> mat4x4f {
-    let at = u / 4;
-    return mat4x4f(h[at], h[at + WIDTH / 4], h[at + WIDTH / 2], h[at + 3 * WIDTH / 4]);
+// Vectors v of units u to u + 3, u a multiple of 4.
+fn four(v: u32, u: u32) -> mat4x4f {
+    let at = v * WIDTH + u / 4;
+    return mat4x4f(memory[at], memory[at + WIDTH / 4], memory[at + WIDTH / 2], memory[at + 3 * WIDTH / 4]);
 }
 
-// The sum of the SPLITS parts of unit first + local, from `sum`: part `split` of units
+// All WIDE vectors of four units. Each has a name, since compilers need not keep in registers what is
+// indexed in a loop.
+struct Fours { a: mat4x4f, b: mat4x4f, c: mat4x4f, d: mat4x4f }
+
+fn fours(u: u32) -> Fours {
+    var units = Fours();
+    units.a = four(0u, u);
+    if WIDE >= 2 { units.b = four(1u, u); }
+    if WIDE == 4 { units.c = four(2u, u); units.d = four(3u, u); }
+    return units;
+}
+
+fn add_product(sum: Fours, units: Fours, w: mat4x4f) -> Fours {
+    var added = sum;
+    added.a += units.a * w;
+    if WIDE >= 2 { added.b += units.b * w; }
+    if WIDE == 4 { added.c += units.c * w; added.d += units.d * w; }
+    return added;
+}
+
+// The sums of 4 HIGH neighbouring units.
+struct Sums { s0: Fours, s1: Fours, s2: Fours, s3: Fours }
+
+// For loops: vector v of units 4 i to 4 i + 3 is [4 * i + v].
+fn listed(s: Sums) -> array<mat4x4f, 16> {
+    return array(s.s0.a, s.s0.b, s.s0.c, s.s0.d, s.s1.a, s.s1.b, s.s1.c, s.s1.d,
+                 s.s2.a, s.s2.b, s.s2.c, s.s2.d, s.s3.a, s.s3.b, s.s3.c, s.s3.d);
+}
+
+// With splits: the sum of the SPLITS parts of unit first + local, from `sum`: part `split` of units
 // first + 4 team to first + 4 team + 3.
 fn total(sum: mat4x4f, team: u32, split: u32, local: u32) -> vec4f {
     var own = vec4f();
     for (var pair = 0u; pair < 2; pair++) {
-        parts[split * TEAMS + team] = sum[2 * pair];
-        parts[GROUP + split * TEAMS + team] = sum[2 * pair + 1];
+        memory[WIDTH + split * TEAMS + team] = sum[2 * pair];
+        memory[WIDTH + GROUP + split * TEAMS + team] = sum[2 * pair + 1];
         workgroupBarrier();
         if local / 2 % 2 == pair {
-            let at = local % 2 * GROUP + local / 4;
-            own = (parts[at] + parts[at + TEAMS]) + (parts[at + 2 * TEAMS] + parts[at + 3 * TEAMS]);
+            let at = WIDTH + local % 2 * GROUP + local / 4;
+            own = (memory[at] + memory[at + TEAMS]) + (memory[at + 2 * TEAMS] + memory[at + 3 * TEAMS]);
         }
         workgroupBarrier();
     }
@@ -187,55 +180,93 @@ fn forwards(l: u32, row0: u32, local: u32) {
     let layer = layer_at(l);
     let team = local / SPLITS;
     let split = local % SPLITS;
-    // The results wait until every invocation has read the layer below.
-    var own: array<vec4f, WIDTH / GROUP>;
-    for (var first = 0u; first < layer.outputs; first += GROUP) {
-        let n = first + 4 * team;
-        var sum = mat4x4f();
+    // The results wait until every invocation has read the layer below: `own` with splits, else `sums`.
+    var own: array<vec4f, 2>;
+    var sums = Sums();
+    for (var first = 0u; first < layer.outputs; first += UNITS) {
+        let n = first + 4 * HIGH * team;
+        sums = Sums();
         for (var k0 = 0u; k0 < layer.inputs; k0 += WIDTH) {
             if l == 0 { load_points(k0, row0, local); }
-            let count = min(WIDTH, layer.inputs - k0);
-            if n < layer.outputs {
-                for (var k = 4 * split; k < count; k += 4 * SPLITS) {
-                    sum += four(k) * block(layer, n, k0 + k);
-                }
-            }
+            if n < layer.outputs { climb(&sums, layer, n, k0, split); }
         }
-        own[first / GROUP] = total(sum, team, split, local);
+        if SPLITS > 1 { own[first / UNITS] = total(sums.s0.a, team, split, local); }
     }
-    var bits = 0u;
-    for (var unit = local; unit < WIDTH; unit += GROUP) {
-        if unit < layer.outputs {
-            var value = own[unit / GROUP] + word(layer, layer.bias + unit);
-            // Not `max`, which may turn a NaN into 0.
-            if layer.relu { value = select(value, vec4f(), value < vec4f()); }
-            h[slot(unit)] = value;
-            bits |= dot(vec4u(value > vec4f()), vec4u(1, 2, 4, 8)) << (4 * (unit / GROUP));
-        } else {
-            h[slot(unit)] = vec4f();
+    if SPLITS == 1 {
+        workgroupBarrier();
+        activate(l, layer, 4 * HIGH * local, listed(sums));
+    } else {
+        var bits = 0u;
+        for (var unit = local; unit < WIDTH; unit += GROUP) {
+            let value = activation(layer, unit, own[unit / GROUP]);
+            memory[slot(0u, unit)] = value;
+            bits |= positive(value) << (4 * (unit / GROUP));
         }
+        passed[l] = bits;
     }
-    passed[l] = bits;
     workgroupBarrier();
 }
 
-// Inputs k0 to k0 + WIDTH - 1 of x' into h.
+// Adds to the sums of units n, n + 1, ... part `split` of what inputs k0 to k0 + WIDTH - 1, in memory, give.
+fn climb(sums: ptr<function, Sums>, layer: Layer, n: u32, k0: u32, split: u32) {
+    let count = min(WIDTH, layer.inputs - k0);
+    for (var k = 4 * split; k < count; k += 4 * SPLITS) {
+        let below = fours(k);
+        (*sums).s0 = add_product((*sums).s0, below, block(layer, n, k0 + k));
+        if HIGH == 4 {
+            (*sums).s1 = add_product((*sums).s1, below, block(layer, n + 4, k0 + k));
+            (*sums).s2 = add_product((*sums).s2, below, block(layer, n + 8, k0 + k));
+            (*sums).s3 = add_product((*sums).s3, below, block(layer, n + 12, k0 + k));
+        }
+    }
+}
+
+fn activation(layer: Layer, unit: u32, sum: vec4f) -> vec4f {
+    if unit >= layer.outputs { return vec4f(); }
+    let value = sum + word(layer, layer.bias + unit);
+    // Not `max`, which may turn a NaN into 0.
+    return select(value, vec4f(), vec4<bool>(layer.relu) & (value < vec4f()));
+}
+
+fn positive(value: vec4f) -> u32 {
+    return dot(vec4u(value > vec4f()), vec4u(1, 2, 4, 8));
+}
+
+// Without splits: the activations of units n to n + 15, by their sums.
+fn activate(l: u32, layer: Layer, n: u32, sums: array<mat4x4f, 16>) {
+    if n >= layer.outputs { return; }
+    var all = sums;
+    var bits = 0u;
+    for (var i = 0u; i < 4 * HIGH * WIDE; i++) {
+        let u = i / WIDE;
+        let value = activation(layer, n + u, all[u / 4 * 4 + i % WIDE][u % 4]);
+        memory[slot(i % WIDE, n + u)] = value;
+        bits |= positive(value) << (4 * (i % 8));
+        if i % 8 == 7 {
+            passed[i / 8 * MAX_LAYERS + l] = bits;
+            bits = 0;
+        }
+    }
+}
+
+// Inputs k0 to k0 + WIDTH - 1 of x' into memory.
 fn load_points(k0: u32, row0: u32, local: u32) {
     workgroupBarrier(); // The part before may still be read.
-    for (var i = local; i < WIDTH; i += GROUP) {
+    for (var i = local; i < WIDE * WIDTH; i += GROUP) {
+        let k = i % WIDTH;
         var point = vec4f();
-        if k0 + i < p.inputs {
-            let at = rows_from(row0) * p.inputs + k0 + i;
+        if k0 + k < p.inputs {
+            let at = rows_from(row0 + i / WIDTH * 4) * p.inputs + k0 + k;
             point = vec4f(x_adv[at.x], x_adv[at.y], x_adv[at.z], x_adv[at.w]);
         }
-        h[slot(i)] = point;
+        memory[slot(i / WIDTH, k)] = point;
     }
     workgroupBarrier();
 }
 
-// The tile's rows. Where the last tile has fewer, the last row once more: computed, never stored.
-fn rows_from(row0: u32) -> vec4u {
-    return min(row0 + vec4u(0, 1, 2, 3), vec4u(p.rows - 1));
+// Four of the tile's rows. Where the last tile has fewer, the last row once more: computed, never stored.
+fn rows_from(row: u32) -> vec4u {
+    return min(row + vec4u(0, 1, 2, 3), vec4u(p.rows - 1));
 }
 
 // ---- Goals
@@ -248,15 +279,17 @@ fn reference_at(row: vec4u, width: u32, column: u32) -> vec4f {
 fn divergence_gradient(row0: u32, local: u32) {
     let width = p.layer[p.layers - 1].x;
     let latents = width / 2;
-    let row = rows_from(row0);
-    for (var j = local; j < latents; j += GROUP) {
+    for (var i = local; i < WIDE * latents; i += GROUP) {
+        let v = i / latents;
+        let j = i % latents;
+        let row = rows_from(row0 + 4 * v);
         let mu_a = reference_at(row, width, j);
         let l_a = reference_at(row, width, latents + j);
-        let mu_b = h[slot(j)];
-        let l_b = h[slot(latents + j)];
+        let mu_b = memory[slot(v, j)];
+        let l_b = memory[slot(v, latents + j)];
         var d_mu = 2.0 * (mu_b - mu_a);
         var d_l = vec4f();
-        for (var e = 0u; e < TILE; e++) {
+        for (var e = 0u; e < 4; e++) {
             if GOAL == 0 {
                 let s = deviations(l_a[e], l_b[e]);
                 d_l[e] = -s.difference * s.b;
@@ -266,8 +299,8 @@ fn divergence_gradient(row0: u32, local: u32) {
                 d_l[e] = d.d_l_b;
             }
         }
-        h[slot(j)] = d_mu;
-        h[slot(latents + j)] = d_l;
+        memory[slot(v, j)] = d_mu;
+        memory[slot(v, latents + j)] = d_l;
     }
     workgroupBarrier();
 }
@@ -276,94 +309,119 @@ fn divergence_gradient(row0: u32, local: u32) {
 fn classify(row0: u32, local: u32) {
     if local < TILE && row0 + local < p.rows {
         let label = reference[row0 + local];
-        let own = h[slot(label)][local];
+        let own = memory[slot(local / 4, label)][local % 4];
         for (var c = 0u; c < p.layer[p.layers - 1].x; c++) {
-            let value = h[slot(c)][local];
+            let value = memory[slot(local / 4, c)][local % 4];
             if is_nan(value) || value > own || (value == own && c < label) { wrong[row0 + local] = 1; }
         }
     }
 }
 
 // softmax(h)[c] - (1 where c is the label), in the steps of softmax_cross_entropy. Every invocation
-// sums over all classes, which are few, and keeps the derivatives of its own.
+// sums over all classes, which are few, and then has the derivatives of its own.
 fn cross_entropy_gradient(row0: u32, local: u32) {
     let classes = p.layer[p.layers - 1].x;
-    let row = rows_from(row0);
-    let label = vec4u(reference[row.x], reference[row.y], reference[row.z], reference[row.w]);
-    // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
-    var top = vec4u();
-    var m = h[slot(0u)];
-    for (var c = 1u; c < classes; c++) {
-        let larger = h[slot(c)] > m;
-        m = select(m, h[slot(c)], larger);
-        top = select(top, vec4u(c), larger);
+    for (var v = 0u; v < WIDE; v++) {
+        let row = rows_from(row0 + 4 * v);
+        let label = vec4u(reference[row.x], reference[row.y], reference[row.z], reference[row.w]);
+        // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
+        var top = vec4u();
+        var m = memory[slot(v, 0u)];
+        for (var c = 1u; c < classes; c++) {
+            let h = memory[slot(v, c)];
+            let larger = h > m;
+            m = select(m, h, larger);
+            top = select(top, vec4u(c), larger);
+        }
+        var rest = vec4f();
+        var rest_but_label = vec4f();
+        for (var c = 0u; c < classes; c++) {
+            let e = select(exp(memory[slot(v, c)] - m), vec4f(), top == vec4u(c));
+            rest += e;
+            rest_but_label += select(e, vec4f(), label == vec4u(c));
+        }
+        // Minus the sum of the others, so that nothing cancels for a sure classifier.
+        let others = rest_but_label + select(vec4f(1.0), vec4f(), label == top);
+        workgroupBarrier();
+        for (var c = local; c < classes; c += GROUP) {
+            let e = select(exp(memory[slot(v, c)] - m), vec4f(1.0), top == vec4u(c));
+            memory[slot(v, c)] = select(e, -others, label == vec4u(c)) / (1.0 + rest);
+        }
     }
-    var rest = vec4f();
-    var rest_but_label = vec4f();
-    for (var c = 0u; c < classes; c++) {
-        let e = select(exp(h[slot(c)] - m), vec4f(), top == vec4u(c));
-        rest += e;
-        rest_but_label += select(e, vec4f(), label == vec4u(c));
-    }
-    // Minus the sum of the others, so that nothing cancels for a sure classifier.
-    let others = rest_but_label + select(vec4f(1.0), vec4f(), label == top);
-    var own: array<vec4f, WIDTH / GROUP>;
-    for (var c = local; c < classes; c += GROUP) {
-        let e = select(exp(h[slot(c)] - m), vec4f(1.0), top == vec4u(c));
-        own[c / GROUP] = select(e, -others, label == vec4u(c)) / (1.0 + rest);
-    }
-    workgroupBarrier();
-    for (var c = local; c < classes; c += GROUP) { h[slot(c)] = own[c / GROUP]; }
     workgroupBarrier();
 }
 
 // ---- Backwards
 
-// From the gradient of layer l's output, in h, to that of its input.
+// From the gradient of layer l's output, in memory, to that of its input.
 fn backwards(l: u32, local: u32) {
     let layer = layer_at(l);
     let team = local % TEAMS;
     let split = local / TEAMS;
-    var own: array<vec4f, WIDTH / GROUP>;
-    for (var first = 0u; first < layer.inputs; first += GROUP) {
-        let sum = descend(layer, first + 4 * team, split, SPLITS);
-        own[first / GROUP] = total(sum, team, split, local);
+    var own: array<vec4f, 2>;
+    var sums = Sums();
+    for (var first = 0u; first < layer.inputs; first += UNITS) {
+        sums = descend(layer, first + 4 * HIGH * team, split, SPLITS);
+        if SPLITS > 1 { own[first / UNITS] = total(sums.s0.a, team, split, local); }
     }
-    let below = layer_at(l - 1);
-    for (var unit = local; unit < WIDTH; unit += GROUP) {
-        var gradient = vec4f();
-        if unit < layer.inputs {
-            let bits = vec4u(passed[l - 1] >> (4 * (unit / GROUP))) & vec4u(1, 2, 4, 8);
-            gradient = select(own[unit / GROUP], vec4f(), vec4<bool>(below.relu) & (bits == vec4u()));
+    let relu = layer_at(l - 1).relu;
+    if SPLITS == 1 {
+        workgroupBarrier();
+        hand_down(l - 1, relu, layer.inputs, 4 * HIGH * local, listed(sums));
+    } else {
+        for (var unit = local; unit < WIDTH; unit += GROUP) {
+            let value = passing(passed[l - 1] >> (4 * (unit / GROUP)), relu, own[unit / GROUP]);
+            memory[slot(0u, unit)] = select(vec4f(), value, unit < layer.inputs);
         }
-        h[slot(unit)] = gradient;
     }
     workgroupBarrier();
 }
 
-// Part `split` of `splits` of the gradient of inputs k to k + 3.
-fn descend(layer: Layer, k: u32, split: u32, splits: u32) -> mat4x4f {
-    var sum = mat4x4f();
+// Part `split` of `splits` of the gradient of inputs k, k + 1, ...
+fn descend(layer: Layer, k: u32, split: u32, splits: u32) -> Sums {
+    var sums = Sums();
     if k < layer.inputs {
         for (var n = 4 * split; n < layer.outputs; n += 4 * splits) {
-            sum += four(n) * transpose(block(layer, n, k));
+            let above = fours(n);
+            sums.s0 = add_product(sums.s0, above, transpose(block(layer, n, k)));
+            if HIGH == 4 {
+                sums.s1 = add_product(sums.s1, above, transpose(block(layer, n, k + 4)));
+                sums.s2 = add_product(sums.s2, above, transpose(block(layer, n, k + 8)));
+                sums.s3 = add_product(sums.s3, above, transpose(block(layer, n, k + 12)));
+            }
         }
     }
-    return sum;
+    return sums;
 }
 
-// ---- The step. An invocation has four neighbouring inputs of every 4 * GROUP.
+// A gradient where the activation was positive, by its bits, or where there is no ReLU; else 0.
+fn passing(bits: u32, relu: bool, gradient: vec4f) -> vec4f {
+    return select(gradient, vec4f(), vec4<bool>(relu) & ((vec4u(bits) & vec4u(1, 2, 4, 8)) == vec4u()));
+}
+
+// Without splits: the gradients of units k to k + 15 of layer l, of `width` units.
+fn hand_down(l: u32, relu: bool, width: u32, k: u32, gradients: array<mat4x4f, 16>) {
+    if k >= width { return; }
+    var all = gradients;
+    for (var i = 0u; i < 4 * HIGH * WIDE; i++) {
+        let u = i / WIDE;
+        let bits = passed[i / 8 * MAX_LAYERS + l] >> (4 * (i % 8));
+        let value = passing(bits, relu, all[u / 4 * 4 + i % WIDE][u % 4]);
+        memory[slot(i % WIDE, k + u)] = select(vec4f(), value, k + u < width);
+    }
+}
+
+// ---- The step. An invocation has 4 HIGH neighbouring inputs of every 4 HIGH GROUP.
 
 fn ascend_linf(row0: u32, local: u32) {
     let layer = layer_at(0u);
-    for (var k = 4 * local; k < p.inputs; k += 4 * GROUP) {
-        let gradient = descend(layer, k, 0u, 1u);
-        for (var j = 0u; j < 4; j++) {
-            for (var e = 0u; e < TILE; e++) {
+    for (var k = 4 * HIGH * local; k < p.inputs; k += 4 * HIGH * GROUP) {
+        var gradient = listed(descend(layer, k, 0u, 1u));
+        for (var e = 0u; e < min(TILE, p.rows - row0); e++) {
+            for (var j = 0u; j < min(4 * HIGH, p.inputs - k); j++) {
                 let i = (row0 + e) * p.inputs + k + j;
-                if k + j < p.inputs && row0 + e < p.rows {
-                    x_adv[i] = step_linf(x_adv[i], x[i], gradient[j][e], p.eps, p.step);
-                }
+                let g = gradient[j / 4 * 4 + e / 4][j % 4][e % 4];
+                x_adv[i] = step_linf(x_adv[i], x[i], g, p.eps, p.step);
             }
         }
     }
@@ -374,7 +432,7 @@ fn ascend_l2(row0: u32, local: u32) {
     let examples = min(TILE, p.rows - row0);
     var size = vec4f();
     for (var k = 4 * local; k < p.inputs; k += 4 * GROUP) {
-        let gradient = descend(layer, k, 0u, 1u);
+        let gradient = descend(layer, k, 0u, 1u).s0.a;
         input_gradient[k / (4 * GROUP)] = gradient;
         for (var j = 0u; j < min(4u, p.inputs - k); j++) { size += abs(gradient[j]); }
     }
@@ -415,12 +473,12 @@ fn ascend_l2(row0: u32, local: u32) {
 
 // The sum of every invocation's value, in a fixed tree order.
 fn sum_of_all(value: vec4f, local: u32) -> vec4f {
-    workgroupBarrier(); // `parts` may still be read by a call before this one.
-    parts[local] = value;
+    workgroupBarrier(); // The memory may still be read.
+    memory[local] = value;
     workgroupBarrier();
     for (var half = GROUP / 2; half > 0; half /= 2) {
-        if local < half { parts[local] += parts[local + half]; }
+        if local < half { memory[local] += memory[local + half]; }
         workgroupBarrier();
     }
-    return parts[0];
+    return memory[0];
 }

@@ -155,16 +155,30 @@ fn assert_words(name: &str, module: &Module, params: &TypeInner) {
 
 /// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches.
 fn offered(kernel: &Kernel) -> Vec<Vec<(String, f64)>> {
-    if kernel.name != "matmul" {
-        return vec![Vec::new()];
-    }
     let mut g = Graph::new();
-    let [a, b, c] = ["a", "b", "c"].map(|name| g.variable(name, [4, 4], DType::F32).unwrap());
-    let product = ops::matmul(&mut g, a, false, b, false).unwrap();
-    g.place(product, c).unwrap();
+    let count = match kernel.name {
+        "matmul" => {
+            let [a, b, c] = ["a", "b", "c"].map(|name| g.variable(name, [4, 4], DType::F32).unwrap());
+            let product = ops::matmul(&mut g, a, false, b, false).unwrap();
+            g.place(product, c).unwrap();
+            ops::TILINGS
+        }
+        "pgd_mlp" => {
+            let [weights, x, reference, x_adv] =
+                [("weights", [2, 64]), ("x", [3, 4]), ("r", [3, 2]), ("y", [3, 4])]
+                    .map(|(name, shape)| g.variable(name, shape, DType::F32).unwrap());
+            let layers = vec![ops::Dense { outputs: 2, weight: 0, bias: 64, relu: false }];
+            let goal = ops::Goal::W2 { reference };
+            let (norm, eps, step, steps, start) = (ops::Norm::Linf, 0.1, 0.1, 1, None);
+            let ascent = ops::Ascent { weights, layers, goal, norm, eps, step, steps, start };
+            ops::pgd_mlp(&mut g, x_adv, x, ascent).unwrap();
+            ops::SHARINGS
+        }
+        _ => return vec![Vec::new()],
+    };
     let recording = graph::plan(&g).recording;
     let (call, _) = recording.calls().next().unwrap();
-    assert_eq!(call.variants.len(), ops::TILINGS);
+    assert_eq!(call.variants.len(), count, "{}", kernel.name);
     let values = |(name, value): &(&str, u32)| (name.to_string(), f64::from(*value));
     call.variants.iter().map(|variant| variant.constants.iter().map(values).collect()).collect()
 }

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smoothenc::backend::{self, Device};
-use smoothenc::data::Images;
-use smoothenc::experiment::{Trainer, settings};
-use smoothenc::run::config::Config;
+use smoothenc::data::{Images, Table};
+use smoothenc::experiment::{Trainer, settings, training_graph};
+use smoothenc::graph::plan;
+
+use smoothenc::run::config::{Config, Norm};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -95,6 +97,27 @@ fn calls_a_step_do_not_depend_on_the_selection_steps() {
     assert_eq!(calls(20), CALLS);
 }
 
+/// At batch 2048 a longer ascent is cut into several calls.
+fn memory_does_not_depend_on_the_selection_steps() {
+    let _turn = turn();
+    let images = Images::new([1, 28, 28], vec![0; 4096 * 784]);
+    let table = Table::whole("train.images", &images);
+    for selection_norm in [Norm::Linf, Norm::L2] {
+        let scratch_and_ascents = |selection_steps| {
+            let config = Config { selection_steps, selection_norm, batch: 2048, ..Config::default() };
+            let vae = settings::model(&config, images.shape()).unwrap();
+            let training = settings::training(&config).unwrap();
+            let graph = training_graph(&vae, &training, &table, Some(images.count)).unwrap();
+            let planned = plan(&graph);
+            let ascents = planned.recording.calls().filter(|(call, _)| call.kernel.name == "pgd_mlp");
+            (planned.scratch_words, ascents.map(|(_, times)| times).sum::<usize>())
+        };
+        let [(least, one), (five, _), (twenty, _), (most, several)] = [1, 5, 20, 50].map(scratch_and_ascents);
+        assert!(one == 1 && several > 1, "{selection_norm:?}: {one} and {several} calls");
+        assert_eq!([five, twenty, most], [least; 3], "{selection_norm:?}");
+    }
+}
+
 /// Kernel calls of a step with two hidden layers. One more costs every GPU a launch a step.
 const CALLS: usize = 52;
 
@@ -106,6 +129,11 @@ fn main() {
             "calls_a_step_do_not_depend_on_the_selection_steps",
             false,
             calls_a_step_do_not_depend_on_the_selection_steps,
+        ),
+        (
+            "memory_does_not_depend_on_the_selection_steps",
+            false,
+            memory_does_not_depend_on_the_selection_steps,
         ),
     ]);
 }

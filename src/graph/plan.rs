@@ -86,8 +86,8 @@ fn live_nodes(graph: &Graph) -> Vec<bool> {
     live
 }
 
-/// Lifetimes of the values. One from before a loop that the loop reads lives beyond the loop's
-/// last node, since the next turn reads it again: not even that node may take over its memory.
+/// Lifetimes of the values. One from before a loop that the loop reads lives to the loop's last node, since the next
+/// turn reads it again: of the loop's nodes none may take over its memory.
 fn lifetimes(graph: &Graph, live: &[bool]) -> HashMap<Tensor, Lifetime> {
     let mut lifetimes: HashMap<Tensor, Lifetime> = HashMap::new();
     for (at, node) in graph.nodes.iter().enumerate().filter(|(at, _)| live[*at]) {
@@ -98,7 +98,7 @@ fn lifetimes(graph: &Graph, live: &[bool]) -> HashMap<Tensor, Lifetime> {
             if let Some(life) = lifetimes.get_mut(&graph.root(t).0) {
                 let around = graph.loops.iter().find(|l| l.nodes.contains(&at));
                 let outlives = around.filter(|l| !l.nodes.contains(&life.from));
-                life.to = life.to.max(outlives.map_or(at, |l| l.nodes.end));
+                life.to = life.to.max(outlives.map_or(at, |l| l.nodes.end - 1));
             }
         }
     }

@@ -51,7 +51,7 @@ pub use half::half;
 pub use log_softmax::log_softmax;
 pub use matmul::{TILINGS, linear, matmul};
 pub use monitor::{SUMS, monitor};
-pub use pgd_mlp::{Ascent, Dense, Goal, MAX_LAYERS, Start, fits, pgd_mlp};
+pub use pgd_mlp::{Ascent, Dense, Goal, MAX_LAYERS, SHARINGS, Start, fits, pgd_mlp};
 pub use pgd_start::{StartNoise, pgd_start};
 pub use pgd_step::{Norm, pgd_step};
 pub use random::{normal, uniform};

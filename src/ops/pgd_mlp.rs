@@ -24,6 +24,7 @@ pub static PGD_MLP: Kernel = Kernel {
         include_str!("../../shaders/common/entropic.wgsl"),
         include_str!("../../shaders/common/box.wgsl"),
         include_str!("../../shaders/common/ball.wgsl"),
+        include_str!("../../shaders/common/dense.wgsl"),
         include_str!("../../shaders/pgd_mlp.wgsl"),
     ],
     bindings: &[Read, Read, Read, Read, Write, Write, Read],
@@ -277,10 +278,53 @@ impl Op for PgdMlp {
             .row(io.output(0));
         let call = if with_probe { call.row(io.output(1)) } else { call.whole(NONE) };
         let call = call.whole(if start.is_some() { io.input(3) } else { NONE });
-        let workgroups = [rows.div_ceil(GPU_TILE) as u32, 1, 1];
-        call.grid(rows, LANES, workgroups).flops(self.ascent.flops(rows, inputs))
+        let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
+        let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
+        let shares = SHARES.iter().filter(|share| share.fits(norm, widest));
+        shares.fold(call, |call, share| call.variant(&share.constants(), share.workgroups(rows)))
     }
 }
 
-/// Examples of one workgroup; `TILE` of the shader.
-const GPU_TILE: usize = 4;
+/// How the shader shares a layer among the invocations of a workgroup, its constants in lower case;
+/// `shaders/pgd_mlp.wgsl` explains them.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    group: u32,
+    splits: u32,
+    high: u32,
+    wide: u32,
+    width: u32,
+}
+
+/// Ways that a GPU can choose from to share the layers of an ascent; a call offers those that take its network.
+pub const SHARINGS: usize = SHARES.len();
+
+/// For a GPU, and for software devices, which take the last that they are offered. With `wide` vectors of `width`
+/// units one layer fills 16 KiB.
+const SHARES: [Share; 3] = [
+    Share { group: 256, splits: 4, high: 1, wide: 1, width: 512 },
+    Share { group: 32, splits: 1, high: 4, wide: 2, width: 512 },
+    Share { group: 16, splits: 1, high: 4, wide: 4, width: 256 },
+];
+
+impl Share {
+    /// Whether it takes layers of up to `widest` units, and steps in that norm.
+    fn fits(&self, norm: Norm, widest: usize) -> bool {
+        widest <= self.width as usize && (self.splits > 1 || norm == Norm::Linf)
+    }
+
+    fn constants(&self) -> [(&'static str, u32); 5] {
+        [
+            ("GROUP", self.group),
+            ("SPLITS", self.splits),
+            ("HIGH", self.high),
+            ("WIDE", self.wide),
+            ("WIDTH", self.width),
+        ]
+    }
+
+    /// One for every 4 `wide` examples.
+    fn workgroups(&self, rows: usize) -> [u32; 3] {
+        [(rows as u32).div_ceil(4 * self.wide), 1, 1]
+    }
+}

@@ -120,7 +120,7 @@ impl Selection {
     }
 
     /// The whole ascent in one kernel call, the random start among it, or in a few calls where one would keep a GPU
-    /// busy for too long.
+    /// busy for too long. No value is made on the way, so that memory does not depend on the steps.
     fn ascend(
         &self,
         g: &mut Graph,
@@ -129,15 +129,20 @@ impl Selection {
         selected: Tensor,
         start: Start,
     ) -> Result<()> {
-        let calls = calls(ascent.steps, ascent.flops(g.shape(x).rows(), g.shape(x).cols()));
+        let mut calls = calls(ascent.steps, ascent.flops(g.shape(x).rows(), g.shape(x).cols()));
+        ascent.steps /= calls;
         match start {
-            Start::Drawn { clock, seed } if self.norm == Norm::Linf && calls == 1 => {
-                ascent.start = Some(ops::Start { clock, key: Key::new(seed, Purpose::Selection) });
+            Start::Drawn { clock, seed } if self.norm == Norm::Linf => {
+                let drawn = ops::Start { clock, key: Key::new(seed, Purpose::Selection) };
+                ops::pgd_mlp(g, selected, x, Ascent { start: Some(drawn), ..ascent.clone() })?;
+                calls -= 1;
             }
             _ => self.start(g, x, selected, start)?,
         }
-        ascent.steps /= calls;
-        g.repeat(calls, |g| ops::pgd_mlp(g, selected, x, ascent))
+        if calls > 0 {
+            g.repeat(calls, |g| ops::pgd_mlp(g, selected, x, ascent))?;
+        }
+        Ok(())
     }
 
     /// The same of one op after the other: for encoders that the fused kernel does not take, and
