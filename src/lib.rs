@@ -18,10 +18,12 @@ pub mod reproduce;
 pub mod rng;
 pub mod robustness;
 pub mod run;
+pub mod runs;
 pub mod selection;
 pub mod session;
 pub mod simd;
 pub mod sweep;
+pub mod tabular;
 pub mod tensor;
 pub mod vae;
 

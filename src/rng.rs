@@ -27,6 +27,8 @@ pub enum Purpose {
     AttackRadius = 10,
     /// Synthetic faces.
     Faces = 11,
+    /// The data and the start of the tabular system.
+    Tabular = 14,
     /// Codes whose decoded images a run's page shows.
     Showcase = 13,
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
-use crate::experiment::{Finished, Runs};
 use crate::run::config::{Arch, Config, Preset};
 use crate::run::short;
+use crate::runs::{Finished, Runs};
 
 /// What a grid file asks for.
 #[derive(Debug, Clone)]

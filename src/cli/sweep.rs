@@ -7,10 +7,10 @@ use clap::Args;
 
 use crate::cli::report::write;
 use crate::error::{Error, Result};
-use crate::experiment::Runs;
 use crate::files::write_whole;
 use crate::report::{Chart, Series};
 use crate::run::short;
+use crate::runs::Runs;
 use crate::sweep::{Grid, Row};
 
 /// The arguments of `sweep`.

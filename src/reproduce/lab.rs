@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::data::faces;
 use crate::error::{Error, Result};
-use crate::experiment::{Finished, LoadedRun, Runs};
+use crate::experiment::LoadedRun;
 use crate::run::config::{Config, Preset};
+use crate::runs::{Finished, Runs};
 use crate::{backend, files, progress};
 
 /// A place to work in. `root` holds what figures share, `out` what one of them shows.

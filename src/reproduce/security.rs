@@ -1,8 +1,8 @@
 //! Figures 4 and 5: accuracy under attack against the attack's radius, for the VAE and two smooth encoders.
 
 use crate::error::Result;
-use crate::experiment::Finished;
 use crate::run::config::{Arch, Config};
+use crate::runs::Finished;
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;

@@ -5,11 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use toml::Table;
 
 use crate::backend;
 use crate::error::{Error, Result};
-use crate::experiment::{check_resumable, load_data, train};
+use crate::experiment::{LoadedRun, check_resumable, load_data, train};
 use crate::progress;
+use crate::report::run_page;
 use crate::run::config::Config;
 use crate::run::dir::{Destination, RunDir};
 use crate::run::result::RunResult;
@@ -33,13 +35,17 @@ impl Runs {
     }
 
     /// Where the run of these settings is, or would be: its name has what is trained, the seed, and a hash of every
-    /// setting but the device.
+    /// setting that a number of its result depends on.
     ///
     /// # Errors
     /// [`Error::Request`] for settings that no file can hold.
     pub fn path(&self, config: &Config) -> Result<PathBuf> {
-        let settings = Config { device: String::new(), checked: false, ..config.clone() }.to_toml()?;
-        let hash: String = Sha256::digest(settings)[..5].iter().map(|byte| format!("{byte:02x}")).collect();
+        const OTHERS: [&str; 5] = ["device", "checked", "log-every", "checkpoint-every", "tensorboard"];
+        let mut settings: Table = toml::from_str(&config.to_toml()?)
+            .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
+        settings.retain(|key, _| !OTHERS.contains(&key));
+        let digest = Sha256::digest(settings.to_string());
+        let hash: String = digest[..5].iter().map(|byte| format!("{byte:02x}")).collect();
         let Config { dataset, objective, arch, seed, .. } = config;
         Ok(self.folder.join(format!("{dataset}-{arch}-{objective}-seed{seed}-{hash}")))
     }
@@ -59,7 +65,7 @@ impl Runs {
         Ok((attacked || !config.attack.enabled).then_some(Finished { path, result }))
     }
 
-    /// The run of these settings, trained, probed and attacked now where that is not done.
+    /// The run of these settings, trained, probed, attacked and with its page, now where that is not done.
     ///
     /// # Errors
     /// As [`train`]; [`Error::Run`] that tells how to go on where the user stopped it.
@@ -84,10 +90,13 @@ impl Runs {
         }
         let device = backend::open(&config.device, config.checked)?;
         let run = RunDir::prepare(&destination, config)?;
-        train(config, &run, &data, device).map_err(|error| match progress::stop_requested() {
+        train(config, &run, &data, device.clone()).map_err(|error| match progress::stop_requested() {
             true => Error::run("stopped; the same command goes on from here"),
             false => error,
         })?;
+        if !run_page::is_fresh(&run) {
+            run_page::write(&mut LoadedRun::with(run.clone(), config.clone(), data, device)?)?;
+        }
         // As the file has it, rounded, so that the first time gives the same as every other.
         let result = RunResult::load(&run.result_path())?;
         Ok(Finished { path, result })

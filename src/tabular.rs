@@ -1,0 +1,368 @@
+//! The tabular system of section 2.2 (SPEC section 7): a VAE whose encoder and decoder are tables on two circles, small
+//! enough to be looked at whole, and the smooth encoder on it.
+//!
+//! `p(X = i | Z = j)` has its mode at `m_j` and the width `v_j`, `q(Z = j | X = i)` its mode at `mu_i` and the width `s_i`, all
+//! in turns of the circle; the prior is uniform. The parameters kept are the modes and the logarithms of the widths.
+
+use crate::backend::{Device, Program};
+use crate::error::Result;
+use crate::graph::{Graph, Tensor};
+use crate::nn::{Layout, Weights, train_step};
+use crate::ops::elementwise::{Function, elementwise, scale};
+use crate::ops::{self, AdamSettings, reduce};
+use crate::rng::{Key, Purpose, uniform};
+use crate::session::Session;
+use crate::tensor::DType;
+
+/// Which point of the window around an observed one the smooth encoder couples it to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// The one that is farthest in the divergence.
+    Adversarial,
+    /// One at random in each step.
+    Random,
+    /// All of them, the mean of their divergences.
+    Mean,
+}
+
+/// What makes the encoder smooth.
+#[derive(Debug, Clone, Copy)]
+pub struct Smooth {
+    /// Points on either side of an observed one that belong to its window.
+    pub radius: usize,
+    /// The weight of the chord `2 - 2 cos` between two codes.
+    pub coupling: f32,
+    pub pick: Pick,
+}
+
+/// An experiment.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Observations `Nx` and codes `Nz`.
+    pub observations: usize,
+    pub codes: usize,
+    /// How many times an observation is drawn from the target.
+    pub draws: usize,
+    pub steps: u32,
+    pub learning_rate: f32,
+    /// Of the data and of the parameters' start.
+    pub seed: u64,
+    /// None is the VAE.
+    pub smooth: Option<Smooth>,
+}
+
+impl Default for Settings {
+    /// The VAE at the sizes of SPEC section 7.
+    fn default() -> Self {
+        Settings {
+            observations: 50,
+            codes: 40,
+            draws: 60,
+            steps: 2000,
+            learning_rate: 0.02,
+            seed: 0,
+            smooth: None,
+        }
+    }
+}
+
+/// What was learnt.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Probabilities of the observations: where data is from, what was drawn, and the model's `sum_j p(i|j) / Nz`.
+    pub target: Vec<f64>,
+    pub data: Vec<f64>,
+    pub model: Vec<f64>,
+    /// `q(j|i)` `[Nx][Nz]`, before training and after.
+    pub encoder_before: Vec<Vec<f64>>,
+    pub encoder: Vec<Vec<f64>>,
+    /// `p(i|j)` `[Nz][Nx]`.
+    pub decoder: Vec<Vec<f64>>,
+    /// The mean chord `|e^(2 pi i mu_i) - e^(2 pi i mu_(i+1))|` of neighbouring rows' modes.
+    pub chord: f64,
+    /// `KL(target || model)` in nats.
+    pub kl: f64,
+}
+
+/// Turns of Sinkhorn's iteration.
+const TURNS: u32 = 60;
+
+/// Two modes on the circle, one broader than the other, and hardly anything between them.
+fn target(n: usize) -> Vec<f64> {
+    let bump = |at: f64, middle: f64, narrow: f64| {
+        (narrow * ((std::f64::consts::TAU * (at - middle)).cos() - 1.0)).exp()
+    };
+    let weight = |i: usize| {
+        let at = (i + 1) as f64 / n as f64;
+        0.6 * bump(at, 0.3, 6.0) + 0.4 * bump(at, 0.75, 12.0)
+    };
+    let weights: Vec<f64> = (0..n).map(weight).collect();
+    let total: f64 = weights.iter().sum();
+    weights.into_iter().map(|w| w / total).collect()
+}
+
+/// How often each observation is among `draws` from `target`.
+fn sample(target: &[f64], draws: usize, seed: u64) -> Vec<usize> {
+    let mut counts = vec![0; target.len()];
+    for draw in 0..draws {
+        let mut left = f64::from(uniform(Key::new(seed, Purpose::Tabular), 0, draw as u32));
+        let at = target.iter().position(|share| {
+            left -= share;
+            left < 0.0
+        });
+        counts[at.unwrap_or(target.len() - 1)] += 1;
+    }
+    counts
+}
+
+/// The tables' parameters: a start that is random in the modes.
+fn layout_and_start(settings: &Settings) -> (Layout, Vec<f32>) {
+    let Settings { observations, codes, seed, .. } = *settings;
+    let mut layout = Layout::default();
+    for (name, n) in [("m", codes), ("v", codes), ("mu", observations), ("s", observations)] {
+        layout.push(name.to_string(), [n]);
+    }
+    let mut start = vec![0.0; layout.words()];
+    for (i, step) in [(0, 1), (2, 2)] {
+        for (k, mode) in layout.slice_mut(&mut start, i).iter_mut().enumerate() {
+            *mode = uniform(Key::new(seed, Purpose::Tabular), step, k as u32);
+        }
+    }
+    layout.slice_mut(&mut start, 1).fill(DECODER_WIDTH.ln());
+    layout.slice_mut(&mut start, 3).fill(ENCODER_WIDTH.ln());
+    (layout, start)
+}
+
+/// Widths at the start, those of `e^(cos / width)`.
+const DECODER_WIDTH: f32 = 0.2;
+const ENCODER_WIDTH: f32 = 0.2;
+
+/// The tables in a graph, in logarithms: `log q` `[Nx, Nz]` and `log p` `[Nz, Nx]`.
+fn tables(g: &mut Graph, weights: &Weights, settings: &Settings) -> Result<(Tensor, Tensor)> {
+    let [m, v, mu, s] = weights.views[..] else { unreachable!("four entries") };
+    let encoder = ops::cosine_logits(g, mu, s, settings.codes)?;
+    let decoder = ops::cosine_logits(g, m, v, settings.observations)?;
+    Ok((ops::log_softmax(g, encoder)?, ops::log_softmax(g, decoder)?))
+}
+
+/// Pairs of an observed point and each other point of its window.
+fn pairs(counts: &[usize], smooth: &Smooth) -> Vec<(usize, usize)> {
+    let n = counts.len();
+    let observed = (0..n).filter(|&i| counts[i] > 0);
+    let around =
+        |i: usize| (1..=smooth.radius).flat_map(move |d| [(i, (i + d) % n), (i, (i + n - d % n) % n)]);
+    observed.flat_map(around).collect()
+}
+
+/// The divergence of each pair of rows of `log q`: `min <Q, coupling chord> - H(Q)`.
+fn divergences(
+    g: &mut Graph,
+    log_q: Tensor,
+    pairs: usize,
+    settings: &Settings,
+    smooth: &Smooth,
+) -> Result<Tensor> {
+    let _ = smooth;
+    let mut rows = |name: &str| -> Result<Tensor> {
+        let chosen = g.variable(name, [pairs, settings.observations], DType::F32)?;
+        ops::matmul(g, chosen, false, log_q, false)
+    };
+    let (a, b) = (rows("pairs.a")?, rows("pairs.b")?);
+    let cost = g.variable("cost", [settings.codes, settings.codes], DType::F32)?;
+    ops::sinkhorn(g, a, b, cost, TURNS)
+}
+
+/// Runs the experiment.
+///
+/// # Errors
+/// Those of the device, and a request with more codes than [`ops::MOST_STATES`].
+pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
+    let Settings { observations: nx, codes: nz, draws, steps, .. } = *settings;
+    let target = target(nx);
+    let counts = sample(&target, draws, settings.seed);
+    let data: Vec<f64> = counts.iter().map(|&count| count as f64 / draws as f64).collect();
+    let (layout, start) = layout_and_start(settings);
+    let mut session = Session::new(device.clone());
+    session.set("tables", &start)?;
+    let shares: Vec<f32> = data.iter().map(|&share| share as f32).collect();
+    session.set("data", &shares)?;
+    let one = |hot: &dyn Fn(usize) -> usize, rows: usize| -> Vec<f32> {
+        (0..rows * nx).map(|k| f32::from(u8::from(hot(k / nx) == k % nx))).collect()
+    };
+    session.set("identity", &one(&|r| r, nx))?;
+
+    let mut g = Graph::new();
+    let weights = Weights::new(&mut g, &layout, "tables")?;
+    let (log_q, log_p) = tables(&mut g, &weights, settings)?;
+    let q = elementwise(&mut g, Function::Exp, log_q, None, 0.0)?;
+    // log p(i|j) at [i, j], as q(j|i) is.
+    let identity = g.variable("identity", [nx, nx], DType::F32)?;
+    let turned = ops::matmul(&mut g, identity, false, log_p, true)?;
+    let inner = match settings.smooth {
+        Some(_) => turned,
+        None => elementwise(&mut g, Function::Subtract, turned, Some(log_q), 0.0)?,
+    };
+    let products = elementwise(&mut g, Function::Multiply, q, Some(inner), 0.0)?;
+    let rows = reduce::row_sums(&mut g, products)?;
+    let share = g.variable("data", [nx], DType::F32)?;
+    let weighted = elementwise(&mut g, Function::Multiply, rows, Some(share), 0.0)?;
+    let fit = reduce::column_sums(&mut g, weighted)?;
+    let mut loss = scale(&mut g, fit, -1.0)?;
+    let coupled = settings.smooth.map(|smooth| (smooth, pairs(&counts, &smooth)));
+    if let Some((smooth, pairs)) = &coupled {
+        let values = divergences(&mut g, log_q, pairs.len(), settings, smooth)?;
+        let weight = g.variable("pairs.weight", [pairs.len()], DType::F32)?;
+        let weighted = elementwise(&mut g, Function::Multiply, values, Some(weight), 0.0)?;
+        let coupling = reduce::column_sums(&mut g, weighted)?;
+        loss = ops::elementwise::add(&mut g, loss, coupling)?;
+        session.set("pairs.a", &one(&|r| pairs[r].0, pairs.len()))?;
+        session.set("pairs.b", &one(&|r| pairs[r].1, pairs.len()))?;
+        let angle = |i: usize| std::f32::consts::TAU * i as f32 / nz as f32;
+        let chord = |k: usize| smooth.coupling * (2.0 - 2.0 * (angle(k / nz) - angle(k % nz)).cos());
+        session.set("cost", &(0..nz * nz).map(chord).collect::<Vec<f32>>())?;
+    }
+    let clock = g.variable("clock", [2], DType::U32)?;
+    train_step(
+        &mut g,
+        &layout,
+        &weights,
+        loss,
+        clock,
+        AdamSettings::new(settings.learning_rate, 0.0, steps),
+    )?;
+    let mut program = session.compile(&g)?;
+    let mut chooser = match &coupled {
+        Some((smooth, pairs)) => Some(Chooser::new(&mut session, &layout, settings, smooth, pairs, &shares)?),
+        None => None,
+    };
+    let (encoder_before, _) = read_tables(&mut session, &layout, settings)?;
+    for step in 0..steps {
+        if let Some(chooser) = &mut chooser {
+            chooser.choose(&mut session, step)?;
+        }
+        session.set("clock", &[step, 0])?;
+        program.run()?;
+    }
+    let (encoder, decoder) = read_tables(&mut session, &layout, settings)?;
+    let learnt: Vec<f32> = session.get("tables")?;
+    let modes = layout.slice(&learnt, 2);
+    let apart =
+        |i: usize| 2.0 * (std::f64::consts::PI * f64::from(modes[i] - modes[(i + 1) % nx])).sin().abs();
+    let model: Vec<f64> =
+        (0..nx).map(|i| decoder.iter().map(|row| row[i]).sum::<f64>() / nz as f64).collect();
+    let kl = target.iter().zip(&model).map(|(t, m)| t * (t / m).ln()).sum();
+    let chord = (0..nx).map(apart).sum::<f64>() / nx as f64;
+    Ok(Outcome { target, data, model, encoder_before, encoder, decoder, chord, kl })
+}
+
+/// `q` and `p` as they are.
+fn read_tables(
+    session: &mut Session,
+    layout: &Layout,
+    settings: &Settings,
+) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+    let mut g = Graph::new();
+    let weights = Weights::new(&mut g, layout, "tables")?;
+    let (log_q, log_p) = tables(&mut g, &weights, settings)?;
+    for (t, name) in [(log_q, "tables.q"), (log_p, "tables.p")] {
+        let shape = g.shape(t).clone();
+        let kept = g.variable(name, shape, DType::F32)?;
+        g.place(t, kept)?;
+    }
+    session.compile(&g)?.run()?;
+    let rows = |name: &str, cols: usize| -> Result<Vec<Vec<f64>>> {
+        let words: Vec<f32> = session.get(name)?;
+        Ok(words.chunks(cols).map(|row| row.iter().map(|&x| f64::from(x).exp()).collect()).collect())
+    };
+    Ok((rows("tables.q", settings.codes)?, rows("tables.p", settings.observations)?))
+}
+
+/// Decides in each step how much each pair counts.
+struct Chooser {
+    pick: Pick,
+    seed: u64,
+    /// For each observed point its share of the data and the range of its pairs.
+    windows: Vec<(f32, std::ops::Range<usize>)>,
+    /// The divergences of all pairs, in the variable `pairs.value`.
+    values: Program,
+}
+
+impl Chooser {
+    fn new(
+        session: &mut Session,
+        layout: &Layout,
+        settings: &Settings,
+        smooth: &Smooth,
+        pairs: &[(usize, usize)],
+        shares: &[f32],
+    ) -> Result<Self> {
+        let mut g = Graph::new();
+        let weights = Weights::new(&mut g, layout, "tables")?;
+        let (log_q, _) = tables(&mut g, &weights, settings)?;
+        let values = divergences(&mut g, log_q, pairs.len(), settings, smooth)?;
+        let kept = g.variable("pairs.value", [pairs.len()], DType::F32)?;
+        g.place(values, kept)?;
+        let width = 2 * smooth.radius;
+        let windows = pairs.chunks(width).enumerate().map(|(w, window)| {
+            let first = w * width;
+            (shares[window[0].0], first..first + window.len())
+        });
+        Ok(Chooser {
+            pick: smooth.pick,
+            seed: settings.seed,
+            windows: windows.collect(),
+            values: session.compile(&g)?,
+        })
+    }
+
+    fn choose(&mut self, session: &mut Session, step: u32) -> Result<()> {
+        if self.pick == Pick::Mean && step > 0 {
+            return Ok(()); // As it was.
+        }
+        let pairs = self.windows.last().map_or(0, |(_, range)| range.end);
+        let mut weight = vec![0.0; pairs];
+        let values: Vec<f32> = match self.pick {
+            Pick::Adversarial => {
+                self.values.run()?;
+                session.get("pairs.value")?
+            }
+            _ => vec![0.0; pairs],
+        };
+        for (w, (share, range)) in self.windows.iter().enumerate() {
+            match self.pick {
+                Pick::Mean => weight[range.clone()].fill(share / range.len() as f32),
+                Pick::Random => {
+                    let draw = uniform(Key::new(self.seed, Purpose::Tabular), 3 + step, w as u32);
+                    weight[range.start + (draw * range.len() as f32) as usize] = *share;
+                }
+                Pick::Adversarial => {
+                    let farthest = range.clone().max_by(|&a, &b| values[a].total_cmp(&values[b]));
+                    weight[farthest.unwrap_or(range.start)] = *share;
+                }
+            }
+        }
+        session.set("pairs.weight", &weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend;
+
+    #[test]
+    fn try_it() {
+        let device = backend::open("cpu", false).unwrap();
+        for seed in 0..4 {
+            let vae = experiment(&device, &Settings { seed, ..Settings::default() }).unwrap();
+            print!("vae chord {:.3} kl {:.3} ", vae.chord, vae.kl);
+            for pick in [Pick::Mean, Pick::Random, Pick::Adversarial] {
+                let smooth = Some(Smooth { radius: 2, coupling: 5.0, pick });
+                let started = std::time::Instant::now();
+                let se = experiment(&device, &Settings { seed, smooth, ..Settings::default() }).unwrap();
+                print!(" {pick:?} {:.3} {:.3} ({:.1?})", se.chord, se.kl, started.elapsed());
+            }
+            println!();
+        }
+    }
+}
