@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 use common::{Lab, outcome};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
+use smoothenc::backend;
+use smoothenc::experiment::LoadedRun;
+use smoothenc::experiment::showcase::Pair;
 
 const SECTIONS: [&str; 11] = [
     "accuracy",
@@ -37,7 +40,8 @@ fn main() {
             "no Chromium found (SMOOTHENC_CHROMIUM, chromium, chromium-browser, google-chrome): its trials are ignored"
         );
     }
-    let plain: [(&str, fn() -> Verdict); 4] = [
+    let plain: [(&str, fn() -> Verdict); 5] = [
+        ("what_is_shown_is_what_the_page_says", what_is_shown_is_what_the_page_says),
         ("a_run_has_a_page_that_is_whole", a_run_has_a_page_that_is_whole),
         ("probe_and_attack_write_the_page_anew", probe_and_attack_write_the_page_anew),
         ("a_vae_stands_beside_its_smooth_encoder", a_vae_stands_beside_its_smooth_encoder),
@@ -138,7 +142,7 @@ fn check(page: &str) {
     assert_eq!(addresses, page.matches("http://www.w3.org/2000/svg").count(), "addresses beside SVG's name");
     let images: Vec<_> = between(page, "base64,", "\"").collect();
     let text = images.iter().fold(page.to_string(), |text, image| text.replace(image, ""));
-    assert!(!text.contains("NaN") && !text.contains("inf<"), "a number that is none");
+    assert!(!text.contains("NaN") && !text.contains(">inf<"), "a number that is none");
 }
 
 fn a_run_has_a_page_that_is_whole() -> Verdict {
@@ -160,6 +164,95 @@ fn a_run_has_a_page_that_is_whole() -> Verdict {
     assert!(page.contains("were not attacked"));
     lab.train("l2", "--selection-norm l2 --attack-norm l2 --attack-radii 0.5,1");
     check(&lab.text("l2/report.html"));
+    Ok(())
+}
+
+/// Dense layers with ReLU between, in float64, of the tensors `PREFIX.N.weight` and `.bias` of a run's model.
+fn dense(lab: &Lab, prefix: &str, x: &[f64]) -> Vec<f64> {
+    let bytes = lab.read("run/model.safetensors");
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let values = |name: &str| -> Option<Vec<f64>> {
+        let words = file.tensor(name).ok()?.data().as_chunks().0;
+        Some(words.iter().map(|&word| f64::from(f32::from_le_bytes(word))).collect())
+    };
+    let name = |layer: usize, what: &str| match prefix {
+        "probe.label" => format!("{prefix}.{what}"),
+        _ => format!("{prefix}.{layer}.{what}"),
+    };
+    let mut x = x.to_vec();
+    for layer in (0..).step_by(2) {
+        let layers = values(&name(layer, "weight")).filter(|_| layer == 0 || prefix != "probe.label");
+        let Some((weight, bias)) = layers.zip(values(&name(layer, "bias"))) else { break };
+        if layer > 0 {
+            x.iter_mut().for_each(|value| *value = value.max(0.0));
+        }
+        let rows = weight.chunks_exact(x.len()).zip(bias);
+        x = rows.map(|(row, bias)| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>() + bias).collect();
+    }
+    x
+}
+
+/// What the page shows, against float64 and the definitions.
+fn what_is_shown_is_what_the_page_says() -> Verdict {
+    let lab = Lab::new();
+    lab.train("run", "");
+    let mut run = LoadedRun::open(&lab.path("run"), |_| backend::open("cpu", false))?;
+    let shown = run.showcase()?;
+    let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    let mean = |x: &[f32]| dense(&lab, "encoder", &wide(x))[..4].to_vec();
+    let decoded =
+        |z: &[f64]| dense(&lab, "decoder", z).iter().map(|y| 1.0 / (1.0 + (-y).exp())).collect::<Vec<_>>();
+    let answer = |x: &[f32]| {
+        let scores = dense(&lab, "probe.label", &mean(x));
+        (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap() as u32
+    };
+    let near = |a: &[f32], b: &[f64]| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-4)
+    };
+    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+
+    assert_eq!((shown.originals.len(), shown.samples.len(), shown.traversals.len()), (10, 30, 4));
+    for (i, (x, y)) in shown.originals.iter().zip(&shown.reconstructions).enumerate() {
+        assert!(*x == run.data.test.images.floats(i) && near(y, &decoded(&mean(x))), "image {i}");
+    }
+    for traversal in &shown.traversals {
+        let mut code = mean(&shown.originals[0]);
+        for (k, image) in traversal.images.iter().enumerate() {
+            code[traversal.dimension] = -3.0 + 6.0 * k as f64 / 9.0;
+            assert!(near(image, &decoded(&code)), "dimension {}, image {k}", traversal.dimension);
+        }
+    }
+    let in_ball = |pair: &Pair, radius: f32| {
+        let moved = pair.perturbed.iter().zip(&pair.original).map(|(a, b)| (a - b).abs());
+        assert!(
+            moved.clone().all(|by| by <= radius + 1e-6)
+                && pair.perturbed.iter().all(|x| (0.0..=1.0).contains(x))
+        );
+        assert!(moved.fold(0.0, f32::max) > 0.9 * radius, "hardly moved");
+        assert!(near(&pair.reconstruction, &decoded(&mean(&pair.original))));
+        assert!(near(&pair.perturbed_reconstruction, &decoded(&mean(&pair.perturbed))));
+    };
+    assert_eq!((shown.neighbours.eps, shown.neighbours.ratios.len()), (0.1, common::TEST));
+    for (pair, ratio) in shown.neighbours.examples.iter().zip(&shown.neighbours.ratios) {
+        in_ball(pair, 0.1);
+        let (x, moved) = (&pair.original, &pair.perturbed);
+        let expected = apart(&mean(x), &mean(moved)) / apart(&wide(x), &wide(moved));
+        assert!((ratio / expected - 1.0).abs() < 1e-3, "{ratio} and {expected}");
+    }
+    let attacked = shown.attacked.ok_or("no classifier")?;
+    assert_eq!((attacked.images, attacked.radius, attacked.examples.len()), (common::TEST, 0.1, 10));
+    for (class, row) in attacked.confusion.iter().enumerate() {
+        let of_class = run.data.test.labels[0].iter().filter(|&&label| label as usize == class).count();
+        assert_eq!(row.iter().sum::<usize>(), of_class);
+    }
+    for example in &attacked.examples {
+        in_ball(&example.pair, 0.1);
+        let (before, after) = (answer(&example.pair.original), answer(&example.pair.perturbed));
+        assert_eq!((example.before, example.after), (before, after));
+    }
+    let fooled: Vec<bool> =
+        attacked.examples.iter().map(|e| e.before == e.class && e.after != e.class).collect();
+    assert!(fooled[0] && fooled.is_sorted_by(|a, b| a >= b), "the fooled come first: {fooled:?}");
     Ok(())
 }
 

@@ -25,7 +25,7 @@ const TRAVERSALS: usize = 6;
 /// How far a traversal goes to either side, in units of the prior's deviation.
 pub const TRAVERSAL_END: f32 = 3.0;
 /// Steps of the ascents made for the page.
-const STEPS: usize = 40;
+const STEPS: usize = 20;
 
 /// Images `[channels, height, width]` in [0, 1]; a linear decoder's may leave that range.
 pub type Images = Vec<Vec<f32>>;
@@ -283,13 +283,16 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
 }
 
+/// A graph of rows, with the model's weights.
+type Build<'a> = dyn Fn(&mut Graph, &[Tensor], Tensor) -> Result<Tensor> + 'a;
+
 /// What `build` makes of rows `input` `[_, width]` with the weights in the variable `model`.
 fn evaluate(
     session: &mut Session,
     vae: &Vae,
     input: &[f32],
     width: usize,
-    build: &dyn Fn(&mut Graph, &[Tensor], Tensor) -> Result<Tensor>,
+    build: &Build,
 ) -> Result<Vec<f32>> {
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &vae.layout, "model")?;

@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Io, Node, Op, Tensor};
 use crate::ops::broadcast;
-use crate::ops::lanes::Lanes;
+use crate::ops::lanes::{self, Lanes};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, row_grid};
 use crate::simd::exp_and_exp_m1;
@@ -128,12 +128,24 @@ fn sinkhorn_cpu(call: &CpuCall, rows: Range<usize>) {
     let values = call.rows_mut::<f32>(3, &rows, 1);
     let d_a = call.rows_mut::<f32>(4, &rows, n).chunks_exact_mut(n);
     let d_b = call.rows_mut::<f32>(5, &rows, m).chunks_exact_mut(m);
+    // Where no cost is so large that e^-cost is lost, that is taken once, and a turn takes few exponentials.
+    let small = cost.iter().all(|&cost| cost.abs() < SMALL_COST);
+    let kernel = |cost: &[f32]| cost.iter().map(|cost| (-cost).exp()).collect::<Vec<f32>>();
+    let kernels = if small { [kernel(cost), kernel(&across)] } else { [Vec::new(), Vec::new()] };
     let (mut f, mut h) = (vec![0.0; n], vec![0.0; m]);
     for ((((log_a, log_b), value), d_a), d_b) in log_a.zip(log_b).zip(values).zip(d_a).zip(d_b) {
         h.fill(0.0);
         for _ in 0..call.constant("TURNS") {
-            turn(&mut f, log_a, &h, cost);
-            turn(&mut h, log_b, &f, &across);
+            match small {
+                true => {
+                    scaled_turn(&mut f, log_a, &h, &kernels[0]);
+                    scaled_turn(&mut h, log_b, &f, &kernels[1]);
+                }
+                false => {
+                    turn(&mut f, log_a, &h, cost);
+                    turn(&mut h, log_b, &f, &across);
+                }
+            }
         }
         let mut sum = Lanes::default();
         for (d, (log, potential)) in
@@ -143,6 +155,18 @@ fn sinkhorn_cpu(call: &CpuCall, rows: Range<usize>) {
         }
         d_a.iter().chain(&*d_b).enumerate().for_each(|(i, d)| sum.add(i, *d));
         *value = sum.total();
+    }
+}
+
+/// What is lost below `e^-104` beside a term of `e^-50` is below the rounding.
+const SMALL_COST: f32 = 50.0;
+
+/// [`turn`] with `kernel = e^-cost`: `new[i] = log_p[i] - top - log sum over j of kernel[i, j] e^(old[j] - top)`.
+fn scaled_turn(new: &mut [f32], log_p: &[f32], old: &[f32], kernel: &[f32]) {
+    let top = old.iter().copied().fold(old[0], f32::max);
+    let scaled: Vec<f32> = old.iter().map(|old| exp_and_exp_m1(old - top).0).collect();
+    for ((new, log_p), kernel) in new.iter_mut().zip(log_p).zip(kernel.chunks_exact(old.len())) {
+        *new = log_p - top - lanes::sum_of(kernel, &scaled, |k, s| k * s).ln();
     }
 }
 

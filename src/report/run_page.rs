@@ -72,7 +72,7 @@ fn page(
     ];
     let synthetic = result.extra.contains_key(SYNTHETIC);
     let warning = if synthetic {
-        "All faces on this page are SYNTHETIC: drawn by `smoothenc data make`, or decoded by a model trained on such. No \
+        "All faces on this page are SYNTHETIC: drawn by this program (smoothenc data make), or decoded by a model trained on such. No \
          photograph of a person is among them."
     } else {
         ""
@@ -128,7 +128,7 @@ fn curve(task: &TaskResult) -> Vec<(f64, f64)> {
 fn security(run: &RunDir, config: &Config, result: &RunResult) -> Section {
     let section = Section::new("security", "Accuracy under attack");
     let Some(first) = result.tasks.values().find_map(|task| task.attack.as_ref()) else {
-        return section.text("The classifiers were not attacked; `smoothenc attack RUN` does it.");
+        return section.text("The classifiers were not attacked; smoothenc attack RUN does it.");
     };
     let mut section = section.text(format!(
         "{}, on the first {} of the {}; radius 0 is without attack. An image counts as right only if it withstands every \
@@ -243,7 +243,9 @@ fn learning(lines: &[Map<String, Value>]) -> Section {
         let every = points.len().div_ceil(CURVE_POINTS).max(1);
         let last = points.last().copied().filter(|_| (points.len() - 1) % every != 0);
         let shown: Vec<_> = points.iter().copied().step_by(every).chain(last).collect();
-        let chart = Chart::new(*name, "step", "nats").with(Series::line("", shown)).size(SIZE.0, 260.0);
+        let few = shown.len() <= 10;
+        let series = if few { Series::marked("", shown) } else { Series::line("", shown) };
+        let chart = Chart::new(*name, "step", "nats").with(series).size(SIZE.0, 260.0);
         (!points.is_empty()).then(|| chart.drawing())
     });
     let charts: Vec<_> = charts.collect();
@@ -337,7 +339,7 @@ fn attack_text(attacked: &Attacked) -> String {
     )
 }
 
-const NOT_PROBED: &str = "The run has no classifier; `smoothenc probe RUN` makes one.";
+const NOT_PROBED: &str = "The run has no classifier; smoothenc probe RUN makes one.";
 
 fn adversarial(showcase: &Showcase) -> Section {
     let section = Section::new("adversarial", "Adversarial examples");
@@ -422,6 +424,6 @@ fn settings(config: &Config) -> Result<Section> {
             value => settings.push((name, plain(value))),
         }
     }
-    let text = "`smoothenc train --config config.toml` of this directory repeats the run.";
+    let text = "smoothenc train --config config.toml, with the file in this directory, repeats the run.";
     Ok(Section::new("settings", "Settings").text(text).with(Block::Settings(settings)))
 }
