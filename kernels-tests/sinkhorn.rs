@@ -53,7 +53,7 @@ pub fn cases() -> Vec<Case> {
         ([4, 40, 40], 5.0),
         ([2, 300, 9], 2.0),
         ([5, 12, 12], 0.0),
-        ([2, 6, 6], 30.0),
+        ([2, 6, 6], 1.5),
     ] {
         let case = Case::new(
             format!("{rows}x{n}x{m}_coupling{coupling}"),

@@ -10,7 +10,7 @@ use crate::nn::Weights;
 use crate::ops::ImageShape;
 use crate::rng::{self, Key, Purpose};
 use crate::robustness::{self, Attack, Probe};
-use crate::run::config::Norm;
+use crate::run::config::{AttackConfig, Norm};
 use crate::selection::{Metric, Selection, Start};
 use crate::session::Session;
 use crate::tensor::DType;
@@ -104,10 +104,9 @@ pub struct Example {
 impl LoadedRun {
     /// Computes what the run's page shows.
     pub fn showcase(&mut self) -> Result<Showcase> {
-        let count = self.data.test.count().min(robustness::ROWS);
+        let (chosen, x) = self.first_images();
+        let count = chosen.len();
         let shown = count.min(ROW);
-        let chosen: Vec<usize> = self.data.test.images.sample(count).collect();
-        let x: Vec<f32> = chosen.iter().flat_map(|&i| self.data.test.images.floats(i)).collect();
         let inputs = self.vae.encoder.inputs();
         let heads = encode(&mut self.session, &self.vae, &x)?;
         let means = means_of(&heads, self.vae.latent);
@@ -221,6 +220,33 @@ impl LoadedRun {
             .collect())
     }
 
+    /// The first test images with their x* in the ball of radius `eps` (figure 1).
+    pub fn perturbed_pairs(&mut self, shown: usize, eps: f32) -> Result<Neighbours> {
+        self.config.eps = eps;
+        let (_, x) = self.first_images();
+        let heads = encode(&mut self.session, &self.vae, &x)?;
+        let means = means_of(&heads, self.vae.latent);
+        self.neighbours(&x, &means, shown)
+    }
+
+    /// Images of task number `task` attacked at a radius (figure 6); none where it was not probed.
+    pub fn attacked_images(&mut self, task: usize, radius: f32, shown: usize) -> Result<Option<Attacked>> {
+        let (chosen, x) = self.first_images();
+        let norm = self.config.attack.norm;
+        match model_file::of_probe(&self.tensors, &self.data.tasks[task].name).is_empty() {
+            true => Ok(None),
+            false => self.attacked_at(task, norm, radius, &x, &chosen, shown).map(Some),
+        }
+    }
+
+    /// The numbers of the first test images, and these.
+    fn first_images(&self) -> (Vec<usize>, Vec<f32>) {
+        let count = self.data.test.count().min(robustness::ROWS);
+        let chosen: Vec<usize> = self.data.test.images.sample(count).collect();
+        let x = chosen.iter().flat_map(|&i| self.data.test.images.floats(i)).collect();
+        (chosen, x)
+    }
+
     /// By the attack that the task's result is of, or the one in the settings, at its middle radius.
     fn attacked(&mut self, x: &[f32], chosen: &[usize], shown: usize) -> Result<Option<Attacked>> {
         let probed =
@@ -228,14 +254,27 @@ impl LoadedRun {
         // The first of those with the most classes.
         let tasks = (0..self.data.tasks.len()).rev().filter(probed);
         let Some(task) = tasks.max_by_key(|&task| self.data.tasks[task].classes) else { return Ok(None) };
-        let about = self.data.tasks[task].clone();
-        let measured = self.result.tasks.get(&about.name).and_then(|task| task.attack.as_ref());
+        let measured =
+            self.result.tasks.get(&self.data.tasks[task].name).and_then(|task| task.attack.as_ref());
         let (norm, radii) = match measured {
             Some(attack) => (attack.norm, attack.adversarial_accuracy.iter().map(|r| r.0).collect()),
             None => (self.config.attack.norm, self.config.attack.radii.clone()),
         };
         let Some(&radius) = radii.get(radii.len().saturating_sub(1) / 2) else { return Ok(None) };
-        let config = crate::run::config::AttackConfig { norm, ..self.config.attack.clone() };
+        self.attacked_at(task, norm, radius, x, chosen, shown).map(Some)
+    }
+
+    fn attacked_at(
+        &mut self,
+        task: usize,
+        norm: Norm,
+        radius: f32,
+        x: &[f32],
+        chosen: &[usize],
+        shown: usize,
+    ) -> Result<Attacked> {
+        let about = self.data.tasks[task].clone();
+        let config = AttackConfig { norm, ..self.config.attack.clone() };
         let attack = Attack { steps: STEPS, ..settings::attack(&config) };
 
         let probe = Probe::new(self.vae.latent, about.classes);
@@ -265,7 +304,7 @@ impl LoadedRun {
             |(i, pair): (usize, Pair)| Example { pair, class: labels[i], before: before[i], after: after[i] };
         let examples = order.into_iter().zip(pairs).map(example).collect();
         let (task, images) = (about.name, labels.len());
-        Ok(Some(Attacked { task, norm, radius, steps: STEPS, images, examples, confusion }))
+        Ok(Attacked { task, norm, radius, steps: STEPS, images, examples, confusion })
     }
 }
 

@@ -7,10 +7,12 @@ mod claims;
 mod faces;
 mod lab;
 mod lipschitz;
+mod pictures;
 mod plots;
 mod security;
 mod selection;
 mod settings;
+mod tabular;
 
 use std::path::{Path, PathBuf};
 
@@ -25,10 +27,18 @@ use crate::run::config::Preset;
 /// What can be reproduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum What {
+    /// An image perturbed inside the ball, and what the decoder makes of its code (CelebA)
+    Fig1,
+    /// The tabular system before training: its tables and its marginal
+    Fig2,
+    /// The tabular VAE's encoder, which stays as it was without data, and the smooth one
+    Fig3,
     /// Accuracy under attack on ColorMNIST, VAE against smooth encoders
     Fig4,
     /// The same on MNIST, MLP and ConvNet
     Fig5,
+    /// Attacks on CelebA's tasks, their perturbations and reconstructions
+    Fig6,
     /// Random against adversarial selection
     Fig7a,
     /// The number of selection steps
@@ -52,13 +62,17 @@ impl What {
     /// Every single figure and table, those first that take seconds.
     pub fn each() -> Vec<What> {
         use What::*;
-        vec![Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig8]
+        vec![Fig2, Fig3, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
     }
 
     fn measure(self, lab: &Lab) -> Result<Vec<Claim>> {
         match self {
+            What::Fig1 => pictures::figure1(lab),
+            What::Fig2 => tabular::figure2(lab),
+            What::Fig3 => tabular::figure3(lab),
             What::Fig4 => security::figure4(lab),
             What::Fig5 => security::figure5(lab),
+            What::Fig6 => pictures::figure6(lab),
             What::Fig7a => selection::figure7a(lab),
             What::Fig7b => selection::figure7b(lab),
             What::Fig8 => faces::figure8(lab),
