@@ -32,6 +32,8 @@ const SECTIONS: [&str; 11] = [
 ];
 
 type Verdict = Result<(), Failed>;
+/// A trial by its name.
+type Named = (&'static str, fn() -> Verdict);
 
 fn main() {
     let browser = browser();
@@ -40,7 +42,7 @@ fn main() {
             "no Chromium found (SMOOTHENC_CHROMIUM, chromium, chromium-browser, google-chrome): its trials are ignored"
         );
     }
-    let plain: [(&str, fn() -> Verdict); 5] = [
+    let plain: [Named; 5] = [
         ("what_is_shown_is_what_the_page_says", what_is_shown_is_what_the_page_says),
         ("a_run_has_a_page_that_is_whole", a_run_has_a_page_that_is_whole),
         ("probe_and_attack_write_the_page_anew", probe_and_attack_write_the_page_anew),
