@@ -66,6 +66,9 @@ impl Default for Settings {
     }
 }
 
+/// Probabilities, row by row.
+pub type Table = Vec<Vec<f64>>;
+
 /// What was learnt.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -74,10 +77,10 @@ pub struct Outcome {
     pub data: Vec<f64>,
     pub model: Vec<f64>,
     /// `q(j|i)` `[Nx][Nz]`, before training and after.
-    pub encoder_before: Vec<Vec<f64>>,
-    pub encoder: Vec<Vec<f64>>,
+    pub encoder_before: Table,
+    pub encoder: Table,
     /// `p(i|j)` `[Nz][Nx]`.
-    pub decoder: Vec<Vec<f64>>,
+    pub decoder: Table,
     /// The mean chord `|e^(2 pi i mu_i) - e^(2 pi i mu_(i+1))|` of neighbouring rows' modes.
     pub chord: f64,
     /// `KL(target || model)` in nats.
@@ -249,11 +252,7 @@ pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
 }
 
 /// `q` and `p` as they are.
-fn read_tables(
-    session: &mut Session,
-    layout: &Layout,
-    settings: &Settings,
-) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+fn read_tables(session: &mut Session, layout: &Layout, settings: &Settings) -> Result<(Table, Table)> {
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, layout, "tables")?;
     let (log_q, log_p) = tables(&mut g, &weights, settings)?;
@@ -263,7 +262,7 @@ fn read_tables(
         g.place(t, kept)?;
     }
     session.compile(&g)?.run()?;
-    let rows = |name: &str, cols: usize| -> Result<Vec<Vec<f64>>> {
+    let rows = |name: &str, cols: usize| -> Result<Table> {
         let words: Vec<f32> = session.get(name)?;
         Ok(words.chunks(cols).map(|row| row.iter().map(|&x| f64::from(x).exp()).collect()).collect())
     };
