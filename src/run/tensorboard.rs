@@ -3,8 +3,10 @@
 //! A file of TFRecords: a little-endian length (8 bytes) and its checksum, then an `Event` in protobuf and its checksum,
 //! the checksums CRC-32C, rotated and shifted. Only what scalars need is written:
 //!
-//!     Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5 }
-//!     Summary { repeated Value value = 1 }    Value { string tag = 1; float simple_value = 2 }
+//! ```text
+//! Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5 }
+//! Summary { repeated Value value = 1 }    Value { string tag = 1; float simple_value = 2 }
+//! ```
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
