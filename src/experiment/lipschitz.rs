@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::nn::Weights;
-use crate::selection::{Metric, Selection, Start};
+use crate::selection::{Selection, Start};
 use crate::session::Session;
 use crate::tensor::DType;
 use crate::vae::Vae;
@@ -11,30 +11,28 @@ use crate::vae::Vae;
 /// Images that are looked at together.
 const ROWS: usize = 128;
 
-/// `|mu(x) - mu(x*)| / |x - x*|`, Euclidean, for each of the images `x` `[count, inputs]` in [0, 1]: x* is the point of the
-/// L-infinity ball of radius `eps` that `steps` steps of projected gradient ascent find farthest from x in its mean.
-/// The weights are in the variable `model`.
+/// Images with the points near them that move the code farthest.
+#[derive(Debug, Clone)]
+pub struct Farthest {
+    /// x* for each image.
+    pub selected: Vec<f32>,
+    /// `|mu(x) - mu(x*)| / |x - x*|`, Euclidean; not finite where x* is x.
+    pub ratios: Vec<f64>,
+}
+
+/// For each of the images `x` `[count, inputs]` in [0, 1] the point x* of the ball that `selection` finds farthest in the
+/// code. The weights are in the variable `model`.
 ///
 /// # Errors
 /// Those of the device.
-pub fn ratios(
+pub fn farthest(
     session: &mut Session,
     vae: &Vae,
+    selection: &Selection,
     x: &[f32],
-    eps: f32,
-    steps: usize,
     seed: u64,
-) -> Result<Vec<f64>> {
+) -> Result<Farthest> {
     let inputs = vae.encoder.inputs();
-    let selection = Selection {
-        norm: crate::ops::Norm::Linf,
-        eps,
-        steps,
-        step_size: 2.5 * eps / steps as f32,
-        metric: Metric::W2,
-        fused: true,
-        half: false,
-    };
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &vae.layout, "model")?;
     let images = g.variable("lipschitz.x", [ROWS, inputs], DType::F32)?;
@@ -46,7 +44,7 @@ pub fn ratios(
         g.place(mean, kept)?;
     }
     let mut program = session.compile(&g)?;
-    let mut ratios = Vec::with_capacity(x.len() / inputs);
+    let mut found = Farthest { selected: Vec::with_capacity(x.len()), ratios: Vec::new() };
     for (chunk, block) in x.chunks(ROWS * inputs).enumerate() {
         let rows = block.len() / inputs;
         // What is left of the last block is filled up with its last image.
@@ -61,11 +59,13 @@ pub fn ratios(
             a.chunks(width).zip(b.chunks(width)).take(rows).map(|(a, b)| distance(a, b)).collect()
         };
         let codes = pairs(&mean, &moved, vae.latent);
-        ratios.extend(codes.iter().zip(pairs(&padded, &there, inputs)).map(|(code, image)| code / image));
+        let images = pairs(&padded, &there, inputs);
+        found.ratios.extend(codes.iter().zip(images).map(|(code, image)| code / image));
+        found.selected.extend_from_slice(&there[..rows * inputs]);
     }
     // The next selection in this session may have another batch.
     session.forget("selected");
-    Ok(ratios)
+    Ok(found)
 }
 
 /// Euclidean.
@@ -77,6 +77,8 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use crate::backend;
+    use crate::ops::Norm;
+    use crate::selection::Metric;
 
     /// The mean of a network without hidden layers, made linear by hand, moves by at most its largest singular value.
     #[test]
@@ -95,8 +97,17 @@ mod tests {
         }
         session.set("model", &weights).unwrap();
         let x = vec![0.5; 3 * 130];
-        let found = ratios(&mut session, &vae, &x, 0.1, 10, 1).unwrap();
-        assert_eq!(found.len(), 130);
+        let selection = Selection {
+            norm: Norm::Linf,
+            eps: 0.1,
+            steps: 10,
+            step_size: 0.025,
+            metric: Metric::W2,
+            fused: true,
+            half: false,
+        };
+        let Farthest { selected, ratios: found } = farthest(&mut session, &vae, &selection, &x, 1).unwrap();
+        assert_eq!((selected.len(), found.len()), (x.len(), 130));
         // Only x0 moves the code; x1 and x2 stay where the random start left them, within the ball.
         let least = 3.0 * 0.1 / (3.0f64 * 0.01).sqrt();
         assert!(found.iter().all(|&r| r >= least - 1e-3 && r <= 3.0 + 1e-3), "{found:?}");

@@ -6,12 +6,14 @@ use crate::backend::Device;
 use crate::data::{Dataset, Source, celeba};
 use crate::error::{Error, Result};
 use crate::experiment::{evaluate, lipschitz, model_file, settings};
+use crate::ops::Norm;
 use crate::robustness::encode_means;
 use crate::run::checkpoint::{self, NamedTensor};
 use crate::run::config::{AttackConfig, Config};
 use crate::run::dir::RunDir;
 use crate::run::result::{LABELS_FRACTION, RunResult, TaskResult};
 use crate::run::short;
+use crate::selection::{Metric, Selection};
 use crate::session::Session;
 use crate::vae::Vae;
 
@@ -111,11 +113,22 @@ impl LoadedRun {
         self.result.save(&self.run.result_path())
     }
 
-    /// The local Lipschitz ratio around the first `count` test images, see [`lipschitz::ratios`].
+    /// The local Lipschitz ratio around the first `count` test images, in the L-infinity ball of radius `eps`, see
+    /// [`lipschitz::farthest`].
     pub fn lipschitz(&mut self, count: usize, eps: f32, steps: usize) -> Result<Vec<f64>> {
         let first = AttackConfig { examples: Some(count), ..self.config.attack.clone() };
         let x = evaluate::attacked_images(&self.data.test.images, &first);
-        lipschitz::ratios(&mut self.session, &self.vae, &x, eps, steps, self.config.seed)
+        let selection = Selection {
+            norm: Norm::Linf,
+            eps,
+            steps,
+            step_size: 2.5 * eps / steps as f32,
+            metric: Metric::W2,
+            half: false,
+            ..settings::training(&self.config)?.selection
+        };
+        let found = lipschitz::farthest(&mut self.session, &self.vae, &selection, &x, self.config.seed)?;
+        Ok(found.ratios)
     }
 
     /// New probes of `tasks` on the labels that `seen` shows them, attacked as `attack` says. The run stays as it is.

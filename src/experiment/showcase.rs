@@ -4,14 +4,14 @@
 
 use crate::error::Result;
 use crate::experiment::trainer::load_weights;
-use crate::experiment::{LoadedRun, model_file, settings};
+use crate::experiment::{LoadedRun, lipschitz, model_file, settings};
 use crate::graph::{Graph, Tensor};
 use crate::nn::Weights;
 use crate::ops::ImageShape;
 use crate::rng::{self, Key, Purpose};
 use crate::robustness::{self, Attack, Probe};
 use crate::run::config::{AttackConfig, Norm};
-use crate::selection::{Metric, Selection, Start};
+use crate::selection::{Metric, Selection};
 use crate::session::Session;
 use crate::tensor::DType;
 use crate::vae::Vae;
@@ -114,7 +114,7 @@ impl LoadedRun {
         let reconstructions = self.decoded(&means[..shown * self.vae.latent])?;
         let samples = self.samples()?;
         let traversals = self.traversals(&heads)?;
-        let neighbours = self.neighbours(x, &means, shown)?;
+        let neighbours = self.neighbours(x, shown)?;
         let attacked = self.attacked(x, &chosen, shown)?;
         let shape = self.data.test.images.shape();
         let originals = x.chunks_exact(inputs).take(shown).map(<[f32]>::to_vec).collect();
@@ -168,8 +168,7 @@ impl LoadedRun {
         Ok(dimensions.iter().zip(images.chunks(ROW)).map(of).collect())
     }
 
-    fn neighbours(&mut self, x: &[f32], means: &[f32], shown: usize) -> Result<Neighbours> {
-        let (inputs, latent) = (self.vae.encoder.inputs(), self.vae.latent);
+    fn neighbours(&mut self, x: &[f32], shown: usize) -> Result<Neighbours> {
         let eps = self.config.eps;
         let trained = settings::training(&self.config)?.selection;
         let selection = Selection {
@@ -179,18 +178,10 @@ impl LoadedRun {
             half: false,
             ..trained
         };
-        let selected = select(&mut self.session, &self.vae, &selection, x, self.config.seed)?;
-        let heads = encode(&mut self.session, &self.vae, &selected)?;
-        let moved = means_of(&heads, latent);
-        let ratios = (0..x.len() / inputs).map(|i| {
-            let of = |all: &[f32], other: &[f32], width: usize| {
-                distance(&all[i * width..][..width], &other[i * width..][..width])
-            };
-            of(means, &moved, latent) / of(x, &selected, inputs)
-        });
-        let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
+        let found = lipschitz::farthest(&mut self.session, &self.vae, &selection, x, self.config.seed)?;
+        let ratios: Vec<f64> = found.ratios.into_iter().filter(|ratio| ratio.is_finite()).collect();
         let kept: Vec<usize> = (0..shown).collect();
-        let examples = self.pairs(x, &selected, &kept)?;
+        let examples = self.pairs(x, &found.selected, &kept)?;
         Ok(Neighbours { norm: self.config.selection_norm, eps, steps: STEPS, examples, ratios })
     }
 
@@ -224,9 +215,7 @@ impl LoadedRun {
     pub fn perturbed_pairs(&mut self, shown: usize, eps: f32) -> Result<Neighbours> {
         self.config.eps = eps;
         let (_, x) = self.first_images();
-        let heads = encode(&mut self.session, &self.vae, &x)?;
-        let means = means_of(&heads, self.vae.latent);
-        self.neighbours(&x, &means, shown)
+        self.neighbours(&x, shown)
     }
 
     /// Images of task number `task` attacked at a radius (figure 6); none where it was not probed.
@@ -318,10 +307,6 @@ fn means_of(heads: &[f32], latent: usize) -> Vec<f32> {
     heads.chunks_exact(2 * latent).flat_map(|head| &head[..latent]).copied().collect()
 }
 
-fn distance(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
-}
-
 /// A graph of rows, with the model's weights.
 type Build<'a> = dyn Fn(&mut Graph, &[Tensor], Tensor) -> Result<Tensor> + 'a;
 
@@ -347,19 +332,4 @@ fn evaluate(
     session.set("showcase.in", input)?;
     program.run()?;
     session.get("showcase.out")
-}
-
-/// The selection's points for images `x`.
-fn select(session: &mut Session, vae: &Vae, selection: &Selection, x: &[f32], seed: u64) -> Result<Vec<f32>> {
-    let mut g = Graph::new();
-    let weights = Weights::new(&mut g, &vae.layout, "model")?;
-    let clock = g.variable("showcase.clock", [2], DType::U32)?;
-    let inputs = vae.encoder.inputs();
-    let points = g.variable("showcase.in", [x.len() / inputs, inputs], DType::F32)?;
-    selection.select(&mut g, vae, &weights, points, Start::Drawn { clock, seed })?;
-    session.forget("showcase.in");
-    let mut program = session.compile(&g)?;
-    session.set("showcase.in", x)?;
-    program.run()?;
-    session.get("selected")
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::report::draw::{Drawing, escape};
-use crate::report::grid::Image;
+use crate::report::image::Image;
 
 /// A page.
 #[derive(Clone, Debug, Default)]

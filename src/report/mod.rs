@@ -4,9 +4,11 @@ pub mod draw;
 mod font;
 pub mod grid;
 pub mod html;
+mod image;
 pub mod plot;
 pub mod run_page;
 
 pub use draw::Drawing;
-pub use grid::{Grid, Image};
+pub use grid::Grid;
+pub use image::Image;
 pub use plot::{Bars, Chart, HeatMap, Series};

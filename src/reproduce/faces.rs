@@ -141,8 +141,7 @@ pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
             Line { label: "no attack".into(), points: nominal },
             Line { label: format!("radius {radius}"), points: adversarial },
         ];
-        let levels =
-            [("no attack, all labels".to_string(), full.0), (format!("radius {radius}, all labels"), full.1)];
+        let levels = [(format!("radius {radius}, all labels"), full.1)];
         let title = format!("{}, SE, task {name}", pictures(synthetic));
         let words = Words { title: &title, x: "Labels used (%)", y: "Balanced accuracy (%)" };
         lab.curves(&format!("fig8-{name}"), words, &lines, &levels)?;

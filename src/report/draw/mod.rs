@@ -14,7 +14,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::files::write_whole;
 use crate::report::font;
-use crate::report::grid::Image;
+use crate::report::image::Image;
 
 /// A point, x and y.
 pub type Point = (f64, f64);

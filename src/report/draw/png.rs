@@ -9,7 +9,7 @@ use ttf_parser::OutlineBuilder;
 use super::{Colour, Drawing, Mark, Point, Text, upright};
 use crate::error::{Error, Result};
 use crate::report::font;
-use crate::report::grid::Image;
+use crate::report::image::Image;
 
 /// The drawing on white paper, `scale` pixels for each of its own.
 ///
