@@ -57,6 +57,8 @@ mod self_test;
 mod shuffle;
 mod sinkhorn;
 mod softmax_cross_entropy;
+mod squared_distances;
+mod transport_plan;
 mod wasserstein2;
 mod weighted_mean;
 
@@ -96,6 +98,8 @@ const SUITES: &[Suite] = &[
     ("shuffle", shuffle::cases),
     ("sinkhorn", sinkhorn::cases),
     ("softmax_cross_entropy", softmax_cross_entropy::cases),
+    ("squared_distances", squared_distances::cases),
+    ("transport_plan", transport_plan::cases),
     ("wasserstein2", wasserstein2::cases),
     ("weighted_mean", weighted_mean::cases),
 ];

@@ -9,10 +9,10 @@
 //   f[i] = log a[i] - log sum over j of e^(h[j] - cost[i, j])
 //   h[j] = log b[j] - log sum over i of e^(f[i] - cost[i, j])
 //
-//   By the envelope theorem they are also the value's derivatives by a and b.
+//   By the envelope theorem they are also the value's derivatives by a and b, and Q is that by the cost.
 //
 //   log_a [rows, n]   log_b [rows, m]   cost [n, m], the coupling in it
-//   value [rows]      d_a [rows, n]: a f, the derivative by log a      d_b [rows, m]: b h
+//   value [rows]      f [rows, n]       h [rows, m]
 //
 // One workgroup a row; the potentials are in workgroup memory, and each invocation renews every 256th of them.
 
@@ -27,8 +27,8 @@ struct Params { rows: u32, n: u32, m: u32 }
 @group(0) @binding(2) var<storage, read> log_b: array<f32>;
 @group(0) @binding(3) var<storage, read> cost: array<f32>;
 @group(0) @binding(4) var<storage, read_write> value: array<f32>;
-@group(0) @binding(5) var<storage, read_write> d_a: array<f32>;
-@group(0) @binding(6) var<storage, read_write> d_b: array<f32>;
+@group(0) @binding(5) var<storage, read_write> f_out: array<f32>;
+@group(0) @binding(6) var<storage, read_write> h_out: array<f32>;
 
 var<workgroup> f: array<f32, MOST>;
 var<workgroup> h: array<f32, MOST>;
@@ -60,14 +60,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
     var sum = 0.0;
     for (var i = local; i < p.n; i += FLAT) {
-        let part = exp(log_a[r * p.n + i]) * f[i];
-        d_a[r * p.n + i] = part;
-        sum += part;
+        f_out[r * p.n + i] = f[i];
+        sum += exp(log_a[r * p.n + i]) * f[i];
     }
     for (var j = local; j < p.m; j += FLAT) {
-        let part = exp(log_b[r * p.m + j]) * h[j];
-        d_b[r * p.m + j] = part;
-        sum += part;
+        h_out[r * p.m + j] = h[j];
+        sum += exp(log_b[r * p.m + j]) * h[j];
     }
     sum = workgroup_sum(sum, local);
     if local == 0 { value[r] = sum; }

@@ -19,6 +19,7 @@ pub mod rng;
 pub mod robustness;
 pub mod run;
 pub mod runs;
+pub mod sampler;
 pub mod selection;
 pub mod session;
 pub mod simd;

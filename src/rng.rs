@@ -31,6 +31,8 @@ pub enum Purpose {
     Tabular = 14,
     /// Codes whose decoded images a run's page shows.
     Showcase = 13,
+    /// Codes of the neural sampler, and the points it is tried on.
+    Sampler = 15,
 }
 
 /// The key of one stream: a seed and a purpose.

@@ -31,6 +31,8 @@ mod reparameterise_grad;
 mod shuffle;
 mod sinkhorn;
 mod softmax_cross_entropy;
+mod squared_distances;
+mod transport_plan;
 mod wasserstein2;
 pub mod weighted_mean;
 
@@ -60,6 +62,8 @@ pub use reparameterise_grad::reparameterise_grad;
 pub use shuffle::{examples_of, shuffle};
 pub use sinkhorn::{MOST_STATES, sinkhorn};
 pub use softmax_cross_entropy::{CrossEntropy, softmax_cross_entropy};
+pub use squared_distances::squared_distances;
+pub use transport_plan::transport_plan;
 pub use wasserstein2::{Distance, wasserstein2};
 pub use weighted_mean::{TERMS, Term, weighted_mean};
 
@@ -96,6 +100,8 @@ pub static KERNELS: &[&Kernel] = &[
     &shuffle::SHUFFLE,
     &sinkhorn::SINKHORN,
     &softmax_cross_entropy::SOFTMAX_CROSS_ENTROPY,
+    &squared_distances::SQUARED_DISTANCES,
+    &transport_plan::TRANSPORT_PLAN,
     &wasserstein2::WASSERSTEIN2,
     &weighted_mean::WEIGHTED_MEAN,
 ];

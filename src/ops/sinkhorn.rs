@@ -6,8 +6,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Io, Node, Op, Tensor};
-use crate::ops::broadcast;
+use crate::ops::elementwise::{Function, elementwise};
 use crate::ops::lanes::{self, Lanes};
+use crate::ops::{broadcast, transport_plan};
 use crate::recording::Access::{Read, Write};
 use crate::recording::{Call, CpuCall, Kernel, row_grid};
 use crate::simd::exp_and_exp_m1;
@@ -24,7 +25,7 @@ pub static SINKHORN: Kernel = Kernel {
     cpu: sinkhorn_cpu,
 };
 
-/// Inputs: `log a`, `log b` and the cost. Outputs: the values and their derivatives by the logarithms.
+/// Inputs: `log a`, `log b` and the cost. Outputs: the values and the potentials of both sides.
 #[derive(Debug, Clone, Copy)]
 struct Sinkhorn {
     turns: u32,
@@ -55,8 +56,8 @@ fn rounds(n: usize, m: usize) -> usize {
 /// probabilities `log_a` `[rows, n]` and `log_b` `[rows, m]` and one `cost` `[n, m]`, which has the coupling in it. The
 /// potentials are what `turns` turns of Sinkhorn's iteration find (Cuturi 2013): with 40 states at most 368.
 ///
-/// The gradient by the logarithms is by the potentials (the envelope theorem), right where these are; there is none by
-/// the cost.
+/// The gradient, by the logarithms and by the cost, is that at the optimum (the envelope theorem), right where the potentials
+/// are.
 pub fn sinkhorn(g: &mut Graph, log_a: Tensor, log_b: Tensor, cost: Tensor, turns: u32) -> Result<Tensor> {
     Ok(g.apply(Sinkhorn { turns }, &[log_a, log_b, cost])?[0])
 }
@@ -91,16 +92,24 @@ impl Op for Sinkhorn {
         upstream: &[Option<Tensor>],
         wanted: &[bool],
     ) -> Result<Vec<Option<Tensor>>> {
-        if wanted[2] || upstream[1..].iter().any(Option::is_some) {
-            let message = "only the value is differentiated, and not by the cost".to_string();
+        if upstream[1..].iter().any(Option::is_some) {
+            let message = "only the value is differentiated, not the potentials".to_string();
             return Err(Error::Shape { op: self.name(), message });
         }
         let Some(d) = upstream[0] else { return Ok(vec![None; 3]) };
-        let mut through = |i: usize| match wanted[i] {
-            true => broadcast::scale_rows(g, d, node.outputs[1 + i]).map(Some),
-            false => Ok(None),
+        let (f, h, cost) = (node.outputs[1], node.outputs[2], node.inputs[2]);
+        let mut by_logarithms = |i: usize| -> Result<Option<Tensor>> {
+            if !wanted[i] {
+                return Ok(None);
+            }
+            // d value / d log a = a f.
+            let mass = elementwise(g, Function::Exp, node.inputs[i], None, 0.0)?;
+            let slope = elementwise(g, Function::Multiply, mass, Some(node.outputs[1 + i]), 0.0)?;
+            broadcast::scale_rows(g, d, slope).map(Some)
         };
-        Ok(vec![through(0)?, through(1)?, None])
+        let (by_a, by_b) = (by_logarithms(0)?, by_logarithms(1)?);
+        let by_cost = if wanted[2] { Some(transport_plan(g, d, f, h, cost)?) } else { None };
+        Ok(vec![by_a, by_b, by_cost])
     }
 
     fn call(&self, io: &Io) -> Call {
@@ -126,34 +135,29 @@ fn sinkhorn_cpu(call: &CpuCall, rows: Range<usize>) {
     let log_a = call.rows::<f32>(0, &rows, n).chunks_exact(n);
     let log_b = call.rows::<f32>(1, &rows, m).chunks_exact(m);
     let values = call.rows_mut::<f32>(3, &rows, 1);
-    let d_a = call.rows_mut::<f32>(4, &rows, n).chunks_exact_mut(n);
-    let d_b = call.rows_mut::<f32>(5, &rows, m).chunks_exact_mut(m);
+    let f = call.rows_mut::<f32>(4, &rows, n).chunks_exact_mut(n);
+    let h = call.rows_mut::<f32>(5, &rows, m).chunks_exact_mut(m);
     // Where no cost is so large that e^-cost is lost, that is taken once, and a turn takes few exponentials.
     let small = cost.iter().all(|&cost| cost.abs() < SMALL_COST);
     let kernel = |cost: &[f32]| cost.iter().map(|cost| (-cost).exp()).collect::<Vec<f32>>();
     let kernels = if small { [kernel(cost), kernel(&across)] } else { [Vec::new(), Vec::new()] };
-    let (mut f, mut h) = (vec![0.0; n], vec![0.0; m]);
-    for ((((log_a, log_b), value), d_a), d_b) in log_a.zip(log_b).zip(values).zip(d_a).zip(d_b) {
+    for ((((log_a, log_b), value), f), h) in log_a.zip(log_b).zip(values).zip(f).zip(h) {
         h.fill(0.0);
         for _ in 0..call.constant("TURNS") {
             match small {
                 true => {
-                    scaled_turn(&mut f, log_a, &h, &kernels[0]);
-                    scaled_turn(&mut h, log_b, &f, &kernels[1]);
+                    scaled_turn(f, log_a, h, &kernels[0]);
+                    scaled_turn(h, log_b, f, &kernels[1]);
                 }
                 false => {
-                    turn(&mut f, log_a, &h, cost);
-                    turn(&mut h, log_b, &f, &across);
+                    turn(f, log_a, h, cost);
+                    turn(h, log_b, f, &across);
                 }
             }
         }
+        let parts = log_a.iter().zip(&*f).chain(log_b.iter().zip(&*h));
         let mut sum = Lanes::default();
-        for (d, (log, potential)) in
-            d_a.iter_mut().zip(log_a.iter().zip(&f)).chain(d_b.iter_mut().zip(log_b.iter().zip(&h)))
-        {
-            *d = log.exp() * potential;
-        }
-        d_a.iter().chain(&*d_b).enumerate().for_each(|(i, d)| sum.add(i, *d));
+        parts.enumerate().for_each(|(i, (log, potential))| sum.add(i, log.exp() * potential));
         *value = sum.total();
     }
 }
