@@ -49,7 +49,7 @@ pub struct Settings {
 pub struct Outcome {
     /// Step and divergence, from before the first step to after the last.
     pub curve: Vec<(u32, f64)>,
-    /// The divergence of training images from test images, which is what a perfect sampler has.
+    /// The divergence of training images from test images: what a perfect sampler has between batches of this size.
     pub floor: f64,
     /// Draws after training, in [0, 1].
     pub samples: Vec<Vec<f32>>,
@@ -235,16 +235,18 @@ impl Measure {
     }
 }
 
-/// Points of the plane as images of two pixels: `count` draws of `modes` round Gaussians, evenly on a circle of radius
-/// [`RING`] around the middle of the unit square, each of this deviation.
+/// Points of the plane as images of two pixels: `count` draws from `modes` round Gaussians of this deviation, which lie
+/// evenly on a circle of radius [`RING`] around the middle of the unit square.
 pub fn ring(modes: usize, deviation: f32, count: usize, seed: u64) -> Images {
-    let mut noise = vec![0.0; 2 * count];
-    rng::fill(Key::new(seed, Purpose::Sampler), u32::MAX, 0, true, &mut noise);
-    let point = |(i, noise): (usize, &[f32])| {
-        let middle = mode(i % modes, modes);
+    let key = Key::new(seed, Purpose::Sampler);
+    let (mut noise, mut chosen) = (vec![0.0; 2 * count], vec![0.0; count]);
+    rng::fill(key, u32::MAX, 0, true, &mut noise);
+    rng::fill(key, u32::MAX - 1, 0, false, &mut chosen);
+    let point = |(noise, chosen): (&[f32], &f32)| {
+        let middle = mode((chosen * modes as f32) as usize, modes);
         [0, 1].map(|axis| (255.0 * (middle[axis] + deviation * noise[axis])).round() as u8)
     };
-    Images::new([1, 1, 2], noise.chunks_exact(2).enumerate().flat_map(point).collect())
+    Images::new([1, 1, 2], noise.chunks_exact(2).zip(&chosen).flat_map(point).collect())
 }
 
 /// The radius of [`ring`]'s circle.

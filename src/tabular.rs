@@ -4,6 +4,8 @@
 //! `p(X = i | Z = j)` has its mode at `m_j` and the width `v_j`, `q(Z = j | X = i)` its mode at `mu_i` and the width `s_i`, all
 //! in turns of the circle; the prior is uniform. The parameters kept are the modes and the logarithms of the widths.
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::{Device, Program};
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
@@ -70,7 +72,7 @@ impl Default for Settings {
 pub type Table = Vec<Vec<f64>>;
 
 /// What was learnt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// Probabilities of the observations: where data is from, what was drawn, and the model's `sum_j p(i|j) / Nz`.
     pub target: Vec<f64>,

@@ -9,12 +9,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::backend::{self, Device};
 use crate::data::faces;
 use crate::error::{Error, Result};
 use crate::experiment::LoadedRun;
 use crate::run::config::{Config, Preset};
 use crate::runs::{Finished, Runs};
-use crate::{backend, files, progress};
+use crate::{files, progress};
 
 /// A place to work in. `root` holds what figures share, `out` what one of them shows.
 #[derive(Debug)]
@@ -78,6 +79,11 @@ impl Lab {
 
     pub fn quick(&self) -> bool {
         self.preset == Preset::Quick
+    }
+
+    /// The device asked for.
+    pub fn device(&self) -> Result<Device> {
+        backend::open(&self.device, false)
     }
 
     /// `config` on the device asked for, with the settings laid over every run.

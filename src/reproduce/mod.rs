@@ -9,6 +9,7 @@ mod lab;
 mod lipschitz;
 mod pictures;
 mod plots;
+mod sampler;
 mod security;
 mod selection;
 mod settings;
@@ -49,6 +50,8 @@ pub enum What {
     Table1,
     /// The local Lipschitz ratio (appendix E.3)
     Lipschitz,
+    /// A GAN's generator as a smooth encoder (appendix D.1): points of the plane, and MNIST
+    Gan,
     /// All of them
     All,
 }
@@ -62,7 +65,7 @@ impl What {
     /// Every single figure and table, those first that take seconds.
     pub fn each() -> Vec<What> {
         use What::*;
-        vec![Fig2, Fig3, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
+        vec![Fig2, Fig3, Gan, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
     }
 
     fn measure(self, lab: &Lab) -> Result<Vec<Claim>> {
@@ -78,6 +81,7 @@ impl What {
             What::Fig8 => faces::figure8(lab),
             What::Table1 => faces::table1(lab),
             What::Lipschitz => lipschitz::measure(lab),
+            What::Gan => sampler::measure(lab),
             What::All => unreachable!("it is made of the others"),
         }
     }

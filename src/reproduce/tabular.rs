@@ -77,15 +77,18 @@ pub fn figure2(lab: &Lab) -> Result<Vec<Claim>> {
 pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
     // Tables this small are run on the CPU whatever the device.
     let device = backend::open("cpu", false)?;
+    let learnt = |settings: Settings| -> Result<Outcome> {
+        lab.part(&format!("tables: {settings:?}"), || tabular::experiment(&device, &settings))
+    };
     let bar = crate::progress::bar("tables", 2 * SEEDS.len() as u64);
     let (mut stayed, mut moved) = (Vec::new(), Vec::new());
     let (mut ratios, mut excess, mut chords) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
     let mut rows = Vec::new();
     for seed in SEEDS {
         let base = Settings { seed, ..Settings::default() };
-        let vae = tabular::experiment(&device, &base)?;
+        let vae = learnt(base)?;
         bar.inc(1);
-        let se = tabular::experiment(&device, &Settings { smooth: Some(SMOOTH), ..base })?;
+        let se = learnt(Settings { smooth: Some(SMOOTH), ..base })?;
         bar.inc(1);
         if seed == SEEDS[0] {
             write(lab, "fig3a", &vae)?;
