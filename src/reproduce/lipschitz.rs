@@ -1,12 +1,12 @@
 //! Appendix E.3: the smooth encoder has a smaller local Lipschitz ratio. On MNIST with the MLP, figure 5's runs.
 
 use crate::error::Result;
-use crate::run::config::Arch;
+use crate::run::config::{Arch, Config};
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;
 use super::plots::Words;
-use super::settings::{self, SYSTEMS, System};
+use super::settings::{self, System};
 
 /// The ball in which x* is looked for, and the steps that look for it.
 const EPS: f32 = 0.1;
@@ -22,10 +22,11 @@ pub fn measure(lab: &Lab) -> Result<Vec<Claim>> {
     );
     let mut medians = Vec::new();
     let mut all = Vec::new();
-    for System { label, of } in SYSTEMS.into_iter().take(2) {
+    let systems = settings::systems(lab, &settings::mnist(lab, Arch::Mlp), settings::wide(Arch::Mlp));
+    for System { label, config } in systems.into_iter().take(2) {
         let (mut of_seeds, mut ratios) = (Vec::new(), Vec::new());
         for &seed in settings::seeds(Arch::Mlp) {
-            let run = lab.run(of(settings::mnist(lab, Arch::Mlp, seed)))?;
+            let run = lab.run(Config { seed, ..config.clone() })?;
             let key = format!("Lipschitz ratios of {}: {count} images, {EPS}, {STEPS}", run.path.display());
             let found: Vec<f64> = lab.part(&key, || lab.open(&run)?.lipschitz(count, EPS, STEPS))?;
             of_seeds.push(median(&found));

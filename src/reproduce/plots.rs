@@ -89,7 +89,7 @@ impl Lab {
     }
 
     /// Histograms of several samples over one range.
-    pub fn histogram(&self, name: &str, words: Words, samples: &[(&str, Vec<f64>)]) -> Result<()> {
+    pub fn histogram(&self, name: &str, words: Words, samples: &[(String, Vec<f64>)]) -> Result<()> {
         let rows: Vec<Vec<String>> = samples
             .iter()
             .flat_map(|(label, values)| {
@@ -100,7 +100,7 @@ impl Lab {
         let highest = samples.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
         let mut chart = Chart::new(words.title, words.x, words.y);
         for (label, values) in samples {
-            chart = chart.with(Series::histogram(*label, values, (0.0, highest), BINS));
+            chart = chart.with(Series::histogram(label.clone(), values, (0.0, highest), BINS));
         }
         self.picture(name, &chart.drawing())
     }

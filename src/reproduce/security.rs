@@ -7,21 +7,21 @@ use crate::runs::Finished;
 use super::claims::{Claim, Spread};
 use super::lab::Lab;
 use super::plots::{Line, Words};
-use super::settings::{self, SYSTEMS, System};
+use super::settings::{self, System};
 
 /// A system with its runs, one a seed.
 struct Trained {
-    label: &'static str,
+    label: String,
     runs: Vec<Finished>,
 }
 
-/// Trains the three systems from `base`, a function of the seed.
-fn systems(lab: &Lab, seeds: &[u64], base: impl Fn(u64) -> Config) -> Result<Vec<Trained>> {
-    let one = |&System { label, of }: &System| {
-        let runs = seeds.iter().map(|&seed| lab.run(of(base(seed))));
-        Ok(Trained { label, runs: runs.collect::<Result<_>>()? })
+/// Trains each system with each seed.
+fn trained(lab: &Lab, seeds: &[u64], systems: [System; 3]) -> Result<Vec<Trained>> {
+    let one = |System { label, config }: System| {
+        let runs = seeds.iter().map(|&seed| lab.run(Config { seed, ..config.clone() }));
+        Ok(Trained { runs: runs.collect::<Result<_>>()?, label })
     };
-    SYSTEMS.iter().map(one).collect()
+    systems.into_iter().map(one).collect()
 }
 
 /// Radius and accuracy in percent over the runs, from radius 0 (no attack) on.
@@ -89,8 +89,8 @@ fn compare(lab: &Lab, name: &str, title: &str, systems: &[Trained], task: &str) 
 
 /// Figure 4: ColorMNIST, ConvNet, tasks colour and digit.
 pub fn figure4(lab: &Lab) -> Result<Vec<Claim>> {
-    let base = settings::color_mnist(lab);
-    let systems = systems(lab, settings::seeds(Arch::Conv), |seed| Config { seed, ..base.clone() })?;
+    let systems = settings::systems(lab, &settings::color_mnist(lab), settings::WIDE_COLORS);
+    let systems = trained(lab, settings::seeds(Arch::Conv), systems)?;
     let mut claims = Vec::new();
     for task in ["color", "digit"] {
         let title = format!("ColorMNIST, ConvNet, task {task}");
@@ -103,7 +103,8 @@ pub fn figure4(lab: &Lab) -> Result<Vec<Claim>> {
 pub fn figure5(lab: &Lab) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
     for (arch, words) in [(Arch::Mlp, "MLP"), (Arch::Conv, "ConvNet")] {
-        let systems = systems(lab, settings::seeds(arch), |seed| settings::mnist(lab, arch, seed))?;
+        let systems = settings::systems(lab, &settings::mnist(lab, arch), settings::wide(arch));
+        let systems = trained(lab, settings::seeds(arch), systems)?;
         let title = format!("MNIST, {words}, task digit");
         claims.extend(compare(lab, &format!("fig5-{arch}"), &title, &systems, "digit")?);
     }
