@@ -53,7 +53,7 @@ pub fn color_mnist(lab: &Lab) -> Config {
     let base = lab.preset.config(Arch::Conv, "color-mnist");
     match lab.quick() {
         true => Config {
-            iterations: 800,
+            iterations: 3000,
             selection_steps: 10,
             conv_channels: Some(vec![16, 32]),
             // The 420,000 coloured images are 60,000 digits.

@@ -200,6 +200,10 @@ impl Preset {
             Arch::Mlp => plain,
             Arch::Conv => Config { arch, latent: 64, hidden: vec![200], iterations: 1500, ..plain },
         };
+        if dataset == "color-mnist" && arch == Arch::Conv {
+            // Three channels, so that the likelihood weighs three times what it does on MNIST.
+            quick.gamma = 300.0;
+        }
         if dataset == "celeba" && self == Preset::Quick {
             // Sixteen times MNIST's numbers an image and seventeen tasks to attack.
             (quick.iterations, quick.attack) = (4000, celeba_attack());
