@@ -88,3 +88,28 @@ pub fn seeds(arch: Arch) -> &'static [u64] {
         Arch::Conv => &[0],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::config::Preset;
+
+    #[test]
+    fn every_system_of_either_preset_can_be_trained() {
+        for preset in [Preset::Quick, Preset::Paper] {
+            let faces = std::path::Path::new("faces");
+            let lab = Lab::new(std::path::Path::new("none"), preset, "cpu", Some(faces), None).unwrap();
+            let mnist = [Arch::Mlp, Arch::Conv].map(|arch| systems(&lab, &mnist(&lab, arch), wide(arch)));
+            let colors = systems(&lab, &color_mnist(&lab), WIDE_COLORS);
+            let labels = colors.clone().map(|system| system.label);
+            let second = if preset == Preset::Quick { "SE, eps 0.15" } else { "SE, eps 0.2" };
+            assert_eq!(labels, ["VAE", "SE, eps 0.1", second]);
+            let all = mnist.into_iter().flatten().chain(colors).map(|system| system.config);
+            for config in all.chain([celeba(&lab).unwrap()]) {
+                let settled = lab.settle(config).unwrap();
+                assert_eq!(settled.iterations == 300_000, preset == Preset::Paper);
+                assert_eq!(settled.attack.examples == Some(10_000), preset == Preset::Paper);
+            }
+        }
+    }
+}
