@@ -1,13 +1,14 @@
 //! What every kernel test is made of: a case, the inputs drawn for it, and the comparison.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Failed, Trial};
 use smoothenc::backend::gpu::Gpu;
+use smoothenc::backend::gpu::pipelines::text;
 use smoothenc::backend::{self, Device};
 use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::elementwise;
+use smoothenc::ops::{KERNELS, elementwise};
 use smoothenc::session::Session;
 use smoothenc::tensor::{DType, Shape};
 use smoothenc::{Result, autodiff};
@@ -139,6 +140,11 @@ impl Case {
         ];
         if case.variant.is_some() {
             trials.remove(0);
+        }
+        if sums_in_workgroups(kernel) {
+            let case = case.clone();
+            let run = move |rng: &mut Rng| with_subgroups(|device| case.run(device, rng));
+            trials.push(trial(format!("{name}::gpu_subgroups"), run).with_ignored_flag(!subgroups()));
         }
         if !case.differentiate.is_empty() {
             trials.push(trial(format!("{name}::gradient"), move |rng| in_gradient.check_gradient(rng)));
@@ -437,6 +443,31 @@ pub fn device(gpu: bool) -> Result<Device> {
         let checked = std::env::var("SMOOTHENC_TEST_UNCHECKED").is_err();
         Ok(kept.insert(Device::Gpu(Gpu::open(&common::adapter()?, checked)?)).clone())
     })
+}
+
+/// Whether a kernel's text has the sum within a workgroup, which some devices have another text for.
+fn sums_in_workgroups(kernel: &str) -> bool {
+    let own = KERNELS.iter().find(|k| k.name == kernel);
+    own.is_some_and(|kernel| text(kernel, true) != text(kernel, false))
+}
+
+/// Whether the adapter under test has subgroups.
+fn subgroups() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    let has = || common::adapter().is_ok_and(|a| a.features().contains(wgpu::Features::SUBGROUP));
+    *HAS.get_or_init(has)
+}
+
+/// Runs `test` on the GPU with sums through subgroups.
+fn with_subgroups(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
+    let device = device(true)?;
+    let Device::Gpu(gpu) = &device else { return Err("not a GPU".into()) };
+    if !gpu.use_subgroups(true) {
+        return Err("the device has no subgroups".into());
+    }
+    let verdict = test(&device);
+    gpu.use_subgroups(false);
+    verdict
 }
 
 /// A trial with fresh random numbers, whose seed is printed where it fails.

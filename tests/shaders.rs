@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
+use smoothenc::backend::gpu::pipelines::text;
 use smoothenc::bench;
 use smoothenc::graph::{self, Graph};
 use smoothenc::ops::{self, KERNELS};
@@ -44,20 +45,25 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap().to_string_lossy().into_owned()
 }
 
-/// The text as the GPU back end puts it together.
-fn text(kernel: &Kernel) -> String {
-    kernel.wgsl.join("\n")
+/// Every text as the GPU back end puts it together: the portable one, and where that differs the one for devices with
+/// subgroups.
+fn texts(kernel: &Kernel) -> Vec<(bool, String)> {
+    let [plain, subgroups] = [false, true].map(|subgroups| (subgroups, text(kernel, subgroups)));
+    if plain.1 == subgroups.1 { vec![plain] } else { vec![plain, subgroups] }
 }
 
-fn parse(kernel: &Kernel) -> Module {
-    let text = text(kernel);
-    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&text)))
+fn parse(text: &str) -> Module {
+    naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(text)))
 }
 
-fn validate(kernel: &Kernel, module: &Module) -> ModuleInfo {
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-    let text = text(kernel);
-    validator.validate(module).unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&text)))
+/// With no optional capability but subgroups, where those are meant.
+fn validate(name: &str, module: &Module, subgroups: bool, text: &str) -> ModuleInfo {
+    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    if subgroups {
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    }
+    validator.validate(module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)))
 }
 
 #[test]
@@ -94,7 +100,7 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
         assert!(file.starts_with(&header), "{}.wgsl does not begin with {header}", kernel.name);
     }
     for (path, text) in wgsl_files("shaders/common").iter().zip(&common) {
-        let used = KERNELS.iter().any(|kernel| kernel.wgsl.contains(&text.as_str()));
+        let used = KERNELS.iter().any(|kernel| texts(kernel).iter().any(|(_, whole)| whole.contains(text)));
         assert!(used, "{} is used by no kernel", path.display());
     }
 }
@@ -102,7 +108,7 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
 #[test]
 fn bindings_are_what_the_registry_says() {
     for kernel in all_kernels() {
-        let (name, module) = (kernel.name, parse(kernel));
+        let (name, module) = (kernel.name, parse(&text(kernel, false)));
         assert!(kernel.bindings.len() <= STORAGE_BUFFERS, "{name}: too many storage buffers");
         let mut seen = BTreeSet::new();
         for (_, global) in module.global_variables.iter() {
@@ -212,20 +218,22 @@ fn variants(kernel: &Kernel, module: &Module) -> Vec<Vec<(String, f64)>> {
 
 #[test]
 fn every_variant_validates_translates_and_fits_the_base() {
-    for kernel in all_kernels() {
-        let module = parse(kernel);
-        let info = validate(kernel, &module);
+    let each = all_kernels().flat_map(|kernel| texts(kernel).into_iter().map(move |text| (kernel, text)));
+    for (kernel, (subgroups, text)) in each {
+        let module = parse(&text);
+        let info = validate(kernel.name, &module, subgroups, &text);
         let offered = offered(kernel);
         let all = variants(kernel, &module).into_iter();
         for variant in all.flat_map(|v| offered.iter().map(move |more| [&v[..], more].concat())) {
-            let what = format!("{} {variant:?}", kernel.name);
+            let through = if subgroups { ", subgroups" } else { "" };
+            let what = format!("{}{through} {variant:?}", kernel.name);
             let constants = variant.into_iter().collect();
             let entry = Some((ShaderStage::Compute, "main"));
             let (module, info) = process_overrides(&module, &info, entry, &constants)
                 .unwrap_or_else(|e| panic!("{what}: {e}"));
-            validate(kernel, &module);
+            validate(kernel.name, &module, subgroups, &text);
             assert_fits(&what, &module);
-            translate(&what, &module, &info);
+            translate(&what, &module, &info, subgroups);
         }
     }
 }
@@ -242,21 +250,27 @@ fn assert_fits(what: &str, module: &Module) {
     assert!(bytes <= WORKGROUP_BYTES, "{what}: {bytes} bytes of workgroup memory");
 }
 
-fn translate(what: &str, module: &Module, info: &ModuleInfo) {
+/// Subgroups need newer versions of the languages, which wgpu chooses where a device has them.
+fn translate(what: &str, module: &Module, info: &ModuleInfo, subgroups: bool) {
     let stage = ShaderStage::Compute;
     let entry = || Some((stage, "main".to_string()));
 
+    let lang_version = if subgroups { (1, 3) } else { spv::Options::default().lang_version };
+    let version = spv::Options { lang_version, ..Default::default() };
     let options = spv::PipelineOptions { shader_stage: stage, entry_point: "main".into() };
-    let words = spv::write_vec(module, info, &spv::Options::default(), Some(&options));
+    let words = spv::write_vec(module, info, &version, Some(&options));
     assert!(!words.unwrap_or_else(|e| panic!("{what}, SPIR-V: {e}")).is_empty());
 
-    let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+    let options =
+        msl::Options { lang_version: if subgroups { (2, 1) } else { (2, 0) }, ..Default::default() };
     let pipeline = msl::PipelineOptions { entry_point: entry(), ..Default::default() };
     let written = msl::write_string(module, info, &options, &pipeline);
     let (text, translated) = written.unwrap_or_else(|e| panic!("{what}, MSL: {e}"));
     assert!(text.contains("kernel") && translated.entry_point_names[0].is_ok(), "{what}, MSL");
 
-    let (mut text, options) = (String::new(), hlsl::Options::default());
+    let shader_model =
+        if subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::Options::default().shader_model };
+    let (mut text, options) = (String::new(), hlsl::Options { shader_model, ..Default::default() });
     let pipeline = hlsl::PipelineOptions { entry_point: entry() };
     let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None);
     let names = written.unwrap_or_else(|e| panic!("{what}, HLSL: {e}")).entry_point_names;
@@ -274,7 +288,7 @@ fn translate(what: &str, module: &Module, info: &ModuleInfo) {
 /// The suite above must be able to fail: a kernel that WGSL's rules forbid is refused.
 #[test]
 fn a_wrong_kernel_is_refused() {
-    let good = text(KERNELS.iter().find(|k| k.name == "fill").unwrap());
+    let good = text(KERNELS.iter().find(|k| k.name == "fill").unwrap(), false);
     let parses = |text: &str| naga::front::wgsl::parse_str(text);
     let valid = |text: &str| {
         let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());

@@ -63,6 +63,12 @@ pub fn is_real(info: &wgpu::AdapterInfo) -> bool {
     rank(info) < 3
 }
 
+/// Whether sums within a workgroup go through subgroups: on real GPUs that have them. Software devices run the plain tree,
+/// so that they stand in for the GPUs that have none.
+pub fn uses_subgroups(info: &wgpu::AdapterInfo, features: wgpu::Features) -> bool {
+    is_real(info) && features.contains(wgpu::Features::SUBGROUP)
+}
+
 /// What of the portable base of the kernels the adapter cannot do; `None` where it runs them.
 pub fn lacks(limits: &wgpu::Limits) -> Option<String> {
     let needs = [

@@ -11,7 +11,7 @@
 pub mod adapter;
 mod executor;
 mod memory;
-mod pipelines;
+pub mod pipelines;
 mod profiler;
 pub mod report;
 pub(super) mod tune;
@@ -48,6 +48,8 @@ struct Inner {
     /// Variants of calls are measured where this is set; else each call has number `variant`, or its last.
     tune: RefCell<Option<tune::Tune>>,
     variant: Cell<usize>,
+    /// Sums within a workgroup go through subgroups.
+    subgroups: Cell<bool>,
     /// The host-visible buffer that reads go through.
     staging: RefCell<Option<wgpu::Buffer>>,
     in_flight: RefCell<VecDeque<wgpu::SubmissionIndex>>,
@@ -92,8 +94,9 @@ impl Gpu {
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("smoothenc"),
-            // Only what measures: no kernel needs a feature.
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            // What measures, and what a kernel can use; none needs it.
+            required_features: adapter.features()
+                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -105,6 +108,7 @@ impl Gpu {
         device.set_device_lost_callback(move |_, message| {
             on_loss.set(format!("the GPU was lost {message}").trim_end())
         });
+        let subgroups = Cell::new(adapter::uses_subgroups(&info, adapter.features()));
         let variant = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
         let sink = memory::create(&device, "sink", NONE.words, memory::STORAGE);
         trouble.check()?;
@@ -118,6 +122,7 @@ impl Gpu {
             pipelines: RefCell::default(),
             tune: RefCell::new(None),
             variant,
+            subgroups,
             staging: RefCell::new(None),
             in_flight: RefCell::default(),
             sink,

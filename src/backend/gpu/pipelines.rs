@@ -19,23 +19,40 @@ struct Parts {
 /// The values of a variant's `override` constants.
 type Constants = Vec<(&'static str, u32)>;
 
-/// The pipelines made so far. Kernels are told apart by address, not by name, so that a test's
+/// A kernel, and whether its sums go through subgroups. Kernels are told apart by address, not by name, so that a test's
 /// altered copy of a kernel is its own.
+type Text = (*const Kernel, bool);
+
+/// The pipelines made so far.
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
-    parts: HashMap<*const Kernel, Parts>,
-    made: HashMap<(*const Kernel, Constants), wgpu::ComputePipeline>,
+    parts: HashMap<Text, Parts>,
+    made: HashMap<(Text, Constants), wgpu::ComputePipeline>,
 }
 
-/// The text of a kernel: its files, one after the other.
-pub(super) fn text(kernel: &Kernel) -> String {
-    kernel.wgsl.join("\n")
+/// The sum within a workgroup as a tree, which every device can do, and its twin through subgroups.
+const SUM: [&str; 2] = [
+    include_str!("../../../shaders/common/reduce.wgsl"),
+    include_str!("../../../shaders/common/reduce_subgroups.wgsl"),
+];
+
+/// The text of a kernel: its files, one after the other, the sum within a workgroup through `subgroups` or not.
+pub fn text(kernel: &Kernel, subgroups: bool) -> String {
+    let file = |file: &&'static str| if subgroups && *file == SUM[0] { SUM[1] } else { file };
+    kernel.wgsl.iter().map(file).collect::<Vec<_>>().join("\n")
 }
 
 impl Gpu {
+    /// From now on compiles kernels with sums through subgroups, or without; for tests. False where the device has none.
+    pub fn use_subgroups(&self, wanted: bool) -> bool {
+        let has = self.0.device.features().contains(wgpu::Features::SUBGROUP);
+        self.0.subgroups.set(wanted && has);
+        has || !wanted
+    }
+
     /// The pipeline of a call's kernel and constants, and the layout of its bindings.
     pub(super) fn pipeline(&self, call: &Call) -> Result<(wgpu::ComputePipeline, BindGroupLayout)> {
-        let kernel: *const Kernel = call.kernel;
+        let kernel: Text = (call.kernel, self.0.subgroups.get());
         let parts = self.0.pipelines.borrow().parts.get(&kernel).cloned();
         let parts = match parts {
             Some(parts) => parts,
@@ -75,7 +92,7 @@ impl Gpu {
         self.scoped(
             || format!("kernel {}", kernel.name),
             || {
-                let source = wgpu::ShaderSource::Wgsl(text(kernel).into());
+                let source = wgpu::ShaderSource::Wgsl(text(kernel, self.0.subgroups.get()).into());
                 let descriptor = wgpu::ShaderModuleDescriptor { label: name, source };
                 let module = if self.0.checked {
                     device.create_shader_module(descriptor)

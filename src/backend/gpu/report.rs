@@ -106,7 +106,7 @@ fn report(number: usize, adapter: &wgpu::Adapter, auto: bool) -> AdapterReport {
         kind: kind(&info).into(),
         driver,
         software: info.device_type == wgpu::DeviceType::Cpu,
-        kernels: if unfit.is_none() { vec!["base".into()] } else { Vec::new() },
+        kernels: if unfit.is_none() { kernels(adapter) } else { Vec::new() },
         unfit,
         threads: None,
         simd: None,
@@ -121,6 +121,13 @@ fn report(number: usize, adapter: &wgpu::Adapter, auto: bool) -> AdapterReport {
         }),
         features: Some(features(adapter)),
     }
+}
+
+/// The kernels that run there.
+fn kernels(adapter: &wgpu::Adapter) -> Vec<String> {
+    let subgroups = adapter::uses_subgroups(&adapter.get_info(), adapter.features());
+    let names = [Some("base"), subgroups.then_some("subgroup sums")];
+    names.into_iter().flatten().map(String::from).collect()
 }
 
 fn features(adapter: &wgpu::Adapter) -> FeaturesReport {
