@@ -68,7 +68,8 @@ fn trainer(device: Device, vae: Vae, objective: Objective, seed: u64) -> Trainer
         half: false,
     };
     let adam = AdamSettings::new(1e-3, 0.1, 50);
-    let settings = TrainSettings { objective, selection, batch: BATCH, adam, init: Init::Glorot, seed };
+    let settings =
+        TrainSettings { objective, selection, batch: BATCH, adam, init: Init::Glorot, seed, warmup: 0 };
     Trainer::new(device, vae, &settings, &images(100)).unwrap()
 }
 

@@ -82,7 +82,7 @@ fn the_help_tells_the_true_defaults() {
 #[test]
 fn every_setting_has_its_flag() {
     let request = resolve(
-        "mnist --objective beta-vae --arch conv --conv-channels 4,5 --latent 3 --hidden 5,6 --variance 0.5 --gamma 2 --beta 3 --eps 2.5 \
+        "mnist --objective beta-vae --arch conv --conv-channels 4,5 --latent 3 --hidden 5,6 --variance 0.5 --gamma 2 --gamma-warmup 5 --beta 3 --eps 2.5 \
          --selection random --selection-steps 4 --selection-metric entropic --selection-norm l2 \
          --selection-step-size 0.5 --iterations 7 --batch 9 --learning-rate 0.01 --final-learning-rate 0.5 --seed 11 \
          --init he --decoder-output linear --precision f32 --log-every 2 --checkpoint-every 3 --holdout 13 \
@@ -198,6 +198,7 @@ fn a_resumed_run_keeps_its_settings() {
         "--hidden 1",
         "--variance 1",
         "--gamma 1",
+        "--gamma-warmup 1",
         "--beta 1",
         "--init he",
         "--decoder-output linear",

@@ -73,6 +73,10 @@ pub struct TrainArgs {
     /// Coupling of the two encodings in SE; 0 is none [default: 100]
     #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Model")]
     pub gamma: Option<f32>,
+    /// Steps over which gamma rises to its value, in ten stairs; a strong coupling from the first step on can bring all codes together
+    /// for good [default: 0]
+    #[arg(long, value_name = "STEPS", help_heading = "Model")]
+    pub gamma_warmup: Option<u64>,
     /// Weight of the KL term in beta-VAE [default: 2]
     #[arg(long, value_name = "B", allow_negative_numbers = true, help_heading = "Model")]
     pub beta: Option<f32>,
@@ -262,6 +266,7 @@ impl TrainArgs {
             hidden,
             variance,
             gamma,
+            gamma_warmup,
             beta,
             eps,
             selection,
@@ -346,6 +351,7 @@ impl TrainArgs {
             ("--conv-channels", self.conv_channels.is_some()),
             ("--variance", self.variance.is_some()),
             ("--gamma", self.gamma.is_some()),
+            ("--gamma-warmup", self.gamma_warmup.is_some()),
             ("--beta", self.beta.is_some()),
             ("--init", self.init.is_some()),
             ("--decoder-output", self.decoder_output.is_some()),

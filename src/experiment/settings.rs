@@ -71,6 +71,8 @@ pub fn training(config: &Config) -> Result<TrainSettings> {
             config::Init::Torch => Init::Torch,
         },
         seed: config.seed,
+        warmup: u32::try_from(config.gamma_warmup)
+            .map_err(|_| Error::request("--gamma-warmup must be below 2^32"))?,
     })
 }
 

@@ -23,7 +23,12 @@ pub struct TrainSettings {
     pub adam: AdamSettings,
     pub init: Init,
     pub seed: u64,
+    /// Steps over which the coupling rises to the objective's, in [`STAIRS`] equal stairs; 0 is none.
+    pub warmup: u32,
 }
+
+/// Stairs of a rising coupling.
+pub const STAIRS: u32 = 10;
 
 /// Averages since the last look.
 #[derive(Debug, Clone)]
@@ -43,6 +48,7 @@ pub struct Trainer {
     program: Program,
     objective: Objective,
     stream: Option<Stream>,
+    rise: Option<Rise>,
 }
 
 /// A training set that does not stay on the device: before each step the host brings the step's images, those that
@@ -62,6 +68,36 @@ impl Stream {
         let examples = ops::examples_of(self.step, self.batch, self.images.count, self.key);
         self.step += 1;
         self.table.write(session, &self.images, examples)
+    }
+}
+
+/// The rise of the coupling at a training's start, each stair a program of its own. An encoder that knows nothing yet gives up
+/// all it has to a strong coupling, and does not come back.
+#[derive(Debug)]
+struct Rise {
+    settings: TrainSettings,
+    table: Table,
+    examples: Option<usize>,
+    /// Steps done.
+    step: u32,
+    /// The stair that the program is of.
+    stair: u32,
+}
+
+impl Rise {
+    /// The stair of the next step, from 1 to [`STAIRS`].
+    fn due(&self) -> u32 {
+        let TrainSettings { warmup, .. } = self.settings;
+        match self.step < warmup {
+            true => 1 + (u64::from(self.step) * u64::from(STAIRS) / u64::from(warmup)) as u32,
+            false => STAIRS,
+        }
+    }
+
+    fn graph(&self, vae: &Vae) -> Result<Graph> {
+        let objective = self.settings.objective.coupled(self.stair as f32 / STAIRS as f32);
+        let settings = TrainSettings { objective, ..self.settings.clone() };
+        training_graph(vae, &settings, &self.table, self.examples)
     }
 }
 
@@ -89,26 +125,36 @@ impl Trainer {
         session.set("clock", &[0_u32; 2])?;
         // A coloured set is stored grey and small; its rows could not be streamed one by one.
         let streamed = images.bytes().len() > limit && images.per_stored() == 1;
-        let (graph, stream) = if streamed {
+        let (table, examples, stream) = if streamed {
             let batch = settings.batch;
             let table = Table::window("train.images", images, batch);
             session.set("train.rows", &(0..batch as u32).collect::<Vec<_>>())?;
-            let graph = training_graph(&vae, settings, &table, None)?;
             let key = Key::new(settings.seed, Purpose::Shuffle);
-            (graph, Some(Stream { images: images.clone(), table, batch, key, step: 0 }))
+            let stream = Stream { images: images.clone(), table: table.clone(), batch, key, step: 0 };
+            (table, None, Some(stream))
         } else {
             let table = Table::whole("train.images", images);
             table.upload(&mut session, images)?;
-            (training_graph(&vae, settings, &table, Some(images.count))?, None)
+            (table, Some(images.count), None)
         };
-        let program = session.compile(&graph)?;
-        Ok(Trainer { session, vae, program, objective: settings.objective, stream })
+        let mut rise = Rise { settings: settings.clone(), table, examples, step: 0, stair: 0 };
+        rise.stair = rise.due();
+        let program = session.compile(&rise.graph(&vae)?)?;
+        let rise = (settings.warmup > 0).then_some(rise);
+        Ok(Trainer { session, vae, program, objective: settings.objective, stream, rise })
     }
 
     /// One training step. On a GPU it returns when the work is handed over.
     pub fn step(&mut self) -> Result<()> {
         if let Some(stream) = &mut self.stream {
             stream.bring(&self.session)?;
+        }
+        if let Some(rise) = &mut self.rise {
+            if rise.due() != rise.stair {
+                rise.stair = rise.due();
+                self.program = self.session.compile(&rise.graph(&self.vae)?)?;
+            }
+            rise.step += 1;
         }
         self.program.run()
     }
@@ -208,6 +254,9 @@ impl Trainer {
             Some(TensorData::U32(clock)) if clock.len() == 2 => {
                 if let Some(stream) = &mut self.stream {
                     stream.step = clock[0];
+                }
+                if let Some(rise) = &mut self.rise {
+                    rise.step = clock[0];
                 }
                 self.session.set("clock", clock)
             }
@@ -315,6 +364,34 @@ mod tests {
         assert_eq!(run(&mut resident, 40), run(&mut resumed, 40));
     }
 
+    /// Stair by stair the very steps of trainings with that share of the coupling; also from a checkpoint on.
+    #[test]
+    fn the_coupling_rises_in_stairs() {
+        let images = Images::new([1, 2, 3], (0..120).map(|i| (i * 37 % 251) as u8).collect());
+        let vae = Vae::mlp(6, &[5], 2, 0.5, true);
+        let trainer = |objective, warmup| {
+            let device = backend::open("cpu", false).unwrap();
+            let settings = TrainSettings { objective, warmup, ..settings(1e-2) };
+            Trainer::new(device, vae.clone(), &settings, &images).unwrap()
+        };
+        let full = Objective::Smooth { gamma: 50.0 };
+        let mut rising = trainer(full, 20);
+        let mut state = rising.state().unwrap();
+        for step in 0..30 {
+            let share = ((step / 2 + 1) as f32 / 10.0).min(1.0);
+            let [mut plain, mut resumed] = [trainer(full.coupled(share), 0), trainer(full, 20)];
+            for trainer in [&mut plain, &mut resumed] {
+                trainer.restore(&state).unwrap();
+                trainer.step().unwrap();
+            }
+            rising.step().unwrap();
+            state = rising.state().unwrap();
+            assert_eq!(state, plain.state().unwrap(), "step {step}");
+            assert_eq!(state, resumed.state().unwrap(), "step {step}, resumed");
+        }
+        assert_eq!(trainer(full, 20).objective, full);
+    }
+
     fn settings(rate: f32) -> TrainSettings {
         let selection = Selection {
             norm: Norm::Linf,
@@ -332,6 +409,7 @@ mod tests {
             adam: AdamSettings::new(rate, 1.0, 1),
             init: Init::Glorot,
             seed: 1,
+            warmup: 0,
         }
     }
 

@@ -46,6 +46,9 @@ pub struct Config {
     /// The coupling of SE; 0 is the control without coupling.
     #[serde(serialize_with = "text::short")]
     pub gamma: f32,
+    /// Steps over which gamma rises to its value. Not written where 0, so that settings without it keep their hash.
+    #[serde(skip_serializing_if = "text::is_zero")]
+    pub gamma_warmup: u64,
     /// The weight of the KL term of beta-VAE.
     #[serde(serialize_with = "text::short")]
     pub beta: f32,
@@ -138,6 +141,7 @@ impl Default for Config {
             conv_channels: None,
             variance: 0.02,
             gamma: 100.0,
+            gamma_warmup: 0,
             beta: 2.0,
             eps: 0.1,
             selection: Selection::Pgd,

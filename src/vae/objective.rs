@@ -32,6 +32,14 @@ impl Objective {
         }
     }
 
+    /// The same with a share of the coupling.
+    pub fn coupled(self, share: f32) -> Self {
+        match self {
+            Objective::Smooth { gamma } => Objective::Smooth { gamma: share * gamma },
+            elbo => elbo,
+        }
+    }
+
     /// True where the objective couples every example to a selected one.
     pub fn needs_selection(&self) -> bool {
         matches!(self, Objective::Smooth { .. })

@@ -190,7 +190,8 @@ fn the_hash_is_over_what_fixes_the_numbers() {
     for change in same {
         assert_eq!(hash(change), base);
     }
-    let other: [&dyn Fn(&mut Config); 8] = [
+    let other: [&dyn Fn(&mut Config); 9] = [
+        &|c| c.gamma_warmup = 5,
         &|c| c.seed = 5,
         &|c| c.gamma = 99.99999,
         &|c| c.latent = 5,

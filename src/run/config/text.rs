@@ -104,6 +104,10 @@ fn explain(error: &toml::de::Error, text: &str, origin: &str) -> Error {
     Error::request(format!("{origin}, line {} ({line}): {message}", number + 1))
 }
 
+pub(super) fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 pub(super) fn short<S: Serializer>(value: &f32, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_f64(run::short(*value))
 }

@@ -47,6 +47,9 @@ impl Config {
         }
         positive("--variance", self.variance)?;
         not_negative("--gamma", self.gamma)?;
+        if self.gamma_warmup > u64::from(u32::MAX) {
+            return Err(Error::request("--gamma-warmup must be below 2^32"));
+        }
         not_negative("--beta", self.beta)?;
         radius("--eps", self.eps, self.selection_norm)?;
         if self.selection == Selection::Pgd {
