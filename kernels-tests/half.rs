@@ -37,14 +37,15 @@ fn nearest(x: f32) -> u32 {
 }
 
 pub fn cases() -> Vec<Case> {
-    let case = |words: usize| {
+    let case = |[words, all]: [usize; 2]| {
         let numbers: Vec<f32> = (0..2 * words).map(number).collect();
         let packed = numbers.as_chunks().0.iter().map(|[a, b]| f64::from(nearest(*a) | nearest(*b) << 16));
-        let packed: Vec<f64> = packed.collect();
-        Case::new(format!("{words}_words"), |g, x| Ok(vec![half(g, x[0])?]), move |_| vec![packed.clone()])
+        let packed: Vec<f64> = packed.chain(std::iter::repeat_n(0.0, all - words)).collect();
+        let name = format!("{words}_of_{all}_words");
+        Case::new(name, move |g, x| Ok(vec![half(g, x[0], 2 * all)?]), move |_| vec![packed.clone()])
             .input(Input::values([2 * words], numbers))
             .tolerance(0.0, 0.0)
     };
     // One, ragged, and more than the CPU's tile of 16384.
-    [1, 33, 785, 40_000].map(case).into()
+    [[1, 1], [33, 40], [785, 785], [40_000, 41_001]].map(case).into()
 }

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Failed, Trial};
-use smoothenc::backend::gpu::Gpu;
 use smoothenc::backend::gpu::pipelines::text;
+use smoothenc::backend::gpu::{Gpu, adapter};
 use smoothenc::backend::{self, Device};
 use smoothenc::graph::{Graph, Tensor};
 use smoothenc::ops::{KERNELS, elementwise};
@@ -76,6 +76,8 @@ pub struct Case {
     differentiate: Vec<usize>,
     /// For the GPU only: the variant that its calls are to have.
     variant: Option<usize>,
+    /// Ways to run it on matrix units.
+    unit_variants: usize,
 }
 
 impl Case {
@@ -95,6 +97,7 @@ impl Case {
             nonfinite: false,
             differentiate: Vec::new(),
             variant: None,
+            unit_variants: 0,
         }
     }
 
@@ -129,6 +132,12 @@ impl Case {
         self
     }
 
+    /// Adds a trial for each of `variants` ways to run it on a GPU's matrix units.
+    pub fn on_matrix_units(mut self, variants: usize) -> Self {
+        self.unit_variants = variants;
+        self
+    }
+
     /// The trials of this case: one a device, and the gradient's where it has one.
     pub fn trials(self, kernel: &str, gpu: bool) -> Vec<Trial> {
         let name = format!("{kernel}::{}", self.name);
@@ -146,6 +155,12 @@ impl Case {
             let run = move |rng: &mut Rng| with_subgroups(|device| case.run(device, rng));
             trials.push(trial(format!("{name}::gpu_subgroups"), run).with_ignored_flag(!subgroups()));
         }
+        for variant in 0..case.unit_variants {
+            let case = case.clone();
+            let run = move |rng: &mut Rng| on_matrix_units(|device| case.run_variant(device, variant, rng));
+            let name = format!("{name}::gpu_matrix_units_{variant}");
+            trials.push(trial(name, run).with_ignored_flag(!matrix_units()));
+        }
         if !case.differentiate.is_empty() {
             trials.push(trial(format!("{name}::gradient"), move |rng| in_gradient.check_gradient(rng)));
         }
@@ -154,9 +169,13 @@ impl Case {
 
     /// Draws inputs, runs the op on `device` and compares with the oracle.
     pub fn run(&self, device: &Device, rng: &mut Rng) -> Verdict {
+        self.run_variant(device, self.variant.unwrap_or(0), rng)
+    }
+
+    fn run_variant(&self, device: &Device, variant: usize, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
         if let Device::Gpu(gpu) = device {
-            gpu.prefer(self.variant.unwrap_or(0));
+            gpu.prefer(variant);
         }
         let ran = self.execute(device, &drawn)?;
         let expected = (self.oracle)(&self.as_floats(&drawn));
@@ -467,6 +486,24 @@ fn with_subgroups(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
     }
     let verdict = test(&device);
     gpu.use_subgroups(false);
+    verdict
+}
+
+/// Whether kernels can use matrix units of the adapter under test.
+fn matrix_units() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| common::adapter().is_ok_and(|a| adapter::matrix_units(&a).is_some()))
+}
+
+/// Runs `test` on the GPU's matrix units.
+fn on_matrix_units(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
+    let device = device(true)?;
+    let Device::Gpu(gpu) = &device else { return Err("not a GPU".into()) };
+    if !gpu.use_matrix_units(true) {
+        return Err("the device has no matrix units".into());
+    }
+    let verdict = test(&device);
+    gpu.use_matrix_units(false);
     verdict
 }
 

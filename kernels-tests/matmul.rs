@@ -1,6 +1,8 @@
 //! `matmul`: the three layouts with and without the bias and the ReLU, over ragged sides.
 
-use smoothenc::ops::{TILINGS, linear, matmul};
+use smoothenc::autodiff;
+use smoothenc::graph::{Graph, Tensor};
+use smoothenc::ops::{TILINGS, UNIT_TILINGS, half_linear, linear, matmul};
 
 use crate::harness::{Case, Input};
 
@@ -56,6 +58,53 @@ fn layer(sizes: [usize; 3], relu: bool) -> Case {
         .tolerance(1e-4, 1e-4)
 }
 
+/// A layer of factors in half precision. They are rounded, so that each is some way from what was drawn.
+fn half_layer([m, n, k]: [usize; 3], relu: bool) -> Case {
+    let oracle = move |x: &[Vec<f64>]| {
+        let [a, b] = [0, 1].map(|i| x[i].iter().map(|v| to_half(*v)).collect::<Vec<_>>());
+        let mut c = product([m, n, k], &a, false, &b, true);
+        for (i, value) in c.iter_mut().enumerate() {
+            *value += x[2][i % n];
+            *value = if relu { value.max(0.0) } else { *value };
+        }
+        vec![c]
+    };
+    let build = move |g: &mut Graph, x: &[Tensor]| Ok(vec![half_linear(g, x[0], x[1], x[2], relu)?]);
+    let name = format!("half_{}_{}", if relu { "relu" } else { "bias" }, size([m, n, k]));
+    Case::new(name, build, oracle)
+        .input(Input::normal([m, k]))
+        .input(Input::normal([n, k]))
+        .input(Input::normal([n]))
+        .tolerance(1e-4, 1e-4)
+        .on_matrix_units(UNIT_TILINGS)
+}
+
+/// Its gradients: those of `sum of weights * layer`, which are products of halves too.
+fn half_gradients([m, n, k]: [usize; 3]) -> Case {
+    let build = move |g: &mut Graph, x: &[Tensor]| {
+        let c = half_linear(g, x[0], x[1], x[2], false)?;
+        autodiff::gradients_from(g, &[(c, x[3])], &[x[0], x[1]])
+    };
+    let oracle = move |x: &[Vec<f64>]| {
+        let halves = |i: usize| x[i].iter().map(|v| to_half(*v)).collect::<Vec<_>>();
+        let (a, b, dc) = (halves(0), halves(1), halves(3));
+        vec![product([m, k, n], &dc, false, &b, false), product([n, k, m], &dc, true, &a, false)]
+    };
+    Case::new(format!("half_gradients_{}", size([m, n, k])), build, oracle)
+        .input(Input::normal([m, k]))
+        .input(Input::normal([n, k]))
+        .input(Input::normal([n]))
+        .input(Input::normal([m, n]))
+        .tolerance(1e-4, 1e-4)
+        .on_matrix_units(UNIT_TILINGS)
+}
+
+/// The half nearest to a number that is a float, from the smallest normal half on.
+fn to_half(x: f64) -> f64 {
+    let unit = 2.0f64.powi((x.abs().log2().floor() as i32).max(-14) - 10);
+    (x / unit).round_ties_even() * unit
+}
+
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     // m, n, k around the tile sides 16, 32 and 64, and the sizes of the models.
@@ -70,6 +119,9 @@ pub fn cases() -> Vec<Case> {
             let case = layer(sizes, relu);
             cases.push(if sizes == [33, 31, 17] { case.gradient(&[0, 1, 2]) } else { case });
         }
+    }
+    for sizes in [[1, 7, 200], [33, 31, 17], [64, 65, 16], [31, 129, 785], [128, 64, 200], [135, 132, 36]] {
+        cases.extend([half_layer(sizes, false), half_layer(sizes, true), half_gradients(sizes)]);
     }
     cases.extend([layer([5, 784, 200], true), layer([5, 200, 784], true)]);
     cases.extend((0..TILINGS).flat_map(|tiling| tiled().into_iter().map(move |case| case.variant(tiling))));

@@ -6,7 +6,7 @@
 //! pixel.
 
 use smoothenc::graph::Tensor;
-use smoothenc::ops::{Ascent, Dense, Goal, Norm, SHARINGS, Start, half, pgd_mlp};
+use smoothenc::ops::{Ascent, Dense, Goal, Norm, SHARINGS, Start, in_half, pgd_mlp};
 use smoothenc::rng::{self, Key};
 
 use crate::harness::{Case, Input};
@@ -37,6 +37,8 @@ struct Setting {
     steps: usize,
     /// The encoder's weights are halves.
     half: bool,
+    /// And so is all that they are multiplied with, for matrix units.
+    units: bool,
     /// The points to start from are drawn by the kernel.
     start: bool,
 }
@@ -75,7 +77,7 @@ impl Setting {
             Norm::Linf => (0.1, 0.06),
             Norm::L2 => (0.04 * (inputs as f32).sqrt(), 0.03 * (inputs as f32).sqrt()),
         };
-        Setting { norm, aim, rows, inputs, layers, eps, step, steps, half: false, start: false }
+        Setting { norm, aim, rows, inputs, layers, eps, step, steps, half: false, units: false, start: false }
     }
 
     /// The encoder's layers, and the probe.
@@ -89,6 +91,10 @@ impl Setting {
     /// How near a value may come to where it jumps, relative to the largest beside it: as far above
     /// float32's rounding as leaves most points, where there are many values.
     fn margin(&self) -> f64 {
+        // With halves some way above theirs: devices without matrix units round the weights only.
+        if self.units {
+            return 4e-3;
+        }
         0.05 / (self.inputs * self.steps.max(1)) as f64
     }
 
@@ -101,8 +107,9 @@ impl Setting {
         let words =
             |layers: &[Dense]| layers.last().map_or(64, |last| last.bias + last.outputs.next_multiple_of(64));
         let (encoder, probe) = self.split();
-        // Padding is read by nobody.
-        let mut arenas = [vec![f32::NAN; words(encoder)], vec![f32::NAN; words(probe.as_slice())]];
+        // Padding is read by nobody; by matrix units, but for nothing.
+        let padding = if self.units { 60_000.0 } else { f32::NAN };
+        let mut arenas = [vec![padding; words(encoder)], vec![f32::NAN; words(probe.as_slice())]];
         let mut width = self.inputs;
         for (l, layer) in self.layers.iter().enumerate() {
             let arena = &mut arenas[usize::from(l >= encoder.len())];
@@ -135,15 +142,21 @@ impl Setting {
     fn climb(&self, network: &[Layer], x: &[f64], start: &[f64], reference: &[f64]) -> Climbed {
         let mut climbed = Climbed { x_adv: start.to_vec(), wrong: false, margin: f64::INFINITY };
         let looks = self.steps + usize::from(self.aim == Aim::CrossEntropy);
+        // What matrix units multiply.
+        let factors = |values: Vec<f64>| match self.units {
+            true => values.into_iter().map(|v| f64::from(to_half(v as f32))).collect(),
+            false => values,
+        };
         for turn in 0..looks {
-            let mut h = vec![climbed.x_adv.clone()];
+            let mut h = vec![factors(climbed.x_adv.clone())];
             for layer in network {
                 let sums: Vec<f64> = layer.forwards(&h[h.len() - 1]);
                 if layer.relu {
                     climbed.keep_clear(&sums);
                 }
                 let relu = |v: f64| if layer.relu && v < 0.0 { 0.0 } else { v };
-                h.push(sums.into_iter().map(relu).collect());
+                let values = sums.into_iter().map(relu).collect();
+                h.push(if h.len() < network.len() { factors(values) } else { values });
             }
             let head = &h[h.len() - 1];
             if self.aim == Aim::CrossEntropy {
@@ -154,7 +167,7 @@ impl Setting {
             }
             let mut gradient = goal_gradient(self.aim, reference, head);
             for (l, layer) in network.iter().enumerate().rev() {
-                gradient = layer.backwards(&gradient);
+                gradient = layer.backwards(&factors(gradient));
                 // It passes where the activation below is positive: not where that is a NaN.
                 if l > 0 && network[l - 1].relu {
                     gradient.iter_mut().zip(&h[l]).for_each(|(g, h)| *g = if *h > 0.0 { *g } else { 0.0 });
@@ -236,6 +249,9 @@ const CLOCK: u32 = 1234;
 
 /// A number with the 11 digits of a half, not smaller than any.
 fn to_half(x: f32) -> f32 {
+    if x == 0.0 {
+        return x;
+    }
     let unit = 2.0f32.powi((x.abs().log2().floor() as i32).max(-14) - 10);
     (x / unit).round() * unit
 }
@@ -302,8 +318,10 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
             };
             let Setting { norm, eps, step, steps, .. } = build;
             let start = build.start.then_some(Start { clock: t[6], key: START_KEY });
-            let weights = if build.half { half(g, t[0])? } else { t[0] };
-            let ascent = Ascent { weights, layers: encoder.to_vec(), goal, norm, eps, step, steps, start };
+            let layers = encoder.to_vec();
+            let halves = if build.half { Some(in_half(g, t[0], &layers, t[2])?) } else { None };
+            let (weights, points) = halves.map_or((t[0], None), |(weights, points)| (weights, Some(points)));
+            let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start, points };
             pgd_mlp(g, t[4], t[2], ascent)?;
             Ok(vec![t[4], t[5]])
         },
@@ -352,8 +370,9 @@ pub fn cases() -> Vec<Case> {
                     _ => {}
                 }
                 let s = Setting {
-                    half: name == "half",
-                    start: name == "start",
+                    half: name.contains("half") || name.contains("units"),
+                    units: name.contains("units"),
+                    start: name.contains("start"),
                     ..Setting::new(norm, aim, sides, &widths, steps)
                 };
                 let shape: Vec<_> = widths.iter().map(usize::to_string).collect();
@@ -362,11 +381,12 @@ pub fn cases() -> Vec<Case> {
                 let mut drawn = draw(&s, &mut Rng::new(SEED, &name));
                 spoil(&mut drawn);
                 // The other ways of sharing layers are for the L-infinity norm.
-                if norm == Norm::Linf {
+                if norm == Norm::Linf && !s.units {
                     let others = 1..SHARINGS;
                     cases.extend(others.map(|i| case(name.clone(), s.clone(), drawn.clone()).variant(i)));
                 }
-                cases.push(case(name, s, drawn));
+                let units = usize::from(s.units);
+                cases.push(case(name, s, drawn).on_matrix_units(units));
             };
             add("", [1, 7], &[10], 1, |_| ());
             add("", [33, 7], &[1, 10], 3, |_| ());
@@ -383,6 +403,12 @@ pub fn cases() -> Vec<Case> {
             if norm == Norm::Linf && aim != Aim::CrossEntropy {
                 // Two panels of the CPU's, of an odd number of pixels.
                 add("start", [21, 35], &[20, 12, 8], 3, |_| ());
+                // One tile and more, of layers that are whole squares, half ones more, and ones with a rest.
+                add("units", [16, 32], &[32, 16, 8], 2, |_| ());
+                add("units", [32, 40], &[24, 18], 2, |_| ());
+                add("units", [48, 8], &[56, 24, 8, 16, 24, 6], 3, |_| ());
+                add("units", [16, 136], &[200, 256], 1, |_| ());
+                add("units_start", [32, 56], &[24, 10], 2, |_| ());
             }
             // A NaN pixel spoils its example, a NaN weight all.
             let pixel = |d: &mut Drawn| (d.x[40], d.x_adv[40]) = (f32::NAN, f32::NAN);

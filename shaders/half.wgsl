@@ -1,14 +1,14 @@
 // half: numbers in half precision, two to a word
 //
 //   a    [n], n even
-//   out  [n / 2]: a[2i] in the low 16 bits of out[i], a[2i + 1] in the high ones
+//   out  [words]: a[2i] in the low 16 bits of out[i], a[2i + 1] in the high ones; zeros from word n / 2 on
 //
 // A half (IEEE 754 binary16) has a sign, 5 bits of exponent and 10 digits. What is read often and needs few digits,
 // such as the weights of the selection (--precision f16), then takes half the memory. Rounding is to the nearest, of
 // two equally near to the even one, in integers, since not every device has the conversion and not all that have it
 // round alike. One invocation a word.
 
-struct Params { words: u32 }
+struct Params { words: u32, pairs: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec2f>;
@@ -18,7 +18,10 @@ struct Params { words: u32 }
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
         @builtin(local_invocation_index) local: u32) {
     let i = flat_index(group, groups, local);
-    if i < p.words { out[i] = bits_of(a[i].x) | bits_of(a[i].y) << 16; }
+    if i >= p.words { return; }
+    var word = 0u;
+    if i < p.pairs { word = bits_of(a[i].x) | bits_of(a[i].y) << 16; }
+    out[i] = word;
 }
 
 fn bits_of(x: f32) -> u32 {

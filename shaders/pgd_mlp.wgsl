@@ -24,6 +24,7 @@
 //   x_adv      [rows, inputs], x', updated
 //   wrong      [rows], for GOAL 2, updated
 //   clock      the step of the draws, for START = 1
+//   points     for matrix units (shaders/cooperative/pgd_mlp.wgsl)
 //
 // One workgroup takes 4 WIDE examples through all turns and waits for no other; x' and weights are all
 // that it reads from outside. A unit's values for four examples are one vector, so that four units are a
@@ -75,6 +76,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> x_adv: array<f32>;
 @group(0) @binding(6) var<storage, read_write> wrong: array<u32>;
 @group(0) @binding(7) var<storage, read> clock: array<u32>;
+@group(0) @binding(8) var<storage, read_write> points: array<u32>;
 
 // The units of the current layer, vector v of unit u at slot(v, u): 0 beyond the layer's width, as far as it
 // is read. From WIDE * WIDTH on, where there are splits, parts of sums.

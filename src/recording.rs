@@ -69,6 +69,16 @@ pub struct Arg {
     pub scope: Scope,
 }
 
+/// A kernel's text for matrix units: what multiplies squares of halves and sums in floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatrixUnits {
+    /// The squares' side: 8 or 16.
+    pub side: u32,
+    /// As [`Kernel::wgsl`]; `shaders/cooperative/NAME.wgsl` is the last. It has the kernel's bindings, and an
+    /// `override` constant `SUBGROUP`: the most invocations of a subgroup, for the back end to set.
+    pub wgsl: &'static [&'static str],
+}
+
 /// One of the ways to run a call on a GPU: its kernel with other tiles, say. All of them compute the
 /// same, up to the order of their sums.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +86,8 @@ pub struct Variant {
     /// More of the shader's `override` constants.
     pub constants: Vec<(&'static str, u32)>,
     pub workgroups: [u32; 3],
+    /// Where it is for devices with such units only: the text to run.
+    pub units: Option<MatrixUnits>,
 }
 
 /// One kernel call.
@@ -92,8 +104,11 @@ pub struct Call {
     /// Workgroups of the GPU dispatch.
     pub workgroups: [u32; 3],
     /// What a GPU may choose from in place of `workgroups`; empty where there is one way only. The first
-    /// is the usual choice; the last has the largest tiles, for software devices, which have few threads.
+    /// is the usual choice; the last has the largest tiles, for software devices, which have few threads. Those for
+    /// matrix units come after these, the usual one first.
     pub variants: Vec<Variant>,
+    /// The text to run in place of the kernel's, of a variant for matrix units.
+    pub units: Option<MatrixUnits>,
     /// Rows of work for the CPU; a call whose rows depend on each other has 1.
     pub rows: usize,
     /// Rows the CPU gives to one thread at a time. Fixed by the call's shape and not by the
@@ -137,6 +152,7 @@ impl Call {
             args: Vec::new(),
             workgroups: [1, 1, 1],
             variants: Vec::new(),
+            units: None,
             rows: 1,
             tile: 1,
             flops: 0,
@@ -171,7 +187,18 @@ impl Call {
 
     /// Offers a GPU one more way to run the call.
     pub fn variant(mut self, constants: &[(&'static str, u32)], workgroups: [u32; 3]) -> Self {
-        self.variants.push(Variant { constants: constants.to_vec(), workgroups });
+        self.variants.push(Variant { constants: constants.to_vec(), workgroups, units: None });
+        self
+    }
+
+    /// Offers a GPU with such matrix units one more way to run the call.
+    pub fn unit_variant(
+        mut self,
+        units: MatrixUnits,
+        constants: &[(&'static str, u32)],
+        workgroups: [u32; 3],
+    ) -> Self {
+        self.variants.push(Variant { constants: constants.to_vec(), workgroups, units: Some(units) });
         self
     }
 
@@ -181,7 +208,7 @@ impl Call {
         let variant = call.variants.swap_remove(i);
         call.variants.clear();
         call.constants.extend(variant.constants);
-        call.workgroups = variant.workgroups;
+        (call.workgroups, call.units) = (variant.workgroups, variant.units);
         call
     }
 

@@ -1,6 +1,7 @@
 //! The shaders, without a GPU: every file has its op, its test and its place in the registry;
 //! every variant validates with no optional capability and translates to SPIR-V, MSL, HLSL and
-//! GLSL, which is what keeps it running on machines that the tests do not run on.
+//! GLSL, which is what keeps it running on machines that the tests do not run on. Texts for matrix units, which only
+//! Vulkan and Metal offer, are translated to SPIR-V and MSL.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,11 +10,11 @@ use std::path::{Path, PathBuf};
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
-use smoothenc::backend::gpu::pipelines::text;
+use smoothenc::backend::gpu::pipelines::{text, units_text};
 use smoothenc::bench;
 use smoothenc::graph::{self, Graph};
 use smoothenc::ops::{self, KERNELS};
-use smoothenc::recording::{Access, Kernel};
+use smoothenc::recording::{Access, Call, Kernel, MatrixUnits};
 use smoothenc::tensor::DType;
 
 /// Overrides with more values than 0 and 1: how many.
@@ -26,6 +27,11 @@ const MOST_VARIANTS: usize = 128;
 const STORAGE_BUFFERS: usize = 8;
 const WORKGROUP_BYTES: u32 = 16 * 1024;
 const INVOCATIONS: u32 = 256;
+
+/// What a device with matrix units that kernels can use has at least.
+const UNITS_WORKGROUP_BYTES: u32 = 32 * 1024;
+/// The sizes of the subgroups that kernels on matrix units of a side are for: `backend::gpu::adapter::matrix_units`.
+const UNITS_SUBGROUPS: &[(u32, &[u32])] = &[(8, &[8, 16, 32, 64]), (16, &[32, 64])];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -56,11 +62,10 @@ fn parse(text: &str) -> Module {
     naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(text)))
 }
 
-/// With no optional capability but subgroups, where those are meant.
-fn validate(name: &str, module: &Module, subgroups: bool, text: &str) -> ModuleInfo {
-    let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+/// With no optional capability but those that are meant.
+fn validate(name: &str, module: &Module, capabilities: Capabilities, text: &str) -> ModuleInfo {
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
-    if subgroups {
+    if capabilities.contains(Capabilities::SUBGROUP) {
         validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
     }
     validator.validate(module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)))
@@ -100,15 +105,21 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
         assert!(file.starts_with(&header), "{}.wgsl does not begin with {header}", kernel.name);
     }
     for (path, text) in wgsl_files("shaders/common").iter().zip(&common) {
-        let used = KERNELS.iter().any(|kernel| texts(kernel).iter().any(|(_, whole)| whole.contains(text)));
+        let plain = KERNELS.iter().any(|kernel| texts(kernel).iter().any(|(_, whole)| whole.contains(text)));
+        let on_units = KERNELS.iter().flat_map(|kernel| units(kernel));
+        let used = plain || on_units.into_iter().any(|(units, _)| units.wgsl.contains(&text.as_str()));
         assert!(used, "{} is used by no kernel", path.display());
     }
 }
 
 #[test]
 fn bindings_are_what_the_registry_says() {
-    for kernel in all_kernels() {
-        let (name, module) = (kernel.name, parse(&text(kernel, false)));
+    let plain = all_kernels().map(|kernel| (kernel, text(kernel, false)));
+    let on_units = KERNELS
+        .iter()
+        .flat_map(|kernel| units(kernel).into_iter().map(move |(units, _)| (*kernel, units_text(&units))));
+    for (kernel, text) in plain.chain(on_units) {
+        let (name, module) = (kernel.name, parse(&text));
         assert!(kernel.bindings.len() <= STORAGE_BUFFERS, "{name}: too many storage buffers");
         let mut seen = BTreeSet::new();
         for (_, global) in module.global_variables.iter() {
@@ -159,39 +170,64 @@ fn assert_words(name: &str, module: &Module, params: &TypeInner) {
     assert!(*span == end || *span == end.next_multiple_of(16), "{name}: padding in the uniform block");
 }
 
-/// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches.
-fn offered(kernel: &Kernel) -> Vec<Vec<(String, f64)>> {
+/// A call of a kernel that offers a GPU several variants, those for matrix units included.
+fn call_with_variants(kernel: &Kernel) -> Option<Call> {
     let mut g = Graph::new();
-    let count = match kernel.name {
+    let mut float = |name: &str, shape: [usize; 2]| g.variable(name, shape, DType::F32).unwrap();
+    match kernel.name {
         "matmul" => {
-            let [a, b, c] = ["a", "b", "c"].map(|name| g.variable(name, [4, 4], DType::F32).unwrap());
-            let product = ops::matmul(&mut g, a, false, b, false).unwrap();
+            let [a, b, c] = ["a", "b", "c"].map(|name| float(name, [4, 4]));
+            let bias = float("bias", [1, 4]);
+            let product = ops::half_linear(&mut g, a, b, bias, false).unwrap();
             g.place(product, c).unwrap();
-            ops::TILINGS
         }
         "pgd_mlp" => {
             let [weights, x, reference, x_adv] =
-                [("weights", [2, 64]), ("x", [3, 4]), ("r", [3, 2]), ("y", [3, 4])]
-                    .map(|(name, shape)| g.variable(name, shape, DType::F32).unwrap());
+                [("weights", [2, 64]), ("x", [16, 8]), ("r", [16, 2]), ("y", [16, 8])]
+                    .map(|(name, shape)| float(name, shape));
             let layers = vec![ops::Dense { outputs: 2, weight: 0, bias: 64, relu: false }];
+            let (weights, points) = ops::in_half(&mut g, weights, &layers, x).unwrap();
             let goal = ops::Goal::W2 { reference };
             let (norm, eps, step, steps, start) = (ops::Norm::Linf, 0.1, 0.1, 1, None);
-            let ascent = ops::Ascent { weights, layers, goal, norm, eps, step, steps, start };
+            let points = Some(points);
+            let ascent = ops::Ascent { weights, layers, goal, norm, eps, step, steps, start, points };
             ops::pgd_mlp(&mut g, x_adv, x, ascent).unwrap();
-            ops::SHARINGS
         }
-        _ => return vec![Vec::new()],
+        _ => return None,
     };
     let recording = graph::plan(&g).recording;
-    let (call, _) = recording.calls().next().unwrap();
-    assert_eq!(call.variants.len(), count, "{}", kernel.name);
-    let values = |(name, value): &(&str, u32)| (name.to_string(), f64::from(*value));
-    call.variants.iter().map(|variant| variant.constants.iter().map(values).collect()).collect()
+    recording.calls().map(|(call, _)| call.clone()).find(|call| std::ptr::eq(call.kernel, kernel))
+}
+
+/// Values of `override` constants by name.
+type Constants = Vec<(String, f64)>;
+
+fn constants(of: &[(&str, u32)]) -> Constants {
+    of.iter().map(|(name, value)| (name.to_string(), f64::from(*value))).collect()
+}
+
+/// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches.
+fn offered(kernel: &Kernel) -> Vec<Constants> {
+    let Some(call) = call_with_variants(kernel) else { return vec![Vec::new()] };
+    let plain = call.variants.iter().filter(|variant| variant.units.is_none());
+    let plain: Vec<_> = plain.map(|variant| constants(&variant.constants)).collect();
+    let count = if kernel.name == "matmul" { ops::TILINGS } else { ops::SHARINGS };
+    assert_eq!(plain.len(), count, "{}", kernel.name);
+    plain
+}
+
+/// The texts of a kernel for matrix units, each with the constants of one variant.
+fn units(kernel: &Kernel) -> Vec<(MatrixUnits, Constants)> {
+    let variants = call_with_variants(kernel).map_or(Vec::new(), |call| call.variants);
+    let on_units = |variant: &smoothenc::recording::Variant| {
+        variant.units.map(|units| (units, constants(&variant.constants)))
+    };
+    variants.iter().filter_map(on_units).collect()
 }
 
 /// The values of all overrides, variant by variant. The first has the defaults.
-fn variants(kernel: &Kernel, module: &Module) -> Vec<Vec<(String, f64)>> {
-    let mut variants: Vec<Vec<(String, f64)>> = vec![Vec::new()];
+fn variants(kernel: &Kernel, module: &Module) -> Vec<Constants> {
+    let mut variants: Vec<Constants> = vec![Vec::new()];
     for (_, over) in module.overrides.iter() {
         let name = over.name.clone().unwrap_or_else(|| panic!("{}: an override without a name", kernel.name));
         let default = over.init.map(|init| &module.global_expressions[init]);
@@ -221,24 +257,63 @@ fn every_variant_validates_translates_and_fits_the_base() {
     let each = all_kernels().flat_map(|kernel| texts(kernel).into_iter().map(move |text| (kernel, text)));
     for (kernel, (subgroups, text)) in each {
         let module = parse(&text);
-        let info = validate(kernel.name, &module, subgroups, &text);
+        let capabilities = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+        let info = validate(kernel.name, &module, capabilities, &text);
         let offered = offered(kernel);
         let all = variants(kernel, &module).into_iter();
         for variant in all.flat_map(|v| offered.iter().map(move |more| [&v[..], more].concat())) {
             let through = if subgroups { ", subgroups" } else { "" };
             let what = format!("{}{through} {variant:?}", kernel.name);
-            let constants = variant.into_iter().collect();
-            let entry = Some((ShaderStage::Compute, "main"));
-            let (module, info) = process_overrides(&module, &info, entry, &constants)
-                .unwrap_or_else(|e| panic!("{what}: {e}"));
-            validate(kernel.name, &module, subgroups, &text);
-            assert_fits(&what, &module);
-            translate(&what, &module, &info, subgroups);
+            let (module, info) = resolve(&what, &module, &info, variant);
+            validate(kernel.name, &module, capabilities, &text);
+            assert_fits(&what, &module, WORKGROUP_BYTES);
+            translate(&what, &module, &info, capabilities);
         }
     }
 }
 
-fn assert_fits(what: &str, module: &Module) {
+#[test]
+fn every_variant_for_matrix_units_validates_translates_and_fits_them() {
+    let capabilities =
+        Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
+    let mut files = BTreeSet::new();
+    for kernel in KERNELS {
+        for (units, offered) in units(kernel) {
+            files.insert(kernel.name.to_string());
+            let text = units_text(&units);
+            let own =
+                fs::read_to_string(root().join(format!("shaders/cooperative/{}.wgsl", kernel.name))).unwrap();
+            assert_eq!(*units.wgsl.last().unwrap(), own, "{}", kernel.name);
+            assert!(own.starts_with(&format!("// {}, on matrix units:", kernel.name)), "{}", kernel.name);
+            let module = parse(&text);
+            let info = validate(kernel.name, &module, capabilities, &text);
+            let (_, subgroups) = UNITS_SUBGROUPS.iter().find(|(side, _)| *side == units.side).unwrap();
+            for variant in variants(kernel, &module) {
+                for &subgroup in *subgroups {
+                    let size = ("SUBGROUP".to_string(), f64::from(subgroup));
+                    let variant = [&variant[..], &offered, &[size]].concat();
+                    let what = format!("{}, matrix units of {} {variant:?}", kernel.name, units.side);
+                    let (module, info) = resolve(&what, &module, &info, variant);
+                    validate(kernel.name, &module, capabilities, &text);
+                    assert_fits(&what, &module, UNITS_WORKGROUP_BYTES);
+                    translate(&what, &module, &info, capabilities);
+                }
+            }
+        }
+    }
+    assert_eq!(files, wgsl_files("shaders/cooperative").iter().map(|path| stem(path)).collect());
+}
+
+/// The module with these values of its overrides.
+fn resolve(what: &str, module: &Module, info: &ModuleInfo, variant: Constants) -> (Module, ModuleInfo) {
+    let entry = Some((ShaderStage::Compute, "main"));
+    let constants = variant.into_iter().collect();
+    let (module, info) =
+        process_overrides(module, info, entry, &constants).unwrap_or_else(|e| panic!("{what}: {e}"));
+    (module.into_owned(), info.into_owned())
+}
+
+fn assert_fits(what: &str, module: &Module, most_bytes: u32) {
     let [entry] = &module.entry_points[..] else { panic!("{what}: one entry point") };
     assert_eq!(entry.name, "main", "{what}");
     let [x, y, z] = entry.workgroup_size;
@@ -247,12 +322,14 @@ fn assert_fits(what: &str, module: &Module) {
     layouts.update(module.to_ctx()).unwrap();
     let workgroup = module.global_variables.iter().filter(|(_, g)| g.space == AddressSpace::WorkGroup);
     let bytes: u32 = workgroup.map(|(_, g)| layouts[g.ty].size.next_multiple_of(16)).sum();
-    assert!(bytes <= WORKGROUP_BYTES, "{what}: {bytes} bytes of workgroup memory");
+    assert!(bytes <= most_bytes, "{what}: {bytes} bytes of workgroup memory");
 }
 
-/// Subgroups need newer versions of the languages, which wgpu chooses where a device has them.
-fn translate(what: &str, module: &Module, info: &ModuleInfo, subgroups: bool) {
+/// Subgroups and matrix units need newer versions of the languages, which wgpu chooses where a device has them.
+fn translate(what: &str, module: &Module, info: &ModuleInfo, capabilities: Capabilities) {
     let stage = ShaderStage::Compute;
+    let subgroups = capabilities.contains(Capabilities::SUBGROUP);
+    let units = capabilities.contains(Capabilities::COOPERATIVE_MATRIX);
     let entry = || Some((stage, "main".to_string()));
 
     let lang_version = if subgroups { (1, 3) } else { spv::Options::default().lang_version };
@@ -261,12 +338,19 @@ fn translate(what: &str, module: &Module, info: &ModuleInfo, subgroups: bool) {
     let words = spv::write_vec(module, info, &version, Some(&options));
     assert!(!words.unwrap_or_else(|e| panic!("{what}, SPIR-V: {e}")).is_empty());
 
-    let options =
-        msl::Options { lang_version: if subgroups { (2, 1) } else { (2, 0) }, ..Default::default() };
+    let lang_version = match (subgroups, units) {
+        (_, true) => (2, 3),
+        (true, false) => (2, 1),
+        (false, false) => (2, 0),
+    };
+    let options = msl::Options { lang_version, ..Default::default() };
     let pipeline = msl::PipelineOptions { entry_point: entry(), ..Default::default() };
     let written = msl::write_string(module, info, &options, &pipeline);
     let (text, translated) = written.unwrap_or_else(|e| panic!("{what}, MSL: {e}"));
     assert!(text.contains("kernel") && translated.entry_point_names[0].is_ok(), "{what}, MSL");
+    if units {
+        return;
+    }
 
     let shader_model =
         if subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::Options::default().shader_model };

@@ -7,9 +7,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
 use crate::graph::{Graph, Io, Node, Op, Tensor};
+use crate::ops::half::rounded;
 use crate::ops::{elementwise, reduce};
 use crate::recording::Access::{Read, Write};
-use crate::recording::{Call, CpuCall, Kernel, NONE};
+use crate::recording::{Call, CpuCall, Kernel, MatrixUnits, NONE};
 use crate::simd::{
     self, Active, Column, LANES, Matrix, Work, copy_lanes, product, sparse_product, transpose,
     transpose_back, words,
@@ -18,10 +19,34 @@ use crate::tensor::{DType, Shape};
 
 pub static MATMUL: Kernel = Kernel {
     name: "matmul",
-    wgsl: &[include_str!("../../shaders/matmul.wgsl")],
+    wgsl: &[
+        include_str!("../../shaders/common/rounded.wgsl"),
+        include_str!("../../shaders/common/factors.wgsl"),
+        include_str!("../../shaders/matmul.wgsl"),
+    ],
     bindings: &[Read, Read, Read, Write],
     cpu: matmul_cpu,
 };
+
+/// The same on matrix units.
+const UNITS: [MatrixUnits; 2] = [
+    MatrixUnits {
+        side: 16,
+        wgsl: &[
+            include_str!("../../shaders/common/matrix_units_16.wgsl"),
+            include_str!("../../shaders/common/factors.wgsl"),
+            include_str!("../../shaders/cooperative/matmul.wgsl"),
+        ],
+    },
+    MatrixUnits {
+        side: 8,
+        wgsl: &[
+            include_str!("../../shaders/common/matrix_units_8.wgsl"),
+            include_str!("../../shaders/common/factors.wgsl"),
+            include_str!("../../shaders/cooperative/matmul.wgsl"),
+        ],
+    },
+];
 
 /// `C = act(op(A) op(B) + bias)`; inputs A, B and, with `bias`, the bias.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +55,8 @@ struct Matmul {
     transpose_b: bool,
     bias: bool,
     relu: bool,
+    /// Both factors, and in the gradients the upstream one, are rounded to halves; sums are floats.
+    half: bool,
 }
 
 #[repr(C)]
@@ -42,13 +69,24 @@ struct Params {
 
 /// A dense layer `act(x Wᵀ + b)`: x `[rows, in]`, W `[out, in]` as PyTorch stores it, b `[out]`.
 pub fn linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Result<Tensor> {
-    g.apply_one(Matmul { transpose_a: false, transpose_b: true, bias: true, relu }, &[x, weight, bias])
+    g.apply_one(Matmul { relu, ..LAYER }, &[x, weight, bias])
 }
+
+/// The same with x and W rounded to halves, and so are the factors of its gradients: for matrix units. Sums are
+/// floats.
+pub fn half_linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Result<Tensor> {
+    g.apply_one(Matmul { relu, half: true, ..LAYER }, &[x, weight, bias])
+}
+
+const LAYER: Matmul = Matmul { transpose_a: false, transpose_b: true, bias: true, relu: false, half: false };
 
 /// The plain product `op(A) op(B)`, either side transposed or not.
 pub fn matmul(g: &mut Graph, a: Tensor, transpose_a: bool, b: Tensor, transpose_b: bool) -> Result<Tensor> {
-    g.apply_one(Matmul { transpose_a, transpose_b, bias: false, relu: false }, &[a, b])
+    g.apply_one(Matmul { transpose_a, transpose_b, ..PRODUCT }, &[a, b])
 }
+
+const PRODUCT: Matmul =
+    Matmul { transpose_a: false, transpose_b: false, bias: false, relu: false, half: false };
 
 impl Matmul {
     /// m, n, k of the product, or `None` where the sides do not fit.
@@ -89,16 +127,20 @@ impl Op for Matmul {
         if self.relu {
             dc = elementwise::relu_grad(g, dc, node.outputs[0])?;
         }
+        let half = self.half;
+        let mut product = |a: Tensor, transpose_a: bool, b: Tensor, transpose_b: bool| {
+            g.apply_one(Matmul { transpose_a, transpose_b, half, ..PRODUCT }, &[a, b])
+        };
         // With C = op(A) op(B): d op(A) = dC op(B)ᵀ and d op(B) = op(A)ᵀ dC, transposed back.
         let da = match (wanted[0], self.transpose_a) {
             (false, _) => None,
-            (true, false) => Some(matmul(g, dc, false, b, !self.transpose_b)?),
-            (true, true) => Some(matmul(g, b, self.transpose_b, dc, true)?),
+            (true, false) => Some(product(dc, false, b, !self.transpose_b)?),
+            (true, true) => Some(product(b, self.transpose_b, dc, true)?),
         };
         let db = match (wanted[1], self.transpose_b) {
             (false, _) => None,
-            (true, false) => Some(matmul(g, a, !self.transpose_a, dc, false)?),
-            (true, true) => Some(matmul(g, dc, true, a, self.transpose_a)?),
+            (true, false) => Some(product(a, !self.transpose_a, dc, false)?),
+            (true, true) => Some(product(dc, true, a, self.transpose_a)?),
         };
         let mut gradients = vec![da, db];
         if self.bias {
@@ -119,7 +161,8 @@ impl Op for Matmul {
             .constant("BIAS", self.bias.into())
             .constant("RELU", self.relu.into())
             .constant("VECTORS_A", vectors(&io.inputs[0].0))
-            .constant("VECTORS_B", vectors(&io.inputs[1].0));
+            .constant("VECTORS_B", vectors(&io.inputs[1].0))
+            .constant("HALF", self.half.into());
         // Row r of C needs row r of A, or, where A is transposed, a column of it.
         let call = if self.transpose_a { call.whole(io.input(0)) } else { call.row(io.input(0)) };
         let call = call
@@ -132,7 +175,14 @@ impl Op for Matmul {
         let first = usual(m, n);
         let others = (0..TILINGS).filter(|&i| i != first);
         let tilings = std::iter::once(first).chain(others).map(|i| &TILES[i]);
-        tilings.fold(call, |call, tile| call.variant(&tile.constants(), tile.workgroups(m, n)))
+        let call = tilings.fold(call, |call, tile| call.variant(&tile.constants(), tile.workgroups(m, n)));
+        if !self.half {
+            return call;
+        }
+        let unit_tiles = UNITS.iter().flat_map(|units| UNIT_TILES.iter().map(move |tile| (units, tile)));
+        unit_tiles.fold(call, |call, (units, tile)| {
+            call.unit_variant(*units, &tile.constants(), tile.workgroups(units.side, m, n))
+        })
     }
 }
 
@@ -195,6 +245,37 @@ impl Tile {
     }
 }
 
+/// How `shaders/cooperative/matmul.wgsl` tiles a product, its constants in lower case.
+#[derive(Debug, Clone, Copy)]
+struct UnitTile {
+    strips: u32,
+    high: u32,
+    wide: u32,
+}
+
+/// Ways that a GPU can choose from to tile a product on its matrix units.
+pub const UNIT_TILINGS: usize = UNIT_TILES.len();
+
+/// Up to 4 strips, so that a workgroup has at most 256 invocations. The usual one first.
+const UNIT_TILES: [UnitTile; 4] = [
+    UnitTile { strips: 2, high: 1, wide: 2 },
+    UnitTile { strips: 4, high: 1, wide: 1 },
+    UnitTile { strips: 4, high: 1, wide: 4 },
+    UnitTile { strips: 4, high: 2, wide: 4 },
+];
+
+impl UnitTile {
+    fn constants(&self) -> [(&'static str, u32); 3] {
+        [("STRIPS", self.strips), ("HIGH", self.high), ("WIDE", self.wide)]
+    }
+
+    /// One for each tile of C `[m, n]`.
+    fn workgroups(&self, side: u32, m: usize, n: usize) -> [u32; 3] {
+        let (height, width) = (side * self.strips * self.high, side * self.wide);
+        [(n as u32).div_ceil(width), (m as u32).div_ceil(height), 1]
+    }
+}
+
 /// Most rows of C that one thread computes at a time where A is transposed.
 const CPU_TILE: usize = 36;
 
@@ -219,6 +300,9 @@ struct Memory {
     /// Columns of C.
     product: Vec<Column>,
     active: Active,
+    /// The factors, where they are rounded to halves.
+    a: Vec<f32>,
+    b: Vec<f32>,
 }
 
 /// Rows of C.
@@ -245,33 +329,35 @@ impl Rows<'_> {
     /// is zero for all of them, as much is behind a ReLU, is left out.
     #[inline(always)]
     fn by_examples<const FMA: bool, const ROWS: usize>(self, n: usize, k: usize) {
-        let Rows { call, rows, memory: Memory { panel, product, active } } = self;
+        let Rows { call, rows, memory: Memory { panel, product, active, a, b } } = self;
+        let a = factor(call, call.rows(0, &rows, k), a);
+        let b = factor(call, call.whole(1), b);
         let b = match call.constant("TRANSPOSE_B") {
-            0 => Matrix::new(call.whole(1), k, n).transposed(),
-            _ => Matrix::new(call.whole(1), n, k),
+            0 => Matrix::new(b, k, n).transposed(),
+            _ => Matrix::new(b, n, k),
         };
         let epilogue = Epilogue::of(call);
         product.resize(n, Column::ZERO);
         for first in rows.clone().step_by(LANES) {
-            let rows = first..rows.end.min(first + LANES);
-            transpose(call.rows(0, &rows, k), k, panel);
+            let own = first..rows.end.min(first + LANES);
+            transpose(&a[(own.start - rows.start) * k..(own.end - rows.start) * k], k, panel);
             active.find(panel);
             sparse_product::<FMA, ROWS>(b, active, panel, |j, sum| {
                 let bias = epilogue.bias.map_or(0.0, |bias| bias[j]);
                 product[j] = epilogue.finish(sum, Column([bias; LANES]));
             });
-            transpose_back(product, n, call.rows_mut(3, &rows, n));
+            transpose_back(product, n, call.rows_mut(3, &own, n));
         }
     }
 
     /// 16 columns of op(B) at a time, times the rows of op(A), which are columns of A.
     #[inline(always)]
     fn by_columns<const FMA: bool, const ROWS: usize>(self, m: usize, n: usize, k: usize) {
-        let Rows { call, rows, memory: Memory { panel, .. } } = self;
+        let Rows { call, rows, memory: Memory { panel, a, b, .. } } = self;
         let c = call.rows_mut::<f32>(3, &rows, n);
-        let data = &call.whole(0)[rows.start..];
+        let data = &factor(call, call.whole(0), a)[rows.start..];
         let a = Matrix { data, outputs: rows.len(), inputs: k, output: 1, input: m };
-        let b = call.whole::<f32>(1);
+        let b = factor(call, call.whole(1), b);
         let transpose_b = call.constant("TRANSPOSE_B") == 1;
         let epilogue = Epilogue::of(call);
         for first in (0..n).step_by(LANES) {
@@ -288,6 +374,17 @@ impl Rows<'_> {
             });
         }
     }
+}
+
+/// A factor's words, or in `memory` the halves nearest to them.
+#[inline(always)]
+fn factor<'a>(call: &CpuCall, words: &'a [f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
+    if call.constant("HALF") == 0 {
+        return words;
+    }
+    memory.clear();
+    memory.extend(words.iter().map(|word| rounded(*word)));
+    memory
 }
 
 /// What is done to a sum before it is stored.

@@ -51,9 +51,9 @@ pub use gather::{COLORS, byte_table_words, gather, gather_bytes, gather_colored}
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
 pub use half::half;
 pub use log_softmax::log_softmax;
-pub use matmul::{TILINGS, linear, matmul};
+pub use matmul::{TILINGS, UNIT_TILINGS, half_linear, linear, matmul};
 pub use monitor::{SUMS, monitor};
-pub use pgd_mlp::{Ascent, Dense, Goal, MAX_LAYERS, SHARINGS, Start, fits, pgd_mlp};
+pub use pgd_mlp::{Ascent, Dense, Goal, MAX_LAYERS, SHARINGS, Start, fits, in_half, pgd_mlp};
 pub use pgd_start::{StartNoise, pgd_start};
 pub use pgd_step::{Norm, pgd_step};
 pub use random::{normal, uniform};

@@ -9,9 +9,10 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
 use crate::graph::{Graph, Io, Op, Tensor};
+use crate::ops::half;
 use crate::ops::pgd_step::Norm;
 use crate::recording::Access::{Read, Write};
-use crate::recording::{ALIGN_WORDS, Call, Kernel, NONE};
+use crate::recording::{ALIGN_WORDS, Call, Kernel, MatrixUnits, NONE};
 use crate::rng::Key;
 use crate::simd::LANES;
 use crate::tensor::{DType, Shape};
@@ -27,9 +28,42 @@ pub static PGD_MLP: Kernel = Kernel {
         include_str!("../../shaders/common/dense.wgsl"),
         include_str!("../../shaders/pgd_mlp.wgsl"),
     ],
-    bindings: &[Read, Read, Read, Read, Write, Write, Read],
+    bindings: &[Read, Read, Read, Read, Write, Write, Read, Write],
     cpu: cpu::pgd_mlp_cpu,
 };
+
+/// The same on matrix units.
+const UNITS: [MatrixUnits; 2] = [
+    MatrixUnits {
+        side: 16,
+        wgsl: &[
+            include_str!("../../shaders/common/matrix_units_16.wgsl"),
+            include_str!("../../shaders/common/precise.wgsl"),
+            include_str!("../../shaders/common/rng.wgsl"),
+            include_str!("../../shaders/common/entropic.wgsl"),
+            include_str!("../../shaders/common/box.wgsl"),
+            include_str!("../../shaders/common/ball.wgsl"),
+            include_str!("../../shaders/cooperative/pgd_mlp.wgsl"),
+        ],
+    },
+    MatrixUnits {
+        side: 8,
+        wgsl: &[
+            include_str!("../../shaders/common/matrix_units_8.wgsl"),
+            include_str!("../../shaders/common/precise.wgsl"),
+            include_str!("../../shaders/common/rng.wgsl"),
+            include_str!("../../shaders/common/entropic.wgsl"),
+            include_str!("../../shaders/common/box.wgsl"),
+            include_str!("../../shaders/common/ball.wgsl"),
+            include_str!("../../shaders/cooperative/pgd_mlp.wgsl"),
+        ],
+    },
+];
+
+/// Layers, their widest, and the side of the largest squares, on matrix units.
+const UNIT_LAYERS: usize = 6;
+const UNIT_OUTPUTS: usize = 256;
+const UNIT_SIDE: usize = 16;
 
 /// Layers that one call can have, a probe's included.
 pub const MAX_LAYERS: usize = 8;
@@ -84,8 +118,8 @@ impl Goal {
 /// An ascent through a network.
 #[derive(Debug, Clone)]
 pub struct Ascent {
-    /// The arena that holds the weights of `layers`: floats, or what [`half`](crate::ops::half) makes of them.
-    /// Places in it count floats either way.
+    /// The arena that holds the weights of `layers`: floats, or the halves that [`in_half`] packs. Places in it count
+    /// numbers either way.
     pub weights: Tensor,
     pub layers: Vec<Dense>,
     pub goal: Goal,
@@ -98,6 +132,24 @@ pub struct Ascent {
     /// Draws the points to start from, as `pgd_start` does with uniforms of that key in the step in the clock,
     /// instead of going on from where they are. For L-infinity, and goals without a probe.
     pub start: Option<Start>,
+    /// With halves: room for the points as such, of [`in_half`], so that matrix units can take them.
+    pub points: Option<Tensor>,
+}
+
+/// What an ascent of `x` `[rows, inputs]` in half precision needs beside its weights: these packed, and room for
+/// the points. What lies between the weights of `layers` in their `arena` must be finite: it is multiplied with zeros.
+pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Result<(Tensor, Tensor)> {
+    let (rows, inputs) = (g.shape(x).rows(), g.shape(x).cols());
+    // Squares stick out over W's last rows and columns.
+    let (mut end, mut width) = (0, inputs);
+    for layer in layers {
+        end = end.max(layer.weight + layer.outputs.next_multiple_of(UNIT_SIDE) * width + UNIT_SIDE);
+        width = layer.outputs;
+    }
+    let weights = half(g, arena, end.max(g.shape(arena).len()).next_multiple_of(8))?;
+    let words = inputs.next_multiple_of(UNIT_SIDE) / 2;
+    let points = g.variable(&format!("points {rows}x{inputs}"), [rows, words], DType::U32)?;
+    Ok((weights, points))
 }
 
 /// Random starts: functions of a key, of the step in `clock` and of their index.
@@ -108,7 +160,7 @@ pub struct Start {
 }
 
 /// Inputs: weights, x, the reference heads or labels, and the probe's weights or the clock where there is one.
-/// Updates: the points and, with a probe, `wrong`.
+/// Updates: x_adv and, with a probe, `wrong`; with room for them the points as halves.
 #[derive(Debug, Clone)]
 struct PgdMlp {
     ascent: Ascent,
@@ -142,7 +194,8 @@ pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Resul
         Goal::W2 { reference } | Goal::Entropic { reference, .. } => {
             let clock = op.ascent.start.map(|start| start.clock);
             let inputs: Vec<_> = [weights, x, reference].into_iter().chain(clock).collect();
-            g.apply_to(op, &inputs, &[x_adv])
+            let updated: Vec<_> = [x_adv].into_iter().chain(op.ascent.points).collect();
+            g.apply_to(op, &inputs, &updated)
         }
         Goal::CrossEntropy { probe, labels, wrong, .. } => {
             g.apply_to(op, &[weights, x, labels, probe], &[x_adv, wrong])
@@ -224,7 +277,9 @@ impl Op for PgdMlp {
                     && head.is_multiple_of(2) =>
             {
                 self.check_layers(x.cols(), floats(weights, *dtype), 0)?;
-                Ok(vec![((*x).clone(), F32)])
+                let words = x.cols().next_multiple_of(UNIT_SIDE) / 2;
+                let points = self.ascent.points.map(|_| ([x.rows(), words].into(), U32));
+                Ok([((*x).clone(), F32)].into_iter().chain(points).collect())
             }
             [(weights, dtype), (x, F32), (labels, U32), (probe, F32)]
                 if labels.len() == x.rows() && !started =>
@@ -239,7 +294,7 @@ impl Op for PgdMlp {
     }
 
     fn call(&self, io: &Io) -> Call {
-        let Ascent { norm, eps, step, steps, goal, start, .. } = self.ascent;
+        let Ascent { norm, eps, step, steps, goal, start, points, .. } = self.ascent;
         let (rows, inputs) = (io.inputs[1].0.rows(), io.inputs[1].0.cols());
         let mut layer = [[0; 4]; MAX_LAYERS];
         for (entry, l) in layer.iter_mut().zip(self.ascent.all_layers()) {
@@ -259,16 +314,15 @@ impl Op for PgdMlp {
             layer,
         };
         // A row of weights is as long as its layer has inputs.
-        let (mut aligned, mut width) = (true, inputs);
-        for layer in self.ascent.all_layers() {
-            aligned &= width.is_multiple_of(4);
-            width = layer.outputs;
-        }
+        let rows_of = |n: usize| {
+            let widths = std::iter::once(inputs).chain(self.ascent.all_layers().map(|layer| layer.outputs));
+            widths.take(self.ascent.all_layers().count()).all(|width| width.is_multiple_of(n))
+        };
         let with_probe = matches!(goal, Goal::CrossEntropy { .. });
         let call = Call::new(&PGD_MLP, &params)
             .constant("NORM", norm as u32)
             .constant("GOAL", goal.number())
-            .constant("ALIGNED", aligned.into())
+            .constant("ALIGNED", rows_of(4).into())
             .constant("HALF", self.half.into())
             .constant("START", start.is_some().into())
             .whole(io.input(0))
@@ -278,10 +332,20 @@ impl Op for PgdMlp {
             .row(io.output(0));
         let call = if with_probe { call.row(io.output(1)) } else { call.whole(NONE) };
         let call = call.whole(if start.is_some() { io.input(3) } else { NONE });
+        let has_points = !with_probe && points.is_some();
+        let call = if has_points { call.row(io.output(1)) } else { call.whole(NONE) };
         let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
         let shares = SHARES.iter().filter(|share| share.fits(norm, widest));
-        shares.fold(call, |call, share| call.variant(&share.constants(), share.workgroups(rows)))
+        let call = shares.fold(call, |call, share| call.variant(&share.constants(), share.workgroups(rows)));
+        let on_units = has_points
+            && norm == Norm::Linf
+            && rows.is_multiple_of(UNIT_SIDE)
+            && rows_of(8)
+            && widest <= UNIT_OUTPUTS
+            && self.ascent.layers.len() <= UNIT_LAYERS;
+        let units = UNITS.iter().filter(|_| on_units);
+        units.fold(call, |call, &units| call.unit_variant(units, &[], [rows as u32 / units.side, 1, 1]))
     }
 }
 

@@ -212,7 +212,17 @@ fn chunk(
     {
         let goal = Goal::CrossEntropy { probe: head.arena, layer, labels, wrong };
         let (weights, norm) = (model.arena, settings.norm);
-        let ascent = Ascent { weights, layers, goal, norm, eps: radius, step: step_size, steps, start: None };
+        let ascent = Ascent {
+            weights,
+            layers,
+            goal,
+            norm,
+            eps: radius,
+            step: step_size,
+            steps,
+            start: None,
+            points: None,
+        };
         ops::pgd_mlp(&mut g, x_adv, x, ascent)?;
         return session.compile(&g);
     }

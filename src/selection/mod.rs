@@ -31,7 +31,8 @@ pub struct Selection {
     /// The steps in one kernel call, where the encoder allows it; else one op after the other, with
     /// the same result but for rounding.
     pub fused: bool,
-    /// The one kernel call reads the weights in half precision. Op by op they stay as they are.
+    /// The one kernel call reads the weights in half precision, on matrix units the points and all layers too. Op by
+    /// op they stay as they are.
     pub half: bool,
 }
 
@@ -95,8 +96,13 @@ impl Selection {
                     Metric::Entropic { gamma } => Goal::Entropic { reference, gamma },
                 };
                 let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
-                let weights = if self.half { ops::half(g, weights.arena)? } else { weights.arena };
-                let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start: None };
+                let (weights, points) = match self.half {
+                    true => {
+                        ops::in_half(g, weights.arena, &layers, x).map(|(w, points)| (w, Some(points)))?
+                    }
+                    false => (weights.arena, None),
+                };
+                let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start: None, points };
                 self.ascend(g, ascent, x, selected, start)?;
             }
             None => {

@@ -69,6 +69,33 @@ pub fn uses_subgroups(info: &wgpu::AdapterInfo, features: wgpu::Features) -> boo
     is_real(info) && features.contains(wgpu::Features::SUBGROUP)
 }
 
+/// What kernels on matrix units need of a device.
+pub const MATRIX_UNITS: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SUBGROUP);
+
+/// The side of the squares of halves that the adapter's matrix units multiply into floats, where kernels can use them:
+/// they have room for one such sum for each subgroup of 256 invocations, and at most 4 subgroups of the largest size.
+pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    let fits = |side: u32| {
+        8 * info.subgroup_min_size >= side * side
+            && info.subgroup_max_size <= 64
+            && limits.max_compute_workgroup_storage_size >= UNITS_MEMORY
+    };
+    let offered = |side: u32| {
+        let square = |p: &wgpu::CooperativeMatrixProperties| [p.m_size, p.n_size, p.k_size] == [side; 3];
+        let halves = |p: &wgpu::CooperativeMatrixProperties| (p.ab_type, p.cr_type) == (F16, F32);
+        adapter.cooperative_matrix_properties().iter().any(|p| square(p) && halves(p))
+    };
+    let has = adapter.features().contains(MATRIX_UNITS);
+    [16, 8].into_iter().find(|&side| has && fits(side) && offered(side))
+}
+
+/// Bytes of workgroup memory that kernels on matrix units have.
+const UNITS_MEMORY: u32 = 32 * 1024;
+
 /// What of the portable base of the kernels the adapter cannot do; `None` where it runs them.
 pub fn lacks(limits: &wgpu::Limits) -> Option<String> {
     let needs = [
@@ -125,6 +152,9 @@ pub fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
     limits.max_buffer_size = own.max_buffer_size;
     limits.max_storage_buffer_binding_size = own.max_storage_buffer_binding_size;
     limits.max_compute_workgroups_per_dimension = own.max_compute_workgroups_per_dimension;
+    if matrix_units(adapter).is_some() {
+        limits.max_compute_workgroup_storage_size = UNITS_MEMORY;
+    }
     limits
 }
 

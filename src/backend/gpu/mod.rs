@@ -50,6 +50,9 @@ struct Inner {
     variant: Cell<usize>,
     /// Sums within a workgroup go through subgroups.
     subgroups: Cell<bool>,
+    /// The side of the matrix units that kernels can use, and of those that they are to use.
+    matrix_units: Option<u32>,
+    units: Cell<Option<u32>>,
     /// The host-visible buffer that reads go through.
     staging: RefCell<Option<wgpu::Buffer>>,
     in_flight: RefCell<VecDeque<wgpu::SubmissionIndex>>,
@@ -92,12 +95,20 @@ impl Gpu {
                 info.name
             )));
         }
+        let matrix_units = adapter::matrix_units(adapter);
+        let units = if matrix_units.is_some() { adapter::MATRIX_UNITS } else { wgpu::Features::empty() };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("smoothenc"),
             // What measures, and what a kernel can use; none needs it.
             required_features: adapter.features()
-                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
+                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | units),
             required_limits: limits.clone(),
+            experimental_features: match matrix_units {
+                // SAFETY: what is experimental is the interface. Where a driver has matrix units, kernels that stay
+                // within their bindings are as safe as others.
+                Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },
+                None => wgpu::ExperimentalFeatures::disabled(),
+            },
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
@@ -109,6 +120,7 @@ impl Gpu {
             on_loss.set(format!("the GPU was lost {message}").trim_end())
         });
         let subgroups = Cell::new(adapter::uses_subgroups(&info, adapter.features()));
+        let units = Cell::new(matrix_units.filter(|_| adapter::is_real(&info)));
         let variant = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
         let sink = memory::create(&device, "sink", NONE.words, memory::STORAGE);
         trouble.check()?;
@@ -123,6 +135,8 @@ impl Gpu {
             tune: RefCell::new(None),
             variant,
             subgroups,
+            matrix_units,
+            units,
             staging: RefCell::new(None),
             in_flight: RefCell::default(),
             sink,

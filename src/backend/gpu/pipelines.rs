@@ -6,7 +6,7 @@ use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType
 
 use super::Gpu;
 use crate::error::Result;
-use crate::recording::{Access, Call, Kernel};
+use crate::recording::{Access, Call, Kernel, MatrixUnits};
 
 /// What the variants of a kernel share.
 #[derive(Debug, Clone)]
@@ -19,9 +19,9 @@ struct Parts {
 /// The values of a variant's `override` constants.
 type Constants = Vec<(&'static str, u32)>;
 
-/// A kernel, and whether its sums go through subgroups. Kernels are told apart by address, not by name, so that a test's
-/// altered copy of a kernel is its own.
-type Text = (*const Kernel, bool);
+/// A kernel, whether its sums go through subgroups, and the side of the matrix units it runs on, else 0. Kernels are told
+/// apart by address, not by name, so that a test's altered copy of a kernel is its own.
+type Text = (*const Kernel, bool, u32);
 
 /// The pipelines made so far.
 #[derive(Debug, Default)]
@@ -42,6 +42,11 @@ pub fn text(kernel: &Kernel, subgroups: bool) -> String {
     kernel.wgsl.iter().map(file).collect::<Vec<_>>().join("\n")
 }
 
+/// The text of a kernel for matrix units.
+pub fn units_text(units: &MatrixUnits) -> String {
+    units.wgsl.join("\n")
+}
+
 impl Gpu {
     /// From now on compiles kernels with sums through subgroups, or without; for tests. False where the device has none.
     pub fn use_subgroups(&self, wanted: bool) -> bool {
@@ -50,14 +55,22 @@ impl Gpu {
         has || !wanted
     }
 
+    /// From now on takes variants for the device's matrix units, or none; for tests. False where it has none.
+    pub fn use_matrix_units(&self, wanted: bool) -> bool {
+        let has = self.0.matrix_units;
+        self.0.units.set(has.filter(|_| wanted));
+        has.is_some() || !wanted
+    }
+
     /// The pipeline of a call's kernel and constants, and the layout of its bindings.
     pub(super) fn pipeline(&self, call: &Call) -> Result<(wgpu::ComputePipeline, BindGroupLayout)> {
-        let kernel: Text = (call.kernel, self.0.subgroups.get());
+        let side = call.units.map_or(0, |units| units.side);
+        let kernel: Text = (call.kernel, self.0.subgroups.get(), side);
         let parts = self.0.pipelines.borrow().parts.get(&kernel).cloned();
         let parts = match parts {
             Some(parts) => parts,
             None => {
-                let parts = self.make_parts(call.kernel)?;
+                let parts = self.make_parts(call)?;
                 self.0.pipelines.borrow_mut().parts.insert(kernel, parts.clone());
                 parts
             }
@@ -75,8 +88,8 @@ impl Gpu {
         Ok((pipeline, parts.bindings))
     }
 
-    fn make_parts(&self, kernel: &Kernel) -> Result<Parts> {
-        let device = &self.0.device;
+    fn make_parts(&self, call: &Call) -> Result<Parts> {
+        let (device, kernel) = (&self.0.device, call.kernel);
         let name = Some(kernel.name);
         let storage = |access: &Access| BufferBindingType::Storage { read_only: *access == Access::Read };
         let types = std::iter::once(BufferBindingType::Uniform).chain(kernel.bindings.iter().map(storage));
@@ -92,7 +105,11 @@ impl Gpu {
         self.scoped(
             || format!("kernel {}", kernel.name),
             || {
-                let source = wgpu::ShaderSource::Wgsl(text(kernel, self.0.subgroups.get()).into());
+                let text = match &call.units {
+                    Some(units) => units_text(units),
+                    None => text(kernel, self.0.subgroups.get()),
+                };
+                let source = wgpu::ShaderSource::Wgsl(text.into());
                 let descriptor = wgpu::ShaderModuleDescriptor { label: name, source };
                 let module = if self.0.checked {
                     device.create_shader_module(descriptor)
@@ -121,7 +138,9 @@ impl Gpu {
 
     fn make_pipeline(&self, call: &Call, parts: &Parts) -> Result<wgpu::ComputePipeline> {
         let name = call.kernel.name;
-        let constants: Vec<_> = call.constants.iter().map(|(name, v)| (*name, f64::from(*v))).collect();
+        let subgroup = call.units.map(|_| ("SUBGROUP", self.0.info.subgroup_max_size));
+        let constants: Vec<_> = call.constants.iter().copied().chain(subgroup).collect();
+        let constants: Vec<_> = constants.iter().map(|(name, v)| (*name, f64::from(*v))).collect();
         let descriptor = wgpu::ComputePipelineDescriptor {
             label: Some(name),
             layout: Some(&parts.layout),

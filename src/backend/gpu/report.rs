@@ -126,8 +126,10 @@ fn report(number: usize, adapter: &wgpu::Adapter, auto: bool) -> AdapterReport {
 /// The kernels that run there.
 fn kernels(adapter: &wgpu::Adapter) -> Vec<String> {
     let subgroups = adapter::uses_subgroups(&adapter.get_info(), adapter.features());
-    let names = [Some("base"), subgroups.then_some("subgroup sums")];
-    names.into_iter().flatten().map(String::from).collect()
+    let units = adapter::matrix_units(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
+    let units = units.map(|side| format!("matrix units of {side} for --precision f16"));
+    let names = [Some("base".to_string()), subgroups.then(|| "subgroup sums".to_string()), units];
+    names.into_iter().flatten().collect()
 }
 
 fn features(adapter: &wgpu::Adapter) -> FeaturesReport {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::{Buffer, Gpu, Program};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::recording::{BufferId, BufferSpec, Call, NONE, Recording, Step};
+use crate::recording::{BufferId, BufferSpec, Call, NONE, Recording, Step, Variant};
 
 /// Time for measuring in a process; what is left over then gets its usual variant.
 const MOST_TIME: Duration = Duration::from_millis(1500);
@@ -87,36 +87,51 @@ impl Gpu {
         self.0.variant.set(variant);
     }
 
+    /// Whether the device runs a variant: one that needs no matrix units, or those that it is to use.
+    fn runs(&self, variant: &Variant) -> bool {
+        variant.units.is_none_or(|units| self.0.units.get() == Some(units.side))
+    }
+
+    /// The number of the variant that is taken without measuring: of those on matrix units, else of the others, the
+    /// preferred one, or the last. None where there is nothing to choose.
+    fn usual(&self, call: &Call) -> Option<usize> {
+        let of = |on_units: bool| {
+            let numbered = call.variants.iter().enumerate();
+            let able =
+                numbered.filter(|(_, v)| v.units.is_some() == on_units && self.runs(v)).map(|(i, _)| i);
+            let able: Vec<usize> = able.collect();
+            able.get(self.0.variant.get()).or(able.last()).copied()
+        };
+        of(true).or_else(|| of(false))
+    }
+
     /// The calls as they are to run here, with nothing left to choose.
     pub(super) fn choose<'a>(&self, calls: impl Iterator<Item = &'a Call>) -> Result<Vec<Cow<'a, Call>>> {
         let calls: Vec<&Call> = calls.collect();
+        let usual = |call: &Call| self.usual(call);
         // Taken out while it is at work: what it measures is compiled by this very function.
         let tune = self.0.tune.borrow_mut().take();
-        let usual = self.0.variant.get();
         let Some(mut tune) = tune else {
-            return Ok(calls.into_iter().map(|call| chosen(call, usual)).collect());
+            return Ok(calls.into_iter().map(|call| chosen(call, usual(call))).collect());
         };
         let measured = tune.learn(self, &calls);
-        let choose = |call: &'a Call| chosen(call, tune.choice(call).unwrap_or(usual));
+        let choose = |call: &'a Call| chosen(call, tune.choice(call).or_else(|| usual(call)));
         let calls = calls.into_iter().map(choose).collect();
         *self.0.tune.borrow_mut() = Some(tune);
         measured.map(|()| calls)
     }
 }
 
-/// The call as its variant of this number, or as its last.
-fn chosen(call: &Call, variant: usize) -> Cow<'_, Call> {
-    match call.variants.len() {
-        0 => Cow::Borrowed(call),
-        n => Cow::Owned(call.chosen(variant.min(n - 1))),
-    }
+/// The call as its variant of this number.
+fn chosen(call: &Call, variant: Option<usize>) -> Cow<'_, Call> {
+    variant.map_or(Cow::Borrowed(call), |variant| Cow::Owned(call.chosen(variant)))
 }
 
 impl Tune {
     /// The variant of a call that was chosen before, if it is still offered.
     fn choice(&self, call: &Call) -> Option<usize> {
         let name = self.choices.get(&key(call))?;
-        call.variants.iter().position(|variant| *name == text(&variant.constants))
+        call.variants.iter().position(|variant| *name == variant_name(variant))
     }
 
     /// Chooses for the calls that have a choice and were not met before.
@@ -129,10 +144,10 @@ impl Tune {
             let start = Instant::now();
             let variant = match MOST_TIME.checked_sub(self.spent) {
                 Some(left) => fastest(gpu, call, start + left)?,
-                None => gpu.0.variant.get().min(call.variants.len() - 1),
+                None => gpu.usual(call).unwrap_or(0),
             };
             self.spent += start.elapsed();
-            let name = text(&call.variants[variant].constants);
+            let name = variant_name(&call.variants[variant]);
             log::debug!("{}: {name}, chosen in {:.0?}", key(call), start.elapsed());
             new.insert(key(call), name);
         }
@@ -165,6 +180,11 @@ fn key(call: &Call) -> String {
     format!("{} {} of {}", call.kernel.name, text(&call.constants), params.join(" "))
 }
 
+fn variant_name(variant: &Variant) -> String {
+    let units = variant.units.map_or(String::new(), |units| format!(" on matrix units of {}", units.side));
+    text(&variant.constants) + &units
+}
+
 fn text(constants: &[(&'static str, u32)]) -> String {
     constants.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
@@ -185,7 +205,7 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Instant) -> Result<usize> {
         Program::new(gpu, Recording { buffers: specs.clone(), steps }, &memory)
     };
     let (mut best, mut least) = (0, f64::INFINITY);
-    for variant in 0..call.variants.len() {
+    for variant in (0..call.variants.len()).filter(|&i| gpu.runs(&call.variants[i])) {
         if Instant::now() > deadline {
             break;
         }

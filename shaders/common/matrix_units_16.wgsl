@@ -1,0 +1,9 @@
+// matrix_units_16: what a subgroup multiplies at a time where the device's matrix units take 16 x 16 halves
+enable f16;
+enable wgpu_cooperative_matrix;
+
+const SIDE: u32 = 16;
+alias Left = coop_mat16x16<f16, A>;
+alias Right = coop_mat16x16<f16, B>;
+alias Sum = coop_mat16x16<f32, C>;
+

@@ -1,0 +1,9 @@
+// matrix_units_8: what a subgroup multiplies at a time where the device's matrix units take 8 x 8 halves
+enable f16;
+enable wgpu_cooperative_matrix;
+
+const SIDE: u32 = 8;
+alias Left = coop_mat8x8<f16, A>;
+alias Right = coop_mat8x8<f16, B>;
+alias Sum = coop_mat8x8<f32, C>;
+

@@ -1,0 +1,235 @@
+// pgd_mlp, on matrix units: all steps of projected gradient ascent through an MLP          SPEC section 4
+//
+// The same as shaders/pgd_mlp.wgsl with HALF = 1, NORM = 0 and GOAL 0 or 1, whose formulas and buffers it has. There only
+// the weights are halves; here all that is multiplied is, so that x' takes other steps where a gradient nearly
+// cancels. Sums are floats. Needs common/matrix_units_N.wgsl.
+//
+// One workgroup takes SIDE examples through all turns. In the products they are the rows and units the columns, in
+// fragments of SIDE x SIDE: with H and dH [examples, units] of a layer,
+//
+//   forwards    H_(l+1) = act_l(H_l W_l^T + b_l)    W_l^T is W_l [outputs, inputs] read by columns
+//   backwards   dH_l = dH_(l+1) W_l, where act_(l-1) passed it
+//
+// Every subgroup sums one fragment at a time over the whole depth, in order. H_0 are the points: they lie in `points`
+// as halves, which only their workgroup touches. The other layers' lie in `units`, each in the half that the one
+// before it leaves free. Of a ReLU one bit an example remains. Fragments that stick out over a layer's edge read what
+// lies beyond W and multiply it with zeros, or their sums are dropped.
+//
+// Inputs of every layer are multiples of 8, so that rows of W start where vectors may, rows a multiple of SIDE, and
+// layers have up to WIDTH units.
+
+override NORM: u32 = 0;
+override GOAL: u32 = 0;
+override ALIGNED: u32 = 1;
+override HALF: u32 = 1;
+override START: u32 = 0;
+override SUBGROUP: u32 = 32;
+
+const GROUP: u32 = 256; // Invocations.
+const WIDTH: u32 = 256;
+const MAX_LAYERS: u32 = 8;
+// Gradients are as many times larger, so that small ones stay clear of the smallest half; only signs count.
+const SCALE: f32 = 64.0;
+const LARGEST: f32 = 65504.0;
+
+struct Params {
+    rows: u32, inputs: u32, layers: u32, steps: u32,
+    eps: f32, step: f32, gamma: f32, padding: u32,
+    key: vec4u,
+    layer: array<vec4u, MAX_LAYERS>, // outputs; first words of W and b; 1 for a ReLU
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> weights: array<f16>;
+@group(0) @binding(2) var<storage, read> probe: array<vec4f>; // Not used.
+@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(4) var<storage, read> reference: array<f32>;
+@group(0) @binding(5) var<storage, read_write> x_adv: array<f32>;
+@group(0) @binding(6) var<storage, read_write> wrong: array<u32>; // Not used.
+@group(0) @binding(7) var<storage, read> clock: array<u32>;
+@group(0) @binding(8) var<storage, read_write> points: array<f16>; // [rows, stride()]
+
+var<workgroup> units: array<f16, 2 * SIDE * WIDTH>; // Two of [SIDE, WIDTH].
+var<workgroup> sums: array<f32, 2048>;              // A fragment of each subgroup, [SIDE, SIDE].
+// Bit e: whether in example e the ReLU above unit u of layer l passed it, at l * WIDTH + u.
+var<workgroup> passed: array<u32, 6 * WIDTH>;
+
+@compute @workgroup_size(GROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32,
+        @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32) {
+    let row0 = group.x * SIDE;
+    begin(row0, local);
+    for (var turn = 0u; turn < p.steps; turn++) {
+        for (var l = 0u; l < p.layers; l++) { forwards(l, row0, local, subgroup, subgroups); }
+        for (var l = p.layers - 1; l > 0; l--) { backwards(l, local, subgroup, subgroups); }
+        ascend(row0, local, subgroup, subgroups);
+    }
+}
+
+struct Layer { inputs: u32, outputs: u32, weight: u32, bias: u32, relu: bool }
+
+fn layer_at(l: u32) -> Layer {
+    let entry = p.layer[l];
+    var inputs = p.inputs;
+    if l > 0 { inputs = p.layer[l - 1].x; }
+    return Layer(inputs, entry.x, entry.y, entry.z, entry.w == 1);
+}
+
+// Halves from one row of `points` to the next: whole fragments, the rest zeros.
+fn stride() -> u32 {
+    return (p.inputs + 15) / 16 * 16;
+}
+
+// Where the units of layer l, of H_(l+1), and their gradients lie.
+fn place(l: u32) -> u32 {
+    return l % 2 * SIDE * WIDTH;
+}
+
+// The points as halves; where START = 1 they are drawn before, draw 2 b and draw 2 b + 1 as words of block b.
+fn begin(row0: u32, local: u32) {
+    for (var i = local; i < SIDE * stride(); i += GROUP) {
+        let row = row0 + i / stride();
+        let k = i % stride();
+        var point = 0.0;
+        if k < p.inputs {
+            let at = row * p.inputs + k;
+            point = x_adv[at];
+            if START == 1 {
+                let bits = threefry(vec2u(at / 2, clock[0]), p.key.xy);
+                point = clip(x[at] + p.eps * (2.0 * unit(bits[at % 2]) - 1.0), 0.0, 1.0);
+                x_adv[at] = point;
+            }
+        }
+        points[row * stride() + k] = f16(point);
+    }
+    storageBarrier();
+}
+
+// ---- Forwards. In each round every subgroup has a fragment of units, the last ones one beyond the edge.
+
+fn forwards(l: u32, row0: u32, local: u32, subgroup: u32, subgroups: u32) {
+    let layer = layer_at(l);
+    for (var first = 0u; first < layer.outputs; first += subgroups * SIDE) {
+        let n = min(first + subgroup * SIDE, layer.outputs - 1) / SIDE * SIDE;
+        // One of the two sums has terms.
+        var sum = Sum();
+        for (var k = 0u; k < select(0, layer.inputs, l == 0); k += SIDE) {
+            let below = coopLoadT<Left>(&points[row0 * stride() + k], stride());
+            sum = coopMultiplyAdd(below, down(layer, n, k), sum);
+        }
+        for (var k = 0u; k < select(layer.inputs, 0, l == 0); k += SIDE) {
+            let below = coopLoadT<Left>(&units[place(l + 1) + k], WIDTH);
+            sum = coopMultiplyAdd(below, down(layer, n, k), sum);
+        }
+        coopStoreT(sum, &sums[subgroup * SIDE * SIDE], SIDE);
+        workgroupBarrier();
+        for (var i = local; i < subgroups * SIDE; i += GROUP) { finish(l, layer, first, i, row0); }
+        workgroupBarrier();
+    }
+}
+
+// Units n, n + 1, ... across, inputs k, k + 1, ... down: element (k, n) of W^T is (n, k) of W.
+fn down(layer: Layer, n: u32, k: u32) -> Right {
+    return coopLoad<Right>(&weights[layer.weight + n * layer.inputs + k], layer.inputs);
+}
+
+// Unit first + i of a layer in all examples, from its sums; of the last layer the goal's derivative by it.
+fn finish(l: u32, layer: Layer, first: u32, i: u32, row0: u32) {
+    let u = first + i;
+    if u >= WIDTH { return; }
+    var bits = 0u;
+    for (var e = 0u; e < SIDE; e++) {
+        var value = 0.0;
+        if u < layer.outputs {
+            value = sums[(i / SIDE * SIDE + e) * SIDE + i % SIDE] + f32(weights[layer.bias + u]);
+            if l == p.layers - 1 {
+                value = goal_gradient(row0 + e, layer.outputs, u, value);
+            } else if layer.relu {
+                // Not `max`, which may turn a NaN into 0.
+                value = select(value, 0.0, value < 0.0);
+            }
+        }
+        bits |= select(0u, 1u, value > 0.0 || !layer.relu) << e;
+        units[place(l) + e * WIDTH + u] = to_half(value);
+    }
+    passed[l * WIDTH + u] = bits;
+}
+
+// As a half; what is too large is the largest. A NaN stays one.
+fn to_half(value: f32) -> f16 {
+    return f16(select(select(value, LARGEST, value > LARGEST), -LARGEST, value < -LARGEST));
+}
+
+// The derivative by output u, a mean or a log-variance: each depends on no other but its own reference.
+fn goal_gradient(row: u32, width: u32, u: u32, value: f32) -> f32 {
+    let latents = width / 2;
+    let own = reference[row * width + u];
+    if GOAL == 0 {
+        if u < latents { return SCALE * 2.0 * (value - own); }
+        let s = deviations(own, value);
+        return -SCALE * s.difference * s.b;
+    }
+    if u < latents { return SCALE * p.gamma * (value - own); }
+    return SCALE * entropic(p.gamma, 0.0, own, 0.0, value).d_l_b;
+}
+
+// ---- Backwards
+
+// From the gradient of layer l's output to that of its input.
+fn backwards(l: u32, local: u32, subgroup: u32, subgroups: u32) {
+    let layer = layer_at(l);
+    for (var first = 0u; first < layer.inputs; first += subgroups * SIDE) {
+        let k = min(first + subgroup * SIDE, layer.inputs - 1) / SIDE * SIDE;
+        coopStoreT(gradient(l, layer, k), &sums[subgroup * SIDE * SIDE], SIDE);
+        workgroupBarrier();
+        for (var i = local; i < subgroups * SIDE; i += GROUP) { hand_down(l - 1, layer.inputs, first, i); }
+        workgroupBarrier();
+    }
+}
+
+// The fragment of dH_(l+1) W_l with inputs k, k + 1, ... across.
+fn gradient(l: u32, layer: Layer, k: u32) -> Sum {
+    var sum = Sum();
+    for (var n = 0u; n < layer.outputs; n += SIDE) {
+        let above = coopLoadT<Left>(&units[place(l) + n], WIDTH);
+        sum = coopMultiplyAdd(above, coopLoadT<Right>(&weights[layer.weight + n * layer.inputs + k], layer.inputs), sum);
+    }
+    return sum;
+}
+
+// The gradient by unit first + i of layer l in all examples, 0 where the ReLU held it back.
+fn hand_down(l: u32, width: u32, first: u32, i: u32) {
+    let u = first + i;
+    if u >= WIDTH { return; }
+    for (var e = 0u; e < SIDE; e++) {
+        let held = u >= width || (passed[l * WIDTH + u] >> e & 1) == 0;
+        let value = sums[(i / SIDE * SIDE + e) * SIDE + i % SIDE];
+        units[place(l) + e * WIDTH + u] = to_half(select(value, 0.0, held));
+    }
+}
+
+// ---- The step
+
+fn ascend(row0: u32, local: u32, subgroup: u32, subgroups: u32) {
+    let layer = layer_at(0u);
+    for (var first = 0u; first < p.inputs; first += subgroups * SIDE) {
+        let k = min(first + subgroup * SIDE, p.inputs - 1) / SIDE * SIDE;
+        coopStoreT(gradient(0u, layer, k), &sums[subgroup * SIDE * SIDE], SIDE);
+        workgroupBarrier();
+        for (var i = local; i < subgroups * SIDE * SIDE; i += GROUP) {
+            // Neighbours have neighbouring pixels of one example.
+            let row = row0 + i / (subgroups * SIDE);
+            let column = i % (subgroups * SIDE);
+            let pixel = first + column;
+            if pixel < p.inputs {
+                let at = row * p.inputs + pixel;
+                let sum = sums[(column / SIDE * SIDE + row - row0) * SIDE + column % SIDE];
+                let moved = step_linf(x_adv[at], x[at], sum, p.eps, p.step);
+                x_adv[at] = moved;
+                points[row * stride() + pixel] = f16(moved);
+            }
+        }
+        workgroupBarrier();
+    }
+    storageBarrier(); // The next turn's loads see the points.
+}
