@@ -58,6 +58,10 @@ fn images(count: usize) -> Images {
 }
 
 fn trainer(device: Device, vae: Vae, objective: Objective, seed: u64) -> Trainer {
+    Trainer::new(device, vae, &settings(objective, seed), &images(100)).unwrap()
+}
+
+fn settings(objective: Objective, seed: u64) -> TrainSettings {
     let selection = Selection {
         norm: Norm::Linf,
         eps: EPS,
@@ -65,12 +69,18 @@ fn trainer(device: Device, vae: Vae, objective: Objective, seed: u64) -> Trainer
         step_size: 2.5 * EPS / STEPS as f32,
         metric: Metric::W2,
         fused: true,
-        half: false,
     };
     let adam = AdamSettings::new(1e-3, 0.1, 50);
-    let settings =
-        TrainSettings { objective, selection, batch: BATCH, adam, init: Init::Glorot, seed, warmup: 0 };
-    Trainer::new(device, vae, &settings, &images(100)).unwrap()
+    TrainSettings {
+        objective,
+        selection,
+        batch: BATCH,
+        adam,
+        init: Init::Glorot,
+        seed,
+        warmup: 0,
+        half: false,
+    }
 }
 
 const SMOOTH: Objective = Objective::Smooth { gamma: 40.0 };
@@ -194,6 +204,39 @@ fn fifty_steps_stay_together() {
     }
 }
 
+/// Losses of 50 steps in half precision or not, 32 examples each, which matrix units can share.
+fn losses_in(device: Device, half: bool) -> Vec<f64> {
+    let settings = TrainSettings { half, batch: 32, ..settings(Objective::Smooth { gamma: 10.0 }, 7) };
+    let mut trainer = Trainer::new(device, vae(0.25), &settings, &images(100)).unwrap();
+    (0..50).map(|_| step(&mut trainer)).collect()
+}
+
+/// Half precision takes other turns, but not another way.
+fn beside_single(what: &str, halves: &[f64]) {
+    let single = losses_in(cpu(), false);
+    assert_ne!(single, halves, "{what}");
+    for (i, (single, half)) in single.iter().zip(halves).enumerate() {
+        let agrees = (single - half).abs() <= 2e-2 * single;
+        assert!(agrees, "{what}, step {}: loss {half}, {single} in single precision", i + 1);
+    }
+    assert!(halves[49] < 0.5 * halves[0], "{what}: nothing was learnt");
+}
+
+fn half_precision_stays_beside_single() {
+    beside_single("CPU", &losses_in(cpu(), true));
+}
+
+/// In both ways that a GPU has for it, where it has both.
+fn half_precision_of_a_gpu_stays_beside_single() {
+    let device = gpu();
+    let Device::Gpu(gpu) = &device else { panic!("not a GPU") };
+    gpu.use_matrix_units(false);
+    beside_single("GPU", &losses_in(device.clone(), true));
+    if gpu.use_matrix_units(true) {
+        beside_single("matrix units", &losses_in(device.clone(), true));
+    }
+}
+
 /// Losses of the first steps of one run, so that no change of the numbers goes unnoticed.
 const STORED: [f64; 30] = [
     554.539, 544.582, 536.688, 530.076, 513.585, 498.832, 482.226, 455.772, 416.166, 379.147, 348.989,
@@ -227,6 +270,8 @@ fn main() {
         ("one_step_of_the_convnet_agrees", true, one_step_of_the_convnet_agrees),
         ("one_step_of_the_vae_agrees", true, one_step_of_the_vae_agrees),
         ("fifty_steps_stay_together", true, fifty_steps_stay_together),
+        ("half_precision_stays_beside_single", false, half_precision_stays_beside_single),
+        ("half_precision_of_a_gpu_stays_beside_single", true, half_precision_of_a_gpu_stays_beside_single),
         ("cpu_losses_are_the_stored_ones", false, cpu_losses_are_the_stored_ones),
         ("gpu_losses_are_the_stored_ones", true, gpu_losses_are_the_stored_ones),
     ]);

@@ -140,9 +140,6 @@ fn numbers_that_cannot_be() {
     for (flag, value) in names {
         train_refused(&lab, &format!("{flag} {value}"), &[flag, value]);
     }
-    train_refused(&lab, "--precision f16 --objective vae", &["--precision f16", "none"]);
-    train_refused(&lab, "--precision f16 --hidden 513", &["--precision f16", "512"]);
-    train_refused(&lab, "--precision f16 --arch conv", &["--precision f16", "dense"]);
     train_refused(&lab, "--conv-channels 8", &["--conv-channels", "--arch conv"]);
     for channels in ["0", "-1", "8,0", "nan", "", "99999"] {
         train_refused(&lab, &format!("--arch conv --conv-channels {channels}"), &["--conv-channels"]);

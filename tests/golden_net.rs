@@ -184,7 +184,6 @@ impl Net {
                 step_size: 2.5 * self.golden.eps / self.golden.steps as f32,
                 metric: Metric::W2,
                 fused: true,
-                half: false,
             };
             let start = Start::From(StartNoise::Linf(uniforms));
             selection.select(&mut g, &self.vae, &weights, x, start).unwrap();

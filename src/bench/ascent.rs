@@ -25,7 +25,7 @@ pub struct AscentTime {
     pub rounds: usize,
     /// In one kernel call, as training has it.
     pub fused_s: f64,
-    /// The same that reads the weights in half precision; for GPUs.
+    /// The same in half precision, on matrix units where the device has them; for GPUs.
     pub half_s: Option<f64>,
     pub op_by_op_s: f64,
     /// `fused_s / op_by_op_s`.
@@ -60,7 +60,7 @@ fn ascent(device: &Device, options: &Options, length: usize, batch: usize) -> Re
     let mut session = Session::new(device.clone());
     let mut programs = Vec::new();
     for (fused, half) in ways {
-        programs.push(program(&mut session, &config, Selection { fused, half, ..selection })?);
+        programs.push(program(&mut session, &config, Selection { fused, ..selection }, half)?);
     }
     let mut seconds = vec![Vec::new(); programs.len()];
     // The first run of each warms up and is not counted.
@@ -82,8 +82,9 @@ fn ascent(device: &Device, options: &Options, length: usize, batch: usize) -> Re
 }
 
 /// The selection of a batch of random images by a model that is not trained.
-fn program(session: &mut Session, config: &Config, selection: Selection) -> Result<Program> {
+fn program(session: &mut Session, config: &Config, selection: Selection, half: bool) -> Result<Program> {
     let vae = settings::model(config, IMAGE)?;
+    let vae = if half { vae.in_half() } else { vae };
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &vae.layout, "model")?;
     let x = g.variable("x", [config.batch, INPUTS], DType::F32)?;

@@ -136,7 +136,7 @@ pub struct TrainArgs {
     /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices` [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Training")]
     pub device: Option<String>,
-    /// Precision in which the selection reads the encoder's weights [default: f32]
+    /// Precision of what the dense layers of training multiply [default: f32]
     #[arg(long, value_name = "NAME", value_enum, help_heading = "Training")]
     pub precision: Option<Precision>,
     /// Check every buffer access in a GPU's kernels, slowly (the CPU's are always checked)

@@ -104,7 +104,6 @@ mod tests {
             step_size: 0.025,
             metric: Metric::W2,
             fused: true,
-            half: false,
         };
         let Farthest { selected, ratios: found } = farthest(&mut session, &vae, &selection, &x, 1).unwrap();
         assert_eq!((selected.len(), found.len()), (x.len(), 130));

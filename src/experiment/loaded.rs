@@ -124,7 +124,6 @@ impl LoadedRun {
             steps,
             step_size: 2.5 * eps / steps as f32,
             metric: Metric::W2,
-            half: false,
             ..settings::training(&self.config)?.selection
         };
         let found = lipschitz::farthest(&mut self.session, &self.vae, &selection, &x, self.config.seed)?;
@@ -184,6 +183,5 @@ pub fn load_data(config: &Config) -> Result<Dataset> {
     };
     let data = Dataset::load(&source)?.hold_out(config.holdout)?;
     config.validate_for(&data)?;
-    settings::check_precision(config, data.train.images.shape())?;
     Ok(data)
 }

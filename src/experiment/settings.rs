@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::experiment::TrainSettings;
 use crate::nn::Init;
-use crate::ops::{self, AdamSettings, ImageShape, Norm};
+use crate::ops::{AdamSettings, ImageShape, Norm};
 use crate::robustness::{Attack, ProbeSettings};
 use crate::run::config::{self, AttackConfig, Config};
 use crate::selection::{Metric, Selection};
@@ -22,20 +22,6 @@ pub fn model(config: &Config, image: ImageShape) -> Result<Vae> {
             Vae::conv(&config.convolutions(image)?, &config.hidden, latent, variance, sigmoid)
         }
     })
-}
-
-/// Refuses half precision for an encoder of such images whose selection would not use it.
-pub fn check_precision(config: &Config, image: ImageShape) -> Result<()> {
-    let vae = model(config, image)?;
-    let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
-    let fits = layers.is_some_and(|layers| ops::fits(&layers, vae.encoder.inputs()));
-    match config.precision == config::Precision::F32 || fits {
-        true => Ok(()),
-        false => Err(Error::request(
-            "--precision f16 is for encoders of at most 8 layers, all dense, of at most 512 outputs each and 12288 \
-             inputs; use --precision f32",
-        )),
-    }
 }
 
 /// How the model of `config` is trained.
@@ -58,7 +44,6 @@ pub fn training(config: &Config) -> Result<TrainSettings> {
             config::Metric::Entropic => Metric::Entropic { gamma: config.gamma },
         },
         fused: true,
-        half: config.precision == config::Precision::F16,
     };
     Ok(TrainSettings {
         objective,
@@ -73,6 +58,7 @@ pub fn training(config: &Config) -> Result<TrainSettings> {
         seed: config.seed,
         warmup: u32::try_from(config.gamma_warmup)
             .map_err(|_| Error::request("--gamma-warmup must be below 2^32"))?,
+        half: config.precision == config::Precision::F16,
     })
 }
 

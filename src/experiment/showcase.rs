@@ -171,13 +171,8 @@ impl LoadedRun {
     fn neighbours(&mut self, x: &[f32], shown: usize) -> Result<Neighbours> {
         let eps = self.config.eps;
         let trained = settings::training(&self.config)?.selection;
-        let selection = Selection {
-            steps: STEPS,
-            step_size: 2.5 * eps / STEPS as f32,
-            metric: Metric::W2,
-            half: false,
-            ..trained
-        };
+        let selection =
+            Selection { steps: STEPS, step_size: 2.5 * eps / STEPS as f32, metric: Metric::W2, ..trained };
         let found = lipschitz::farthest(&mut self.session, &self.vae, &selection, x, self.config.seed)?;
         let ratios: Vec<f64> = found.ratios.into_iter().filter(|ratio| ratio.is_finite()).collect();
         let kept: Vec<usize> = (0..shown).collect();

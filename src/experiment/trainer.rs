@@ -25,6 +25,8 @@ pub struct TrainSettings {
     pub seed: u64,
     /// Steps over which the coupling rises to the objective's, in [`STAIRS`] equal stairs; 0 is none.
     pub warmup: u32,
+    /// The step's dense layers multiply halves. Weights, Adam, and whatever is not training stay in single precision.
+    pub half: bool,
 }
 
 /// Stairs of a rising coupling.
@@ -274,6 +276,7 @@ pub fn training_graph(
     examples: Option<usize>,
 ) -> Result<Graph> {
     let batch = settings.batch;
+    let vae = &if settings.half { vae.clone().in_half() } else { vae.clone() };
     let g = &mut Graph::new();
     let clock = g.variable("clock", [2], DType::U32)?;
     let key = |purpose| Key::new(settings.seed, purpose);
@@ -400,7 +403,6 @@ mod tests {
             step_size: 0.1,
             metric: Metric::W2,
             fused: true,
-            half: false,
         };
         TrainSettings {
             objective: Objective::Smooth { gamma: 1.0 },
@@ -410,6 +412,7 @@ mod tests {
             init: Init::Glorot,
             seed: 1,
             warmup: 0,
+            half: false,
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Stack {
     layers: Vec<Layer>,
     /// Number of its first weight in the layout; weight and bias alternate.
     first: usize,
+    /// Dense layers multiply halves, see [`ops::half_linear`].
+    pub half: bool,
 }
 
 impl Stack {
@@ -65,7 +67,7 @@ impl Stack {
                 layout.push(format!("{prefix}.{n}.bias"), [bias]);
             }
         }
-        Stack { layers, first }
+        Stack { layers, first, half: false }
     }
 
     /// A multilayer perceptron: `sizes[0] - sizes[1] - ... - sizes[n]` with ReLU between.
@@ -135,7 +137,8 @@ impl Stack {
                         weight = g.view(weight, 0, [outputs, g.shape(weight).cols()])?;
                         bias = g.view(bias, 0, [outputs])?;
                     }
-                    ops::linear(g, x, weight, bias, relu)?
+                    let linear = if self.half { ops::half_linear } else { ops::linear };
+                    linear(g, x, weight, bias, relu)?
                 }
             };
         }

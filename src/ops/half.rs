@@ -133,7 +133,7 @@ mod tests {
             assert_eq!(bits_of(-middle.next_up()), (bits + 1) | 0x8000, "{middle}");
         }
         assert_eq!([1.0, -2.0, 65_504.0, 65_519.9, 1e-9].map(bits_of), [0x3c00, 0xc000, 0x7bff, 0x7bff, 0]);
-        for x in [0.0, 1e-9, -3e-8, 4e-8, 6.1e-5, -0.1, 1.0009765, 3.14159, -65_504.0, 65_519.9f32] {
+        for x in [0.0, 1e-9, -3e-8, 4e-8, 6.1e-5, -0.1, 1.0009765, 3.3, -65_504.0, 65_519.9f32] {
             assert_eq!(rounded(x), value(bits_of(x)), "{x}");
         }
         assert_eq!([65_520.0, f32::NEG_INFINITY].map(rounded), [f32::INFINITY, f32::NEG_INFINITY]);

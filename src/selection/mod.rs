@@ -31,9 +31,6 @@ pub struct Selection {
     /// The steps in one kernel call, where the encoder allows it; else one op after the other, with
     /// the same result but for rounding.
     pub fused: bool,
-    /// The one kernel call reads the weights in half precision, on matrix units the points and all layers too. Op by
-    /// op they stay as they are.
-    pub half: bool,
 }
 
 /// A desktop's watchdog resets a GPU that one kernel call keeps busy for about two seconds: half of
@@ -69,7 +66,8 @@ fn start_noise(g: &mut Graph, norm: Norm, clock: Tensor, shape: [usize; 2], seed
 }
 
 impl Selection {
-    /// x_b for the points `x` `[rows, inputs]`, in the variable `selected`.
+    /// x_b for the points `x` `[rows, inputs]`, in the variable `selected`. For an encoder in half precision the one
+    /// kernel call reads its weights so, and on matrix units the points and all activations too.
     ///
     /// The gradient is taken with respect to the input alone. No gradient flows through the
     /// result: it is a variable.
@@ -87,7 +85,10 @@ impl Selection {
             self.start(g, x, selected, start)?;
             return Ok(selected);
         }
-        let reference = vae.encode(g, &weights.views, x)?;
+        // What all steps move away from is worth its digits.
+        let mut single = vae.encoder.clone();
+        single.half = false;
+        let reference = single.forward(g, &weights.views, x)?;
         let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
         match layers.filter(|layers| self.fused && ops::fits(layers, vae.encoder.inputs())) {
             Some(layers) => {
@@ -96,7 +97,7 @@ impl Selection {
                     Metric::Entropic { gamma } => Goal::Entropic { reference, gamma },
                 };
                 let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
-                let (weights, points) = match self.half {
+                let (weights, points) = match vae.encoder.half {
                     true => {
                         ops::in_half(g, weights.arena, &layers, x).map(|(w, points)| (w, Some(points)))?
                     }

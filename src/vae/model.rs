@@ -58,6 +58,12 @@ impl Vae {
         Vae { layout, encoder, decoder, latent, variance, sigmoid }
     }
 
+    /// The same model, whose dense layers multiply halves and sum floats; convolutions stay in single precision.
+    pub fn in_half(mut self) -> Self {
+        (self.encoder.half, self.decoder.half) = (true, true);
+        self
+    }
+
     /// Means and log-variances `[rows, 2 latent]` of the codes of `x`.
     pub fn encode(&self, g: &mut Graph, weights: &[Tensor], x: Tensor) -> Result<Tensor> {
         self.encoder.forward(g, weights, x)

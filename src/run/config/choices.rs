@@ -104,11 +104,12 @@ choice! {
 }
 
 choice! {
-    /// How the selection's steps read the encoder's weights; all arithmetic is in single precision, and so is all else.
+    /// The precision of what a training step's dense layers multiply, the selection's among them. Sums, weights and Adam are
+    /// in single precision, and so are convolutions, the probe and the attack.
     Precision {
         /// single precision
         F32 = "f32",
-        /// in half precision, half as much to read: for GPUs whose memory holds the selection up
+        /// half precision, for GPUs: half as much to read, and matrix units where the driver offers them
         F16 = "f16",
     }
 }

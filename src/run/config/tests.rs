@@ -141,8 +141,6 @@ fn numbers_that_cannot_be_are_refused_by_name() {
 
 #[test]
 fn choices_this_version_has_not_got_are_refused() {
-    let half = |c: &mut Config| (c.precision, c.selection) = (Precision::F16, Selection::Random);
-    assert!(refused(half).contains("--precision f16 is for the steps"));
     assert!(refused(|c| c.dataset = "celeba".into()).contains("celeba does not come with the program"));
     assert!(refused(|c| c.crop = 63).contains("--crop must be from 64 to 178"));
     assert!(refused(|c| c.crop = 179).contains("got 179"));

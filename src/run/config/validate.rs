@@ -1,6 +1,6 @@
 //! Which settings can be run: every refusal is one sentence that names the flag and the value.
 
-use super::{Arch, AttackConfig, Config, Norm, Objective, Precision, Selection};
+use super::{Arch, AttackConfig, Config, Norm, Selection};
 use crate::backend::gpu::adapter::Choice;
 use crate::data::{self, Dataset};
 use crate::{Error, Result, run};
@@ -12,11 +12,6 @@ const MAX_CHANNELS: usize = 1 << 12;
 const MAX_STEPS: usize = 1 << 20;
 
 impl Config {
-    /// Whether a training step selects its second points by gradient ascent.
-    fn ascends(&self) -> bool {
-        self.objective == Objective::Se && self.selection == Selection::Pgd
-    }
-
     /// Checks everything that can be checked without the data and the device.
     ///
     /// # Errors
@@ -24,11 +19,6 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         data::check_available(&self.dataset, self.data_dir.as_deref())?;
         data::celeba::check_crop(self.crop)?;
-        if self.precision == Precision::F16 && !self.ascends() {
-            return Err(Error::request(
-                "--precision f16 is for the steps of the smooth encoder's selection, and this run has none; leave it out",
-            ));
-        }
         self.device.parse::<Choice>()?;
         count("--latent", self.latent, MAX_WIDTH)?;
         if self.hidden.is_empty() {
