@@ -65,6 +65,16 @@ fn parts_are_measured_alone() {
         ["kernels", "steps", "fit", "ascent", "attack"].iter().all(|key| report[*key].is_null()),
         "{report}"
     );
+    let half = lab.ok("bench --device cpu --quick --only kernels --precision f16 --json");
+    let half: Value = serde_json::from_str(&half).unwrap();
+    assert_eq!(half["precision"], "f16");
+    let has = |kernel: &str, constant: &str| {
+        let of = |k: &&Value| k["kernel"] == kernel && k["variant"].as_str().unwrap().contains(constant);
+        half["kernels"].as_array().unwrap().iter().filter(of).count()
+    };
+    assert!(has("matmul", "HALF=1") > 4 && has("pgd_mlp", "HALF=1") == 1 && has("half", "") == 1, "{half}");
+    // The codes that the selection moves away from are made of floats, by layers of three sizes.
+    assert_eq!(has("matmul", "") - has("matmul", "HALF=1"), 3, "{half}");
     let text = lab.ok("bench --device cpu --quick --only attack,ceilings");
     assert!(text.contains("ceilings: ") && text.contains("attack: 50 images"), "{text}");
     assert!(!text.contains("kernel ") && !text.contains("batch"), "{text}");
@@ -79,4 +89,5 @@ fn wrong_flags_are_refused() {
     lab.refused(2, "bench --seconds NaN", &["--seconds"]);
     lab.refused(2, "bench --only kernels,all", &["--only", "ceilings"]);
     lab.refused(2, "bench --only", &["--only"]);
+    lab.refused(2, "bench --precision f64", &["--precision", "f16"]);
 }

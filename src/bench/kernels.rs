@@ -12,7 +12,7 @@ use crate::nn::initialise;
 use crate::ops;
 use crate::recording::{Access, BufferSpec, Call, NONE, Scope};
 use crate::rng::{Key, Purpose};
-use crate::run::config::Config;
+use crate::run::config::{Config, Precision};
 use crate::tensor::DType;
 
 /// One kernel with its constants and shapes. Without a time where it was not measured.
@@ -54,7 +54,7 @@ pub fn measure(
     let mut rate = f64::INFINITY; // Operations a second of the square before.
     for n in SQUARES {
         progress(&format!("matmul {n}"));
-        let plan = plan(&square(n)?);
+        let plan = plan(&square(n, options.precision)?);
         let Some((call, _)) = plan.recording.calls().next() else { continue };
         let expected = call.flops as f64 / rate;
         let mut row = describe(call);
@@ -112,7 +112,8 @@ fn step_kernels(
 
 /// The default training step, planned, and its memory at the start of a run.
 fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer>)> {
-    let config = Config { batch: if options.quick { 32 } else { 128 }, ..Config::default() };
+    let (batch, precision) = (if options.quick { 32 } else { 128 }, options.precision);
+    let config = Config { batch, precision, ..Config::default() };
     let images = random_images(4096);
     let vae = settings::model(&config, IMAGE)?;
     let table = Table::whole("train.images", &images);
@@ -152,11 +153,19 @@ fn written<'a>(call: &Call, buffers: &'a [Buffer]) -> Result<Vec<(&'a Buffer, Ve
     read.collect()
 }
 
-fn square(n: usize) -> Result<Graph> {
+/// The product of two squares; in half precision it is a layer, with a bias.
+fn square(n: usize, precision: Precision) -> Result<Graph> {
     let mut g = Graph::new();
-    let [a, b, c] = ["a", "b", "c"].map(|name| g.variable(name, [n, n], DType::F32));
-    let product = ops::matmul(&mut g, a?, false, b?, false)?;
-    g.place(product, c?)?;
+    let mut square = |name| g.variable(name, [n, n], DType::F32);
+    let (a, b, c) = (square("a")?, square("b")?, square("c")?);
+    let product = match precision {
+        Precision::F32 => ops::matmul(&mut g, a, false, b, false)?,
+        Precision::F16 => {
+            let bias = g.variable("bias", [n], DType::F32)?;
+            ops::half_linear(&mut g, a, b, bias, false)?
+        }
+    };
+    g.place(product, c)?;
     Ok(g)
 }
 

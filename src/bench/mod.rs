@@ -21,6 +21,7 @@ use crate::data::Images;
 use crate::error::Result;
 use crate::ops::ImageShape;
 use crate::rng::{Key, Purpose, threefry};
+use crate::run::config::Precision;
 
 /// What is measured, and how long.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,8 @@ pub struct Options {
     pub steps: bool,
     pub ascent: bool,
     pub attack: bool,
+    /// Of the training step, its kernels and the squares.
+    pub precision: Precision,
     /// Smaller sizes: to see that it works, not how fast.
     pub quick: bool,
     /// Time for each entry, about.
@@ -44,6 +47,7 @@ pub struct Report {
     pub software: bool,
     /// Threads of the host, which are those of the CPU back end.
     pub threads: usize,
+    pub precision: Precision,
     pub quick: bool,
     pub ceilings: Option<Ceilings>,
     pub kernels: Option<Vec<KernelTime>>,
@@ -59,6 +63,7 @@ pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Resul
         device: device.description(),
         software: device.is_software(),
         threads: rayon::current_num_threads(),
+        precision: options.precision,
         quick: options.quick,
         ceilings: None,
         kernels: None,

@@ -104,7 +104,8 @@ pub fn measure(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> R
 }
 
 fn step(device: &Device, options: &Options, length: usize, batch: usize) -> Result<StepTime> {
-    let config = Config { selection_steps: length, batch, ..Config::default() };
+    let precision = options.precision;
+    let config = Config { selection_steps: length, batch, precision, ..Config::default() };
     let images = random_images(batch.max(4096));
     let (vae, training) = (settings::model(&config, IMAGE)?, settings::training(&config)?);
     let mut session = Session::new(device.clone());

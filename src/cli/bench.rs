@@ -8,6 +8,7 @@ use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options,
 use crate::cli::report::write;
 use crate::error::{Error, Result};
 use crate::experiment::progress;
+use crate::run::config::Precision;
 
 /// The arguments of `bench`.
 #[derive(Debug, Args)]
@@ -22,6 +23,9 @@ pub struct BenchArgs {
     /// The parts to measure [default: all]
     #[arg(long, value_name = "PART,..", value_delimiter = ',', value_enum)]
     pub only: Vec<Part>,
+    /// Precision of the training step's dense layers, and of the squares; `ascent` has both in any case
+    #[arg(long, value_name = "NAME", value_enum, default_value = "f32")]
+    pub precision: Precision,
     /// Small sizes: shows that everything works, not how fast
     #[arg(long)]
     pub quick: bool,
@@ -49,6 +53,7 @@ const EXAMPLES: &str = "\
 Examples:
   smoothenc bench
   smoothenc bench --device gpu --only step --json
+  smoothenc bench --device gpu --only kernels --precision f16
   smoothenc bench --quick
 
 Times are medians; the ceilings are the best of their samples. Run it on an
@@ -74,6 +79,7 @@ impl BenchArgs {
             steps: wanted(Part::Step),
             ascent: wanted(Part::Ascent),
             attack: wanted(Part::Attack),
+            precision: self.precision,
             quick: self.quick,
             seconds,
         })
