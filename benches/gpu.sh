@@ -3,7 +3,7 @@
 #
 #     benches/gpu.sh [OUT] [ARGUMENTS OF peers/compare.py]
 #
-# OUT (default gpu-measurements) gets a file for each part: the devices, the kernel suite on the GPU's own driver, `smoothenc
+# OUT (default gpu-measurements) gets a file for each part: the devices, the kernel suite on the GPU's own driver (with bounds checks and without), `smoothenc
 # bench` in both precisions, and the step beside PyTorch and JAX. A part that fails is told at the end, and the others
 # go on. Needs what building and peers/compare.py need: cargo, and Python with pip or with torch and jax.
 set -uo pipefail
@@ -23,8 +23,13 @@ part() {
 
 cargo build --release || exit 1
 smoothenc=target/release/smoothenc
+if ! $smoothenc devices | grep -q '^gpu:.*--device auto'; then
+    echo "there is no GPU here but software: $smoothenc devices" >&2
+    exit 1
+fi
 part devices.json $smoothenc devices --json
 part kernels.txt env SMOOTHENC_REQUIRE_GPU=1 cargo test --release --test kernels -- gpu
+part kernels-unchecked.txt env SMOOTHENC_REQUIRE_GPU=1 SMOOTHENC_TEST_UNCHECKED=1 cargo test --release --test kernels -- gpu
 part training.txt env SMOOTHENC_REQUIRE_GPU=1 cargo test --release --test backends_agree
 for precision in f32 f16; do
     part "bench-$precision.json" $smoothenc bench --device gpu --precision $precision --json

@@ -12,7 +12,8 @@ fn oracle(s: AdamSettings, clocks: &[f64], grads: &[&[f64]], start: [&[f64]; 3])
         let t = step + 1.0;
         let share = (step / f64::from(s.total)).min(1.0);
         let rate = rate + share * (last * rate - rate);
-        for (i, g) in grads.iter().enumerate() {
+        for (i, scaled) in grads.iter().enumerate() {
+            let g = scaled / f64::from(s.loss_scale);
             m[i] = s.beta1 * m[i] + (1.0 - s.beta1) * g;
             v[i] = s.beta2 * v[i] + (1.0 - s.beta2) * g * g;
             let mean = m[i] / (1.0 - s.beta1.powf(t));
@@ -77,6 +78,8 @@ pub fn cases() -> Vec<Case> {
         cases.push(case("first_five", falling, n, &[0, 1, 2, 3, 4], Input::normal));
         cases.push(case("step_1000", flat, n, &[1000], Input::normal));
     }
+    let scaled = AdamSettings { loss_scale: 128.0, ..falling };
+    cases.push(case("scaled_first_five", scaled, 257, &[0, 1, 2, 3, 4], Input::normal));
     // Halfway, at and beyond the end of the decay.
     cases.push(case("decay", falling, 300, &[1, 500, 999, 1000, 1001, 5000], Input::normal));
     cases.push(case("no_rate_left", to_zero, 300, &[800, 2000], Input::normal));

@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use smoothenc::backend::gpu::pipelines::text;
 use smoothenc::backend::gpu::{Gpu, adapter};
 use smoothenc::backend::{self, Device};
-use smoothenc::graph::{Graph, Tensor};
+use smoothenc::graph::{Graph, Tensor, plan};
 use smoothenc::ops::{KERNELS, elementwise};
 use smoothenc::session::Session;
 use smoothenc::tensor::{DType, Shape};
@@ -172,6 +172,7 @@ impl Case {
         self.run_variant(device, self.variant.unwrap_or(0), rng)
     }
 
+    /// On matrix units where the device is told to use them: something of the case must then run there.
     fn run_variant(&self, device: &Device, variant: usize, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
         if let Device::Gpu(gpu) = device {
@@ -258,6 +259,13 @@ impl Case {
         let mut program = session.compile(&g)?;
         program.run()?;
         let (mut outputs, mut complaint) = (Vec::new(), None);
+        if let Device::Gpu(gpu) = device {
+            let plan = plan(&g);
+            let ways: Vec<_> = plan.recording.calls().filter_map(|(call, _)| gpu.way(call)).collect();
+            if gpu.uses_matrix_units() && !ways.iter().any(|way| way.contains("matrix units")) {
+                complaint = Some("nothing of it runs on matrix units".into());
+            }
+        }
         for (name, dtype, len) in &found {
             let words: Vec<u32> = session.get(name)?;
             complaint = complaint.or(margins_touched(&words, *len).map(|w| format!("{name}: {w}")));
@@ -460,7 +468,10 @@ pub fn device(gpu: bool) -> Result<Device> {
         }
         // Not by `backend::open`, which may choose kernels by what was measured before.
         let checked = std::env::var("SMOOTHENC_TEST_UNCHECKED").is_err();
-        Ok(kept.insert(Device::Gpu(Gpu::open(&common::adapter()?, checked)?)).clone())
+        let gpu = Gpu::open(&common::adapter()?, checked)?;
+        // Matrix units have trials of their own.
+        gpu.use_matrix_units(false);
+        Ok(kept.insert(Device::Gpu(gpu)).clone())
     })
 }
 

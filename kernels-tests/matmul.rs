@@ -99,10 +99,33 @@ fn half_gradients([m, n, k]: [usize; 3]) -> Case {
         .on_matrix_units(UNIT_TILINGS)
 }
 
-/// The half nearest to a number that is a float, from the smallest normal half on.
-fn to_half(x: f64) -> f64 {
+/// The half nearest to a number, of two equally near the even one.
+pub fn to_half(x: f64) -> f64 {
     let unit = 2.0f64.powi((x.abs().log2().floor() as i32).max(-14) - 10);
-    (x / unit).round_ties_even() * unit
+    let nearest = (x / unit).round_ties_even() * unit;
+    if nearest.abs() > 65_504.0 { nearest * f64::INFINITY } else { nearest }
+}
+
+/// Factors that no half holds: too small, between two halves, too large; and a NaN, in a row of its own.
+fn half_edges() -> Case {
+    const K: usize = 20;
+    let edges = [1e-9, 3e-8, 1e-6, 6e-5, 6.1e-5, 1.0 + 2.0f32.powi(-11), 65_519.0, 65_520.0, 1e9, f32::NAN];
+    // One edge a row, among halves.
+    let value = |row: usize, k: usize| if k == row % K { edges[row] } else { (k as f32 - 9.0) / 8.0 };
+    let a: Vec<f32> = (0..edges.len() * K).map(|i| value(i / K, i % K)).collect();
+    let oracle = move |x: &[Vec<f64>]| {
+        let [a, b] = [0, 1].map(|i| x[i].iter().map(|v| to_half(*v)).collect::<Vec<_>>());
+        let c = product([edges.len(), 9, K], &a, false, &b, true);
+        vec![c.iter().zip(x[2].iter().cycle()).map(|(c, bias)| c + bias).collect()]
+    };
+    let build = |g: &mut Graph, x: &[Tensor]| Ok(vec![half_linear(g, x[0], x[1], x[2], false)?]);
+    Case::new("half_edges", build, oracle)
+        .input(Input::values([edges.len(), K], a))
+        .input(Input::uniform([9, K], 0.5, 2.0))
+        .input(Input::normal([9]))
+        .nonfinite()
+        .tolerance(1e-4, 1e-4)
+        .on_matrix_units(UNIT_TILINGS)
 }
 
 pub fn cases() -> Vec<Case> {
@@ -123,6 +146,7 @@ pub fn cases() -> Vec<Case> {
     for sizes in [[1, 7, 200], [33, 31, 17], [64, 65, 16], [31, 129, 785], [128, 64, 200], [135, 132, 36]] {
         cases.extend([half_layer(sizes, false), half_layer(sizes, true), half_gradients(sizes)]);
     }
+    cases.push(half_edges());
     cases.extend([layer([5, 784, 200], true), layer([5, 200, 784], true)]);
     cases.extend((0..TILINGS).flat_map(|tiling| tiled().into_iter().map(move |case| case.variant(tiling))));
     cases

@@ -15,7 +15,6 @@ use crate::pgd_step::oracle_row;
 
 /// Of the points: any one will do.
 const SEED: u64 = 1;
-const GAMMA: f32 = 0.7;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Aim {
@@ -37,6 +36,8 @@ struct Setting {
     steps: usize,
     /// The encoder's weights are halves.
     half: bool,
+    /// The coupling, for the entropic divergence.
+    gamma: f32,
     /// And so is all that they are multiplied with, for matrix units.
     units: bool,
     /// The points to start from are drawn by the kernel.
@@ -77,7 +78,20 @@ impl Setting {
             Norm::Linf => (0.1, 0.06),
             Norm::L2 => (0.04 * (inputs as f32).sqrt(), 0.03 * (inputs as f32).sqrt()),
         };
-        Setting { norm, aim, rows, inputs, layers, eps, step, steps, half: false, units: false, start: false }
+        Setting {
+            norm,
+            aim,
+            rows,
+            inputs,
+            layers,
+            eps,
+            step,
+            steps,
+            half: false,
+            gamma: 0.7,
+            units: false,
+            start: false,
+        }
     }
 
     /// The encoder's layers, and the probe.
@@ -165,7 +179,7 @@ impl Setting {
                     break;
                 }
             }
-            let mut gradient = goal_gradient(self.aim, reference, head);
+            let mut gradient = goal_gradient(self.aim, f64::from(self.gamma), reference, head);
             for (l, layer) in network.iter().enumerate().rev() {
                 gradient = layer.backwards(&factors(gradient));
                 // It passes where the activation below is positive: not where that is a NaN.
@@ -213,7 +227,7 @@ impl Climbed {
 }
 
 /// The goal's derivative by the network's output, SPEC sections 3, 4 and 5.
-fn goal_gradient(aim: Aim, reference: &[f64], h: &[f64]) -> Vec<f64> {
+fn goal_gradient(aim: Aim, gamma: f64, reference: &[f64], h: &[f64]) -> Vec<f64> {
     let latents = h.len() / 2;
     match aim {
         Aim::CrossEntropy => {
@@ -225,7 +239,6 @@ fn goal_gradient(aim: Aim, reference: &[f64], h: &[f64]) -> Vec<f64> {
             (0..h.len()).map(slope).collect()
         }
         Aim::W2 | Aim::Entropic => {
-            let gamma = f64::from(GAMMA);
             let slope = |i: usize| {
                 let apart = h[i] - reference[i];
                 if i < latents {
@@ -249,9 +262,6 @@ const CLOCK: u32 = 1234;
 
 /// A number with the 11 digits of a half, not smaller than any.
 fn to_half(x: f32) -> f32 {
-    if x == 0.0 {
-        return x;
-    }
     let unit = 2.0f32.powi((x.abs().log2().floor() as i32).max(-14) - 10);
     (x / unit).round() * unit
 }
@@ -314,7 +324,7 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
             let goal = match (build.aim, layer) {
                 (Aim::W2, _) => Goal::W2 { reference: t[3] },
                 (_, Some(layer)) => Goal::CrossEntropy { probe: t[1], layer, labels: t[3], wrong: t[5] },
-                _ => Goal::Entropic { reference: t[3], gamma: GAMMA },
+                _ => Goal::Entropic { reference: t[3], gamma: build.gamma },
             };
             let Setting { norm, eps, step, steps, .. } = build;
             let start = build.start.then_some(Start { clock: t[6], key: START_KEY });
@@ -373,6 +383,7 @@ pub fn cases() -> Vec<Case> {
                     half: name.contains("half") || name.contains("units"),
                     units: name.contains("units"),
                     start: name.contains("start"),
+                    gamma: if name.contains("strong") { 300.0 } else { 0.7 },
                     ..Setting::new(norm, aim, sides, &widths, steps)
                 };
                 let shape: Vec<_> = widths.iter().map(usize::to_string).collect();
@@ -409,6 +420,7 @@ pub fn cases() -> Vec<Case> {
                 add("units", [48, 8], &[56, 24, 8, 16, 24, 6], 3, |_| ());
                 add("units", [16, 136], &[200, 256], 1, |_| ());
                 add("units_start", [32, 56], &[24, 10], 2, |_| ());
+                add("units_strong", [16, 32], &[24, 64], 1, |_| ());
             }
             // A NaN pixel spoils its example, a NaN weight all.
             let pixel = |d: &mut Drawn| (d.x[40], d.x_adv[40]) = (f32::NAN, f32::NAN);

@@ -1,7 +1,7 @@
 // adam: one step of Adam (Kingma and Ba, 2015) over all weights at once    SPEC section 4
 //
 //   clock    [2]: the step, from 0; t = step + 1
-//   g        [n] gradients
+//   g        [n] gradients; `unscale` times what is stored, where the loss was scaled for half precision
 //   m, v     [n] running means of g and g^2      w  [n] weights, all three updated in place
 //
 //   m <- b1 m + (1 - b1) g,    v <- b2 v + (1 - b2) g^2
@@ -14,7 +14,7 @@
 struct Params {
     n: u32, total: u32,
     rate: f32, last: f32, b1: f32, b2: f32, log_b1: f32, log_b2: f32, one_minus_b1: f32, one_minus_b2: f32,
-    eps: f32,
+    eps: f32, unscale: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let mean_share = one_minus_exp((step + 1.0) * p.log_b1);
     let square_share = one_minus_exp((step + 1.0) * p.log_b2);
 
-    let gradient = g[i];
+    let gradient = p.unscale * g[i];
     let mean = p.b1 * m[i] + p.one_minus_b1 * gradient;
     let square = p.b2 * v[i] + p.one_minus_b2 * gradient * gradient;
     m[i] = mean;

@@ -80,7 +80,7 @@ pub struct MatrixUnits {
 }
 
 /// One of the ways to run a call on a GPU: its kernel with other tiles, say. All of them compute the
-/// same, up to the order of their sums.
+/// same, up to the order of their sums; on matrix units `pgd_mlp` rounds its points and activations to halves too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
     /// More of the shader's `override` constants.

@@ -231,9 +231,12 @@ fn half_precision_of_a_gpu_stays_beside_single() {
     let device = gpu();
     let Device::Gpu(gpu) = &device else { panic!("not a GPU") };
     gpu.use_matrix_units(false);
-    beside_single("GPU", &losses_in(device.clone(), true));
+    let plain = losses_in(device.clone(), true);
+    beside_single("GPU", &plain);
     if gpu.use_matrix_units(true) {
-        beside_single("matrix units", &losses_in(device.clone(), true));
+        let on_units = losses_in(device.clone(), true);
+        beside_single("matrix units", &on_units);
+        assert_ne!(plain, on_units, "the matrix units had no part in it");
     }
 }
 

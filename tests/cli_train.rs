@@ -297,6 +297,10 @@ fn every_way_of_training_runs() {
         "--batch 1",
         "--batch 300 --hidden 7",
         "--latent 1 --hidden 5,5,5,5",
+        "--precision f16",
+        "--precision f16 --objective vae",
+        "--precision f16 --arch conv --conv-channels 4",
+        "--precision f16 --hidden 513",
     ]
     .iter()
     .enumerate()

@@ -219,7 +219,7 @@ impl Net {
         };
         let selected = smooth.then_some(selected);
         let loss = objective.loss(&mut g, &self.vae, &weights.views, x, selected, u).unwrap();
-        weight_gradients(&mut g, &self.vae.layout, &weights, loss.total).unwrap();
+        weight_gradients(&mut g, &self.vae.layout, &weights, loss.total, 1.0).unwrap();
         let kept = g.variable("means", [4], DType::F32).unwrap();
         g.place(loss.means, kept).unwrap();
         let total = self.run(g, "total", loss.total)[0];

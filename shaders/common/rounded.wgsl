@@ -9,7 +9,8 @@ fn rounded(words: vec4f) -> vec4f {
     let bits = bitcast<vec4u>(words);
     let magnitude = bits & vec4u(0x7fffffff);
     let digits = bitcast<vec4f>((magnitude + 0xfff + (magnitude >> vec4u(13) & vec4u(1))) & vec4u(0xffffe000));
-    let small = (abs(words) + 0.5) - 0.5;
+    // Below 2^-14 halves lie 2^-24 apart: added to 1/2, the device rounds to just that.
+    let small = vec4f(bitcast<vec4u>(abs(words) + 0.5) - bitcast<vec4u>(vec4f(0.5))) * 0x1p-24;
     let nearest = select(digits, small, magnitude < vec4u(0x38800000));
     // From halfway beyond the largest half on it is infinity; a NaN stays one.
     let infinity = bitcast<vec4f>(vec4u(0x7f800000));

@@ -23,12 +23,15 @@ fn rounded(words: vec4f) -> vec4f { return words; } // On the way into the slice
 override GROUP: u32 = STRIPS * SUBGROUP;
 override HEIGHT: u32 = STRIPS * HIGH * SIDE;
 override WIDTH: u32 = WIDE * SIDE;
-override A_SLICE: u32 = HEIGHT * DEPTH;
-override B_SLICE: u32 = DEPTH * WIDTH;
+// Halves from a row of a slice to the next: not a power of two, so that rows lie in different banks.
+const A_ROW: u32 = DEPTH + 8;
+override B_ROW: u32 = WIDTH + 8;
+override A_SLICE: u32 = HEIGHT * A_ROW;
+override B_SLICE: u32 = DEPTH * B_ROW;
 override SUMS: u32 = STRIPS * SIDE * SIDE;
 
-var<workgroup> a_slice: array<f16, A_SLICE>; // [HEIGHT, DEPTH]
-var<workgroup> b_slice: array<f16, B_SLICE>; // [DEPTH, WIDTH]
+var<workgroup> a_slice: array<f16, A_SLICE>; // [HEIGHT, A_ROW]
+var<workgroup> b_slice: array<f16, B_SLICE>; // [DEPTH, B_ROW]
 var<workgroup> sums: array<f32, SUMS>;       // A fragment of each strip.
 
 // Stages depths l0 .. l0 + DEPTH, in blocks of 4 x 4; neighbouring invocations move such as are neighbours in memory.
@@ -37,21 +40,21 @@ fn stage(row0: u32, column0: u32, l0: u32, local: u32) {
     for (var i = local; i < deep * HEIGHT / 4; i += GROUP) {
         let at = select(vec2u(i % deep, i / deep), vec2u(i / (HEIGHT / 4), i % (HEIGHT / 4)), TRANSPOSE_A == 1);
         var block = a_block(row0 + 4 * at.y, l0 + 4 * at.x);
-        for (var j = 0u; j < 16; j++) { a_slice[(4 * at.y + j / 4) * DEPTH + 4 * at.x + j % 4] = f16(block[j / 4][j % 4]); }
+        for (var j = 0u; j < 16; j++) { a_slice[(4 * at.y + j / 4) * A_ROW + 4 * at.x + j % 4] = f16(block[j / 4][j % 4]); }
     }
     for (var i = local; i < deep * WIDTH / 4; i += GROUP) {
         let at = select(vec2u(i / (WIDTH / 4), i % (WIDTH / 4)), vec2u(i % deep, i / deep), TRANSPOSE_B == 1);
         var block = b_block(l0 + 4 * at.x, column0 + 4 * at.y);
-        for (var j = 0u; j < 16; j++) { b_slice[(4 * at.x + j / 4) * WIDTH + 4 * at.y + j % 4] = f16(block[j / 4][j % 4]); }
+        for (var j = 0u; j < 16; j++) { b_slice[(4 * at.x + j / 4) * B_ROW + 4 * at.y + j % 4] = f16(block[j / 4][j % 4]); }
     }
 }
 
 fn left(row: u32, l: u32) -> Left {
-    return coopLoadT<Left>(&a_slice[row * DEPTH + l], DEPTH);
+    return coopLoadT<Left>(&a_slice[row * A_ROW + l], A_ROW);
 }
 
 fn right(l: u32, column: u32) -> Right {
-    return coopLoadT<Right>(&b_slice[l * WIDTH + column], WIDTH);
+    return coopLoadT<Right>(&b_slice[l * B_ROW + column], B_ROW);
 }
 
 // Writes the fragments of all strips that are `high` down in their strip and `wide` across.

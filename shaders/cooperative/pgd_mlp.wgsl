@@ -28,7 +28,10 @@ override SUBGROUP: u32 = 32;
 const GROUP: u32 = 256; // Invocations.
 const WIDTH: u32 = 256;
 const MAX_LAYERS: u32 = 8;
-// Gradients are as many times larger, so that small ones stay clear of the smallest half; only signs count.
+// Halves from an example's units to the next one's: not a power of two, so that they lie in different banks.
+const ROW: u32 = WIDTH + 8;
+// Gradients are as many times larger, so that small ones stay clear of the smallest half; only signs count. Those of
+// a divergence with a strong coupling are large by themselves.
 const SCALE: f32 = 64.0;
 const LARGEST: f32 = 65504.0;
 
@@ -49,7 +52,7 @@ struct Params {
 @group(0) @binding(7) var<storage, read> clock: array<u32>;
 @group(0) @binding(8) var<storage, read_write> points: array<f16>; // [rows, stride()]
 
-var<workgroup> units: array<f16, 2 * SIDE * WIDTH>; // Two of [SIDE, WIDTH].
+var<workgroup> units: array<f16, 2 * SIDE * ROW>;   // Two of [SIDE, ROW].
 var<workgroup> sums: array<f32, 2048>;              // A fragment of each subgroup, [SIDE, SIDE].
 // Bit e: whether in example e the ReLU above unit u of layer l passed it, at l * WIDTH + u.
 var<workgroup> passed: array<u32, 6 * WIDTH>;
@@ -82,7 +85,7 @@ fn stride() -> u32 {
 
 // Where the units of layer l, of H_(l+1), and their gradients lie.
 fn place(l: u32) -> u32 {
-    return l % 2 * SIDE * WIDTH;
+    return l % 2 * SIDE * ROW;
 }
 
 // The points as halves; where START = 1 they are drawn before, draw 2 b and draw 2 b + 1 as words of block b.
@@ -118,7 +121,7 @@ fn forwards(l: u32, row0: u32, local: u32, subgroup: u32, subgroups: u32) {
             sum = coopMultiplyAdd(below, down(layer, n, k), sum);
         }
         for (var k = 0u; k < select(layer.inputs, 0, l == 0); k += SIDE) {
-            let below = coopLoadT<Left>(&units[place(l + 1) + k], WIDTH);
+            let below = coopLoadT<Left>(&units[place(l + 1) + k], ROW);
             sum = coopMultiplyAdd(below, down(layer, n, k), sum);
         }
         coopStoreT(sum, &sums[subgroup * SIDE * SIDE], SIDE);
@@ -150,7 +153,7 @@ fn finish(l: u32, layer: Layer, first: u32, i: u32, row0: u32) {
             }
         }
         bits |= select(0u, 1u, value > 0.0 || !layer.relu) << e;
-        units[place(l) + e * WIDTH + u] = to_half(value);
+        units[place(l) + e * ROW + u] = to_half(value);
     }
     passed[l * WIDTH + u] = bits;
 }
@@ -169,8 +172,9 @@ fn goal_gradient(row: u32, width: u32, u: u32, value: f32) -> f32 {
         let s = deviations(own, value);
         return -SCALE * s.difference * s.b;
     }
-    if u < latents { return SCALE * p.gamma * (value - own); }
-    return SCALE * entropic(p.gamma, 0.0, own, 0.0, value).d_l_b;
+    let scale = SCALE / max(1.0, p.gamma);
+    if u < latents { return scale * p.gamma * (value - own); }
+    return scale * entropic(p.gamma, 0.0, own, 0.0, value).d_l_b;
 }
 
 // ---- Backwards
@@ -191,7 +195,7 @@ fn backwards(l: u32, local: u32, subgroup: u32, subgroups: u32) {
 fn gradient(l: u32, layer: Layer, k: u32) -> Sum {
     var sum = Sum();
     for (var n = 0u; n < layer.outputs; n += SIDE) {
-        let above = coopLoadT<Left>(&units[place(l) + n], WIDTH);
+        let above = coopLoadT<Left>(&units[place(l) + n], ROW);
         sum = coopMultiplyAdd(above, coopLoadT<Right>(&weights[layer.weight + n * layer.inputs + k], layer.inputs), sum);
     }
     return sum;
@@ -204,7 +208,7 @@ fn hand_down(l: u32, width: u32, first: u32, i: u32) {
     for (var e = 0u; e < SIDE; e++) {
         let held = u >= width || (passed[l * WIDTH + u] >> e & 1) == 0;
         let value = sums[(i / SIDE * SIDE + e) * SIDE + i % SIDE];
-        units[place(l) + e * WIDTH + u] = to_half(select(value, 0.0, held));
+        units[place(l) + e * ROW + u] = to_half(select(value, 0.0, held));
     }
 }
 

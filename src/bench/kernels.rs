@@ -19,7 +19,7 @@ use crate::tensor::DType;
 #[derive(Debug, Clone, Serialize)]
 pub struct KernelTime {
     pub kernel: String,
-    /// The constants that are not 0, as `TRANSPOSE_B=1 BIAS=1`.
+    /// The constants that are not 0, as `TRANSPOSE_B=1 BIAS=1`, and those of the variant that a GPU chose.
     pub variant: String,
     /// What it is bound to: rows x width where each row has its own part, else words.
     pub shape: String,
@@ -68,7 +68,13 @@ pub fn measure(
             for buffer in &buffers[1..] {
                 buffer.write(0, &vec![0.5_f32; buffer.words()])?;
             }
-            fill(&mut row, call, timing::time_call(device, call, &buffers, options.seconds)?, ceilings);
+            fill(
+                &mut row,
+                device,
+                call,
+                timing::time_call(device, call, &buffers, options.seconds)?,
+                ceilings,
+            );
             rate = call.flops as f64 / row.seconds.unwrap_or(f64::INFINITY);
         }
         rows.push(row);
@@ -100,7 +106,7 @@ fn step_kernels(
                 for (buffer, words) in kept {
                     buffer.write(0, &words)?;
                 }
-                fill(&mut row, call, timing, ceilings);
+                fill(&mut row, device, call, timing, ceilings);
                 keys.push(key);
                 rows.push(row);
             }
@@ -198,7 +204,13 @@ fn describe(call: &Call) -> KernelTime {
     }
 }
 
-fn fill(row: &mut KernelTime, call: &Call, timing: timing::Timing, ceilings: Ceilings) {
+fn fill(row: &mut KernelTime, device: &Device, call: &Call, timing: timing::Timing, ceilings: Ceilings) {
+    // Known once it has been compiled.
+    if let Device::Gpu(gpu) = device
+        && let Some(way) = gpu.way(call)
+    {
+        row.variant = format!("{} {way}", row.variant).trim_start().into();
+    }
     let rate = |amount: u64| amount as f64 / timing.seconds() / 1e9;
     let (gflops, gbs) = (rate(call.flops), rate(call.bytes()));
     let (of_fma, of_copy) = (gflops / ceilings.fma_gflops, gbs / ceilings.copy_gbs);

@@ -296,7 +296,10 @@ pub fn training_graph(
     };
     let u = ops::normal(g, clock, [batch, vae.latent], key(Purpose::Reparameterise))?;
     let loss = settings.objective.loss(g, vae, &weights.views, x, selected, u)?;
-    train_step(g, &vae.layout, &weights, loss.total, clock, settings.adam)?;
+    // The loss is a mean over the batch; halves hold the gradients of single examples better.
+    let loss_scale = if settings.half { batch.next_power_of_two() as f32 } else { 1.0 };
+    let adam = AdamSettings { loss_scale, ..settings.adam };
+    train_step(g, &vae.layout, &weights, loss.total, clock, adam)?;
     let sums = g.variable("sums", [SUMS], DType::F32)?;
     let fault = g.variable("fault", [2], DType::U32)?;
     ops::monitor(g, loss.total, loss.means, clock, sums, fault)?;

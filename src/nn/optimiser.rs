@@ -22,11 +22,19 @@ impl Weights {
     }
 }
 
-/// Adds the gradients of `loss` with respect to every weight, written straight into the flat
+/// Adds the gradients of `scale` times `loss` with respect to every weight, written straight into the flat
 /// variable `NAME.grad`. Returns it.
-pub fn weight_gradients(g: &mut Graph, layout: &Layout, weights: &Weights, loss: Tensor) -> Result<Tensor> {
+pub fn weight_gradients(
+    g: &mut Graph,
+    layout: &Layout,
+    weights: &Weights,
+    loss: Tensor,
+    scale: f32,
+) -> Result<Tensor> {
     let flat = layout.variable(g, &format!("{}.grad", weights.name))?;
-    let gradients = autodiff::gradients(g, loss, &weights.views)?;
+    let shape = g.shape(loss).clone();
+    let seed = ops::fill(g, shape, scale)?;
+    let gradients = autodiff::gradients_from(g, &[(loss, seed)], &weights.views)?;
     for (gradient, target) in gradients.into_iter().zip(layout.views(g, flat)?) {
         g.place(gradient, target)?;
     }
@@ -43,7 +51,7 @@ pub fn train_step(
     clock: Tensor,
     settings: AdamSettings,
 ) -> Result<()> {
-    let gradients = weight_gradients(g, layout, weights, loss)?;
+    let gradients = weight_gradients(g, layout, weights, loss, settings.loss_scale)?;
     let m = layout.variable(g, &format!("{}.m", weights.name))?;
     let v = layout.variable(g, &format!("{}.v", weights.name))?;
     ops::adam(g, settings, clock, gradients, m, v, weights.arena)

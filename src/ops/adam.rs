@@ -26,12 +26,15 @@ pub struct AdamSettings {
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f32,
+    /// How many times too large the gradients come in, a power of two: the scale of the loss, for half precision.
+    pub loss_scale: f32,
 }
 
 impl AdamSettings {
     /// The usual decay rates 0.9 and 0.999, epsilon 1e-8.
     pub fn new(rate: f32, last: f32, total: u32) -> Self {
-        AdamSettings { rate, last, total: total.max(1), beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+        let total = total.max(1);
+        AdamSettings { rate, last, total, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, loss_scale: 1.0 }
     }
 }
 
@@ -62,6 +65,7 @@ struct Params {
     one_minus_b1: f32,
     one_minus_b2: f32,
     eps: f32,
+    unscale: f32,
 }
 
 impl Op for AdamSettings {
@@ -92,6 +96,7 @@ impl Op for AdamSettings {
             one_minus_b1: (1.0 - self.beta1) as f32,
             one_minus_b2: (1.0 - self.beta2) as f32,
             eps: self.epsilon,
+            unscale: 1.0 / self.loss_scale,
         };
         Call::new(&ADAM, &params)
             .whole(io.input(0))
@@ -116,7 +121,8 @@ fn adam_cpu(call: &CpuCall, range: Range<usize>) {
     let m = call.rows_mut::<f32>(2, &range, 1);
     let v = call.rows_mut::<f32>(3, &range, 1);
     let w = call.rows_mut::<f32>(4, &range, 1);
-    for (((&gradient, m), v), w) in g.iter().zip(m).zip(v).zip(w) {
+    for (((&scaled, m), v), w) in g.iter().zip(m).zip(v).zip(w) {
+        let gradient = p.unscale * scaled;
         *m = p.b1 * *m + p.one_minus_b1 * gradient;
         *v = p.b2 * *v + p.one_minus_b2 * gradient * gradient;
         *w -= rate * (*m / mean_share) / ((*v / square_share).sqrt() + p.eps);

@@ -161,8 +161,8 @@ impl Op for Matmul {
             .constant("BIAS", self.bias.into())
             .constant("RELU", self.relu.into())
             .constant("VECTORS_A", vectors(&io.inputs[0].0))
-            .constant("VECTORS_B", vectors(&io.inputs[1].0))
-            .constant("HALF", self.half.into());
+            .constant("VECTORS_B", vectors(&io.inputs[1].0));
+        let call = if self.half { call.constant("HALF", 1) } else { call };
         // Row r of C needs row r of A, or, where A is transposed, a column of it.
         let call = if self.transpose_a { call.whole(io.input(0)) } else { call.row(io.input(0)) };
         let call = call

@@ -136,17 +136,22 @@ pub struct Ascent {
     pub points: Option<Tensor>,
 }
 
-/// What an ascent of `x` `[rows, inputs]` in half precision needs beside its weights: these packed, and room for
-/// the points. What lies between the weights of `layers` in their `arena` must be finite: it is multiplied with zeros.
-pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Result<(Tensor, Tensor)> {
-    let (rows, inputs) = (g.shape(x).rows(), g.shape(x).cols());
-    // Squares stick out over W's last rows and columns.
+/// The end of what matrix units read of an arena: squares stick out over W's last rows and columns.
+fn reach(layers: &[Dense], inputs: usize) -> usize {
     let (mut end, mut width) = (0, inputs);
     for layer in layers {
         end = end.max(layer.weight + layer.outputs.next_multiple_of(UNIT_SIDE) * width + UNIT_SIDE);
         width = layer.outputs;
     }
-    let weights = half(g, arena, end.max(g.shape(arena).len()).next_multiple_of(8))?;
+    end
+}
+
+/// What an ascent of `x` `[rows, inputs]` in half precision needs beside its weights: these packed, and room for
+/// the points. What lies between the weights of `layers` in their `arena` must be finite: it is multiplied with zeros.
+pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Result<(Tensor, Tensor)> {
+    let (rows, inputs) = (g.shape(x).rows(), g.shape(x).cols());
+    let end = reach(layers, inputs).max(g.shape(arena).len());
+    let weights = half(g, arena, end.next_multiple_of(8))?;
     let words = inputs.next_multiple_of(UNIT_SIDE) / 2;
     let points = g.variable(&format!("points {rows}x{inputs}"), [rows, words], DType::U32)?;
     Ok((weights, points))
@@ -338,7 +343,9 @@ impl Op for PgdMlp {
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
         let shares = SHARES.iter().filter(|share| share.fits(norm, widest));
         let call = shares.fold(call, |call, share| call.variant(&share.constants(), share.workgroups(rows)));
-        let on_units = has_points
+        let on_units = self.half
+            && has_points
+            && reach(&self.ascent.layers, inputs) <= 2 * io.inputs[0].0.len()
             && norm == Norm::Linf
             && rows.is_multiple_of(UNIT_SIDE)
             && rows_of(8)

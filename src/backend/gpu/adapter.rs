@@ -76,11 +76,13 @@ pub const MATRIX_UNITS: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIV
 
 /// The side of the squares of halves that the adapter's matrix units multiply into floats, where kernels can use them:
 /// they have room for one such sum for each subgroup of 256 invocations, and at most 4 subgroups of the largest size.
+/// Through Vulkan only: Metal has such units too, but its compiler has not seen these kernels.
 pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
     use wgpu::CooperativeScalarType::{F16, F32};
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let fits = |side: u32| {
-        8 * info.subgroup_min_size >= side * side
+        info.backend == wgpu::Backend::Vulkan
+            && 8 * info.subgroup_min_size >= side * side
             && info.subgroup_max_size <= 64
             && limits.max_compute_workgroup_storage_size >= UNITS_MEMORY
     };

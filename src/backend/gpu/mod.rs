@@ -95,24 +95,31 @@ impl Gpu {
                 info.name
             )));
         }
-        let matrix_units = adapter::matrix_units(adapter);
-        let units = if matrix_units.is_some() { adapter::MATRIX_UNITS } else { wgpu::Features::empty() };
-        let descriptor = wgpu::DeviceDescriptor {
+        // What measures, and what a kernel can use; none needs it.
+        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let plain = wgpu::DeviceDescriptor {
             label: Some("smoothenc"),
-            // What measures, and what a kernel can use; none needs it.
-            required_features: adapter.features()
-                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | units),
+            required_features: features,
             required_limits: limits.clone(),
-            experimental_features: match matrix_units {
-                // SAFETY: what is experimental is the interface. Where a driver has matrix units, kernels that stay
-                // within their bindings are as safe as others.
-                Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },
-                None => wgpu::ExperimentalFeatures::disabled(),
-            },
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|e| Error::Device(format!("{} does not open: {e}", info.name)))?;
+        let with_units = wgpu::DeviceDescriptor {
+            required_features: features | adapter::MATRIX_UNITS,
+            // SAFETY: what is experimental is the interface. Where a driver has matrix units, kernels that stay
+            // within their bindings are as safe as others.
+            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
+            ..plain.clone()
+        };
+        let mut matrix_units = adapter::matrix_units(adapter);
+        let open = |descriptor| pollster::block_on(adapter.request_device(descriptor));
+        let opened = matrix_units.and_then(|_| open(&with_units).ok());
+        let (device, queue) = match opened {
+            Some(opened) => opened,
+            None => {
+                matrix_units = None;
+                open(&plain).map_err(|e| Error::Device(format!("{} does not open: {e}", info.name)))?
+            }
+        };
         let trouble = Trouble::default();
         let (on_error, on_loss) = (trouble.clone(), trouble.clone());
         device.on_uncaptured_error(Arc::new(move |error| on_error.set(error)));

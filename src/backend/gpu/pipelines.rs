@@ -62,6 +62,11 @@ impl Gpu {
         has.is_some() || !wanted
     }
 
+    /// Whether variants for matrix units are taken.
+    pub fn uses_matrix_units(&self) -> bool {
+        self.0.units.get().is_some()
+    }
+
     /// The pipeline of a call's kernel and constants, and the layout of its bindings.
     pub(super) fn pipeline(&self, call: &Call) -> Result<(wgpu::ComputePipeline, BindGroupLayout)> {
         let side = call.units.map_or(0, |units| units.side);

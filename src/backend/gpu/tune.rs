@@ -87,6 +87,14 @@ impl Gpu {
         self.0.variant.set(variant);
     }
 
+    /// How the device runs a call, by the constants of its variant; none where there is nothing to choose. For
+    /// reports and tests.
+    pub fn way(&self, call: &Call) -> Option<String> {
+        let kept = self.0.tune.borrow().as_ref().and_then(|tune| tune.choice(call));
+        let number = kept.filter(|&i| self.runs(&call.variants[i])).or_else(|| self.usual(call))?;
+        Some(variant_name(&call.variants[number]))
+    }
+
     /// Whether the device runs a variant: one that needs no matrix units, or those that it is to use.
     fn runs(&self, variant: &Variant) -> bool {
         variant.units.is_none_or(|units| self.0.units.get() == Some(units.side))
@@ -115,7 +123,8 @@ impl Gpu {
             return Ok(calls.into_iter().map(|call| chosen(call, usual(call))).collect());
         };
         let measured = tune.learn(self, &calls);
-        let choose = |call: &'a Call| chosen(call, tune.choice(call).or_else(|| usual(call)));
+        let kept = |call: &Call| tune.choice(call).filter(|&i| self.runs(&call.variants[i]));
+        let choose = |call: &'a Call| chosen(call, kept(call).or_else(|| usual(call)));
         let calls = calls.into_iter().map(choose).collect();
         *self.0.tune.borrow_mut() = Some(tune);
         measured.map(|()| calls)
@@ -138,7 +147,8 @@ impl Tune {
     fn learn(&mut self, gpu: &Gpu, calls: &[&Call]) -> Result<()> {
         let mut new = Choices::new();
         for call in calls.iter().filter(|call| call.variants.len() > 1) {
-            if self.choice(call).is_some() || new.contains_key(&key(call)) {
+            let kept = self.choice(call).is_some_and(|i| gpu.runs(&call.variants[i]));
+            if kept || new.contains_key(&key(call)) {
                 continue;
             }
             let start = Instant::now();
@@ -204,8 +214,11 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Instant) -> Result<usize> {
         let steps = vec![Step::Repeat { times, body: vec![call.chosen(variant)] }];
         Program::new(gpu, Recording { buffers: specs.clone(), steps }, &memory)
     };
-    let (mut best, mut least) = (0, f64::INFINITY);
-    for variant in (0..call.variants.len()).filter(|&i| gpu.runs(&call.variants[i])) {
+    // The usual one first: it stays where there is no time for the others.
+    let usual = gpu.usual(&call).unwrap_or(0);
+    let able = (0..call.variants.len()).filter(|&i| i != usual && gpu.runs(&call.variants[i]));
+    let (mut best, mut least) = (usual, f64::INFINITY);
+    for variant in std::iter::once(usual).chain(able) {
         if Instant::now() > deadline {
             break;
         }

@@ -109,7 +109,7 @@ choice! {
     Precision {
         /// single precision
         F32 = "f32",
-        /// half precision, for GPUs: half as much to read, and matrix units where the driver offers them
+        /// half precision, for GPUs: half as much to read, and matrix units where the driver offers them (a CPU is slower)
         F16 = "f16",
     }
 }
