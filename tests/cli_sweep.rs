@@ -97,13 +97,20 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     let out = "reproductions/lipschitz";
     assert_eq!(
         names(&lab.path(out)),
-        ["claims.json", "lipschitz.csv", "lipschitz.png", "lipschitz.svg", "settings.toml"]
+        ["claims.json", "lipschitz.csv", "lipschitz.png", "lipschitz.svg", "report.html", "settings.toml"]
     );
     let claims = lab.json(&format!("{out}/claims.json"));
     let claim = &claims.as_array().unwrap()[0];
     assert_eq!(keys(claim), ["id", "claim", "expected", "measured", "reproduced", "runs"]);
     for run in claim["runs"].as_array().unwrap() {
         assert!(lab.path(run.as_str().unwrap()).join("result.json").exists());
+    }
+    let page = lab.text(&format!("{out}/report.html"));
+    let id = claim["id"].as_str().unwrap();
+    assert!(page.contains(&format!("<td>{id}</td>")) && page.contains("of 1 claims reproduced"), "{id}");
+    assert_eq!(page.matches("<svg ").count(), 1);
+    for run in claim["runs"].as_array().unwrap() {
+        assert!(page.contains(&format!("<td>{}</td>", run.as_str().unwrap())), "{run}");
     }
     let settings = lab.text(&format!("{out}/settings.toml"));
     assert!(settings.contains("preset = \"quick\"") && settings.contains("iterations = 20"), "{settings}");

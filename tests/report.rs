@@ -1,5 +1,5 @@
-//! `report.html` as a reader meets it: whole, of every run, asking for nothing outside itself; and opened in a headless
-//! Chromium, every picture there.
+//! `report.html` as a reader meets it: whole, of every run and reproduction, asking for nothing outside itself; and opened
+//! in a headless Chromium, every picture there.
 //!
 //! The browser is that of `SMOOTHENC_CHROMIUM`, else `chromium`, `chromium-browser` or `google-chrome` in the path.
 //! Where there is none its trials are listed as ignored. `SMOOTHENC_PICTURES=DIR` keeps the screenshots.
@@ -57,9 +57,12 @@ fn main() {
     ];
     let mut trials: Vec<_> = plain.into_iter().map(|(name, test)| Trial::test(name, test)).collect();
     for (name, width, dark) in views {
-        let browser = browser.clone();
-        let test = move || in_a_browser(&browser.unwrap_or_default(), name, width, dark);
-        trials.push(Trial::test(format!("browser::{name}"), test).with_ignored_flag(!found()));
+        for (of, page) in [("run", run_page as fn(&Lab) -> (String, usize)), ("figure", figure_page)] {
+            let (browser, name) = (browser.clone(), format!("{of}_{name}"));
+            let trial = format!("browser::{name}");
+            let test = move || in_a_browser(&browser.unwrap_or_default(), page, &name, width, dark);
+            trials.push(Trial::test(trial, test).with_ignored_flag(!found()));
+        }
     }
     let missing = browser.clone();
     let test = move || a_missing_picture_is_seen(&missing.unwrap_or_default());
@@ -389,13 +392,13 @@ fn limited(mut command: Command) -> Result<String, Failed> {
 }
 
 /// What is wrong with what the browser shows: pictures missing, empty or cut off, or a page wider than its window.
-fn faults(seen: &Value, shot: &image::RgbImage) -> Vec<String> {
+fn faults(seen: &Value, shot: &image::RgbImage, least: usize) -> Vec<String> {
     let mut faults = Vec::new();
     if seen["full"].as_f64() > seen["inner"].as_f64() {
         faults.push(format!("the page is {} wide in a window of {}", seen["full"], seen["inner"]));
     }
     let pictures = seen["seen"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if pictures.len() < 25 {
+    if pictures.len() < least {
         faults.push(format!("{} pictures only", pictures.len()));
     }
     for (i, picture) in pictures.iter().enumerate() {
@@ -417,14 +420,36 @@ fn faults(seen: &Value, shot: &image::RgbImage) -> Vec<String> {
     faults
 }
 
-fn in_a_browser(browser: &Path, name: &str, width: u32, dark: bool) -> Verdict {
-    let lab = Lab::new();
+/// A run's page, and how many pictures it has at least.
+fn run_page(lab: &Lab) -> (String, usize) {
     lab.train("run", "");
-    let (seen, shot) = look(browser, &lab.path(""), &lab.text("run/report.html"), width, dark)?;
+    (lab.text("run/report.html"), 25)
+}
+
+/// The page of a reproduced figure, which has every picture that lies beside it.
+fn figure_page(lab: &Lab) -> (String, usize) {
+    lab.ok("reproduce fig2 --device cpu");
+    let beside = common::names(&lab.path("reproductions/fig2"));
+    (
+        lab.text("reproductions/fig2/report.html"),
+        beside.iter().filter(|name| name.ends_with(".svg")).count().max(1),
+    )
+}
+
+fn in_a_browser(
+    browser: &Path,
+    page: fn(&Lab) -> (String, usize),
+    name: &str,
+    width: u32,
+    dark: bool,
+) -> Verdict {
+    let lab = Lab::new();
+    let (page, least) = page(&lab);
+    let (seen, shot) = look(browser, &lab.path(""), &page, width, dark)?;
     if let Some(folder) = std::env::var_os("SMOOTHENC_PICTURES") {
         shot.save(Path::new(&folder).join(format!("page_{name}.png")))?;
     }
-    let faults = faults(&seen, &shot);
+    let faults = faults(&seen, &shot, least);
     assert!(faults.is_empty(), "{faults:#?}");
     let corner = u32::from(shot.get_pixel(0, 0).0[1]);
     assert_eq!(corner < 128, dark, "the paper's colour is {:?}", shot.get_pixel(0, 0));
@@ -439,12 +464,12 @@ fn a_missing_picture_is_seen(browser: &Path) -> Verdict {
     let broken = page.replacen("data:image/png;base64,iVBOR", "data:image/png;base64,AAAAA", 1);
     assert_ne!(broken, page);
     let (seen, shot) = look(browser, &lab.path(""), &broken, 1280, false)?;
-    let found = faults(&seen, &shot);
+    let found = faults(&seen, &shot, 25);
     assert!(found.iter().any(|fault| fault.contains("\"there\":false")), "{found:#?}");
     let body = between(&page, "<svg ", "</svg>").next().ok_or("no chart")?;
     let empty = page.replacen(body, &body[..body.find("<title>").ok_or("no title")?], 1);
     let (seen, shot) = look(browser, &lab.path(""), &empty, 1280, false)?;
-    let found = faults(&seen, &shot);
+    let found = faults(&seen, &shot, 25);
     assert!(found.iter().any(|fault| fault.contains("colours")), "{found:#?}");
     Ok(())
 }

@@ -41,9 +41,10 @@ Examples:
   smoothenc reproduce table1 --preset paper --device gpu --data-dir celeba
 
 Trains what a figure needs and is not there, and writes its data (CSV), its
-picture (SVG and PNG), every setting (settings.toml) and each claim of the paper
-beside what was measured (claims.json). Stopped, the same command goes on. A
-claim that does not reproduce is a result, and the exit code still 0.";
+picture (SVG and PNG), every setting (settings.toml), each claim of the paper
+beside what was measured (claims.json), and one page with all of it
+(report.html). Stopped, the same command goes on. A claim that does not
+reproduce is a result, and the exit code still 0.";
 
 /// Reproduces, and prints each claim as soon as it is judged.
 ///

@@ -20,7 +20,7 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct Section {
     /// The section's name in the page's address.
-    pub id: &'static str,
+    pub id: String,
     pub title: String,
     pub blocks: Vec<Block>,
 }
@@ -35,8 +35,13 @@ pub enum Block {
     Strips {
         rows: Vec<(String, Vec<Image>)>,
     },
-    /// A heading and rows.
+    /// A heading and rows, of numbers but for the first column.
     Table {
+        heading: Vec<String>,
+        rows: Vec<Vec<String>>,
+    },
+    /// A heading and rows of sentences.
+    Words {
         heading: Vec<String>,
         rows: Vec<Vec<String>>,
     },
@@ -46,8 +51,8 @@ pub enum Block {
 
 impl Section {
     /// A section with nothing in it yet.
-    pub fn new(id: &'static str, title: impl Into<String>) -> Self {
-        Section { id, title: title.into(), blocks: Vec::new() }
+    pub fn new(id: impl Into<String>, title: impl Into<String>) -> Self {
+        Section { id: id.into(), title: title.into(), blocks: Vec::new() }
     }
 
     /// With a block more.
@@ -80,7 +85,7 @@ impl Page {
         }
         for section in &self.sections {
             let title = escape(&section.title);
-            put(&mut out, format_args!("<section id=\"{}\">\n<h2>{title}</h2>\n", section.id));
+            put(&mut out, format_args!("<section id=\"{}\">\n<h2>{title}</h2>\n", escape(&section.id)));
             section.blocks.iter().for_each(|block| write_block(&mut out, block));
             out.push_str("</section>\n");
         }
@@ -117,13 +122,8 @@ fn write_block(out: &mut String, block: &Block) {
             }
             out.push_str("</figure>\n");
         }
-        Block::Table { heading, rows } => {
-            out.push_str("<div class=\"scroll\"><table>\n<thead>");
-            write_row(out, "th", heading);
-            out.push_str("</thead>\n<tbody>\n");
-            rows.iter().for_each(|row| write_row(out, "td", row));
-            out.push_str("</tbody>\n</table></div>\n");
-        }
+        Block::Table { heading, rows } => write_table(out, "numbers", heading, rows),
+        Block::Words { heading, rows } => write_table(out, "words", heading, rows),
         Block::Settings(settings) => {
             out.push_str("<table class=\"settings\">\n<tbody>\n");
             for (name, value) in settings {
@@ -132,6 +132,14 @@ fn write_block(out: &mut String, block: &Block) {
             out.push_str("</tbody>\n</table>\n");
         }
     }
+}
+
+fn write_table(out: &mut String, class: &str, heading: &[String], rows: &[Vec<String>]) {
+    put(out, format_args!("<div class=\"scroll\"><table class=\"{class}\">\n<thead>"));
+    write_row(out, "th", heading);
+    out.push_str("</thead>\n<tbody>\n");
+    rows.iter().for_each(|row| write_row(out, "td", row));
+    out.push_str("</tbody>\n</table></div>\n");
 }
 
 fn write_row(out: &mut String, cell: &str, texts: &[String]) {

@@ -45,15 +45,19 @@ impl Claim {
     /// As printed: the claim, what was expected, what was measured.
     pub fn text(&self) -> String {
         let verdict = if self.reproduced { "reproduced" } else { "NOT reproduced" };
-        let numbers: Vec<String> =
-            self.measured.iter().map(|(name, value)| format!("{name} {}", Spread::text_of(value))).collect();
         format!(
             "  {}: {verdict}\n    the paper: {}\n    expected:  {}\n    measured:  {}\n",
             self.id,
             self.claim,
             self.expected,
-            numbers.join("; ")
+            self.numbers()
         )
+    }
+
+    /// What was measured, in one line.
+    pub fn numbers(&self) -> String {
+        let number = |(name, value): (&String, &Value)| format!("{name} {}", Spread::text_of(value));
+        self.measured.iter().map(number).collect::<Vec<_>>().join("; ")
     }
 }
 

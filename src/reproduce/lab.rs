@@ -1,6 +1,6 @@
 //! What the figures share: where results go, runs and parts that are done already, the settings they start from.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,9 @@ use crate::backend::{self, Device};
 use crate::data::faces;
 use crate::error::{Error, Result};
 use crate::experiment::LoadedRun;
+use crate::report::Drawing;
 use crate::run::config::{Config, Preset};
+use crate::run::result::SYNTHETIC;
 use crate::runs::{Finished, Runs};
 use crate::{files, progress};
 
@@ -30,6 +32,20 @@ pub struct Lab {
     over: Option<(String, PathBuf)>,
     /// Every run asked for: its folder and settings.
     used: RefCell<Vec<(String, Config)>>,
+    /// This figure's pictures so far.
+    pictures: RefCell<Vec<Drawing>>,
+    /// Whether one of this figure's runs is of drawn faces.
+    synthetic: Cell<bool>,
+}
+
+/// What was made for a figure.
+#[derive(Debug)]
+pub struct Made {
+    pub pictures: Vec<Drawing>,
+    /// Every run it was made from: its folder and settings.
+    pub runs: Vec<(String, Config)>,
+    /// Whether a run's images are drawn and no photographs.
+    pub synthetic: bool,
 }
 
 /// Pictures of a made set of faces.
@@ -62,6 +78,8 @@ impl Lab {
             data_dir: data_dir.map(Path::to_path_buf),
             over: over.map(read).transpose()?,
             used: RefCell::default(),
+            pictures: RefCell::default(),
+            synthetic: Cell::default(),
         })
     }
 
@@ -74,6 +92,8 @@ impl Lab {
             .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
         self.out = out.to_path_buf();
         self.used.borrow_mut().clear();
+        self.pictures.borrow_mut().clear();
+        self.synthetic.set(false);
         Ok(())
     }
 
@@ -107,8 +127,20 @@ impl Lab {
             log::info!("training {}", self.runs.path(&config)?.display());
         }
         let run = self.runs.get(&config)?;
+        self.synthetic.set(self.synthetic.get() || run.result.extra.contains_key(SYNTHETIC));
         self.used.borrow_mut().push((run.path.display().to_string(), config));
         Ok(run)
+    }
+
+    /// Keeps a picture for the figure's page.
+    pub fn show(&self, picture: &Drawing) {
+        self.pictures.borrow_mut().push(picture.clone());
+    }
+
+    /// What has been made for this figure.
+    pub fn end(&self) -> Made {
+        let (pictures, runs) = (self.pictures.take(), self.used.borrow().clone());
+        Made { pictures, runs, synthetic: self.synthetic.get() }
     }
 
     /// A finished run with its model and data.

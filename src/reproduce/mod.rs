@@ -7,6 +7,7 @@ mod claims;
 mod faces;
 mod lab;
 mod lipschitz;
+mod page;
 mod pictures;
 mod plots;
 mod sampler;
@@ -14,76 +15,36 @@ mod security;
 mod selection;
 mod settings;
 mod tabular;
+mod what;
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-
 pub use claims::{Claim, Spread};
 pub use lab::Lab;
+pub use what::What;
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::run::config::Preset;
+use lab::Made;
+use page::Shown;
 
-/// What can be reproduced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum What {
-    /// An image perturbed inside the ball, and what the decoder makes of its code (CelebA)
-    Fig1,
-    /// The tabular system before training: its tables and its marginal
-    Fig2,
-    /// The tabular VAE's encoder, which stays as it was without data, and the smooth one
-    Fig3,
-    /// Accuracy under attack on ColorMNIST, VAE against smooth encoders
-    Fig4,
-    /// The same on MNIST, MLP and ConvNet
-    Fig5,
-    /// Attacks on CelebA's tasks, their perturbations and reconstructions
-    Fig6,
-    /// Random against adversarial selection
-    Fig7a,
-    /// The number of selection steps
-    Fig7b,
-    /// Label efficiency
-    Fig8,
-    /// CelebA's 17 tasks, nominal and adversarial
-    Table1,
-    /// The local Lipschitz ratio (appendix E.3)
-    Lipschitz,
-    /// A GAN's generator as a smooth encoder (appendix D.1): points of the plane, and MNIST
-    Gan,
-    /// All of them
-    All,
-}
-
-impl What {
-    /// The name on the command line.
-    pub fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
-    }
-
-    /// Every single figure and table, those first that take seconds.
-    pub fn each() -> Vec<What> {
-        use What::*;
-        vec![Fig2, Fig3, Gan, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
-    }
-
-    fn measure(self, lab: &Lab) -> Result<Vec<Claim>> {
-        match self {
-            What::Fig1 => pictures::figure1(lab),
-            What::Fig2 => tabular::figure2(lab),
-            What::Fig3 => tabular::figure3(lab),
-            What::Fig4 => security::figure4(lab),
-            What::Fig5 => security::figure5(lab),
-            What::Fig6 => pictures::figure6(lab),
-            What::Fig7a => selection::figure7a(lab),
-            What::Fig7b => selection::figure7b(lab),
-            What::Fig8 => faces::figure8(lab),
-            What::Table1 => faces::table1(lab),
-            What::Lipschitz => lipschitz::measure(lab),
-            What::Gan => sampler::measure(lab),
-            What::All => unreachable!("it is made of the others"),
-        }
+/// Makes a figure's files; returns its claims.
+fn measure(what: What, lab: &Lab) -> Result<Vec<Claim>> {
+    match what {
+        What::Fig1 => pictures::figure1(lab),
+        What::Fig2 => tabular::figure2(lab),
+        What::Fig3 => tabular::figure3(lab),
+        What::Fig4 => security::figure4(lab),
+        What::Fig5 => security::figure5(lab),
+        What::Fig6 => pictures::figure6(lab),
+        What::Fig7a => selection::figure7a(lab),
+        What::Fig7b => selection::figure7b(lab),
+        What::Fig8 => faces::figure8(lab),
+        What::Table1 => faces::table1(lab),
+        What::Lipschitz => lipschitz::measure(lab),
+        What::Gan => sampler::measure(lab),
+        What::All => unreachable!("it is made of the others"),
     }
 }
 
@@ -112,6 +73,9 @@ pub struct Outcome {
     pub claims: Vec<Claim>,
 }
 
+/// The page of a figure, or of all.
+pub const PAGE: &str = "report.html";
+
 /// Reproduces what is asked for. `progress` is told of each part before it begins, `done` of its outcome.
 ///
 /// # Errors
@@ -134,13 +98,19 @@ pub fn run(
         (Some(out), one) if one != What::All => out.to_path_buf(),
         _ => root.join(what.name()),
     };
-    let mut outcomes = Vec::new();
+    let on = lab.device()?.description();
+    let (mut outcomes, mut shown) = (Vec::new(), Vec::new());
     for what in parts {
         progress(what);
         lab.begin(&own(what))?;
-        let claims = what.measure(&lab)?;
+        let claims = measure(what, &lab)?;
         lab.write_settings(&what.name())?;
         lab::write_json(&lab.file("claims.json"), &claims)?;
+        let Made { pictures, runs, synthetic } = lab.end();
+        let figure = Shown { what, claims: claims.clone(), pictures, runs, synthetic };
+        let html = page::page(preset, &on, std::slice::from_ref(&figure)).html();
+        files::write_whole(&lab.file(PAGE), html.as_bytes())?;
+        shown.push(figure);
         let outcome = Outcome { what, folder: own(what), claims };
         done(&outcome)?;
         outcomes.push(outcome);
@@ -150,6 +120,7 @@ pub fn run(
         let folder = request.out.map_or_else(|| root.join("all"), Path::to_path_buf);
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         lab::write_json(&folder.join("claims.json"), &all)?;
+        files::write_whole(&folder.join(PAGE), page::page(preset, &on, &shown).html().as_bytes())?;
     }
     Ok(outcomes)
 }

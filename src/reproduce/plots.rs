@@ -107,6 +107,8 @@ impl Lab {
 
     /// A picture beside its data.
     pub fn picture(&self, name: &str, drawing: &Drawing) -> Result<()> {
-        drawing.save(self.folder(), name)
+        drawing.save(self.folder(), name)?;
+        self.show(drawing);
+        Ok(())
     }
 }

@@ -1,0 +1,53 @@
+//! The figures and tables by name.
+
+use clap::ValueEnum;
+
+/// What can be reproduced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// An image perturbed inside the ball, and what the decoder makes of its code (CelebA)
+    Fig1,
+    /// The tabular system before training: its tables and its marginal
+    Fig2,
+    /// The tabular VAE's encoder, which stays as it was without data, and the smooth one
+    Fig3,
+    /// Accuracy under attack on ColorMNIST, VAE against smooth encoders
+    Fig4,
+    /// The same on MNIST, MLP and ConvNet
+    Fig5,
+    /// Attacks on CelebA's tasks, their perturbations and reconstructions
+    Fig6,
+    /// Random against adversarial selection
+    Fig7a,
+    /// The number of selection steps
+    Fig7b,
+    /// Label efficiency
+    Fig8,
+    /// CelebA's 17 tasks, nominal and adversarial
+    Table1,
+    /// The local Lipschitz ratio (appendix E.3)
+    Lipschitz,
+    /// A GAN's generator as a smooth encoder (appendix D.1): points of the plane, and MNIST
+    Gan,
+    /// All of them
+    All,
+}
+
+impl What {
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+    }
+
+    /// Every single figure and table, those first that take seconds.
+    pub fn each() -> Vec<What> {
+        use What::*;
+        vec![Fig2, Fig3, Gan, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
+    }
+
+    /// Its name and what it shows.
+    pub fn title(self) -> String {
+        let about = self.to_possible_value().and_then(|value| Some(value.get_help()?.to_string()));
+        format!("{}: {}", self.name(), about.unwrap_or_default())
+    }
+}
