@@ -31,6 +31,8 @@ pub enum Block {
     Text(String),
     /// Side by side where there is room.
     Charts(Vec<Drawing>),
+    /// Of their own sizes, where there is room.
+    Pictures(Vec<Drawing>),
     /// Rows of equally large images, each with its label.
     Strips {
         rows: Vec<(String, Vec<Image>)>,
@@ -101,11 +103,8 @@ fn put(out: &mut String, text: std::fmt::Arguments) {
 fn write_block(out: &mut String, block: &Block) {
     match block {
         Block::Text(text) => put(out, format_args!("<p>{}</p>\n", escape(text))),
-        Block::Charts(charts) => {
-            out.push_str("<div class=\"charts\">\n");
-            charts.iter().for_each(|chart| out.push_str(&chart.svg()));
-            out.push_str("</div>\n");
-        }
+        Block::Charts(charts) => write_drawings(out, "charts", charts),
+        Block::Pictures(pictures) => write_drawings(out, "pictures", pictures),
         Block::Strips { rows } => {
             out.push_str("<figure>\n");
             for (label, images) in rows.iter().filter(|(_, images)| !images.is_empty()) {
@@ -132,6 +131,12 @@ fn write_block(out: &mut String, block: &Block) {
             out.push_str("</tbody>\n</table>\n");
         }
     }
+}
+
+fn write_drawings(out: &mut String, class: &str, drawings: &[Drawing]) {
+    put(out, format_args!("<div class=\"{class}\">\n"));
+    drawings.iter().for_each(|drawing| out.push_str(&drawing.svg()));
+    out.push_str("</div>\n");
 }
 
 fn write_table(out: &mut String, class: &str, heading: &[String], rows: &[Vec<String>]) {

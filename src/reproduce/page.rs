@@ -23,7 +23,10 @@ pub fn page(preset: Preset, device: &str, figures: &[Shown]) -> Page {
     let all = || figures.iter().flat_map(|figure| &figure.claims);
     let held = all().filter(|claim| claim.reproduced).count();
     let about = vec![
-        format!("{held} of {} claims reproduced · preset {} · {device}", all().count(), preset.name()),
+        match all().count() {
+            0 => format!("nothing to judge · preset {} · {device}", preset.name()),
+            n => format!("{held} of {n} claims reproduced · preset {} · {device}", preset.name()),
+        },
         "Adversarially Robust Representations with Smooth Encoders (Cemgil, Ghaisas, Dvijotham, Kohli; ICLR 2020), as \
          smoothenc reproduces it. Beside this page: data as CSV, pictures as SVG and PNG, settings.toml, claims.json."
             .into(),
@@ -43,7 +46,10 @@ pub fn page(preset: Preset, device: &str, figures: &[Shown]) -> Page {
     if figures.len() > 1 {
         sections.push(overview(figures));
     }
-    sections.extend(figures.iter().flat_map(|figure| [section(figure), runs(figure)]));
+    for figure in figures {
+        let title = if figures.len() > 1 { figure.what.title() } else { "Claims and pictures".into() };
+        sections.extend([section(figure, title), runs(figure)]);
+    }
     Page { title, about, warning: warning.into(), sections }
 }
 
@@ -59,19 +65,19 @@ fn overview(figures: &[Shown]) -> Section {
     Section::new("claims", "All claims").with(Block::Words { heading, rows })
 }
 
-fn section(figure: &Shown) -> Section {
+fn section(figure: &Shown, title: String) -> Section {
     let heading = ["claim", "the paper", "expected", "measured", "outcome"].map(String::from).to_vec();
     let row = |claim: &Claim| {
         let [id, words, expected] = [&claim.id, &claim.claim, &claim.expected].map(String::clone);
         vec![id, words, expected, claim.numbers(), verdict(claim)]
     };
     let rows: Vec<_> = figure.claims.iter().map(row).collect();
-    let section = Section::new(figure.what.name(), figure.what.title());
+    let section = Section::new(figure.what.name(), title);
     let section = match rows.is_empty() {
         true => section.text("The paper claims nothing of it that could be measured."),
         false => section.with(Block::Words { heading, rows }),
     };
-    section.with(Block::Charts(figure.pictures.clone()))
+    section.with(Block::Pictures(figure.pictures.clone()))
 }
 
 fn runs(figure: &Shown) -> Section {

@@ -13,7 +13,7 @@ pub enum What {
     Fig3,
     /// Accuracy under attack on ColorMNIST, VAE against smooth encoders
     Fig4,
-    /// The same on MNIST, MLP and ConvNet
+    /// Accuracy under attack on MNIST with MLP and ConvNet, VAE against smooth encoders
     Fig5,
     /// Attacks on CelebA's tasks, their perturbations and reconstructions
     Fig6,
