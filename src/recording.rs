@@ -72,11 +72,22 @@ pub struct Arg {
 /// A kernel's text for matrix units: what multiplies squares of halves and sums in floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MatrixUnits {
-    /// The squares' side: 8 or 16.
+    /// The squares' side, one of [`UNIT_SIDES`].
     pub side: u32,
-    /// As [`Kernel::wgsl`]; `shaders/cooperative/NAME.wgsl` is the last. It has the kernel's bindings, and an
-    /// `override` constant `SUBGROUP`: the most invocations of a subgroup, for the back end to set.
+    /// As [`Kernel::wgsl`]; `shaders/cooperative/NAME.wgsl` is the last. The back end puts in front what
+    /// `common/matrix_units_N.wgsl` says of the side. It has the kernel's bindings, and an `override` constant
+    /// `SUBGROUP`: the most invocations of a subgroup, for the back end to set.
     pub wgsl: &'static [&'static str],
+}
+
+/// Sides of the squares that matrix units multiply, the larger first.
+pub const UNIT_SIDES: [u32; 2] = [16, 8];
+
+impl MatrixUnits {
+    /// One text for units of every side.
+    pub fn of_every_side(wgsl: &'static [&'static str]) -> [Self; 2] {
+        UNIT_SIDES.map(|side| MatrixUnits { side, wgsl })
+    }
 }
 
 /// One of the ways to run a call on a GPU: its kernel with other tiles, say. All of them compute the

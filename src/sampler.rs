@@ -26,7 +26,8 @@ use crate::session::Session;
 use crate::tensor::DType;
 
 /// An experiment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Settings {
     /// Dimensions of `zeta`.
     pub codes: usize,

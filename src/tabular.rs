@@ -17,7 +17,8 @@ use crate::session::Session;
 use crate::tensor::DType;
 
 /// Which point of the window around an observed one the smooth encoder couples it to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pick {
     /// The one that is farthest in the divergence.
     Adversarial,
@@ -28,7 +29,8 @@ pub enum Pick {
 }
 
 /// What makes the encoder smooth.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Smooth {
     /// Points on either side of an observed one that belong to its window.
     pub radius: usize,
@@ -38,7 +40,8 @@ pub struct Smooth {
 }
 
 /// An experiment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Settings {
     /// Observations `Nx` and codes `Nz`.
     pub observations: usize,

@@ -107,7 +107,7 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     }
     let page = lab.text(&format!("{out}/report.html"));
     let id = claim["id"].as_str().unwrap();
-    assert!(page.contains(&format!("<td>{id}</td>")) && page.contains("of 1 claims reproduced"), "{id}");
+    assert!(page.contains(&format!(">{id}</td>")) && page.contains("of 1 claims reproduced"), "{id}");
     assert_eq!(page.matches("<svg ").count(), 1);
     for run in claim["runs"].as_array().unwrap() {
         assert!(page.contains(&format!("<td>{}</td>", run.as_str().unwrap())), "{run}");

@@ -20,7 +20,7 @@ pub struct ReproduceArgs {
     /// Settings to start from
     #[arg(long, value_name = "NAME", value_enum, default_value = "quick")]
     pub preset: Preset,
-    /// Where data, pictures and claims.json go [default: reproductions/WHAT]
+    /// Where data, pictures, settings.toml, claims.json and report.html go [default: reproductions/WHAT]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`

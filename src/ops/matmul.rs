@@ -29,23 +29,9 @@ pub static MATMUL: Kernel = Kernel {
 };
 
 /// The same on matrix units.
-const UNITS: [MatrixUnits; 2] = [
-    MatrixUnits {
-        side: 16,
-        wgsl: &[
-            include_str!("../../shaders/common/matrix_units_16.wgsl"),
-            include_str!("../../shaders/common/factors.wgsl"),
-            include_str!("../../shaders/cooperative/matmul.wgsl"),
-        ],
-    },
-    MatrixUnits {
-        side: 8,
-        wgsl: &[
-            include_str!("../../shaders/common/matrix_units_8.wgsl"),
-            include_str!("../../shaders/common/factors.wgsl"),
-            include_str!("../../shaders/cooperative/matmul.wgsl"),
-        ],
-    },
+const ON_UNITS: &[&str] = &[
+    include_str!("../../shaders/common/factors.wgsl"),
+    include_str!("../../shaders/cooperative/matmul.wgsl"),
 ];
 
 /// `C = act(op(A) op(B) + bias)`; inputs A, B and, with `bias`, the bias.
@@ -179,7 +165,8 @@ impl Op for Matmul {
         if !self.half {
             return call;
         }
-        let unit_tiles = UNITS.iter().flat_map(|units| UNIT_TILES.iter().map(move |tile| (units, tile)));
+        let units = MatrixUnits::of_every_side(ON_UNITS);
+        let unit_tiles = units.iter().flat_map(|units| UNIT_TILES.iter().map(move |tile| (units, tile)));
         unit_tiles.fold(call, |call, (units, tile)| {
             call.unit_variant(*units, &tile.constants(), tile.workgroups(units.side, m, n))
         })

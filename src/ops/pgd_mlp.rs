@@ -33,31 +33,13 @@ pub static PGD_MLP: Kernel = Kernel {
 };
 
 /// The same on matrix units.
-const UNITS: [MatrixUnits; 2] = [
-    MatrixUnits {
-        side: 16,
-        wgsl: &[
-            include_str!("../../shaders/common/matrix_units_16.wgsl"),
-            include_str!("../../shaders/common/precise.wgsl"),
-            include_str!("../../shaders/common/rng.wgsl"),
-            include_str!("../../shaders/common/entropic.wgsl"),
-            include_str!("../../shaders/common/box.wgsl"),
-            include_str!("../../shaders/common/ball.wgsl"),
-            include_str!("../../shaders/cooperative/pgd_mlp.wgsl"),
-        ],
-    },
-    MatrixUnits {
-        side: 8,
-        wgsl: &[
-            include_str!("../../shaders/common/matrix_units_8.wgsl"),
-            include_str!("../../shaders/common/precise.wgsl"),
-            include_str!("../../shaders/common/rng.wgsl"),
-            include_str!("../../shaders/common/entropic.wgsl"),
-            include_str!("../../shaders/common/box.wgsl"),
-            include_str!("../../shaders/common/ball.wgsl"),
-            include_str!("../../shaders/cooperative/pgd_mlp.wgsl"),
-        ],
-    },
+const ON_UNITS: &[&str] = &[
+    include_str!("../../shaders/common/precise.wgsl"),
+    include_str!("../../shaders/common/rng.wgsl"),
+    include_str!("../../shaders/common/entropic.wgsl"),
+    include_str!("../../shaders/common/box.wgsl"),
+    include_str!("../../shaders/common/ball.wgsl"),
+    include_str!("../../shaders/cooperative/pgd_mlp.wgsl"),
 ];
 
 /// Layers, their widest, and the side of the largest squares, on matrix units.
@@ -351,8 +333,8 @@ impl Op for PgdMlp {
             && rows_of(8)
             && widest <= UNIT_OUTPUTS
             && self.ascent.layers.len() <= UNIT_LAYERS;
-        let units = UNITS.iter().filter(|_| on_units);
-        units.fold(call, |call, &units| call.unit_variant(units, &[], [rows as u32 / units.side, 1, 1]))
+        let units = MatrixUnits::of_every_side(ON_UNITS).into_iter().filter(|_| on_units);
+        units.fold(call, |call, units| call.unit_variant(units, &[], [rows as u32 / units.side, 1, 1]))
     }
 }
 

@@ -143,7 +143,18 @@ fn write_table(out: &mut String, class: &str, heading: &[String], rows: &[Vec<St
     put(out, format_args!("<div class=\"scroll\"><table class=\"{class}\">\n<thead>"));
     write_row(out, "th", heading);
     out.push_str("</thead>\n<tbody>\n");
-    rows.iter().for_each(|row| write_row(out, "td", row));
+    for row in rows {
+        out.push_str("<tr>");
+        // Each cell says its column's name, which a narrow window shows beside it.
+        for (label, text) in heading.iter().zip(row) {
+            let (label, text) = (escape(label), escape(text));
+            match class {
+                "words" => put(out, format_args!("<td data-label=\"{label}\">{text}</td>")),
+                _ => put(out, format_args!("<td>{text}</td>")),
+            }
+        }
+        out.push_str("</tr>\n");
+    }
     out.push_str("</tbody>\n</table></div>\n");
 }
 

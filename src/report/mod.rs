@@ -12,3 +12,7 @@ pub use draw::Drawing;
 pub use grid::Grid;
 pub use image::Image;
 pub use plot::{Bars, Chart, HeatMap, Series};
+
+/// What a page says that shows drawn faces.
+pub const SYNTHETIC_FACES: &str = "All faces on this page are SYNTHETIC: drawn by this program (smoothenc data make), or \
+                                   decoded by a model trained on such. No photograph of a person is among them.";

@@ -14,7 +14,7 @@ use crate::experiment::showcase::{
 use crate::files::write_whole;
 use crate::report::html::{Block, Page, Section};
 use crate::report::plot::number;
-use crate::report::{Chart, Drawing, HeatMap, Image, Series};
+use crate::report::{Chart, Drawing, HeatMap, Image, SYNTHETIC_FACES, Series};
 use crate::run::config::{Config, Norm, Objective};
 use crate::run::dir::RunDir;
 use crate::run::result::{RunResult, SYNTHETIC, TaskResult};
@@ -71,12 +71,7 @@ fn page(
         format!("ELBO {:.2} nats, mean over the {}", result.elbo_test, tested(config)),
     ];
     let synthetic = result.extra.contains_key(SYNTHETIC);
-    let warning = if synthetic {
-        "All faces on this page are SYNTHETIC: drawn by this program (smoothenc data make), or decoded by a model trained on such. No \
-         photograph of a person is among them."
-    } else {
-        ""
-    };
+    let warning = if synthetic { SYNTHETIC_FACES } else { "" };
     let sections = vec![
         accuracy(config, result),
         security(run, config, result),

@@ -86,6 +86,9 @@ impl Spread {
 
     fn text_of(value: &Value) -> String {
         let number = |key: &str| value[key].as_f64().unwrap_or(f64::NAN);
+        if value["mean"].is_null() {
+            return "not measured".into();
+        }
         match value["count"].as_u64() {
             Some(count) if count > 1 => format!("{} ± {} ({count})", number("mean"), number("deviation")),
             _ => format!("{}", number("mean")),

@@ -1,6 +1,7 @@
 //! What the figures share: where results go, runs and parts that are done already, the settings they start from.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::experiment::LoadedRun;
 use crate::report::Drawing;
 use crate::run::config::{Config, Preset};
 use crate::run::result::SYNTHETIC;
+use crate::run::short;
 use crate::runs::{Finished, Runs};
 use crate::{files, progress};
 
@@ -32,18 +34,23 @@ pub struct Lab {
     over: Option<(String, PathBuf)>,
     /// Every run asked for: its folder and settings.
     used: RefCell<Vec<(String, Config)>>,
-    /// This figure's pictures so far.
-    pictures: RefCell<Vec<Drawing>>,
-    /// Whether one of this figure's runs is of drawn faces.
-    synthetic: Cell<bool>,
+    /// What this figure has for its page so far.
+    made: RefCell<Made>,
 }
 
-/// What was made for a figure.
-#[derive(Debug)]
+/// What was made for a figure, as its page shows it.
+#[derive(Debug, Default)]
 pub struct Made {
-    pub pictures: Vec<Drawing>,
+    /// Pictures with what they have in common, if anything.
+    pub pictures: Vec<(String, Vec<Drawing>)>,
+    /// Tables: title, columns, rows.
+    pub tables: Vec<(String, Vec<String>, Vec<Vec<String>>)>,
     /// Every run it was made from: its folder and settings.
     pub runs: Vec<(String, Config)>,
+    /// What else it was made from: a name and its settings.
+    pub parts: Vec<(String, toml::Table)>,
+    /// Where the runs were trained.
+    pub devices: BTreeSet<String>,
     /// Whether a run's images are drawn and no photographs.
     pub synthetic: bool,
 }
@@ -78,8 +85,7 @@ impl Lab {
             data_dir: data_dir.map(Path::to_path_buf),
             over: over.map(read).transpose()?,
             used: RefCell::default(),
-            pictures: RefCell::default(),
-            synthetic: Cell::default(),
+            made: RefCell::default(),
         })
     }
 
@@ -92,8 +98,7 @@ impl Lab {
             .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
         self.out = out.to_path_buf();
         self.used.borrow_mut().clear();
-        self.pictures.borrow_mut().clear();
-        self.synthetic.set(false);
+        self.made.take();
         Ok(())
     }
 
@@ -127,20 +132,40 @@ impl Lab {
             log::info!("training {}", self.runs.path(&config)?.display());
         }
         let run = self.runs.get(&config)?;
-        self.synthetic.set(self.synthetic.get() || run.result.extra.contains_key(SYNTHETIC));
+        let mut made = self.made.borrow_mut();
+        made.synthetic |= run.result.extra.contains_key(SYNTHETIC);
+        made.devices.insert(run.result.device.clone());
+        drop(made);
         self.used.borrow_mut().push((run.path.display().to_string(), config));
         Ok(run)
     }
 
-    /// Keeps a picture for the figure's page.
-    pub fn show(&self, picture: &Drawing) {
-        self.pictures.borrow_mut().push(picture.clone());
+    /// Puts pictures on the figure's page; each is as wide as it can be, so panels come one by one.
+    pub fn show(&self, title: &str, pictures: &[Drawing]) {
+        self.made.borrow_mut().pictures.push((title.to_string(), pictures.to_vec()));
+    }
+
+    /// Puts a table on the figure's page.
+    pub fn show_table(&self, title: &str, columns: &[&str], rows: &[Vec<String>]) {
+        let heading = columns.iter().map(|column| column.to_string()).collect();
+        self.made.borrow_mut().tables.push((title.to_string(), heading, rows.to_vec()));
+    }
+
+    /// Keeps the settings of something that is no run.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for settings that TOML cannot hold.
+    pub fn made_with(&self, name: &str, settings: &impl Serialize) -> Result<()> {
+        let mut table = toml::Table::try_from(settings)
+            .map_err(|error| Error::run(format!("the settings of {name}: {error}")))?;
+        shorten(&mut table);
+        self.made.borrow_mut().parts.push((name.to_string(), table));
+        Ok(())
     }
 
     /// What has been made for this figure.
     pub fn end(&self) -> Made {
-        let (pictures, runs) = (self.pictures.take(), self.used.borrow().clone());
-        Made { pictures, runs, synthetic: self.synthetic.get() }
+        Made { runs: self.used.borrow().clone(), ..self.made.take() }
     }
 
     /// A finished run with its model and data.
@@ -210,7 +235,7 @@ impl Lab {
         files::write_whole(&self.file(&format!("{name}.csv")), text.as_bytes())
     }
 
-    /// Writes what this figure was made with: the preset, and every setting of every run.
+    /// Writes what this figure was made with: the preset, and every setting of every run and of what is no run.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file.
@@ -225,12 +250,31 @@ impl Lab {
             what: &'a str,
             preset: &'a str,
             runs: Vec<Used<'a>>,
+            parts: Vec<Part<'a>>,
         }
+        #[derive(Serialize)]
+        struct Part<'a> {
+            name: &'a str,
+            settings: &'a toml::Table,
+        }
+        let made = self.made.borrow();
+        let parts = made.parts.iter().map(|(name, settings)| Part { name, settings }).collect();
         let used = self.used.borrow();
         let runs = used.iter().map(|(path, settings)| Used { path, settings }).collect();
-        let text = toml::to_string(&Settings { what, preset: self.preset.name(), runs })
+        let text = toml::to_string(&Settings { what, preset: self.preset.name(), runs, parts })
             .map_err(|error| Error::run(format!("settings.toml: {error}")))?;
         files::write_whole(&self.file("settings.toml"), text.as_bytes())
+    }
+}
+
+/// Single-precision numbers as they are written: 0.1 and not 0.10000000149.
+fn shorten(table: &mut toml::Table) {
+    for (_, value) in table.iter_mut() {
+        match value {
+            toml::Value::Float(number) => *number = short(*number as f32),
+            toml::Value::Table(inner) => shorten(inner),
+            _ => {}
+        }
     }
 }
 

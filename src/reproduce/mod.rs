@@ -26,7 +26,6 @@ pub use what::What;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::run::config::Preset;
-use lab::Made;
 use page::Shown;
 
 /// Makes a figure's files; returns its claims.
@@ -98,7 +97,6 @@ pub fn run(
         (Some(out), one) if one != What::All => out.to_path_buf(),
         _ => root.join(what.name()),
     };
-    let on = lab.device()?.description();
     let (mut outcomes, mut shown) = (Vec::new(), Vec::new());
     for what in parts {
         progress(what);
@@ -106,21 +104,28 @@ pub fn run(
         let claims = measure(what, &lab)?;
         lab.write_settings(&what.name())?;
         lab::write_json(&lab.file("claims.json"), &claims)?;
-        let Made { pictures, runs, synthetic } = lab.end();
-        let figure = Shown { what, claims: claims.clone(), pictures, runs, synthetic };
-        let html = page::page(preset, &on, std::slice::from_ref(&figure)).html();
-        files::write_whole(&lab.file(PAGE), html.as_bytes())?;
-        shown.push(figure);
         let outcome = Outcome { what, folder: own(what), claims };
         done(&outcome)?;
+        shown.push(Shown { what, claims: outcome.claims.clone(), made: lab.end() });
         outcomes.push(outcome);
-    }
-    if request.what == What::All {
-        let all: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
-        let folder = request.out.map_or_else(|| root.join("all"), Path::to_path_buf);
-        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        lab::write_json(&folder.join("claims.json"), &all)?;
-        files::write_whole(&folder.join(PAGE), page::page(preset, &on, &shown).html().as_bytes())?;
+        write_page(lab.folder(), preset, &shown[shown.len() - 1..])?;
+        if request.what == What::All {
+            // After each figure, so that there is something to look at meanwhile.
+            let folder = request.out.map_or_else(|| root.join("all"), Path::to_path_buf);
+            std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+            let all: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
+            lab::write_json(&folder.join("claims.json"), &all)?;
+            write_page(&folder, preset, &shown)?;
+        }
     }
     Ok(outcomes)
+}
+
+/// Writes the page of these figures, whose other files are complete.
+fn write_page(folder: &Path, preset: Preset, figures: &[Shown]) -> Result<()> {
+    let path = folder.join(PAGE);
+    files::write_whole(&path, page::page(preset, figures).html().as_bytes()).map_err(|error| {
+        let text = format!("{} was not written: {error}", path.display());
+        Error::run(format!("{text}; the figure itself is finished, its claims.json is complete"))
+    })
 }

@@ -1,56 +1,57 @@
-//! `report.html` of a figure, or of all of them: each claim beside what was measured, and the pictures.
+//! `report.html` of a figure, or of all of them: each claim beside what was measured, the pictures, and what they were
+//! made from.
 
 use super::claims::Claim;
+use super::lab::Made;
 use super::what::What;
-use crate::report::Drawing;
+use crate::report::SYNTHETIC_FACES;
 use crate::report::html::{Block, Page, Section};
-use crate::run::config::{Config, Preset};
+use crate::run::config::{Arch, Config, Objective, Preset, Selection};
 
 /// What there is to show of a figure.
 #[derive(Debug)]
 pub struct Shown {
     pub what: What,
     pub claims: Vec<Claim>,
-    pub pictures: Vec<Drawing>,
-    /// Every run it was made from: its folder and settings.
-    pub runs: Vec<(String, Config)>,
-    /// Whether a run's images are drawn and no photographs.
-    pub synthetic: bool,
+    pub made: Made,
 }
 
 /// The page of these figures; of several a table of all claims comes first.
-pub fn page(preset: Preset, device: &str, figures: &[Shown]) -> Page {
+pub fn page(preset: Preset, figures: &[Shown]) -> Page {
     let all = || figures.iter().flat_map(|figure| &figure.claims);
     let held = all().filter(|claim| claim.reproduced).count();
+    let outcome = match all().count() {
+        0 => "nothing to judge".to_string(),
+        n => format!("{held} of {n} claims reproduced"),
+    };
+    let devices: Vec<_> = figures.iter().flat_map(|figure| &figure.made.devices).collect();
+    let trained = match devices.first() {
+        Some(first) if devices.iter().all(|device| device == first) => format!(" · trained on {first}"),
+        Some(_) => " · trained on several devices".into(),
+        None => String::new(),
+    };
+    let (title, beside) = match figures {
+        [one] => (one.title(), "Beside this page"),
+        _ => ("The paper's figures and tables".into(), "In each figure's folder"),
+    };
     let about = vec![
-        match all().count() {
-            0 => format!("nothing to judge · preset {} · {device}", preset.name()),
-            n => format!("{held} of {n} claims reproduced · preset {} · {device}", preset.name()),
-        },
-        "Adversarially Robust Representations with Smooth Encoders (Cemgil, Ghaisas, Dvijotham, Kohli; ICLR 2020), as \
-         smoothenc reproduces it. Beside this page: data as CSV, pictures as SVG and PNG, settings.toml, claims.json."
-            .into(),
+        format!("{outcome} · preset {}{trained}", preset.name()),
+        format!(
+            "Adversarially Robust Representations with Smooth Encoders (Cemgil, Ghaisas, Dvijotham, Kohli; ICLR 2020), as \
+             smoothenc reproduces it. {beside}: data as CSV, pictures as SVG and PNG, settings.toml with every setting, \
+             claims.json."
+        ),
     ];
-    let warning = match figures.iter().any(|figure| figure.synthetic) {
-        true => {
-            "All faces on this page are SYNTHETIC: drawn by this program (smoothenc data make), or decoded by a model \
-             trained on such. No photograph of a person is among them."
-        }
-        false => "",
-    };
-    let title = match figures {
-        [one] => one.what.title(),
-        _ => "The paper's figures and tables".into(),
-    };
+    let synthetic = figures.iter().any(|figure| figure.made.synthetic);
     let mut sections = Vec::new();
     if figures.len() > 1 {
         sections.push(overview(figures));
     }
     for figure in figures {
-        let title = if figures.len() > 1 { figure.what.title() } else { "Claims and pictures".into() };
-        sections.extend([section(figure, title), runs(figure)]);
+        let title = if figures.len() > 1 { figure.title() } else { "Claims and pictures".into() };
+        sections.extend([figure.section(title, figures.len() > 1), figure.origins()]);
     }
-    Page { title, about, warning: warning.into(), sections }
+    Page { title, about, warning: if synthetic { SYNTHETIC_FACES.into() } else { String::new() }, sections }
 }
 
 fn verdict(claim: &Claim) -> String {
@@ -61,36 +62,122 @@ fn overview(figures: &[Shown]) -> Section {
     let heading = ["claim", "the paper", "outcome"].map(String::from).to_vec();
     let claims = figures.iter().flat_map(|figure| &figure.claims);
     let row = |claim: &Claim| vec![claim.id.clone(), claim.claim.clone(), verdict(claim)];
-    let rows = claims.map(row).collect();
-    Section::new("claims", "All claims").with(Block::Words { heading, rows })
+    Section::new("claims", "All claims").with(Block::Words { heading, rows: claims.map(row).collect() })
 }
 
-fn section(figure: &Shown, title: String) -> Section {
-    let heading = ["claim", "the paper", "expected", "measured", "outcome"].map(String::from).to_vec();
-    let row = |claim: &Claim| {
-        let [id, words, expected] = [&claim.id, &claim.claim, &claim.expected].map(String::clone);
-        vec![id, words, expected, claim.numbers(), verdict(claim)]
-    };
-    let rows: Vec<_> = figure.claims.iter().map(row).collect();
-    let section = Section::new(figure.what.name(), title);
-    let section = match rows.is_empty() {
-        true => section.text("The paper claims nothing of it that could be measured."),
-        false => section.with(Block::Words { heading, rows }),
-    };
-    section.with(Block::Pictures(figure.pictures.clone()))
-}
-
-fn runs(figure: &Shown) -> Section {
-    let id = format!("{}-runs", figure.what.name());
-    let section = Section::new(id, format!("Runs of {}", figure.what.name()));
-    if figure.runs.is_empty() {
-        return section.text("It needs none.");
+impl Shown {
+    fn title(&self) -> String {
+        let title = self.what.title();
+        if self.made.synthetic { title.replace("CelebA", "synthetic faces in CelebA's place") } else { title }
     }
-    let row = |(folder, config): &(String, Config)| {
-        (folder.clone(), format!("{}, seed {}, {} steps", config.title(), config.seed, config.iterations))
+
+    /// Claims, tables and pictures. `among_others` says again whose faces are shown.
+    fn section(&self, title: String, among_others: bool) -> Section {
+        let heading = ["claim", "the paper", "expected", "measured", "outcome"].map(String::from).to_vec();
+        let row = |claim: &Claim| {
+            let [id, words, expected] = [&claim.id, &claim.claim, &claim.expected].map(String::clone);
+            vec![id, words, expected, claim.numbers(), verdict(claim)]
+        };
+        let rows: Vec<_> = self.claims.iter().map(row).collect();
+        let mut section = Section::new(self.what.name(), title);
+        if among_others && self.made.synthetic {
+            section = section.text(SYNTHETIC_FACES);
+        }
+        section = match rows.is_empty() {
+            true => section.text("The paper claims nothing of it that could be measured."),
+            false => section.with(Block::Words { heading, rows }),
+        };
+        for (title, pictures) in &self.made.pictures {
+            if !title.is_empty() {
+                section = section.text(title);
+            }
+            section = section.with(Block::Pictures(pictures.clone()));
+        }
+        for (title, heading, rows) in &self.made.tables {
+            let (heading, rows) = (heading.clone(), rows.clone());
+            section = section.text(title).with(Block::Table { heading, rows });
+        }
+        section
+    }
+
+    /// The runs, and what else it was made from.
+    fn origins(&self) -> Section {
+        let mut rows: Vec<_> =
+            self.made.runs.iter().map(|(folder, config)| (folder.clone(), described(config))).collect();
+        rows.sort();
+        rows.dedup();
+        let values = |settings: &toml::Table| {
+            let value = |(name, value): (&String, &toml::Value)| format!("{name} {value}");
+            settings.iter().map(value).collect::<Vec<_>>().join(", ")
+        };
+        rows.extend(self.made.parts.iter().map(|(name, settings)| (name.clone(), values(settings))));
+        let id = format!("{}-origins", self.what.name());
+        Section::new(id, format!("What {} was made from", self.what.name())).with(Block::Settings(rows))
+    }
+}
+
+/// What tells the runs of a figure apart.
+fn described(config: &Config) -> String {
+    let arch = if config.arch == Arch::Mlp { "MLP" } else { "ConvNet" };
+    let selection = match (config.objective, config.selection) {
+        (Objective::Se, Selection::Pgd) => format!(", L {}", config.selection_steps),
+        (Objective::Se, Selection::Random) => ", random selection".into(),
+        _ => String::new(),
     };
-    let mut rows: Vec<_> = figure.runs.iter().map(row).collect();
-    rows.sort();
-    rows.dedup();
-    section.with(Block::Settings(rows))
+    let rise = match config.gamma_warmup {
+        0 => String::new(),
+        steps => format!(", gamma rising over {steps} steps"),
+    };
+    let (title, seed, steps) = (config.title(), config.seed, config.iterations);
+    format!("{title}, {arch}{selection}{rise}, {steps} steps, seed {seed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Chart;
+    use crate::reproduce::Spread;
+
+    fn shown(what: What, synthetic: bool, claims: Vec<Claim>) -> Shown {
+        let chart = || Chart::new("a chart", "x", "y").drawing();
+        let runs = vec![("runs/one".to_string(), Config { selection_steps: 9, ..Config::default() })];
+        let pictures = vec![("together".into(), vec![chart(), chart()]), (String::new(), vec![chart()])];
+        let tables = vec![("in percent".into(), vec!["task".into()], vec![vec!["Bald <".into()]])];
+        let parts = vec![("a part".to_string(), toml::Table::from_iter([("turns".into(), 30.into())]))];
+        let devices = ["a device".to_string()].into();
+        Shown { what, claims, made: Made { pictures, tables, runs, parts, devices, synthetic } }
+    }
+
+    #[test]
+    fn a_page_has_claims_pictures_tables_and_origins() {
+        let claim = Claim::new("x-falls", "it <falls>", "below 5").measure("at 0.2", Spread::of(&[3.0]));
+        let open = Claim::new("y", "it stays", "above 5").measure("at 0.1", Spread::of(&[f64::NAN]));
+        let table1 = shown(What::Table1, true, vec![claim.judge(true), open]);
+        let one = page(Preset::Quick, std::slice::from_ref(&table1)).html();
+        for part in [
+            "1 of 2 claims reproduced · preset quick · trained on a device",
+            "it &lt;falls&gt;",
+            "at 0.2 3",
+            "at 0.1 not measured",
+            "NOT reproduced",
+            "Bald &lt;",
+            "runs/one",
+            "MLP, L 9, 12000 steps, seed 0",
+            "turns 30",
+            "synthetic faces in CelebA&#39;s place",
+        ] {
+            assert!(one.contains(part), "{part}: {one}");
+        }
+        assert_eq!((one.matches("<svg ").count(), one.matches(SYNTHETIC_FACES).count()), (3, 1));
+        let all = page(Preset::Paper, &[shown(What::Fig2, false, Vec::new()), table1]).html();
+        assert!(all.contains("nothing of it that could be measured") && all.contains("In each figure"));
+        assert_eq!((all.matches("<svg ").count(), all.matches(SYNTHETIC_FACES).count()), (6, 2));
+        let mut ids: Vec<&str> =
+            all.split("<section id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(ids, ["claims", "fig2", "fig2-origins", "table1", "table1-origins"]);
+        ids.dedup();
+        assert_eq!(ids.len(), 5);
+        let none = page(Preset::Quick, &[shown(What::Fig2, false, Vec::new())]).html();
+        assert!(none.contains("nothing to judge") && !none.contains("SYNTHETIC"), "{none}");
+    }
 }

@@ -107,8 +107,16 @@ impl Lab {
 
     /// A picture beside its data.
     pub fn picture(&self, name: &str, drawing: &Drawing) -> Result<()> {
-        drawing.save(self.folder(), name)?;
-        self.show(drawing);
+        self.panels(name, "", 1, std::slice::from_ref(drawing))
+    }
+
+    /// Pictures in so many columns of one file.
+    pub fn panels(&self, name: &str, title: &str, columns: usize, panels: &[Drawing]) -> Result<()> {
+        match panels {
+            [one] => one.save(self.folder(), name)?,
+            several => Drawing::panels(title, columns, several).save(self.folder(), name)?,
+        }
+        self.show(title, panels);
         Ok(())
     }
 }

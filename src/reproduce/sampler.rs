@@ -51,6 +51,7 @@ pub fn measure(lab: &Lab) -> Result<Vec<Claim>> {
 
 /// What the sampler of these settings learns, or learnt before.
 fn learnt(lab: &Lab, data: &str, settings: &Settings, sets: [&Images; 2]) -> Result<Outcome> {
+    lab.made_with(&format!("sampler of {data}"), settings)?;
     lab.part(&format!("sampler of {data}: {settings:?}, {DRAWS} samples"), || {
         sampler::experiment(&lab.device()?, settings, sets, DRAWS)
     })
@@ -101,10 +102,7 @@ fn plane(lab: &Lab) -> Result<Claim> {
         chart.x_range(0.0, 1.0).y_range(0.0, 1.0).size(360.0, 360.0).drawing()
     };
     let drawings = [cloud("Data", &real), cloud("Samples", &found.samples), curve(&found)];
-    lab.picture(
-        "gan-points",
-        &Drawing::panels("A sampler of points, fitted by entropic transport", 3, &drawings),
-    )?;
+    lab.panels("gan-points", "A sampler of points, fitted by entropic transport", 3, &drawings)?;
     let row = |p: &Vec<f32>| p.iter().map(|x| format!("{x:.5}")).collect();
     lab.csv("gan-points", &["x1", "x2"], &found.samples.iter().map(row).collect::<Vec<_>>())?;
     write_curve(lab, "gan-points-curve", &found)?;

@@ -30,16 +30,15 @@ fn histogram(title: &str, shares: &[f64]) -> Drawing {
 }
 
 /// Both tables and the three distributions of one experiment.
-fn panels(title: &str, found: &Outcome) -> Drawing {
+fn panels(found: &Outcome) -> [Drawing; 5] {
     let (codes, observations) = (found.decoder.len(), found.encoder.len());
-    let drawings = [
+    [
         table("Encoder q(Z|X)", |i, j| found.encoder[i][j], codes, observations),
         table("Decoder p(X|Z)", |i, j| found.decoder[j][i], codes, observations),
         histogram("Model", &found.model),
         histogram("Data", &found.data),
         histogram("Target", &found.target),
-    ];
-    Drawing::panels(title, 3, &drawings)
+    ]
 }
 
 /// The tables and distributions as data.
@@ -67,9 +66,11 @@ fn write(lab: &Lab, name: &str, found: &Outcome) -> Result<()> {
 /// Figure 2: what such a system is: the tables and the marginal of one that is not trained. The paper claims nothing here.
 pub fn figure2(lab: &Lab) -> Result<Vec<Claim>> {
     let device = backend::open("cpu", false)?;
-    let found = tabular::experiment(&device, &Settings { steps: 0, ..Settings::default() })?;
+    let settings = Settings { steps: 0, ..Settings::default() };
+    let found = tabular::experiment(&device, &settings)?;
+    lab.made_with("the tabular VAE", &settings)?;
     write(lab, "fig2", &found)?;
-    lab.picture("fig2", &panels("The tabular VAE before training", &found))?;
+    lab.panels("fig2", "The tabular VAE before training", 3, &panels(&found))?;
     Ok(Vec::new())
 }
 
@@ -78,6 +79,8 @@ pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
     // Tables this small are run on the CPU whatever the device.
     let device = backend::open("cpu", false)?;
     let learnt = |settings: Settings| -> Result<Outcome> {
+        let name = if settings.smooth.is_some() { "smooth encoder" } else { "VAE" };
+        lab.made_with(&format!("{name}, seed {}", settings.seed), &settings)?;
         lab.part(&format!("tables: {settings:?}"), || tabular::experiment(&device, &settings))
     };
     let bar = crate::progress::bar("tables", 2 * SEEDS.len() as u64);
@@ -93,8 +96,8 @@ pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
         if seed == SEEDS[0] {
             write(lab, "fig3a", &vae)?;
             write(lab, "fig3b", &se)?;
-            lab.picture("fig3a", &panels("VAE", &vae))?;
-            lab.picture("fig3b", &panels("Smooth encoder", &se))?;
+            lab.panels("fig3a", "VAE", 3, &panels(&vae))?;
+            lab.panels("fig3b", "Smooth encoder", 3, &panels(&se))?;
         }
         let unseen: Vec<usize> = (0..vae.data.len()).filter(|&i| vae.data[i] == 0.0).collect();
         let same = |found: &Outcome| {

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::recording::UNIT_SIDES;
 
 /// What `--device` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +93,7 @@ pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
         adapter.cooperative_matrix_properties().iter().any(|p| square(p) && halves(p))
     };
     let has = adapter.features().contains(MATRIX_UNITS);
-    [16, 8].into_iter().find(|&side| has && fits(side) && offered(side))
+    UNIT_SIDES.into_iter().find(|&side| has && fits(side) && offered(side))
 }
 
 /// Bytes of workgroup memory that kernels on matrix units have.

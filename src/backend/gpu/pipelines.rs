@@ -42,9 +42,13 @@ pub fn text(kernel: &Kernel, subgroups: bool) -> String {
     kernel.wgsl.iter().map(file).collect::<Vec<_>>().join("\n")
 }
 
-/// The text of a kernel for matrix units.
+/// The text of a kernel for matrix units. What it enables must come first.
 pub fn units_text(units: &MatrixUnits) -> String {
-    units.wgsl.join("\n")
+    let head = match units.side {
+        16 => include_str!("../../../shaders/common/matrix_units_16.wgsl"),
+        _ => include_str!("../../../shaders/common/matrix_units_8.wgsl"),
+    };
+    format!("{head}\n{}", units.wgsl.join("\n"))
 }
 
 impl Gpu {
