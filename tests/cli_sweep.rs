@@ -77,20 +77,10 @@ fn grids_that_cannot_be_are_refused() {
     lab.refused(2, "sweep grid.toml --device abacus", &["--device", "abacus"]);
 }
 
-/// Settings of runs that take a fraction of a second, for `reproduce --config`.
-fn short(lab: &Lab) {
-    let data = lab.path("set").display().to_string();
-    let text = format!(
-        "data-dir = '{data}'\niterations = 20\nbatch = 50\n[probe]\nepochs = 1\nleast-steps = 50\n\
-         [attack]\nsteps = 4\nrestarts = 1\nexamples = 30\n"
-    );
-    fs::write(lab.path("short.toml"), text).unwrap();
-}
-
 #[test]
 fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     let lab = Lab::new();
-    short(&lab);
+    lab.short_runs();
     let line = "reproduce lipschitz --config short.toml --device cpu";
     let said = lab.ok(line);
     assert!(said.contains("the paper: ") && said.contains("of 1 claims reproduced"), "{said}");
@@ -127,7 +117,7 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
 #[test]
 fn a_killed_reproduction_goes_on() {
     let lab = Lab::new();
-    short(&lab);
+    lab.short_runs();
     let line = "reproduce fig5 --config short.toml --device cpu --out figure";
     let mut child = lab.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let first = lab.path("figure/runs");

@@ -32,6 +32,8 @@ const SECTIONS: [&str; 11] = [
 ];
 
 type Verdict = Result<(), Failed>;
+/// Makes a page, and says how many pictures it has at least.
+type Shown = fn(&Lab) -> (String, usize);
 /// A trial by its name.
 type Named = (&'static str, fn() -> Verdict);
 
@@ -45,7 +47,7 @@ fn main() {
     let plain: [Named; 6] = [
         ("what_is_shown_is_what_the_page_says", what_is_shown_is_what_the_page_says),
         ("a_run_has_a_page_that_is_whole", a_run_has_a_page_that_is_whole),
-        ("a_figure_has_a_page_that_is_whole", a_figure_has_a_page_that_is_whole),
+        ("figures_have_pages_that_are_whole", figures_have_pages_that_are_whole),
         ("probe_and_attack_write_the_page_anew", probe_and_attack_write_the_page_anew),
         ("a_vae_stands_beside_its_smooth_encoder", a_vae_stands_beside_its_smooth_encoder),
         ("a_page_that_cannot_be_written_loses_no_run", a_page_that_cannot_be_written_loses_no_run),
@@ -58,7 +60,7 @@ fn main() {
     ];
     let mut trials: Vec<_> = plain.into_iter().map(|(name, test)| Trial::test(name, test)).collect();
     for (name, width, dark) in views {
-        for (of, page) in [("run", run_page as fn(&Lab) -> (String, usize)), ("figure", figure_page)] {
+        for (of, page) in [("run", run_page as Shown), ("figure", figure_page), ("panels", panels_page)] {
             let (browser, name) = (browser.clone(), format!("{of}_{name}"));
             let trial = format!("browser::{name}");
             let test = move || in_a_browser(&browser.unwrap_or_default(), page, &name, width, dark);
@@ -434,31 +436,31 @@ fn run_page(lab: &Lab) -> (String, usize) {
     (lab.text("run/report.html"), 25)
 }
 
-/// The page of a reproduced figure, and how many pictures it has.
+/// The page of a reproduced figure with a claim and its runs, and how many pictures it has.
 fn figure_page(lab: &Lab) -> (String, usize) {
-    lab.ok("reproduce fig3 --device cpu");
-    // Five panels of the VAE and five of the smooth encoder.
-    (lab.text("reproductions/fig3/report.html"), 10)
+    lab.short_runs();
+    lab.ok("reproduce lipschitz --config short.toml --device cpu");
+    (lab.text("reproductions/lipschitz/report.html"), 1)
 }
 
-fn a_figure_has_a_page_that_is_whole() -> Verdict {
-    let (page, pictures) = figure_page(&Lab::new());
-    asks_for_nothing(&page);
-    assert_eq!(page.matches("<svg ").count(), pictures);
-    assert!(
-        page.contains("of 3 claims reproduced") && page.contains("coupling = 5.0"),
-        "claims and settings"
-    );
+/// That of one with five panels.
+fn panels_page(lab: &Lab) -> (String, usize) {
+    lab.ok("reproduce fig2 --device cpu");
+    (lab.text("reproductions/fig2/report.html"), 5)
+}
+
+fn figures_have_pages_that_are_whole() -> Verdict {
+    let lab = Lab::new();
+    for (page, part) in [(figure_page as Shown, "of 1 claims reproduced"), (panels_page, "draws 60")] {
+        let (page, pictures) = page(&lab);
+        asks_for_nothing(&page);
+        assert_eq!(page.matches("<svg ").count(), pictures);
+        assert!(page.contains(part), "{part}: {page}");
+    }
     Ok(())
 }
 
-fn in_a_browser(
-    browser: &Path,
-    page: fn(&Lab) -> (String, usize),
-    name: &str,
-    width: u32,
-    dark: bool,
-) -> Verdict {
+fn in_a_browser(browser: &Path, page: Shown, name: &str, width: u32, dark: bool) -> Verdict {
     let lab = Lab::new();
     let (page, least) = page(&lab);
     let (seen, shot) = look(browser, &lab.path(""), &page, width, dark)?;

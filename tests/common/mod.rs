@@ -56,6 +56,16 @@ impl Lab {
         Lab { base }
     }
 
+    /// Writes `short.toml`: settings of runs that take a fraction of a second, for `reproduce --config`.
+    pub fn short_runs(&self) {
+        let data = self.path("set").display().to_string();
+        let text = format!(
+            "data-dir = '{data}'\niterations = 20\nbatch = 50\n[probe]\nepochs = 1\nleast-steps = 50\n\
+             [attack]\nsteps = 4\nrestarts = 1\nexamples = 30\n"
+        );
+        fs::write(self.path("short.toml"), text).unwrap();
+    }
+
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.base.path().join(name)
     }
