@@ -115,11 +115,11 @@ pub fn trials(gpu: bool) -> Vec<Trial> {
             must_fail(kernel, on_gpu, rng, "values differ")
         });
         let unwritten = trial(format!("self_test::unwritten_output_fails::{device}"), move |rng| {
-            let kernel = altered_matmul("c[(row + i) * p.n + column + j] = value;", "", writes_nothing);
+            let kernel = altered_matmul("store_sum(row + i, column + j, block[i][j]);", "", writes_nothing);
             must_fail(kernel, on_gpu, rng, "NaN")
         });
         let invalid = trial(format!("self_test::invalid_kernel_is_an_error::{device}"), move |rng| {
-            let kernel = altered_matmul("var value = block[i][j];", "var value = block[i];", writes_nothing);
+            let kernel = altered_matmul("column + j, block[i][j])", "column + j, block[i])", writes_nothing);
             must_fail(kernel, on_gpu, rng, if on_gpu { "kernel matmul" } else { "NaN" })
         });
         trials.extend([mutant, unwritten, invalid].map(|t| t.with_ignored_flag(ignored)));
