@@ -67,7 +67,8 @@ pub fn color_mnist(lab: &Lab) -> Config {
             iterations: 3000,
             selection_steps: 10,
             conv_channels: Some(vec![16, 32]),
-            // As its figures were made; `train` has the coupling rise.
+            // As its figures were made; `train` has a weaker coupling that rises.
+            gamma: 300.0,
             gamma_warmup: 0,
             // The 420,000 coloured images are 60,000 digits.
             probe: ProbeConfig { epochs: 2, ..ProbeConfig::default() },
