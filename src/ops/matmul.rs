@@ -275,8 +275,25 @@ fn matmul_cpu(call: &CpuCall, rows: Range<usize>) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
         static MEMORY: RefCell<Memory> = RefCell::default();
+        static HALVES: RefCell<[Vec<f32>; 2]> = RefCell::default();
     }
-    MEMORY.with_borrow_mut(|memory| simd::run(Rows { call, rows, memory }));
+    let k = call.params::<Params>().k as usize;
+    let a = if call.constant("TRANSPOSE_A") == 1 { call.whole(0) } else { call.rows(0, &rows, k) };
+    let b = call.whole(1);
+    HALVES.with_borrow_mut(|[a_halves, b_halves]| {
+        let (a, b) = match call.constant("HALF") {
+            0 => (a, b),
+            _ => (halves(a, a_halves), halves(b, b_halves)),
+        };
+        MEMORY.with_borrow_mut(|memory| simd::run(Rows { call, rows, a, b, memory }));
+    });
+}
+
+/// The halves nearest to `words`, in `memory`.
+fn halves<'a>(words: &[f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
+    memory.clear();
+    memory.extend(words.iter().map(|word| rounded(*word)));
+    memory
 }
 
 /// What a thread needs beside its rows.
@@ -287,15 +304,15 @@ struct Memory {
     /// Columns of C.
     product: Vec<Column>,
     active: Active,
-    /// The factors, where they are rounded to halves.
-    a: Vec<f32>,
-    b: Vec<f32>,
 }
 
 /// Rows of C.
 struct Rows<'a> {
     call: &'a CpuCall<'a>,
     rows: Range<usize>,
+    /// A's rows of these, or all of A where it is transposed; and B.
+    a: &'a [f32],
+    b: &'a [f32],
     memory: &'a mut Memory,
 }
 
@@ -316,9 +333,7 @@ impl Rows<'_> {
     /// is zero for all of them, as much is behind a ReLU, is left out.
     #[inline(always)]
     fn by_examples<const FMA: bool, const ROWS: usize>(self, n: usize, k: usize) {
-        let Rows { call, rows, memory: Memory { panel, product, active, a, b } } = self;
-        let a = factor(call, call.rows(0, &rows, k), a);
-        let b = factor(call, call.whole(1), b);
+        let Rows { call, rows, a, b, memory: Memory { panel, product, active } } = self;
         let b = match call.constant("TRANSPOSE_B") {
             0 => Matrix::new(b, k, n).transposed(),
             _ => Matrix::new(b, n, k),
@@ -340,11 +355,10 @@ impl Rows<'_> {
     /// 16 columns of op(B) at a time, times the rows of op(A), which are columns of A.
     #[inline(always)]
     fn by_columns<const FMA: bool, const ROWS: usize>(self, m: usize, n: usize, k: usize) {
-        let Rows { call, rows, memory: Memory { panel, a, b, .. } } = self;
+        let Rows { call, rows, a, b, memory: Memory { panel, .. } } = self;
         let c = call.rows_mut::<f32>(3, &rows, n);
-        let data = &factor(call, call.whole(0), a)[rows.start..];
+        let data = &a[rows.start..];
         let a = Matrix { data, outputs: rows.len(), inputs: k, output: 1, input: m };
-        let b = factor(call, call.whole(1), b);
         let transpose_b = call.constant("TRANSPOSE_B") == 1;
         let epilogue = Epilogue::of(call);
         for first in (0..n).step_by(LANES) {
@@ -361,17 +375,6 @@ impl Rows<'_> {
             });
         }
     }
-}
-
-/// A factor's words, or in `memory` the halves nearest to them.
-#[inline(always)]
-fn factor<'a>(call: &CpuCall, words: &'a [f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
-    if call.constant("HALF") == 0 {
-        return words;
-    }
-    memory.clear();
-    memory.extend(words.iter().map(|word| rounded(*word)));
-    memory
 }
 
 /// What is done to a sum before it is stored.
