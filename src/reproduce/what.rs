@@ -15,7 +15,7 @@ pub enum What {
     Fig4,
     /// Accuracy under attack on MNIST with MLP and ConvNet, VAE against smooth encoders
     Fig5,
-    /// Attacks on CelebA's tasks, their perturbations and reconstructions
+    /// Attacks, their perturbations and reconstructions (CelebA)
     Fig6,
     /// Random against adversarial selection
     Fig7a,
@@ -23,7 +23,7 @@ pub enum What {
     Fig7b,
     /// Label efficiency
     Fig8,
-    /// CelebA's 17 tasks, nominal and adversarial
+    /// 17 tasks, nominal and adversarial (CelebA)
     Table1,
     /// The local Lipschitz ratio (appendix E.3)
     Lipschitz,
