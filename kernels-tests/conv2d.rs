@@ -1,5 +1,7 @@
 //! `conv2d`: ragged images, kernels, strides and paddings, with the bias, the ReLU, and without.
 
+use smoothenc::Result;
+use smoothenc::graph::{Graph, Tensor};
 use smoothenc::ops::{Convolution, conv2d};
 
 use crate::harness::{Case, Input};
@@ -70,7 +72,8 @@ pub fn len(image: [usize; 3]) -> usize {
 pub fn epilogue(y: &mut [f64], image: [usize; 3], bias: Option<&Vec<f64>>, relu: bool) {
     for (i, value) in y.iter_mut().enumerate() {
         *value += bias.map_or(0.0, |bias| bias[i / (image[1] * image[2]) % image[0]]);
-        *value = if relu { value.max(0.0) } else { *value };
+        // Not `max`, which makes a number of a NaN.
+        *value = if relu && *value < 0.0 { 0.0 } else { *value };
     }
 }
 
@@ -102,5 +105,36 @@ pub fn cases() -> Vec<Case> {
             cases.push(if small { case.gradient(inputs) } else { case });
         }
     }
+    let (rows, c) = of_several_channels();
+    let spoilt = move |g: &mut Graph, x: &[Tensor]| Ok(vec![conv2d(g, c, x[0], x[1], Some(x[2]), true)?]);
+    cases.push(nan_bias(rows, c, spoilt, [c.large, c.small]));
     cases
+}
+
+/// The first with several channels on either side.
+pub fn of_several_channels() -> (usize, Convolution) {
+    let several = |(_, c): &(usize, Convolution)| c.small[0] > 1 && c.large[0] > 1;
+    shapes().into_iter().find(several).expect("such a shape")
+}
+
+/// A layer with a ReLU `from` images `to` others, where the bias of the last channel is a NaN: so is that channel, and 0
+/// all else, since all else is negative.
+pub fn nan_bias(
+    rows: usize,
+    c: Convolution,
+    layer: impl Fn(&mut Graph, &[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+    [from, to]: [[usize; 3]; 2],
+) -> Case {
+    let mut bias = vec![-1e6; to[0]];
+    bias[to[0] - 1] = f32::NAN;
+    let oracle = move |x: &[Vec<f64>]| {
+        let mut y = vec![-1e6; rows * len(to)];
+        epilogue(&mut y, to, Some(&x[2]), true);
+        vec![y]
+    };
+    Case::new(format!("relu_keeps_nan_{}", name(rows, &c)), layer, oracle)
+        .input(Input::normal([rows, len(from)]))
+        .input(Input::normal(c.weight_shape()))
+        .input(Input::values([to[0]], bias))
+        .nonfinite()
 }

@@ -1,8 +1,9 @@
 //! `conv2d_transpose`: the way back of the convolutions that `conv2d` is tried on.
 
+use smoothenc::graph::{Graph, Tensor};
 use smoothenc::ops::conv2d_transpose;
 
-use crate::conv2d::{WAYS, epilogue, joins, len, name, shapes};
+use crate::conv2d::{WAYS, epilogue, joins, len, name, nan_bias, of_several_channels, shapes};
 use crate::harness::{Case, Input};
 
 pub fn cases() -> Vec<Case> {
@@ -28,5 +29,9 @@ pub fn cases() -> Vec<Case> {
             cases.push(if small { case.gradient(inputs) } else { case });
         }
     }
+    let (rows, c) = of_several_channels();
+    let spoilt =
+        move |g: &mut Graph, x: &[Tensor]| Ok(vec![conv2d_transpose(g, c, x[0], x[1], Some(x[2]), true)?]);
+    cases.push(nan_bias(rows, c, spoilt, [c.small, c.large]));
     cases
 }

@@ -90,7 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             if channel < p.small_c && pixel < p.rows * pixels {
                 var value = sum[i][j];
                 if BIAS == 1 { value += bias[channel]; }
-                if BIAS == 1 && RELU == 1 { value = select(value, 0.0, value < 0.0); }
+                if BIAS == 1 && RELU == 1 { value = relu(value); }
                 y[(pixel / pixels * p.small_c + channel) * pixels + pixel % pixels] = value;
             }
         }

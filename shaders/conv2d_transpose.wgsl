@@ -91,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             if channel < p.large_c && to.example < p.rows {
                 var value = sum[i][j];
                 if BIAS == 1 { value += bias[channel]; }
-                if BIAS == 1 && RELU == 1 { value = select(value, 0.0, value < 0.0); }
+                if BIAS == 1 && RELU == 1 { value = relu(value); }
                 y[((to.example * p.large_c + channel) * p.large_h + to.row) * p.large_w + to.column] = value;
             }
         }

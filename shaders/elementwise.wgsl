@@ -28,7 +28,7 @@ fn f(x: f32, y: f32) -> f32 {
         case 1u: { return x - y; }
         case 2u: { return x * y; }
         case 3u: { return p.alpha * x; }
-        case 4u: { return select(x, 0.0, x < 0.0); }
+        case 4u: { return relu(x); }
         case 5u: { return select(0.0, x, y > 0.0); }
         case 6u: { return sigmoid(x); }
         case 7u: { return x * y * (1.0 - y); }

@@ -32,13 +32,8 @@
 // vectors of a whole layer lie in `memory`, where gradients take the activations' place; of an activation
 // only a bit remains, whether it was positive, with the invocation that owns its unit.
 //
-// There are two ways to share a layer:
-//   SPLITS = 4, HIGH = WIDE = 1, 256 invocations: 64 teams, each of which sums four units, as 4 parts of
-//     the sum; then invocation i owns units i, 256 + i, ... and adds up their parts. Forwards the parts of
-//     a team lie side by side, backwards the teams: either way neighbours read neighbouring weights.
-//   SPLITS = 1, HIGH = 4: an invocation sums 16 units, a whole layer in one pass, and owns them. It
-//     multiplies 64 WIDE times for every 16 + 4 WIDE words that it reads, and there are few invocations to
-//     wait at a barrier. For software devices, where reads and waiting cost the most; L-infinity only.
+// There are two ways to share a layer: with splits (common/split_layers.wgsl), for GPUs, and whole
+// (common/whole_layers.wgsl), for software devices.
 //
 // Layers may have up to WIDTH units and, for L2, 256 * 4 * PASSES inputs.
 
@@ -49,14 +44,13 @@ override HALF: u32 = 0;
 override START: u32 = 0;
 
 override GROUP: u32 = 256; // Invocations.
-override SPLITS: u32 = 4;
-override HIGH: u32 = 1;    // Fours of units that an invocation sums: 1 or 4.
+override SPLIT: u32 = 1;   // 1 where several invocations share a sum.
 override WIDE: u32 = 1;    // Vectors of a unit: 1, 2 or 4.
-override WIDTH: u32 = 512; // 512 / WIDE at least, 1024 / WIDE at most.
+override WIDTH: u32 = 512; // At most 2 GROUP with splits, 16 GROUP without.
 
 override TILE: u32 = 4 * WIDE;
-override TEAMS: u32 = GROUP / SPLITS;
-override UNITS: u32 = 4 * HIGH * TEAMS; // Units that one pass over a layer computes.
+override PARTS: u32 = WIDE * WIDTH; // Where parts of sums lie in memory.
+override MEMORY: u32 = PARTS + 2 * GROUP * SPLIT;
 
 const PASSES: u32 = 12;
 const MAX_LAYERS: u32 = 8;
@@ -79,11 +73,11 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> points: array<u32>;
 
 // The units of the current layer, vector v of unit u at slot(v, u): 0 beyond the layer's width, as far as it
-// is read. From WIDE * WIDTH on, where there are splits, parts of sums.
-var<workgroup> memory: array<vec4f, 1024>;
+// is read. From PARTS on, where there are splits, parts of sums.
+var<workgroup> memory: array<vec4f, MEMORY>;
 
-// Four bits a vector: in which examples the own units' activations were positive. Words l, MAX_LAYERS + l, ...
-// are layer l's.
+// Four bits a vector: in which examples the own units' activations were positive. Words l, MAX_LAYERS + l, ... are
+// layer l's.
 var<private> passed: array<u32, 8 * MAX_LAYERS>;
 // L2: the gradients of the own inputs, four a pass.
 var<private> input_gradient: array<mat4x4f, PASSES>;
@@ -102,7 +96,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             divergence_gradient(row0, local);
         }
         for (var l = p.layers - 1; l > 0; l--) { backwards(l, local); }
-        if NORM == 0 { ascend_linf(row0, local); } else { ascend_l2(row0, local); }
+        if NORM == 1 { ascend_l2(row0, local); }
+        if NORM == 0 && SPLIT == 1 { ascend_split(row0, local); }
+        if NORM == 0 && SPLIT == 0 { ascend_whole(row0, local); }
         storageBarrier(); // The next turn's loads see x'.
     }
 }
@@ -150,105 +146,32 @@ fn add_product(sum: Fours, units: Fours, w: mat4x4f) -> Fours {
     return added;
 }
 
-// The sums of 4 HIGH neighbouring units.
-struct Sums { s0: Fours, s1: Fours, s2: Fours, s3: Fours }
-
-// For loops: vector v of units 4 i to 4 i + 3 is [4 * i + v].
-fn listed(s: Sums) -> array<mat4x4f, 16> {
-    return array(s.s0.a, s.s0.b, s.s0.c, s.s0.d, s.s1.a, s.s1.b, s.s1.c, s.s1.d,
-                 s.s2.a, s.s2.b, s.s2.c, s.s2.d, s.s3.a, s.s3.b, s.s3.c, s.s3.d);
-}
-
-// With splits: the sum of the SPLITS parts of unit first + local, from `sum`: part `split` of units
-// first + 4 team to first + 4 team + 3.
-fn total(sum: mat4x4f, team: u32, split: u32, local: u32) -> vec4f {
-    var own = vec4f();
-    for (var pair = 0u; pair < 2; pair++) {
-        memory[WIDTH + split * TEAMS + team] = sum[2 * pair];
-        memory[WIDTH + GROUP + split * TEAMS + team] = sum[2 * pair + 1];
-        workgroupBarrier();
-        if local / 2 % 2 == pair {
-            let at = WIDTH + local % 2 * GROUP + local / 4;
-            own = (memory[at] + memory[at + TEAMS]) + (memory[at + 2 * TEAMS] + memory[at + 3 * TEAMS]);
-        }
-        workgroupBarrier();
-    }
-    return own;
-}
-
-// ---- Forwards
+// ---- Layers
 
 fn forwards(l: u32, row0: u32, local: u32) {
-    let layer = layer_at(l);
-    let team = local / SPLITS;
-    let split = local % SPLITS;
-    // The results wait until every invocation has read the layer below: `own` with splits, else `sums`.
-    var own: array<vec4f, 2>;
-    var sums = Sums();
-    for (var first = 0u; first < layer.outputs; first += UNITS) {
-        let n = first + 4 * HIGH * team;
-        sums = Sums();
-        for (var k0 = 0u; k0 < layer.inputs; k0 += WIDTH) {
-            if l == 0 { load_points(k0, row0, local); }
-            if n < layer.outputs { climb(&sums, layer, n, k0, split); }
-        }
-        if SPLITS > 1 { own[first / UNITS] = total(sums.s0.a, team, split, local); }
-    }
-    if SPLITS == 1 {
-        workgroupBarrier();
-        activate(l, layer, 4 * HIGH * local, listed(sums));
-    } else {
-        var bits = 0u;
-        for (var unit = local; unit < WIDTH; unit += GROUP) {
-            let value = activation(layer, unit, own[unit / GROUP]);
-            memory[slot(0u, unit)] = value;
-            bits |= positive(value) << (4 * (unit / GROUP));
-        }
-        passed[l] = bits;
-    }
+    if SPLIT == 1 { forwards_split(l, row0, local); } else { forwards_whole(l, row0, local); }
     workgroupBarrier();
 }
 
-// Adds to the sums of units n, n + 1, ... part `split` of what inputs k0 to k0 + WIDTH - 1, in memory, give.
-fn climb(sums: ptr<function, Sums>, layer: Layer, n: u32, k0: u32, split: u32) {
-    let count = min(WIDTH, layer.inputs - k0);
-    for (var k = 4 * split; k < count; k += 4 * SPLITS) {
-        let below = fours(k);
-        (*sums).s0 = add_product((*sums).s0, below, block(layer, n, k0 + k));
-        if HIGH == 4 {
-            (*sums).s1 = add_product((*sums).s1, below, block(layer, n + 4, k0 + k));
-            (*sums).s2 = add_product((*sums).s2, below, block(layer, n + 8, k0 + k));
-            (*sums).s3 = add_product((*sums).s3, below, block(layer, n + 12, k0 + k));
-        }
-    }
+// From the gradient of layer l's output, in memory, to that of its input.
+fn backwards(l: u32, local: u32) {
+    if SPLIT == 1 { backwards_split(l, local); } else { backwards_whole(l, local); }
+    workgroupBarrier();
 }
 
 fn activation(layer: Layer, unit: u32, sum: vec4f) -> vec4f {
     if unit >= layer.outputs { return vec4f(); }
     let value = sum + word(layer, layer.bias + unit);
-    // Not `max`, which may turn a NaN into 0.
-    return select(value, vec4f(), vec4<bool>(layer.relu) & (value < vec4f()));
+    return select(value, vec4f(), vec4<bool>(layer.relu) & negative(value));
 }
 
 fn positive(value: vec4f) -> u32 {
     return dot(vec4u(value > vec4f()), vec4u(1, 2, 4, 8));
 }
 
-// Without splits: the activations of units n to n + 15, by their sums.
-fn activate(l: u32, layer: Layer, n: u32, sums: array<mat4x4f, 16>) {
-    if n >= layer.outputs { return; }
-    var all = sums;
-    var bits = 0u;
-    for (var i = 0u; i < 4 * HIGH * WIDE; i++) {
-        let u = i / WIDE;
-        let value = activation(layer, n + u, all[u / 4 * 4 + i % WIDE][u % 4]);
-        memory[slot(i % WIDE, n + u)] = value;
-        bits |= positive(value) << (4 * (i % 8));
-        if i % 8 == 7 {
-            passed[i / 8 * MAX_LAYERS + l] = bits;
-            bits = 0;
-        }
-    }
+// A gradient where the activation was positive, by its bits, or where there is no ReLU; else 0.
+fn passing(bits: u32, relu: bool, gradient: vec4f) -> vec4f {
+    return select(gradient, vec4f(), vec4<bool>(relu) & ((vec4u(bits) & vec4u(1, 2, 4, 8)) == vec4u()));
 }
 
 // Inputs k0 to k0 + WIDTH - 1 of x' into memory.
@@ -326,16 +249,17 @@ fn cross_entropy_gradient(row0: u32, local: u32) {
     for (var v = 0u; v < WIDE; v++) {
         let row = rows_from(row0 + 4 * v);
         let label = vec4u(reference[row.x], reference[row.y], reference[row.z], reference[row.w]);
-        // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
+        // A NaN is never the larger, but reaches `rest`.
+        let first = memory[slot(v, 0u)];
         var top = vec4u();
-        var m = memory[slot(v, 0u)];
+        var m = first;
         for (var c = 1u; c < classes; c++) {
             let h = memory[slot(v, c)];
             let larger = h > m;
             m = select(m, h, larger);
             top = select(top, vec4u(c), larger);
         }
-        var rest = vec4f();
+        var rest = select(vec4f(), first, nans(first));
         var rest_but_label = vec4f();
         for (var c = 0u; c < classes; c++) {
             let e = select(exp(memory[slot(v, c)] - m), vec4f(), top == vec4u(c));
@@ -353,98 +277,25 @@ fn cross_entropy_gradient(row0: u32, local: u32) {
     workgroupBarrier();
 }
 
-// ---- Backwards
+// ---- The step
 
-// From the gradient of layer l's output, in memory, to that of its input.
-fn backwards(l: u32, local: u32) {
-    let layer = layer_at(l);
-    let team = local % TEAMS;
-    let split = local / TEAMS;
-    var own: array<vec4f, 2>;
-    var sums = Sums();
-    for (var first = 0u; first < layer.inputs; first += UNITS) {
-        sums = descend(layer, first + 4 * HIGH * team, split, SPLITS);
-        if SPLITS > 1 { own[first / UNITS] = total(sums.s0.a, team, split, local); }
-    }
-    let relu = layer_at(l - 1).relu;
-    if SPLITS == 1 {
-        workgroupBarrier();
-        hand_down(l - 1, relu, layer.inputs, 4 * HIGH * local, listed(sums));
-    } else {
-        for (var unit = local; unit < WIDTH; unit += GROUP) {
-            let value = passing(passed[l - 1] >> (4 * (unit / GROUP)), relu, own[unit / GROUP]);
-            memory[slot(0u, unit)] = select(vec4f(), value, unit < layer.inputs);
-        }
-    }
-    workgroupBarrier();
-}
-
-// Part `split` of `splits` of the gradient of inputs k, k + 1, ...
-fn descend(layer: Layer, k: u32, split: u32, splits: u32) -> Sums {
-    var sums = Sums();
-    if k < layer.inputs {
-        for (var n = 4 * split; n < layer.outputs; n += 4 * splits) {
-            let above = fours(n);
-            sums.s0 = add_product(sums.s0, above, transpose(block(layer, n, k)));
-            if HIGH == 4 {
-                sums.s1 = add_product(sums.s1, above, transpose(block(layer, n, k + 4)));
-                sums.s2 = add_product(sums.s2, above, transpose(block(layer, n, k + 8)));
-                sums.s3 = add_product(sums.s3, above, transpose(block(layer, n, k + 12)));
-            }
-        }
-    }
-    return sums;
-}
-
-// A gradient where the activation was positive, by its bits, or where there is no ReLU; else 0.
-fn passing(bits: u32, relu: bool, gradient: vec4f) -> vec4f {
-    return select(gradient, vec4f(), vec4<bool>(relu) & ((vec4u(bits) & vec4u(1, 2, 4, 8)) == vec4u()));
-}
-
-// Without splits: the gradients of units k to k + 15 of layer l, of `width` units.
-fn hand_down(l: u32, relu: bool, width: u32, k: u32, gradients: array<mat4x4f, 16>) {
-    if k >= width { return; }
-    var all = gradients;
-    for (var i = 0u; i < 4 * HIGH * WIDE; i++) {
-        let u = i / WIDE;
-        let bits = passed[i / 8 * MAX_LAYERS + l] >> (4 * (i % 8));
-        let value = passing(bits, relu, all[u / 4 * 4 + i % WIDE][u % 4]);
-        memory[slot(i % WIDE, k + u)] = select(vec4f(), value, k + u < width);
-    }
-}
-
-// ---- The step. An invocation has 4 HIGH neighbouring inputs of every 4 HIGH GROUP.
-
-fn ascend_linf(row0: u32, local: u32) {
-    let layer = layer_at(0u);
-    for (var k = 4 * HIGH * local; k < p.inputs; k += 4 * HIGH * GROUP) {
-        var gradient = listed(descend(layer, k, 0u, 1u));
-        for (var e = 0u; e < min(TILE, p.rows - row0); e++) {
-            for (var j = 0u; j < min(4 * HIGH, p.inputs - k); j++) {
-                let i = (row0 + e) * p.inputs + k + j;
-                let g = gradient[j / 4 * 4 + e / 4][j % 4][e % 4];
-                x_adv[i] = step_linf(x_adv[i], x[i], g, p.eps, p.step);
-            }
-        }
-    }
-}
-
+// An invocation has four neighbouring inputs of every 4 GROUP.
 fn ascend_l2(row0: u32, local: u32) {
     let layer = layer_at(0u);
     let examples = min(TILE, p.rows - row0);
     var size = vec4f();
     for (var k = 4 * local; k < p.inputs; k += 4 * GROUP) {
-        let gradient = descend(layer, k, 0u, 1u).s0.a;
+        let gradient = descend_split(layer, k, Share(0u, 0u, 1u, 1u, true)).a;
         input_gradient[k / (4 * GROUP)] = gradient;
         for (var j = 0u; j < min(4u, p.inputs - k); j++) { size += abs(gradient[j]); }
     }
     size = sum_of_all(size, local);
-    let scale = vec4f(scale_of(size.x), scale_of(size.y), scale_of(size.z), scale_of(size.w));
+    let scale = vec4i(scale_of(size.x), scale_of(size.y), scale_of(size.z), scale_of(size.w));
 
     var squares = vec4f();
     for (var k = 4 * local; k < p.inputs; k += 4 * GROUP) {
         for (var j = 0u; j < min(4u, p.inputs - k); j++) {
-            let g = scale * input_gradient[k / (4 * GROUP)][j];
+            let g = all_scaled(input_gradient[k / (4 * GROUP)][j], scale);
             squares += g * g;
         }
     }
@@ -453,7 +304,7 @@ fn ascend_l2(row0: u32, local: u32) {
     squares = vec4f();
     for (var k = 4 * local; k < p.inputs; k += 4 * GROUP) {
         for (var j = 0u; j < min(4u, p.inputs - k); j++) {
-            let g = scale * input_gradient[k / (4 * GROUP)][j];
+            let g = all_scaled(input_gradient[k / (4 * GROUP)][j], scale);
             for (var e = 0u; e < examples; e++) {
                 let i = (row0 + e) * p.inputs + k + j;
                 let moved = x_adv[i] + factor_of(norm[e], p.step) * g[e];
@@ -471,6 +322,10 @@ fn ascend_l2(row0: u32, local: u32) {
             }
         }
     }
+}
+
+fn all_scaled(g: vec4f, scale: vec4i) -> vec4f {
+    return vec4f(scaled(g.x, scale.x), scaled(g.y, scale.y), scaled(g.z, scale.z), scaled(g.w, scale.w));
 }
 
 // The sum of every invocation's value, in a fixed tree order.

@@ -42,14 +42,14 @@ fn step_l2(first: u32, end: u32, local: u32) {
 
     var squares = 0.0;
     for (var i = first + local; i < end; i += FLAT) {
-        let g = scale * grad[i];
+        let g = scaled(grad[i], scale);
         squares += g * g;
     }
     let factor = factor_of(sqrt(workgroup_sum(squares, local)), p.step);
 
     squares = 0.0;
     for (var i = first + local; i < end; i += FLAT) {
-        let moved = x_adv[i] + factor * (scale * grad[i]);
+        let moved = x_adv[i] + factor * scaled(grad[i], scale);
         x_adv[i] = moved;
         squares += (moved - x[i]) * (moved - x[i]);
     }

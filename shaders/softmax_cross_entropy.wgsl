@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let r = flat_index(group, groups, local);
     if r >= p.rows { return; }
     let first = r * p.cols;
-    // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
+    // A NaN is never the larger, but reaches `rest`.
     var top = 0u;
     var m = logits[first];
     for (var c = 1u; c < p.cols; c++) {
@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             top = c;
         }
     }
-    var rest = 0.0;
+    var rest = select(0.0, logits[first], is_nan(logits[first]));
     for (var block = 0u; block < p.cols; block += 32) {
         var sum = 0.0;
         for (var c = block; c < min(block + 32, p.cols); c++) {

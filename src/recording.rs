@@ -97,9 +97,16 @@ pub struct Variant {
     /// More of the shader's `override` constants.
     pub constants: Vec<(&'static str, u32)>,
     pub workgroups: [u32; 3],
+    /// Whether it is for devices with large workgroups only, [`LARGE_INVOCATIONS`] with [`LARGE_BYTES`] of memory.
+    pub large: bool,
     /// Where it is for devices with such units only: the text to run.
     pub units: Option<MatrixUnits>,
 }
+
+/// Invocations, at most, of a large workgroup. Every device has 256.
+pub const LARGE_INVOCATIONS: u32 = 1024;
+/// Bytes of memory, at most, of a large workgroup. Every device has 16 KiB.
+pub const LARGE_BYTES: u32 = 32 * 1024;
 
 /// One kernel call.
 #[derive(Debug, Clone)]
@@ -198,7 +205,16 @@ impl Call {
 
     /// Offers a GPU one more way to run the call.
     pub fn variant(mut self, constants: &[(&'static str, u32)], workgroups: [u32; 3]) -> Self {
-        self.variants.push(Variant { constants: constants.to_vec(), workgroups, units: None });
+        let constants = constants.to_vec();
+        self.variants.push(Variant { constants, workgroups, large: false, units: None });
+        self
+    }
+
+    /// The variant offered last is for devices with large workgroups only.
+    pub fn large(mut self) -> Self {
+        if let Some(variant) = self.variants.last_mut() {
+            variant.large = true;
+        }
         self
     }
 
@@ -209,7 +225,8 @@ impl Call {
         constants: &[(&'static str, u32)],
         workgroups: [u32; 3],
     ) -> Self {
-        self.variants.push(Variant { constants: constants.to_vec(), workgroups, units: Some(units) });
+        let constants = constants.to_vec();
+        self.variants.push(Variant { constants, workgroups, large: false, units: Some(units) });
         self
     }
 

@@ -14,7 +14,7 @@ use smoothenc::backend::gpu::pipelines::{text, units_text};
 use smoothenc::bench;
 use smoothenc::graph::{self, Graph};
 use smoothenc::ops::{self, KERNELS};
-use smoothenc::recording::{Access, Call, Kernel, MatrixUnits};
+use smoothenc::recording::{Access, Call, Kernel, LARGE_BYTES, LARGE_INVOCATIONS, MatrixUnits};
 use smoothenc::tensor::DType;
 
 /// Overrides with more values than 0 and 1: how many.
@@ -25,11 +25,19 @@ const MOST_VARIANTS: usize = 128;
 
 /// The portable base: what every WebGPU device does.
 const STORAGE_BUFFERS: usize = 8;
-const WORKGROUP_BYTES: u32 = 16 * 1024;
-const INVOCATIONS: u32 = 256;
-
+const BASE: Workgroup = Workgroup { invocations: 256, bytes: 16 * 1024 };
+/// What variants for large workgroups may have.
+const LARGE: Workgroup = Workgroup { invocations: LARGE_INVOCATIONS, bytes: LARGE_BYTES };
 /// What a device with matrix units that kernels can use has at least.
-const UNITS_WORKGROUP_BYTES: u32 = 32 * 1024;
+const UNITS: Workgroup = Workgroup { bytes: LARGE_BYTES, ..BASE };
+
+/// The most that a workgroup may have.
+#[derive(Clone, Copy)]
+struct Workgroup {
+    invocations: u32,
+    bytes: u32,
+}
+
 /// The sizes of the subgroups that kernels on matrix units of a side are for: `backend::gpu::adapter::matrix_units`.
 const UNITS_SUBGROUPS: &[(u32, &[u32])] = &[(8, &[8, 16, 32, 64]), (16, &[32, 64])];
 
@@ -206,11 +214,12 @@ fn constants(of: &[(&str, u32)]) -> Constants {
     of.iter().map(|(name, value)| (name.to_string(), f64::from(*value))).collect()
 }
 
-/// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches.
-fn offered(kernel: &Kernel) -> Vec<Constants> {
-    let Some(call) = call_with_variants(kernel) else { return vec![Vec::new()] };
+/// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches, and what each may take.
+fn offered(kernel: &Kernel) -> Vec<(Workgroup, Constants)> {
+    let Some(call) = call_with_variants(kernel) else { return vec![(BASE, Vec::new())] };
     let plain = call.variants.iter().filter(|variant| variant.units.is_none());
-    let plain: Vec<_> = plain.map(|variant| constants(&variant.constants)).collect();
+    let most = |large: bool| if large { LARGE } else { BASE };
+    let plain: Vec<_> = plain.map(|v| (most(v.large), constants(&v.constants))).collect();
     let count = if kernel.name == "matmul" { ops::TILINGS } else { ops::SHARINGS };
     assert_eq!(plain.len(), count, "{}", kernel.name);
     plain
@@ -261,12 +270,13 @@ fn every_variant_validates_translates_and_fits_the_base() {
         let info = validate(kernel.name, &module, capabilities, &text);
         let offered = offered(kernel);
         let all = variants(kernel, &module).into_iter();
-        for variant in all.flat_map(|v| offered.iter().map(move |more| [&v[..], more].concat())) {
+        let all = all.flat_map(|v| offered.iter().map(move |(most, more)| (*most, [&v[..], more].concat())));
+        for (most, variant) in all {
             let through = if subgroups { ", subgroups" } else { "" };
             let what = format!("{}{through} {variant:?}", kernel.name);
             let (module, info) = resolve(&what, &module, &info, variant);
             validate(kernel.name, &module, capabilities, &text);
-            assert_fits(&what, &module, WORKGROUP_BYTES);
+            assert_fits(&what, &module, most);
             translate(&what, &module, &info, capabilities);
         }
     }
@@ -295,7 +305,7 @@ fn every_variant_for_matrix_units_validates_translates_and_fits_them() {
                     let what = format!("{}, matrix units of {} {variant:?}", kernel.name, units.side);
                     let (module, info) = resolve(&what, &module, &info, variant);
                     validate(kernel.name, &module, capabilities, &text);
-                    assert_fits(&what, &module, UNITS_WORKGROUP_BYTES);
+                    assert_fits(&what, &module, UNITS);
                     translate(&what, &module, &info, capabilities);
                 }
             }
@@ -313,16 +323,16 @@ fn resolve(what: &str, module: &Module, info: &ModuleInfo, variant: Constants) -
     (module.into_owned(), info.into_owned())
 }
 
-fn assert_fits(what: &str, module: &Module, most_bytes: u32) {
+fn assert_fits(what: &str, module: &Module, most: Workgroup) {
     let [entry] = &module.entry_points[..] else { panic!("{what}: one entry point") };
     assert_eq!(entry.name, "main", "{what}");
     let [x, y, z] = entry.workgroup_size;
-    assert!(x * y * z <= INVOCATIONS && z <= 64, "{what}: {x} x {y} x {z} invocations");
+    assert!(x * y * z <= most.invocations && z <= 64, "{what}: {x} x {y} x {z} invocations");
     let mut layouts = naga::proc::Layouter::default();
     layouts.update(module.to_ctx()).unwrap();
     let workgroup = module.global_variables.iter().filter(|(_, g)| g.space == AddressSpace::WorkGroup);
     let bytes: u32 = workgroup.map(|(_, g)| layouts[g.ty].size.next_multiple_of(16)).sum();
-    assert!(bytes <= most_bytes, "{what}: {bytes} bytes of workgroup memory");
+    assert!(bytes <= most.bytes, "{what}: {bytes} bytes of workgroup memory");
 }
 
 /// Subgroups and matrix units need newer versions of the languages, which wgpu chooses where a device has them.

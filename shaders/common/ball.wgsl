@@ -2,9 +2,10 @@
 //
 // Needs common/box.wgsl. The Rust twins are in src/ops/pgd_step.rs.
 
-// The sign; of 0 it is 0 and of a NaN a NaN.
+// The sign; of 0 it is 0 and of a NaN a NaN. By the bits, since a comparison may take a number below the normal ones for 0.
 fn direction(g: f32) -> f32 {
-    return select(select(g, -1.0, g < 0.0), 1.0, g > 0.0);
+    let size = bitcast<u32>(g) & 0x7fffffffu;
+    return select(g, select(1.0, -1.0, bitcast<u32>(g) >= 0x80000000u), size > 0 && size <= 0x7f800000u);
 }
 
 // L-infinity: up the sign of the gradient, back into the ball around x and into the box.
@@ -15,9 +16,25 @@ fn step_linf(x_adv: f32, x: f32, grad: f32, eps: f32, step: f32) -> f32 {
     return clip(moved, select(low, 0.0, low < 0.0), select(high, 1.0, high > 1.0));
 }
 
-// L2: the power of two that brings a gradient's squares into range, by the sum of its magnitudes.
-fn scale_of(size: f32) -> f32 {
-    return select(select(1.0, 0x1p80, size < 1e-10), 0x1p-80, size > 1e15);
+// L2: the exponent of the power of two that brings a gradient's squares into range, by the sum of its magnitudes.
+fn scale_of(size: f32) -> i32 {
+    return select(select(0, 80, size < 1e-10), -80, size > 1e15);
+}
+
+// L2: a part of the gradient times 2^scale. By the bits, since a compiler may multiply 2^scale with `factor_of` first,
+// and that can underflow; and since numbers below the normal ones, m 2^-149, may count as 0 where they are multiplied.
+fn scaled(g: f32, scale: i32) -> f32 {
+    let bits = bitcast<u32>(g);
+    let sign = bits & 0x80000000u;
+    let exponent = i32(bits >> 23u & 0xffu);
+    if exponent == 255 { return g; }
+    if exponent == 0 {
+        let size = select(0.0, f32(bits & 0x7fffffu) * 0x1p-69, scale == 80); // 2^(80 - 149)
+        return bitcast<f32>(bitcast<u32>(size) | sign);
+    }
+    let moved = exponent + scale;
+    if moved <= 0 { return 0.0; }
+    return bitcast<f32>((bits & 0x807fffffu) | u32(moved) << 23u);
 }
 
 // L2: what the scaled gradient of this norm is multiplied with. A comparison with a NaN is false,

@@ -1,7 +1,8 @@
-// box: the set of images, [0, 1] in every pixel. No min, max or clamp here, which may turn a NaN
-// into a number.
+// box: the set of images, [0, 1] in every pixel
+//
+// Needs common/bits.wgsl.
 
+// The nearest to `value` that is neither below `low` nor above `high`; a NaN of a NaN.
 fn clip(value: f32, low: f32, high: f32) -> f32 {
-    let raised = select(value, low, value < low);
-    return select(raised, high, raised > high);
+    return select(clamp(value, low, high), value, is_nan(value));
 }

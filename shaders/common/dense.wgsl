@@ -28,16 +28,16 @@ fn words(layer: Layer, at: u32) -> vec4f {
     return select(magnitude, -magnitude, (halves & vec4u(0x8000)) != vec4u());
 }
 
-// Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result; 0 outside of W.
+// Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result. Outside of W other words of it: sums of units
+// that a layer does not have are left out, and units that it does not have are 0.
 fn block(layer: Layer, n: u32, k: u32) -> mat4x4f {
     return mat4x4f(row(layer, n, k), row(layer, n + 1, k), row(layer, n + 2, k), row(layer, n + 3, k));
 }
 
 fn row(layer: Layer, n: u32, k: u32) -> vec4f {
     if ALIGNED == 1 {
-        let inside = n < layer.outputs && k < layer.inputs;
-        let at = layer.weight + select(0, n * layer.inputs + k, inside);
-        return select(vec4f(), words(layer, at / 4), inside);
+        let inside = (layer.weight + min(k, layer.inputs - 4)) / 4;
+        return words(layer, inside + min(n, layer.outputs - 1) * (layer.inputs / 4));
     }
     let left = vec2f(element(layer, n, k), element(layer, n, k + 1));
     return vec4f(left, element(layer, n, k + 2), element(layer, n, k + 3));

@@ -1,5 +1,5 @@
 // precise: functions that WGSL lacks, without cancellation near 0. Their Rust twins are
-// f32::exp_m1, f32::ln_1p and f32::is_nan.
+// f32::exp_m1 and f32::ln_1p.
 
 // e^x - 1.
 fn expm1(x: f32) -> f32 {
@@ -16,9 +16,4 @@ fn log1p(x: f32) -> f32 {
     let t = x / (2.0 + x);
     let q = t * t;
     return 2.0 * t * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q / 7.0)));
-}
-
-// By its bits, since a shader compiler may assume that comparisons meet no NaN.
-fn is_nan(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }

@@ -148,8 +148,7 @@ fn finish(l: u32, layer: Layer, first: u32, i: u32, row0: u32) {
             if l == p.layers - 1 {
                 value = goal_gradient(row0 + e, layer.outputs, u, value);
             } else if layer.relu {
-                // Not `max`, which may turn a NaN into 0.
-                value = select(value, 0.0, value < 0.0);
+                value = relu(value);
             }
         }
         bits |= select(0u, 1u, value > 0.0 || !layer.relu) << e;
@@ -160,7 +159,7 @@ fn finish(l: u32, layer: Layer, first: u32, i: u32, row0: u32) {
 
 // As a half; what is too large is the largest. A NaN stays one.
 fn to_half(value: f32) -> f16 {
-    return f16(select(select(value, LARGEST, value > LARGEST), -LARGEST, value < -LARGEST));
+    return f16(clip(value, -LARGEST, LARGEST));
 }
 
 // The derivative by output u, a mean or a log-variance: each depends on no other but its own reference.

@@ -14,7 +14,7 @@ pub static CLASSIFY: Kernel = Kernel {
     name: "classify",
     wgsl: &[
         include_str!("../../shaders/common/flat.wgsl"),
-        include_str!("../../shaders/common/precise.wgsl"),
+        include_str!("../../shaders/common/bits.wgsl"),
         include_str!("../../shaders/classify.wgsl"),
     ],
     bindings: &[Read, Read, Write],

@@ -10,7 +10,11 @@ use crate::tensor::{DType, Shape};
 
 pub static CONV2D: Kernel = Kernel {
     name: "conv2d",
-    wgsl: &[include_str!("../../shaders/common/convolution.wgsl"), include_str!("../../shaders/conv2d.wgsl")],
+    wgsl: &[
+        include_str!("../../shaders/common/bits.wgsl"),
+        include_str!("../../shaders/common/convolution.wgsl"),
+        include_str!("../../shaders/conv2d.wgsl"),
+    ],
     bindings: &[Read, Read, Read, Write],
     cpu: conv2d_cpu,
 };

@@ -12,6 +12,7 @@ use crate::tensor::{DType, Shape};
 pub static CONV2D_TRANSPOSE: Kernel = Kernel {
     name: "conv2d_transpose",
     wgsl: &[
+        include_str!("../../shaders/common/bits.wgsl"),
         include_str!("../../shaders/common/convolution.wgsl"),
         include_str!("../../shaders/conv2d_transpose.wgsl"),
     ],

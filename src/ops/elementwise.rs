@@ -12,7 +12,11 @@ use crate::tensor::{DType, Shape};
 
 pub static ELEMENTWISE: Kernel = Kernel {
     name: "elementwise",
-    wgsl: &[include_str!("../../shaders/common/flat.wgsl"), include_str!("../../shaders/elementwise.wgsl")],
+    wgsl: &[
+        include_str!("../../shaders/common/flat.wgsl"),
+        include_str!("../../shaders/common/bits.wgsl"),
+        include_str!("../../shaders/elementwise.wgsl"),
+    ],
     bindings: &[Read, Read, Write],
     cpu: elementwise_cpu,
 };

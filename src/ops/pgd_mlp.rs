@@ -20,12 +20,15 @@ use crate::tensor::{DType, Shape};
 pub static PGD_MLP: Kernel = Kernel {
     name: "pgd_mlp",
     wgsl: &[
+        include_str!("../../shaders/common/bits.wgsl"),
         include_str!("../../shaders/common/precise.wgsl"),
         include_str!("../../shaders/common/rng.wgsl"),
         include_str!("../../shaders/common/entropic.wgsl"),
         include_str!("../../shaders/common/box.wgsl"),
         include_str!("../../shaders/common/ball.wgsl"),
         include_str!("../../shaders/common/dense.wgsl"),
+        include_str!("../../shaders/common/split_layers.wgsl"),
+        include_str!("../../shaders/common/whole_layers.wgsl"),
         include_str!("../../shaders/pgd_mlp.wgsl"),
     ],
     bindings: &[Read, Read, Read, Read, Write, Write, Read, Write],
@@ -34,6 +37,7 @@ pub static PGD_MLP: Kernel = Kernel {
 
 /// The same on matrix units.
 const ON_UNITS: &[&str] = &[
+    include_str!("../../shaders/common/bits.wgsl"),
     include_str!("../../shaders/common/precise.wgsl"),
     include_str!("../../shaders/common/rng.wgsl"),
     include_str!("../../shaders/common/entropic.wgsl"),
@@ -324,7 +328,10 @@ impl Op for PgdMlp {
         let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
         let shares = SHARES.iter().filter(|share| share.fits(norm, widest));
-        let call = shares.fold(call, |call, share| call.variant(&share.constants(), share.workgroups(rows)));
+        let call = shares.fold(call, |call, share| {
+            let call = call.variant(&share.constants(), share.workgroups(rows));
+            if share.large() { call.large() } else { call }
+        });
         let on_units = self.half
             && has_points
             && reach(&self.ascent.layers, inputs) <= 2 * io.inputs[0].0.len()
@@ -343,8 +350,7 @@ impl Op for PgdMlp {
 #[derive(Debug, Clone, Copy)]
 struct Share {
     group: u32,
-    splits: u32,
-    high: u32,
+    split: u32,
     wide: u32,
     width: u32,
 }
@@ -352,28 +358,29 @@ struct Share {
 /// Ways that a GPU can choose from to share the layers of an ascent; a call offers those that take its network.
 pub const SHARINGS: usize = SHARES.len();
 
-/// For a GPU, and for software devices, which take the last that they are offered. With `wide` vectors of `width`
-/// units one layer fills 16 KiB.
-const SHARES: [Share; 3] = [
-    Share { group: 256, splits: 4, high: 1, wide: 1, width: 512 },
-    Share { group: 32, splits: 1, high: 4, wide: 2, width: 512 },
-    Share { group: 16, splits: 1, high: 4, wide: 4, width: 256 },
+/// For GPUs, from few rows to many, and the last two for software devices, which take the last that they are offered.
+const SHARES: [Share; 5] = [
+    Share { group: 512, split: 1, wide: 1, width: 512 },
+    Share { group: 256, split: 1, wide: 1, width: 512 },
+    Share { group: 256, split: 1, wide: 2, width: 256 },
+    Share { group: 32, split: 0, wide: 2, width: 512 },
+    Share { group: 16, split: 0, wide: 4, width: 256 },
 ];
 
 impl Share {
     /// Whether it takes layers of up to `widest` units, and steps in that norm.
     fn fits(&self, norm: Norm, widest: usize) -> bool {
-        widest <= self.width as usize && (self.splits > 1 || norm == Norm::Linf)
+        let in_l2 = self.split == 1 && self.wide == 1 && !self.large();
+        widest <= self.width as usize && (norm == Norm::Linf || in_l2)
     }
 
-    fn constants(&self) -> [(&'static str, u32); 5] {
-        [
-            ("GROUP", self.group),
-            ("SPLITS", self.splits),
-            ("HIGH", self.high),
-            ("WIDE", self.wide),
-            ("WIDTH", self.width),
-        ]
+    /// Whether it needs a large workgroup.
+    fn large(&self) -> bool {
+        self.group > 256 || 16 * (self.wide * self.width + 2 * self.split * self.group) > 16 * 1024
+    }
+
+    fn constants(&self) -> [(&'static str, u32); 4] {
+        [("GROUP", self.group), ("SPLIT", self.split), ("WIDE", self.wide), ("WIDTH", self.width)]
     }
 
     /// One for every 4 `wide` examples.

@@ -17,6 +17,7 @@ pub static PGD_START: Kernel = Kernel {
     wgsl: &[
         include_str!("../../shaders/common/flat.wgsl"),
         include_str!("../../shaders/common/reduce.wgsl"),
+        include_str!("../../shaders/common/bits.wgsl"),
         include_str!("../../shaders/common/box.wgsl"),
         include_str!("../../shaders/pgd_start.wgsl"),
     ],

@@ -16,6 +16,7 @@ pub static PGD_STEP: Kernel = Kernel {
     wgsl: &[
         include_str!("../../shaders/common/flat.wgsl"),
         include_str!("../../shaders/common/reduce.wgsl"),
+        include_str!("../../shaders/common/bits.wgsl"),
         include_str!("../../shaders/common/box.wgsl"),
         include_str!("../../shaders/common/ball.wgsl"),
         include_str!("../../shaders/pgd_step.wgsl"),

@@ -16,6 +16,7 @@ pub static SOFTMAX_CROSS_ENTROPY: Kernel = Kernel {
     name: "softmax_cross_entropy",
     wgsl: &[
         include_str!("../../shaders/common/flat.wgsl"),
+        include_str!("../../shaders/common/bits.wgsl"),
         include_str!("../../shaders/common/precise.wgsl"),
         include_str!("../../shaders/softmax_cross_entropy.wgsl"),
     ],

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::recording::UNIT_SIDES;
+use crate::recording::{LARGE_BYTES, LARGE_INVOCATIONS, UNIT_SIDES};
 
 /// What `--device` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
         info.backend == wgpu::Backend::Vulkan
             && 8 * info.subgroup_min_size >= side * side
             && info.subgroup_max_size <= 64
-            && limits.max_compute_workgroup_storage_size >= UNITS_MEMORY
+            && limits.max_compute_workgroup_storage_size >= LARGE_BYTES
     };
     let offered = |side: u32| {
         let square = |p: &wgpu::CooperativeMatrixProperties| [p.m_size, p.n_size, p.k_size] == [side; 3];
@@ -96,8 +96,12 @@ pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
     UNIT_SIDES.into_iter().find(|&side| has && fits(side) && offered(side))
 }
 
-/// Bytes of workgroup memory that kernels on matrix units have.
-const UNITS_MEMORY: u32 = 32 * 1024;
+/// Whether variants for large workgroups can run.
+pub fn large_workgroups(limits: &wgpu::Limits) -> bool {
+    limits.max_compute_invocations_per_workgroup >= LARGE_INVOCATIONS
+        && limits.max_compute_workgroup_size_x >= LARGE_INVOCATIONS
+        && limits.max_compute_workgroup_storage_size >= LARGE_BYTES
+}
 
 /// What of the portable base of the kernels the adapter cannot do; `None` where it runs them.
 pub fn lacks(limits: &wgpu::Limits) -> Option<String> {
@@ -155,8 +159,13 @@ pub fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
     limits.max_buffer_size = own.max_buffer_size;
     limits.max_storage_buffer_binding_size = own.max_storage_buffer_binding_size;
     limits.max_compute_workgroups_per_dimension = own.max_compute_workgroups_per_dimension;
-    if matrix_units(adapter).is_some() {
-        limits.max_compute_workgroup_storage_size = UNITS_MEMORY;
+    // Kernels on matrix units have as much memory.
+    if matrix_units(adapter).is_some() || large_workgroups(&own) {
+        limits.max_compute_workgroup_storage_size = LARGE_BYTES;
+    }
+    if large_workgroups(&own) {
+        limits.max_compute_invocations_per_workgroup = LARGE_INVOCATIONS;
+        limits.max_compute_workgroup_size_x = LARGE_INVOCATIONS;
     }
     limits
 }

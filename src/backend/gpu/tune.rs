@@ -12,17 +12,19 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Buffer, Gpu, Program};
+use super::{Buffer, Gpu, Program, adapter};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::recording::{BufferId, BufferSpec, Call, NONE, Recording, Step, Variant};
 
-/// Time for measuring in a process; what is left over then gets its usual variant.
-const MOST_TIME: Duration = Duration::from_millis(1500);
+/// Time for measuring in a process, most of which goes into compiling; what is left over then gets its usual variant.
+const MOST_TIME: Duration = Duration::from_millis(4000);
 /// A sample is as many calls as take about this long, so that handing them over weighs little.
 const SAMPLE_SECONDS: f64 = 0.001;
 const MOST_REPETITIONS: f64 = 64.0;
 const SAMPLES: usize = 3;
+/// Time of work until a GPU runs at its full clock.
+const WARM_UP: Duration = Duration::from_millis(30);
 /// A variant that takes so many times as long as another at the first try is not measured further.
 const HOPELESS: f64 = 2.0;
 
@@ -41,17 +43,22 @@ pub(super) struct Tune {
     spent: Duration,
 }
 
-/// `SMOOTHENC_TUNE`: 0 turns measuring off, 1 turns it on for software devices too, which stand in for a GPU in
-/// tests and take long to compile a kernel.
+/// `SMOOTHENC_TUNE`: 0 turns measuring off; 1 measures everything, however long it takes, and on software devices too,
+/// which stand in for a GPU in tests and take long to compile a kernel.
 pub(crate) fn wanted(software: bool) -> Result<bool> {
     match std::env::var("SMOOTHENC_TUNE").as_deref() {
         Err(std::env::VarError::NotPresent) => Ok(!software),
         Ok("0") => Ok(false),
         Ok("1") => Ok(true),
-        _ => {
-            Err(Error::request("SMOOTHENC_TUNE: set it to 0 (never measure) or 1 (also on software devices)"))
-        }
+        _ => Err(Error::request(
+            "SMOOTHENC_TUNE: set it to 0 (never measure) or 1 (everything, however long it takes)",
+        )),
     }
+}
+
+/// Whether time does not matter.
+fn everything() -> bool {
+    std::env::var("SMOOTHENC_TUNE").as_deref() == Ok("1")
 }
 
 /// Where choices are kept: `smoothenc/tune.json` in the user's directory for caches.
@@ -95,9 +102,11 @@ impl Gpu {
         Some(variant_name(&call.variants[number]))
     }
 
-    /// Whether the device runs a variant: one that needs no matrix units, or those that it is to use.
+    /// Whether the device runs a variant: it has workgroups as large, and the variant needs no matrix units, or those
+    /// that are to be used.
     fn runs(&self, variant: &Variant) -> bool {
-        variant.units.is_none_or(|units| self.0.units.get() == Some(units.side))
+        let units = variant.units.is_none_or(|units| self.0.units.get() == Some(units.side));
+        units && (!variant.large || adapter::large_workgroups(&self.0.limits))
     }
 
     /// The number of the variant that is taken without measuring: of those on matrix units, else of the others, the
@@ -152,8 +161,9 @@ impl Tune {
                 continue;
             }
             let start = Instant::now();
-            let variant = match MOST_TIME.checked_sub(self.spent) {
-                Some(left) => fastest(gpu, call, start + left)?,
+            let most = if everything() { Duration::MAX } else { MOST_TIME };
+            let variant = match most.checked_sub(self.spent) {
+                Some(left) => fastest(gpu, call, start.checked_add(left))?,
                 None => gpu.usual(call).unwrap_or(0),
             };
             self.spent += start.elapsed();
@@ -199,8 +209,8 @@ fn text(constants: &[(&'static str, u32)]) -> String {
     constants.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The number of the fastest variant, as far as `deadline` allows to find out.
-fn fastest(gpu: &Gpu, call: &Call, deadline: Instant) -> Result<usize> {
+/// The number of the fastest variant, as far as `deadline` allows to find out, if there is one.
+fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<usize> {
     // Memory of its own: the call's may hold something already.
     let mut call = call.clone();
     let mut specs = vec![BufferSpec { words: NONE.words, variable: None }];
@@ -214,27 +224,37 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Instant) -> Result<usize> {
         let steps = vec![Step::Repeat { times, body: vec![call.chosen(variant)] }];
         Program::new(gpu, Recording { buffers: specs.clone(), steps }, &memory)
     };
-    // The usual one first: it stays where there is no time for the others.
+    // The usual one first: it stays where there is no time for the others. All are compiled before any is measured, since
+    // a GPU clocks down while it waits for a compiler.
     let usual = gpu.usual(&call).unwrap_or(0);
     let able = (0..call.variants.len()).filter(|&i| i != usual && gpu.runs(&call.variants[i]));
-    let (mut best, mut least) = (usual, f64::INFINITY);
+    let began = Instant::now();
+    let mut compiled = Vec::new();
     for variant in std::iter::once(usual).chain(able) {
-        if Instant::now() > deadline {
+        if !compiled.is_empty() && deadline.is_some_and(|deadline| Instant::now() > deadline) {
             break;
         }
         let mut once = program(variant, 1)?;
         seconds(gpu, &mut once)?; // Compiles it, on some drivers.
+        compiled.push((variant, once));
+    }
+    let (waited, start) = (began.elapsed(), Instant::now());
+    while waited > WARM_UP && start.elapsed() < WARM_UP {
+        seconds(gpu, &mut compiled[0].1)?;
+    }
+    let (mut best, mut least) = (usual, f64::INFINITY);
+    for (variant, mut once) in compiled {
         let first = seconds(gpu, &mut once)?;
         if first > HOPELESS * least.max(SAMPLE_SECONDS) {
             continue;
         }
         let times = (SAMPLE_SECONDS / first).clamp(1.0, MOST_REPETITIONS) as usize;
         let mut program = program(variant, times)?;
-        for _ in 0..SAMPLES {
-            let each = seconds(gpu, &mut program)? / times as f64;
-            if each < least {
-                (best, least) = (variant, each);
-            }
+        let samples = (0..SAMPLES).map(|_| Ok(seconds(gpu, &mut program)? / times as f64));
+        let each = samples.collect::<Result<Vec<f64>>>()?.into_iter().fold(f64::INFINITY, f64::min);
+        log::debug!("{}: {:.1} us as {}", key(&call), 1e6 * each, variant_name(&call.variants[variant]));
+        if each < least {
+            (best, least) = (variant, each);
         }
     }
     Ok(best)

@@ -1,0 +1,196 @@
+// split layers: how a workgroup on a GPU shares the sums of a layer
+//
+// SPLIT = 1. A team sums four units, and the invocations that there are for each team do so in as many
+// parts. Then invocation i owns units i and GROUP + i and adds up their parts. Forwards the parts of a team lie
+// side by side, backwards the teams: either way neighbours read neighbouring weights.
+//
+// What holds a GPU up is the way that the weights come: a core gets no more of them in a second than it has asked for
+// and waits for. So an invocation asks for two blocks before it multiplies the first. And all that it sums has a name
+// and is passed by value, so that it stays in registers.
+//
+// Needs the kernel's memory, `Fours` and what becomes of a sum; shaders/pgd_mlp.wgsl explains the sizes.
+
+struct Share { team: u32, part: u32, parts: u32, teams: u32, has: bool }
+
+// The share of an invocation in the sums of `units`, at most 2 GROUP, of so many terms each.
+fn share(units: u32, terms: u32, local: u32, forwards: bool) -> Share {
+    let teams = (units + 3) / 4;
+    let parts = min(GROUP / teams, (terms + 3) / 4);
+    let has = local < teams * parts;
+    if forwards { return Share(local / parts, local % parts, parts, teams, has); }
+    return Share(local % teams, local / teams, parts, teams, has);
+}
+
+fn forwards_split(l: u32, row0: u32, local: u32) {
+    let layer = layer_at(l);
+    let own = share(layer.outputs, layer.inputs, local, true);
+    var sums = Fours();
+    for (var k0 = 0u; k0 < layer.inputs; k0 += WIDTH) {
+        if l == 0 { load_points(k0, row0, local); }
+        if own.has { sums = climb_split(sums, layer, own, k0); }
+    }
+    let units = totals(sums, own, local);
+    passed[l] = put_activations(layer, local, units.near) | put_activations(layer, GROUP + local, units.far) << (4 * WIDE);
+}
+
+// The activations of a unit by its sums, into memory; and four bits a vector of which are positive.
+fn put_activations(layer: Layer, unit: u32, sums: mat4x4f) -> u32 {
+    if unit >= WIDTH { return 0; }
+    var bits = put_activation(layer, unit, 0u, sums[0]);
+    if WIDE >= 2 { bits |= put_activation(layer, unit, 1u, sums[1]) << 4u; }
+    if WIDE == 4 {
+        bits |= put_activation(layer, unit, 2u, sums[2]) << 8u;
+        bits |= put_activation(layer, unit, 3u, sums[3]) << 12u;
+    }
+    return bits;
+}
+
+fn put_activation(layer: Layer, unit: u32, v: u32, sum: vec4f) -> u32 {
+    let value = activation(layer, unit, sum);
+    memory[slot(v, unit)] = value;
+    return positive(value);
+}
+
+// Adds to the sums of a team's units the own part of what inputs k0 to k0 + WIDTH - 1, in memory, give.
+fn climb_split(start: Fours, layer: Layer, own: Share, k0: u32) -> Fours {
+    var sums = start;
+    let n = 4 * own.team;
+    let count = min(WIDTH, layer.inputs - k0);
+    let stride = 4 * own.parts;
+    var k = 4 * own.part;
+    for (; k + stride < count; k += 2 * stride) {
+        let w0 = block(layer, n, k0 + k);
+        let w1 = block(layer, n, k0 + k + stride);
+        sums = add_product(sums, fours(k), w0);
+        sums = add_product(sums, fours(k + stride), w1);
+    }
+    for (; k < count; k += stride) { sums = add_product(sums, fours(k), block(layer, n, k0 + k)); }
+    return sums;
+}
+
+// All WIDE vectors of two units: those of number `local` and GROUP + local of all that the teams have summed.
+struct Units { near: mat4x4f, far: mat4x4f }
+
+fn totals(sums: Fours, own: Share, local: u32) -> Units {
+    var units = Units();
+    let a = total(sums.a, own, local);
+    units.near[0] = a.near;
+    units.far[0] = a.far;
+    if WIDE >= 2 {
+        let b = total(sums.b, own, local);
+        units.near[1] = b.near;
+        units.far[1] = b.far;
+    }
+    if WIDE == 4 {
+        let c = total(sums.c, own, local);
+        let d = total(sums.d, own, local);
+        units.near[2] = c.near;
+        units.far[2] = c.far;
+        units.near[3] = d.near;
+        units.far[3] = d.far;
+    }
+    return units;
+}
+
+// A vector of each, of two units.
+struct Total { near: vec4f, far: vec4f }
+
+// Half of a team's units at a time, as many as there is memory for.
+fn total(sum: mat4x4f, own: Share, local: u32) -> Total {
+    put_parts(sum[0], sum[1], own);
+    workgroupBarrier();
+    let first = Total(added_parts(own, local), added_parts(own, GROUP + local));
+    workgroupBarrier();
+    put_parts(sum[2], sum[3], own);
+    workgroupBarrier();
+    let last = Total(added_parts(own, local), added_parts(own, GROUP + local));
+    workgroupBarrier();
+    let is_first = local % 4 < 2; // GROUP + local has the same place in its team.
+    return Total(select(last.near, first.near, is_first), select(last.far, first.far, is_first));
+}
+
+fn put_parts(even: vec4f, odd: vec4f, own: Share) {
+    if !own.has { return; }
+    memory[PARTS + own.part * own.teams + own.team] = even;
+    memory[PARTS + GROUP + own.part * own.teams + own.team] = odd;
+}
+
+fn added_parts(own: Share, unit: u32) -> vec4f {
+    var sum = vec4f();
+    if unit / 4 >= own.teams { return sum; }
+    let at = PARTS + unit % 2 * GROUP + unit / 4;
+    for (var part = 0u; part < own.parts; part++) { sum += memory[at + part * own.teams]; }
+    return sum;
+}
+
+fn backwards_split(l: u32, local: u32) {
+    let layer = layer_at(l);
+    let own = share(layer.inputs, layer.outputs, local, false);
+    let units = totals(descend_split(layer, 4 * own.team, own), own, local);
+    let relu = layer_at(l - 1).relu;
+    put_gradients(layer, relu, local, units.near, passed[l - 1]);
+    put_gradients(layer, relu, GROUP + local, units.far, passed[l - 1] >> (4 * WIDE));
+}
+
+// The gradients of a unit below the layer, which passes them where its activation was positive, into memory.
+fn put_gradients(layer: Layer, relu: bool, unit: u32, gradients: mat4x4f, bits: u32) {
+    if unit >= WIDTH { return; }
+    let inside = unit < layer.inputs;
+    memory[slot(0u, unit)] = select(vec4f(), passing(bits, relu, gradients[0]), inside);
+    if WIDE >= 2 { memory[slot(1u, unit)] = select(vec4f(), passing(bits >> 4u, relu, gradients[1]), inside); }
+    if WIDE == 4 {
+        memory[slot(2u, unit)] = select(vec4f(), passing(bits >> 8u, relu, gradients[2]), inside);
+        memory[slot(3u, unit)] = select(vec4f(), passing(bits >> 12u, relu, gradients[3]), inside);
+    }
+}
+
+// The own part of the gradients of inputs k to k + 3.
+fn descend_split(layer: Layer, k: u32, own: Share) -> Fours {
+    var sums = Fours();
+    if !own.has || k >= layer.inputs { return sums; }
+    var n = 4 * own.part;
+    let stride = 4 * own.parts;
+    for (; n + stride < layer.outputs; n += 2 * stride) {
+        let w0 = transpose(block(layer, n, k));
+        let w1 = transpose(block(layer, n + stride, k));
+        sums = add_product(sums, fours(n), w0);
+        sums = add_product(sums, fours(n + stride), w1);
+    }
+    for (; n < layer.outputs; n += stride) { sums = add_product(sums, fours(n), transpose(block(layer, n, k))); }
+    return sums;
+}
+
+// The L-infinity step, of 2 GROUP inputs at a time.
+fn ascend_split(row0: u32, local: u32) {
+    let layer = layer_at(0u);
+    for (var first = 0u; first < p.inputs; first += 2 * GROUP) {
+        let own = share(min(2 * GROUP, p.inputs - first), layer.outputs, local, false);
+        let units = totals(descend_split(layer, first + 4 * own.team, own), own, local);
+        step_input(row0, first + local, units.near);
+        step_input(row0, first + GROUP + local, units.far);
+    }
+}
+
+fn step_input(row0: u32, k: u32, gradients: mat4x4f) {
+    if k >= p.inputs { return; }
+    step_four(row0, k, gradients[0]);
+    if WIDE >= 2 { step_four(row0 + 4, k, gradients[1]); }
+    if WIDE == 4 {
+        step_four(row0 + 8, k, gradients[2]);
+        step_four(row0 + 12, k, gradients[3]);
+    }
+}
+
+// Of input k in four rows.
+fn step_four(row: u32, k: u32, gradient: vec4f) {
+    step_one(row, k, gradient.x);
+    step_one(row + 1, k, gradient.y);
+    step_one(row + 2, k, gradient.z);
+    step_one(row + 3, k, gradient.w);
+}
+
+fn step_one(row: u32, k: u32, gradient: f32) {
+    if row >= p.rows { return; }
+    let i = row * p.inputs + k;
+    x_adv[i] = step_linf(x_adv[i], x[i], gradient, p.eps, p.step);
+}
