@@ -33,6 +33,7 @@ struct Args {
 }
 
 fn main() -> smoothenc::Result<()> {
+    env_logger::init(); // RUST_LOG=smoothenc=debug tells what each variant of a kernel took.
     let args = Args::parse();
     let config = Config {
         selection_steps: args.steps,

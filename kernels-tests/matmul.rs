@@ -58,6 +58,24 @@ fn layer(sizes: [usize; 3], relu: bool) -> Case {
         .tolerance(1e-4, 1e-4)
 }
 
+/// A layer in which a NaN, an example's last input, spoils all of that example and nothing else.
+fn relu_keeps_nan() -> Case {
+    let [m, n, k] = [5, 9, 20];
+    let mut spoilt: Vec<f32> = (0..m * k).map(|i| (i % 7) as f32 - 3.0).collect();
+    spoilt[3 * k - 1] = f32::NAN;
+    let oracle = move |x: &[Vec<f64>]| {
+        let c = product([m, n, k], &x[0], false, &x[1], true);
+        let sums = c.iter().zip(x[2].iter().cycle()).map(|(c, bias)| c + bias);
+        vec![sums.map(|sum| if sum < 0.0 { 0.0 } else { sum }).collect()]
+    };
+    Case::new("relu_keeps_nan", |g, x| Ok(vec![linear(g, x[0], x[1], x[2], true)?]), oracle)
+        .input(Input::values([m, k], spoilt))
+        .input(Input::normal([n, k]))
+        .input(Input::normal([n]))
+        .nonfinite()
+        .tolerance(1e-4, 1e-4)
+}
+
 /// A layer of factors in half precision. They are rounded, so that each is some way from what was drawn.
 fn half_layer([m, n, k]: [usize; 3], relu: bool) -> Case {
     let oracle = move |x: &[Vec<f64>]| {
@@ -146,7 +164,7 @@ pub fn cases() -> Vec<Case> {
     for sizes in [[1, 7, 200], [33, 31, 17], [64, 65, 16], [31, 129, 785], [128, 64, 200], [135, 132, 36]] {
         cases.extend([half_layer(sizes, false), half_layer(sizes, true), half_gradients(sizes)]);
     }
-    cases.push(half_edges());
+    cases.extend([half_edges(), relu_keeps_nan()]);
     cases.extend([layer([5, 784, 200], true), layer([5, 200, 784], true)]);
     cases.extend((0..TILINGS).flat_map(|tiling| tiled().into_iter().map(move |case| case.variant(tiling))));
     cases

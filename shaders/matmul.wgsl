@@ -24,15 +24,18 @@ override ROWS: u32 = 8;
 override COLUMNS: u32 = 8;
 override SPLIT: u32 = 1;
 override DEPTH: u32 = 16;
+override PAD: u32 = 0;
 
-// Blocks across a slice of op(A) and of op(B), and the vectors in it.
+// Blocks across a slice of op(A) and of op(B), vectors from blocks of a depth to those of the next, and in the slice.
 override A_BLOCKS: u32 = HIGH * ROWS;
 override B_BLOCKS: u32 = WIDE * COLUMNS;
-override A_SLICE: u32 = DEPTH * A_BLOCKS;
-override B_SLICE: u32 = DEPTH * B_BLOCKS;
+override A_DEEPER: u32 = 4 * A_BLOCKS + PAD;
+override B_DEEPER: u32 = 4 * B_BLOCKS + PAD;
+override A_SLICE: u32 = DEPTH / 4 * A_DEEPER;
+override B_SLICE: u32 = DEPTH / 4 * B_DEEPER;
 
-// Vector i of block t across and block q deep is at (4 q + i) * BLOCKS + t: of A it is row i of the block, of B
-// the columns at depth i.
+// Vector i of block t across and block q deep is at q * DEEPER + i * BLOCKS + t: of A it is row i of the block, of B
+// the columns at depth i. With PAD = 1 neighbours in depth lie in different banks.
 var<workgroup> a_slice: array<vec4f, A_SLICE>;
 var<workgroup> b_slice: array<vec4f, B_SLICE>;
 
@@ -43,7 +46,7 @@ fn stage(row0: u32, column0: u32, l0: u32, index: u32) {
     for (var i = index; i < deep * A_BLOCKS; i += ROWS * COLUMNS * SPLIT) {
         let at = select(vec2u(i % deep, i / deep), vec2u(i / A_BLOCKS, i % A_BLOCKS), TRANSPOSE_A == 1);
         let block = a_block(row0 + 4 * at.y, l0 + 4 * at.x);
-        let to = 4 * at.x * A_BLOCKS + at.y;
+        let to = at.x * A_DEEPER + at.y;
         a_slice[to] = block[0];
         a_slice[to + A_BLOCKS] = block[1];
         a_slice[to + 2 * A_BLOCKS] = block[2];
@@ -52,7 +55,7 @@ fn stage(row0: u32, column0: u32, l0: u32, index: u32) {
     for (var i = index; i < deep * B_BLOCKS; i += ROWS * COLUMNS * SPLIT) {
         let at = select(vec2u(i / B_BLOCKS, i % B_BLOCKS), vec2u(i % deep, i / deep), TRANSPOSE_B == 1);
         let block = b_block(l0 + 4 * at.x, column0 + 4 * at.y);
-        let to = 4 * at.x * B_BLOCKS + at.y;
+        let to = at.x * B_DEEPER + at.y;
         b_slice[to] = block[0];
         b_slice[to + B_BLOCKS] = block[1];
         b_slice[to + 2 * B_BLOCKS] = block[2];
@@ -62,12 +65,12 @@ fn stage(row0: u32, column0: u32, l0: u32, index: u32) {
 
 // Block t across and block q deep of the slices.
 fn staged_a(q: u32, t: u32) -> mat4x4f {
-    let at = 4 * q * A_BLOCKS + t;
+    let at = q * A_DEEPER + t;
     return mat4x4f(a_slice[at], a_slice[at + A_BLOCKS], a_slice[at + 2 * A_BLOCKS], a_slice[at + 3 * A_BLOCKS]);
 }
 
 fn staged_b(q: u32, t: u32) -> mat4x4f {
-    let at = 4 * q * B_BLOCKS + t;
+    let at = q * B_DEEPER + t;
     return mat4x4f(b_slice[at], b_slice[at + B_BLOCKS], b_slice[at + 2 * B_BLOCKS], b_slice[at + 3 * B_BLOCKS]);
 }
 

@@ -60,6 +60,6 @@ fn store_sum(row: u32, column: u32, sum: f32) {
     if row >= p.m || column >= p.n { return; }
     var value = sum;
     if BIAS == 1 { value += bias[column]; }
-    if BIAS == 1 && RELU == 1 { value = select(value, 0.0, value < 0.0); }
+    if BIAS == 1 && RELU == 1 { value = relu(value); }
     c[row * p.n + column] = value;
 }

@@ -21,6 +21,7 @@ pub static MATMUL: Kernel = Kernel {
     name: "matmul",
     wgsl: &[
         include_str!("../../shaders/common/rounded.wgsl"),
+        include_str!("../../shaders/common/bits.wgsl"),
         include_str!("../../shaders/common/factors.wgsl"),
         include_str!("../../shaders/matmul.wgsl"),
     ],
@@ -30,6 +31,7 @@ pub static MATMUL: Kernel = Kernel {
 
 /// The same on matrix units.
 const ON_UNITS: &[&str] = &[
+    include_str!("../../shaders/common/bits.wgsl"),
     include_str!("../../shaders/common/factors.wgsl"),
     include_str!("../../shaders/cooperative/matmul.wgsl"),
 ];
@@ -157,7 +159,7 @@ impl Op for Matmul {
             .row(io.output(0))
             .grid(m, if self.transpose_a { even_tile(m) } else { LANES }, [1, 1, 1])
             .flops(2 * m * n * k);
-        // The usual one first.
+        // The usual one first; the last stays there.
         let first = usual(m, n);
         let others = (0..TILINGS).filter(|&i| i != first);
         let tilings = std::iter::once(first).chain(others).map(|i| &TILES[i]);
@@ -183,38 +185,41 @@ struct Tile {
     columns: u32,
     split: u32,
     depth: u32,
+    pad: u32,
 }
 
 /// Ways that a GPU can choose from to tile a product.
 pub const TILINGS: usize = TILES.len();
 
-/// Up to 256 invocations, and 16 KiB for a slice of A and one of B. The last, which has the largest tile, must
-/// stay there: software devices take it.
-const TILES: [Tile; 7] = [
-    Tile { high: 1, wide: 1, rows: 8, columns: 8, split: 1, depth: 16 },
-    Tile { high: 1, wide: 1, rows: 8, columns: 8, split: 4, depth: 32 },
-    Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 8, depth: 32 },
-    Tile { high: 1, wide: 1, rows: 16, columns: 16, split: 1, depth: 16 },
-    Tile { high: 2, wide: 2, rows: 8, columns: 8, split: 1, depth: 16 },
-    Tile { high: 4, wide: 2, rows: 8, columns: 8, split: 1, depth: 16 },
-    Tile { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16 },
+/// Up to 256 invocations, and 16 KiB for a slice of A and one of B. The smaller the tile, the more of them keep a GPU busy,
+/// and the deeper its slices, the less often it waits for the next. The last, which has the largest tile, must stay there:
+/// software devices take it.
+const TILES: [Tile; 6] = [
+    Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 8, depth: 112, pad: 1 },
+    Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 4, depth: 64, pad: 1 },
+    Tile { high: 1, wide: 1, rows: 4, columns: 8, split: 8, depth: 72, pad: 1 },
+    Tile { high: 1, wide: 1, rows: 8, columns: 8, split: 4, depth: 56, pad: 1 },
+    Tile { high: 2, wide: 2, rows: 8, columns: 8, split: 1, depth: 16, pad: 1 },
+    Tile { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16, pad: 0 },
 ];
 
-/// The tiling for a GPU that is not measured: large tiles read less, but only many tiles keep it busy. Measured on
-/// none yet.
+/// The tiling for a GPU that is not measured: the fastest on an H100 (benches/RESULTS.md), which large tiles suit only where
+/// there are many.
 fn usual(m: usize, n: usize) -> usize {
     let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
-    if tiles(64) >= 128 {
+    if tiles(128) >= 128 {
+        5
+    } else if tiles(64) >= 128 {
         4
     } else if tiles(32) >= 128 {
-        0
+        3
     } else {
-        1
+        0
     }
 }
 
 impl Tile {
-    fn constants(&self) -> [(&'static str, u32); 6] {
+    fn constants(&self) -> [(&'static str, u32); 7] {
         [
             ("HIGH", self.high),
             ("WIDE", self.wide),
@@ -222,6 +227,7 @@ impl Tile {
             ("COLUMNS", self.columns),
             ("SPLIT", self.split),
             ("DEPTH", self.depth),
+            ("PAD", self.pad),
         ]
     }
 
