@@ -140,10 +140,23 @@ fn fours(u: u32) -> Fours {
 
 fn add_product(sum: Fours, units: Fours, w: mat4x4f) -> Fours {
     var added = sum;
-    added.a += units.a * w;
-    if WIDE >= 2 { added.b += units.b * w; }
-    if WIDE == 4 { added.c += units.c * w; added.d += units.d * w; }
+    added.a = add_to_four(sum.a, units.a, w);
+    if WIDE >= 2 { added.b = add_to_four(sum.b, units.b, w); }
+    if WIDE == 4 {
+        added.c = add_to_four(sum.c, units.c, w);
+        added.d = add_to_four(sum.d, units.d, w);
+    }
     return added;
+}
+
+// Term by term, as fused multiply-adds go: a product of matrices would be added to the sum at last, by more instructions.
+fn add_to_four(sum: mat4x4f, units: mat4x4f, w: mat4x4f) -> mat4x4f {
+    return mat4x4f(add_to_one(sum[0], units, w[0]), add_to_one(sum[1], units, w[1]),
+                   add_to_one(sum[2], units, w[2]), add_to_one(sum[3], units, w[3]));
+}
+
+fn add_to_one(sum: vec4f, units: mat4x4f, w: vec4f) -> vec4f {
+    return sum + units[0] * w.x + units[1] * w.y + units[2] * w.z + units[3] * w.w;
 }
 
 // ---- Layers

@@ -327,8 +327,10 @@ impl Op for PgdMlp {
         let call = if has_points { call.row(io.output(1)) } else { call.whole(NONE) };
         let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
-        let shares = SHARES.iter().filter(|share| share.fits(norm, widest));
-        let call = shares.fold(call, |call, share| {
+        let mut shares: Vec<_> = SHARES.iter().filter(|share| share.fits(norm, widest)).collect();
+        // The usual one first: of many rows, eight share what is read of the weights.
+        shares.sort_by_key(|share| rows >= MANY_ROWS && !share.is_for_many_rows());
+        let call = shares.into_iter().fold(call, |call, share| {
             let call = call.variant(&share.constants(), share.workgroups(rows));
             if share.large() { call.large() } else { call }
         });
@@ -358,7 +360,7 @@ struct Share {
 /// Ways that a GPU can choose from to share the layers of an ascent; a call offers those that take its network.
 pub const SHARINGS: usize = SHARES.len();
 
-/// For GPUs, from few rows to many, and the last two for software devices, which take the last that they are offered.
+/// For GPUs, from few rows to many (measured on an H100, benches/RESULTS.md), and the last two for software devices, which take the last that they are offered.
 const SHARES: [Share; 5] = [
     Share { group: 512, split: 1, wide: 1, width: 512 },
     Share { group: 256, split: 1, wide: 1, width: 512 },
@@ -367,7 +369,14 @@ const SHARES: [Share; 5] = [
     Share { group: 16, split: 0, wide: 4, width: 256 },
 ];
 
+/// As many as keep all of a large GPU busy, eight to a workgroup.
+const MANY_ROWS: usize = 1024;
+
 impl Share {
+    fn is_for_many_rows(&self) -> bool {
+        self.split == 1 && self.wide == 2
+    }
+
     /// Whether it takes layers of up to `widest` units, and steps in that norm.
     fn fits(&self, norm: Norm, widest: usize) -> bool {
         let in_l2 = self.split == 1 && self.wide == 1 && !self.large();
