@@ -24,7 +24,7 @@ override ROWS: u32 = 8;
 override COLUMNS: u32 = 8;
 override SPLIT: u32 = 1;
 override DEPTH: u32 = 16;
-override PAD: u32 = 0;
+override PAD: u32 = 1; // 0 or 1
 
 // Blocks across a slice of op(A) and of op(B), vectors from blocks of a depth to those of the next, and in the slice.
 override A_BLOCKS: u32 = HIGH * ROWS;
@@ -106,7 +106,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     for (var l0 = 0u; l0 < p.k; l0 += DEPTH) {
         stage(row0, column0, l0, index);
         workgroupBarrier();
-        for (var q = local.z; q < DEPTH / 4; q += SPLIT) {
+        let deep = min(DEPTH, p.k - l0 + 3) / 4; // Blocks of the slice that k reaches.
+        for (var q = local.z; q < deep; q += SPLIT) {
             let b0 = staged_b(q, local.x);
             var b1 = mat4x4f();
             if WIDE == 2 { b1 = staged_b(q, COLUMNS + local.x); }

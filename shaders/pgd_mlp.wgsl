@@ -32,10 +32,10 @@
 // vectors of a whole layer lie in `memory`, where gradients take the activations' place; of an activation
 // only a bit remains, whether it was positive, with the invocation that owns its unit.
 //
-// There are two ways to share a layer: with splits (common/split_layers.wgsl), for GPUs, and whole
+// There are two ways to do so: sums are shared among invocations (common/shared_layers.wgsl), for GPUs, or whole
 // (common/whole_layers.wgsl), for software devices.
 //
-// Layers may have up to WIDTH units and, for L2, 256 * 4 * PASSES inputs.
+// Layers may have up to WIDTH units and, for L2, 4 GROUP PASSES inputs.
 
 override NORM: u32 = 0;
 override GOAL: u32 = 0;
@@ -44,13 +44,13 @@ override HALF: u32 = 0;
 override START: u32 = 0;
 
 override GROUP: u32 = 256; // Invocations.
-override SPLIT: u32 = 1;   // 1 where several invocations share a sum.
-override WIDE: u32 = 1;    // Vectors of a unit: 1, 2 or 4.
-override WIDTH: u32 = 512; // At most 2 GROUP with splits, 16 GROUP without.
+override SHARED: u32 = 1;  // 1 where several invocations share a sum, else 0.
+override WIDE: u32 = 1;    // Vectors of a unit: 1 or 2; of whole sums 1, 2 or 4.
+override WIDTH: u32 = 512; // At most 2 GROUP; of whole sums 16 GROUP.
 
 override TILE: u32 = 4 * WIDE;
 override PARTS: u32 = WIDE * WIDTH; // Where parts of sums lie in memory.
-override MEMORY: u32 = PARTS + 2 * GROUP * SPLIT;
+override MEMORY: u32 = PARTS + 2 * GROUP * SHARED;
 
 const PASSES: u32 = 12;
 const MAX_LAYERS: u32 = 8;
@@ -73,7 +73,7 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> points: array<u32>;
 
 // The units of the current layer, vector v of unit u at slot(v, u): 0 beyond the layer's width, as far as it
-// is read. From PARTS on, where there are splits, parts of sums.
+// is read. From PARTS on, where sums are shared, their parts.
 var<workgroup> memory: array<vec4f, MEMORY>;
 
 // Four bits a vector: in which examples the own units' activations were positive. Words l, MAX_LAYERS + l, ... are
@@ -97,8 +97,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         }
         for (var l = p.layers - 1; l > 0; l--) { backwards(l, local); }
         if NORM == 1 { ascend_l2(row0, local); }
-        if NORM == 0 && SPLIT == 1 { ascend_split(row0, local); }
-        if NORM == 0 && SPLIT == 0 { ascend_whole(row0, local); }
+        if NORM == 0 && SHARED == 1 { ascend_shared(row0, local); }
+        if NORM == 0 && SHARED == 0 { ascend_whole(row0, local); }
         storageBarrier(); // The next turn's loads see x'.
     }
 }
@@ -162,13 +162,13 @@ fn add_to_one(sum: vec4f, units: mat4x4f, w: vec4f) -> vec4f {
 // ---- Layers
 
 fn forwards(l: u32, row0: u32, local: u32) {
-    if SPLIT == 1 { forwards_split(l, row0, local); } else { forwards_whole(l, row0, local); }
+    if SHARED == 1 { forwards_shared(l, row0, local); } else { forwards_whole(l, row0, local); }
     workgroupBarrier();
 }
 
 // From the gradient of layer l's output, in memory, to that of its input.
 fn backwards(l: u32, local: u32) {
-    if SPLIT == 1 { backwards_split(l, local); } else { backwards_whole(l, local); }
+    if SHARED == 1 { backwards_shared(l, local); } else { backwards_whole(l, local); }
     workgroupBarrier();
 }
 
@@ -268,7 +268,7 @@ fn cross_entropy_gradient(row0: u32, local: u32) {
         var m = first;
         for (var c = 1u; c < classes; c++) {
             let h = memory[slot(v, c)];
-            let larger = h > m;
+            let larger = (h > m) & !nans(h);
             m = select(m, h, larger);
             top = select(top, vec4u(c), larger);
         }
@@ -298,7 +298,7 @@ fn ascend_l2(row0: u32, local: u32) {
     let examples = min(TILE, p.rows - row0);
     var size = vec4f();
     for (var k = 4 * local; k < p.inputs; k += 4 * GROUP) {
-        let gradient = descend_split(layer, k, Share(0u, 0u, 1u, 1u, true)).a;
+        let gradient = descend_shared(layer, k, alone()).a;
         input_gradient[k / (4 * GROUP)] = gradient;
         for (var j = 0u; j < min(4u, p.inputs - k); j++) { size += abs(gradient[j]); }
     }

@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var m = logits[first];
     for (var c = 1u; c < p.cols; c++) {
         let value = logits[first + c];
-        if value > m {
+        if value > m && !is_nan(value) {
             m = value;
             top = c;
         }

@@ -99,12 +99,14 @@ pub struct Variant {
     pub workgroups: [u32; 3],
     /// Whether it is for devices with large workgroups only, [`LARGE_INVOCATIONS`] with [`LARGE_BYTES`] of memory.
     pub large: bool,
+    /// Whether it is for software devices only, which have few threads and for which waiting costs the most.
+    pub software: bool,
     /// Where it is for devices with such units only: the text to run.
     pub units: Option<MatrixUnits>,
 }
 
 /// Invocations, at most, of a large workgroup. Every device has 256.
-pub const LARGE_INVOCATIONS: u32 = 1024;
+pub const LARGE_INVOCATIONS: u32 = 512;
 /// Bytes of memory, at most, of a large workgroup. Every device has 16 KiB.
 pub const LARGE_BYTES: u32 = 32 * 1024;
 
@@ -121,8 +123,8 @@ pub struct Call {
     pub args: Vec<Arg>,
     /// Workgroups of the GPU dispatch.
     pub workgroups: [u32; 3],
-    /// What a GPU may choose from in place of `workgroups`; empty where there is one way only. The first
-    /// is the usual choice; the last has the largest tiles, for software devices, which have few threads. Those for
+    /// What a GPU may choose from in place of `workgroups`; empty where there is one way only. The first that it runs
+    /// is the usual choice; the last, which every software device runs, has the largest tiles, for software devices, which have few threads. Those for
     /// matrix units come after these, the usual one first.
     pub variants: Vec<Variant>,
     /// The text to run in place of the kernel's, of a variant for matrix units.
@@ -206,7 +208,15 @@ impl Call {
     /// Offers a GPU one more way to run the call.
     pub fn variant(mut self, constants: &[(&'static str, u32)], workgroups: [u32; 3]) -> Self {
         let constants = constants.to_vec();
-        self.variants.push(Variant { constants, workgroups, large: false, units: None });
+        self.variants.push(Variant { constants, workgroups, large: false, software: false, units: None });
+        self
+    }
+
+    /// The variant offered last is for software devices only.
+    pub fn for_software(mut self) -> Self {
+        if let Some(variant) = self.variants.last_mut() {
+            variant.software = true;
+        }
         self
     }
 
@@ -226,7 +236,13 @@ impl Call {
         workgroups: [u32; 3],
     ) -> Self {
         let constants = constants.to_vec();
-        self.variants.push(Variant { constants, workgroups, large: false, units: Some(units) });
+        self.variants.push(Variant {
+            constants,
+            workgroups,
+            large: false,
+            software: false,
+            units: Some(units),
+        });
         self
     }
 

@@ -218,6 +218,17 @@ fn constants(of: &[(&str, u32)]) -> Constants {
 fn offered(kernel: &Kernel) -> Vec<(Workgroup, Constants)> {
     let Some(call) = call_with_variants(kernel) else { return vec![(BASE, Vec::new())] };
     let plain = call.variants.iter().filter(|variant| variant.units.is_none());
+    // Something is left wherever the kernels run.
+    assert!(
+        plain.clone().any(|variant| !variant.large && !variant.software),
+        "{}: none for every GPU",
+        kernel.name
+    );
+    assert!(
+        plain.clone().next_back().is_some_and(|variant| !variant.large),
+        "{}: the last is large",
+        kernel.name
+    );
     let most = |large: bool| if large { LARGE } else { BASE };
     let plain: Vec<_> = plain.map(|v| (most(v.large), constants(&v.constants))).collect();
     let count = if kernel.name == "matmul" { ops::TILINGS } else { ops::SHARINGS };

@@ -1,6 +1,6 @@
 // ball: what a step of projected gradient ascent does to one pixel or one row        SPEC section 4
 //
-// Needs common/box.wgsl. The Rust twins are in src/ops/pgd_step.rs.
+// Needs common/bits.wgsl and common/box.wgsl. The Rust twins are in src/ops/pgd_step.rs.
 
 // The sign; of 0 it is 0 and of a NaN a NaN. By the bits, since a comparison may take a number below the normal ones for 0.
 fn direction(g: f32) -> f32 {
@@ -26,7 +26,7 @@ fn scale_of(size: f32) -> i32 {
 fn scaled(g: f32, scale: i32) -> f32 {
     let bits = bitcast<u32>(g);
     let sign = bits & 0x80000000u;
-    let exponent = i32(bits >> 23u & 0xffu);
+    let exponent = i32((bits >> 23u) & 0xffu);
     if exponent == 255 { return g; }
     if exponent == 0 {
         let size = select(0.0, f32(bits & 0x7fffffu) * 0x1p-69, scale == 80); // 2^(80 - 149)
@@ -34,7 +34,7 @@ fn scaled(g: f32, scale: i32) -> f32 {
     }
     let moved = exponent + scale;
     if moved <= 0 { return 0.0; }
-    return bitcast<f32>((bits & 0x807fffffu) | u32(moved) << 23u);
+    return bitcast<f32>((bits & 0x807fffffu) | (u32(moved) << 23u));
 }
 
 // L2: what the scaled gradient of this norm is multiplied with. A comparison with a NaN is false,

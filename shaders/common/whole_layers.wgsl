@@ -1,6 +1,6 @@
 // whole layers: how a workgroup on a software device shares the sums of a layer
 //
-// SPLIT = 0: an invocation sums 16 units, a whole layer in one pass, and owns them. It multiplies 64 WIDE times
+// SHARED = 0: an invocation sums 16 units, a whole layer in one pass, and owns them. It multiplies 64 WIDE times
 // for every 16 + 4 WIDE words that it reads, and there are few invocations to wait at a barrier: on such devices reads
 // and waiting cost the most. L-infinity only.
 //

@@ -27,7 +27,7 @@ pub static PGD_MLP: Kernel = Kernel {
         include_str!("../../shaders/common/box.wgsl"),
         include_str!("../../shaders/common/ball.wgsl"),
         include_str!("../../shaders/common/dense.wgsl"),
-        include_str!("../../shaders/common/split_layers.wgsl"),
+        include_str!("../../shaders/common/shared_layers.wgsl"),
         include_str!("../../shaders/common/whole_layers.wgsl"),
         include_str!("../../shaders/pgd_mlp.wgsl"),
     ],
@@ -327,12 +327,13 @@ impl Op for PgdMlp {
         let call = if has_points { call.row(io.output(1)) } else { call.whole(NONE) };
         let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
-        let mut shares: Vec<_> = SHARES.iter().filter(|share| share.fits(norm, widest)).collect();
+        let mut ways: Vec<_> = WAYS.iter().filter(|way| way.fits(norm, widest)).collect();
         // The usual one first: of many rows, eight share what is read of the weights.
-        shares.sort_by_key(|share| rows >= MANY_ROWS && !share.is_for_many_rows());
-        let call = shares.into_iter().fold(call, |call, share| {
-            let call = call.variant(&share.constants(), share.workgroups(rows));
-            if share.large() { call.large() } else { call }
+        ways.sort_by_key(|way| rows >= MANY_ROWS && !way.is_for_many_rows());
+        let call = ways.into_iter().fold(call, |call, way| {
+            let call = call.variant(&way.constants(), way.workgroups(rows));
+            let call = if way.large() { call.large() } else { call };
+            if way.shared { call } else { call.for_software() }
         });
         let on_units = self.half
             && has_points
@@ -350,46 +351,49 @@ impl Op for PgdMlp {
 /// How the shader shares a layer among the invocations of a workgroup, its constants in lower case;
 /// `shaders/pgd_mlp.wgsl` explains them.
 #[derive(Debug, Clone, Copy)]
-struct Share {
+struct Sharing {
     group: u32,
-    split: u32,
+    shared: bool,
     wide: u32,
     width: u32,
 }
 
 /// Ways that a GPU can choose from to share the layers of an ascent; a call offers those that take its network.
-pub const SHARINGS: usize = SHARES.len();
+pub const SHARINGS: usize = WAYS.len();
 
-/// For GPUs, from few rows to many (measured on an H100, benches/RESULTS.md), and the last two for software devices, which take the last that they are offered.
-const SHARES: [Share; 5] = [
-    Share { group: 512, split: 1, wide: 1, width: 512 },
-    Share { group: 256, split: 1, wide: 1, width: 512 },
-    Share { group: 256, split: 1, wide: 2, width: 256 },
-    Share { group: 32, split: 0, wide: 2, width: 512 },
-    Share { group: 16, split: 0, wide: 4, width: 256 },
+/// For GPUs, from few rows to many (measured on an H100, benches/RESULTS.md), and the last two for software devices, which
+/// take the last that they are offered.
+const WAYS: [Sharing; 5] = [
+    Sharing { group: 512, shared: true, wide: 1, width: 512 },
+    Sharing { group: 256, shared: true, wide: 1, width: 512 },
+    Sharing { group: 256, shared: true, wide: 2, width: 256 },
+    Sharing { group: 32, shared: false, wide: 2, width: 512 },
+    Sharing { group: 16, shared: false, wide: 4, width: 256 },
 ];
 
 /// As many as keep all of a large GPU busy, eight to a workgroup.
 const MANY_ROWS: usize = 1024;
 
-impl Share {
+impl Sharing {
     fn is_for_many_rows(&self) -> bool {
-        self.split == 1 && self.wide == 2
+        self.shared && self.wide == 2
     }
 
-    /// Whether it takes layers of up to `widest` units, and steps in that norm.
+    /// Whether it takes layers of up to `widest` units, and steps in that norm: those in L2, which is no model's default, are
+    /// for one way, since drivers take long to compile each.
     fn fits(&self, norm: Norm, widest: usize) -> bool {
-        let in_l2 = self.split == 1 && self.wide == 1 && !self.large();
+        let in_l2 = self.shared && self.wide == 1 && !self.large();
         widest <= self.width as usize && (norm == Norm::Linf || in_l2)
     }
 
     /// Whether it needs a large workgroup.
     fn large(&self) -> bool {
-        self.group > 256 || 16 * (self.wide * self.width + 2 * self.split * self.group) > 16 * 1024
+        let parts = if self.shared { 2 * self.group } else { 0 };
+        self.group > 256 || 16 * (self.wide * self.width + parts) > 16 * 1024
     }
 
     fn constants(&self) -> [(&'static str, u32); 4] {
-        [("GROUP", self.group), ("SPLIT", self.split), ("WIDE", self.wide), ("WIDTH", self.width)]
+        [("GROUP", self.group), ("SHARED", self.shared.into()), ("WIDE", self.wide), ("WIDTH", self.width)]
     }
 
     /// One for every 4 `wide` examples.

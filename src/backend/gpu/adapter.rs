@@ -152,7 +152,8 @@ pub fn pick(number: Option<usize>) -> Result<wgpu::Adapter> {
 }
 
 /// The limits to ask the adapter for: what WebGPU promises (or less, where the adapter has
-/// less), with the sizes that large data sets and grids need raised to the adapter's own.
+/// less), with the sizes that large data sets and grids need raised to the adapter's own, and large workgroups where
+/// it has them.
 pub fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
     let own = adapter.limits();
     let mut limits = wgpu::Limits::default().or_worse_values_from(&own);
@@ -185,6 +186,27 @@ mod tests {
             let error = wrong.parse::<Choice>().err().map(|e| (e.exit_code(), e.to_string()));
             assert!(matches!(error, Some((2, text)) if text.contains("--device")), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn large_workgroups_need_invocations_and_memory() {
+        let own = wgpu::Limits {
+            max_compute_invocations_per_workgroup: 1024,
+            max_compute_workgroup_size_x: 1024,
+            max_compute_workgroup_storage_size: 32 * 1024,
+            ..Default::default()
+        };
+        assert!(large_workgroups(&own));
+        assert!(!large_workgroups(&wgpu::Limits {
+            max_compute_workgroup_storage_size: 16 * 1024,
+            ..own.clone()
+        }));
+        assert!(!large_workgroups(&wgpu::Limits {
+            max_compute_invocations_per_workgroup: 256,
+            ..own.clone()
+        }));
+        assert!(!large_workgroups(&wgpu::Limits { max_compute_workgroup_size_x: 256, ..own }));
+        assert!(!large_workgroups(&wgpu::Limits::default()));
     }
 
     #[test]

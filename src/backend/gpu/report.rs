@@ -128,7 +128,9 @@ fn kernels(adapter: &wgpu::Adapter) -> Vec<String> {
     let subgroups = adapter::uses_subgroups(&adapter.get_info(), adapter.features());
     let units = adapter::matrix_units(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
     let units = units.map(|side| format!("matrix units of {side} for --precision f16"));
-    let names = [Some("base".to_string()), subgroups.then(|| "subgroup sums".to_string()), units];
+    let subgroups = subgroups.then(|| "subgroup sums".to_string());
+    let large = adapter::large_workgroups(&adapter.limits()).then(|| "large workgroups".to_string());
+    let names = [Some("base".to_string()), subgroups, large, units];
     names.into_iter().flatten().collect()
 }
 

@@ -23,6 +23,8 @@ const MOST_TIME: Duration = Duration::from_millis(4000);
 const SAMPLE_SECONDS: f64 = 0.001;
 const MOST_REPETITIONS: f64 = 64.0;
 const SAMPLES: usize = 3;
+/// What is written behind a choice that was made for want of time.
+const UNMEASURED: &str = ", not measured";
 /// Time of work until a GPU runs at its full clock.
 const WARM_UP: Duration = Duration::from_millis(30);
 /// A variant that takes so many times as long as another at the first try is not measured further.
@@ -89,7 +91,8 @@ impl Gpu {
         *self.0.tune.borrow_mut() = Some(Tune { file, device, choices, spent: Duration::ZERO });
     }
 
-    /// From now on takes variant number `variant` of every call that is not measured, or its last; for tests.
+    /// From now on takes, of every call that is not measured, variant number `variant` of those that the device runs, or the
+    /// last of them; for tests.
     pub fn prefer(&self, variant: usize) {
         self.0.variant.set(variant);
     }
@@ -102,11 +105,12 @@ impl Gpu {
         Some(variant_name(&call.variants[number]))
     }
 
-    /// Whether the device runs a variant: it has workgroups as large, and the variant needs no matrix units, or those
-    /// that are to be used.
+    /// Whether the device runs a variant: it has workgroups as large, the variant needs no matrix units, or those
+    /// that are to be used, and it is not one for software devices only, or the device is such.
     fn runs(&self, variant: &Variant) -> bool {
         let units = variant.units.is_none_or(|units| self.0.units.get() == Some(units.side));
-        units && (!variant.large || adapter::large_workgroups(&self.0.limits))
+        let large = !variant.large || adapter::large_workgroups(&self.0.limits);
+        units && large && !(variant.software && adapter::is_real(&self.0.info))
     }
 
     /// The number of the variant that is taken without measuring: of those on matrix units, else of the others, the
@@ -149,7 +153,13 @@ impl Tune {
     /// The variant of a call that was chosen before, if it is still offered.
     fn choice(&self, call: &Call) -> Option<usize> {
         let name = self.choices.get(&key(call))?;
+        let name = name.strip_suffix(UNMEASURED).unwrap_or(name);
         call.variants.iter().position(|variant| *name == variant_name(variant))
+    }
+
+    /// Whether it was chosen for want of time.
+    fn unmeasured(&self, call: &Call) -> bool {
+        self.choices.get(&key(call)).is_some_and(|name| name.ends_with(UNMEASURED))
     }
 
     /// Chooses for the calls that have a choice and were not met before.
@@ -157,17 +167,22 @@ impl Tune {
         let mut new = Choices::new();
         for call in calls.iter().filter(|call| call.variants.len() > 1) {
             let kept = self.choice(call).is_some_and(|i| gpu.runs(&call.variants[i]));
+            let kept = kept && !(everything() && self.unmeasured(call));
             if kept || new.contains_key(&key(call)) {
                 continue;
             }
             let start = Instant::now();
             let most = if everything() { Duration::MAX } else { MOST_TIME };
-            let variant = match most.checked_sub(self.spent) {
+            let fastest = match most.checked_sub(self.spent) {
                 Some(left) => fastest(gpu, call, start.checked_add(left))?,
-                None => gpu.usual(call).unwrap_or(0),
+                None => None,
             };
             self.spent += start.elapsed();
-            let name = variant_name(&call.variants[variant]);
+            let name = match fastest.or(gpu.usual(call)) {
+                Some(variant) => variant_name(&call.variants[variant]),
+                None => continue,
+            };
+            let name = if fastest.is_some() { name } else { name + UNMEASURED };
             log::debug!("{}: {name}, chosen in {:.0?}", key(call), start.elapsed());
             new.insert(key(call), name);
         }
@@ -182,7 +197,7 @@ impl Tune {
         let mut devices = read(&self.file);
         let kept = devices.entry(self.device.clone()).or_default();
         for (key, name) in new {
-            // What stood there before was not followed: it is offered no more.
+            // What stood there before was not followed: it is offered no more, or was not measured.
             if kept.get(&key) == self.choices.get(&key) {
                 kept.insert(key, name);
             }
@@ -209,8 +224,10 @@ fn text(constants: &[(&'static str, u32)]) -> String {
     constants.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The number of the fastest variant, as far as `deadline` allows to find out, if there is one.
-fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<usize> {
+/// The number of the fastest variant of those that there is time for until `deadline`, if there is one; none where that is
+/// time for one only.
+fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<Option<usize>> {
+    let late = || deadline.is_some_and(|deadline| Instant::now() > deadline);
     // Memory of its own: the call's may hold something already.
     let mut call = call.clone();
     let mut specs = vec![BufferSpec { words: NONE.words, variable: None }];
@@ -231,7 +248,7 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<usize> {
     let began = Instant::now();
     let mut compiled = Vec::new();
     for variant in std::iter::once(usual).chain(able) {
-        if !compiled.is_empty() && deadline.is_some_and(|deadline| Instant::now() > deadline) {
+        if late() {
             break;
         }
         let mut once = program(variant, 1)?;
@@ -239,11 +256,15 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<usize> {
         compiled.push((variant, once));
     }
     let (waited, start) = (began.elapsed(), Instant::now());
+    let [(_, first), _, ..] = &mut compiled[..] else { return Ok(None) };
     while waited > WARM_UP && start.elapsed() < WARM_UP {
-        seconds(gpu, &mut compiled[0].1)?;
+        seconds(gpu, first)?;
     }
-    let (mut best, mut least) = (usual, f64::INFINITY);
+    let (mut best, mut least) = (None, f64::INFINITY);
     for (variant, mut once) in compiled {
+        if late() && best.is_some() {
+            break;
+        }
         let first = seconds(gpu, &mut once)?;
         if first > HOPELESS * least.max(SAMPLE_SECONDS) {
             continue;
@@ -254,7 +275,7 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<usize> {
         let each = samples.collect::<Result<Vec<f64>>>()?.into_iter().fold(f64::INFINITY, f64::min);
         log::debug!("{}: {:.1} us as {}", key(&call), 1e6 * each, variant_name(&call.variants[variant]));
         if each < least {
-            (best, least) = (variant, each);
+            (best, least) = (Some(variant), each);
         }
     }
     Ok(best)
@@ -334,6 +355,19 @@ mod tests {
         one.keep(new(3, "ROWS=8"));
         other.keep(new(3, "ROWS=4"));
         assert_eq!(other.choice(&call(3)), Some(1));
+    }
+
+    #[test]
+    fn a_choice_for_want_of_time_is_followed_and_known_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tune.json");
+        tune(&file).keep(new(3, &format!("ROWS=8{UNMEASURED}")));
+        tune(&file).keep(new(4, "ROWS=8"));
+        let mut again = tune(&file);
+        assert_eq!((again.choice(&call(3)), again.unmeasured(&call(3))), (Some(1), true));
+        assert_eq!((again.choice(&call(4)), again.unmeasured(&call(4))), (Some(1), false));
+        again.keep(new(3, "ROWS=4"));
+        assert_eq!((tune(&file).choice(&call(3)), tune(&file).unmeasured(&call(3))), (Some(0), false));
     }
 
     #[test]

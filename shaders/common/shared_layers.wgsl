@@ -1,6 +1,6 @@
-// split layers: how a workgroup on a GPU shares the sums of a layer
+// shared layers: how a workgroup on a GPU shares the sums of a layer
 //
-// SPLIT = 1. A team sums four units, and the invocations that there are for each team do so in as many
+// SHARED = 1. A team sums four units, and the invocations that there are for each team do so in as many
 // parts. Then invocation i owns units i and GROUP + i and adds up their parts. Forwards the parts of a team lie
 // side by side, backwards the teams: either way neighbours read neighbouring weights.
 //
@@ -21,28 +21,26 @@ fn share(units: u32, terms: u32, local: u32, forwards: bool) -> Share {
     return Share(local % teams, local / teams, parts, teams, has);
 }
 
-fn forwards_split(l: u32, row0: u32, local: u32) {
+fn forwards_shared(l: u32, row0: u32, local: u32) {
     let layer = layer_at(l);
     let own = share(layer.outputs, layer.inputs, local, true);
     var sums = Fours();
     for (var k0 = 0u; k0 < layer.inputs; k0 += WIDTH) {
         if l == 0 { load_points(k0, row0, local); }
-        if own.has { sums = climb_split(sums, layer, own, k0); }
+        if own.has { sums = climb_shared(sums, layer, own, k0); }
     }
     let units = totals(sums, own, local);
-    passed[l] = put_activations(layer, local, units.near) | put_activations(layer, GROUP + local, units.far) << (4 * WIDE);
+    let near = put_activations(layer, local, units.near);
+    let far = put_activations(layer, GROUP + local, units.far);
+    passed[l] = near | (far << (4 * WIDE));
 }
 
 // The activations of a unit by its sums, into memory; and four bits a vector of which are positive.
-fn put_activations(layer: Layer, unit: u32, sums: mat4x4f) -> u32 {
+fn put_activations(layer: Layer, unit: u32, sums: Pair) -> u32 {
     if unit >= WIDTH { return 0; }
-    var bits = put_activation(layer, unit, 0u, sums[0]);
-    if WIDE >= 2 { bits |= put_activation(layer, unit, 1u, sums[1]) << 4u; }
-    if WIDE == 4 {
-        bits |= put_activation(layer, unit, 2u, sums[2]) << 8u;
-        bits |= put_activation(layer, unit, 3u, sums[3]) << 12u;
-    }
-    return bits;
+    let bits = put_activation(layer, unit, 0u, sums.a);
+    if WIDE == 1 { return bits; }
+    return bits | (put_activation(layer, unit, 1u, sums.b) << 4u);
 }
 
 fn put_activation(layer: Layer, unit: u32, v: u32, sum: vec4f) -> u32 {
@@ -52,7 +50,7 @@ fn put_activation(layer: Layer, unit: u32, v: u32, sum: vec4f) -> u32 {
 }
 
 // Adds to the sums of a team's units the own part of what inputs k0 to k0 + WIDTH - 1, in memory, give.
-fn climb_split(start: Fours, layer: Layer, own: Share, k0: u32) -> Fours {
+fn climb_shared(start: Fours, layer: Layer, own: Share, k0: u32) -> Fours {
     var sums = start;
     let n = 4 * own.team;
     let count = min(WIDTH, layer.inputs - k0);
@@ -68,28 +66,17 @@ fn climb_split(start: Fours, layer: Layer, own: Share, k0: u32) -> Fours {
     return sums;
 }
 
-// All WIDE vectors of two units: those of number `local` and GROUP + local of all that the teams have summed.
-struct Units { near: mat4x4f, far: mat4x4f }
+// Both vectors of a unit; b where WIDE = 2.
+struct Pair { a: vec4f, b: vec4f }
+
+// Two units: number `local` and GROUP + local of all that the teams have summed.
+struct Units { near: Pair, far: Pair }
 
 fn totals(sums: Fours, own: Share, local: u32) -> Units {
-    var units = Units();
     let a = total(sums.a, own, local);
-    units.near[0] = a.near;
-    units.far[0] = a.far;
-    if WIDE >= 2 {
-        let b = total(sums.b, own, local);
-        units.near[1] = b.near;
-        units.far[1] = b.far;
-    }
-    if WIDE == 4 {
-        let c = total(sums.c, own, local);
-        let d = total(sums.d, own, local);
-        units.near[2] = c.near;
-        units.far[2] = c.far;
-        units.near[3] = d.near;
-        units.far[3] = d.far;
-    }
-    return units;
+    if WIDE == 1 { return Units(Pair(a.near, vec4f()), Pair(a.far, vec4f())); }
+    let b = total(sums.b, own, local);
+    return Units(Pair(a.near, b.near), Pair(a.far, b.far));
 }
 
 // A vector of each, of two units.
@@ -123,29 +110,30 @@ fn added_parts(own: Share, unit: u32) -> vec4f {
     return sum;
 }
 
-fn backwards_split(l: u32, local: u32) {
+fn backwards_shared(l: u32, local: u32) {
     let layer = layer_at(l);
     let own = share(layer.inputs, layer.outputs, local, false);
-    let units = totals(descend_split(layer, 4 * own.team, own), own, local);
+    let units = totals(descend_shared(layer, 4 * own.team, own), own, local);
     let relu = layer_at(l - 1).relu;
     put_gradients(layer, relu, local, units.near, passed[l - 1]);
     put_gradients(layer, relu, GROUP + local, units.far, passed[l - 1] >> (4 * WIDE));
 }
 
 // The gradients of a unit below the layer, which passes them where its activation was positive, into memory.
-fn put_gradients(layer: Layer, relu: bool, unit: u32, gradients: mat4x4f, bits: u32) {
+fn put_gradients(layer: Layer, relu: bool, unit: u32, gradients: Pair, bits: u32) {
     if unit >= WIDTH { return; }
     let inside = unit < layer.inputs;
-    memory[slot(0u, unit)] = select(vec4f(), passing(bits, relu, gradients[0]), inside);
-    if WIDE >= 2 { memory[slot(1u, unit)] = select(vec4f(), passing(bits >> 4u, relu, gradients[1]), inside); }
-    if WIDE == 4 {
-        memory[slot(2u, unit)] = select(vec4f(), passing(bits >> 8u, relu, gradients[2]), inside);
-        memory[slot(3u, unit)] = select(vec4f(), passing(bits >> 12u, relu, gradients[3]), inside);
-    }
+    memory[slot(0u, unit)] = select(vec4f(), passing(bits, relu, gradients.a), inside);
+    if WIDE == 2 { memory[slot(1u, unit)] = select(vec4f(), passing(bits >> 4u, relu, gradients.b), inside); }
+}
+
+// All of a sum, for one invocation.
+fn alone() -> Share {
+    return Share(0u, 0u, 1u, 1u, true);
 }
 
 // The own part of the gradients of inputs k to k + 3.
-fn descend_split(layer: Layer, k: u32, own: Share) -> Fours {
+fn descend_shared(layer: Layer, k: u32, own: Share) -> Fours {
     var sums = Fours();
     if !own.has || k >= layer.inputs { return sums; }
     var n = 4 * own.part;
@@ -161,24 +149,20 @@ fn descend_split(layer: Layer, k: u32, own: Share) -> Fours {
 }
 
 // The L-infinity step, of 2 GROUP inputs at a time.
-fn ascend_split(row0: u32, local: u32) {
+fn ascend_shared(row0: u32, local: u32) {
     let layer = layer_at(0u);
     for (var first = 0u; first < p.inputs; first += 2 * GROUP) {
         let own = share(min(2 * GROUP, p.inputs - first), layer.outputs, local, false);
-        let units = totals(descend_split(layer, first + 4 * own.team, own), own, local);
+        let units = totals(descend_shared(layer, first + 4 * own.team, own), own, local);
         step_input(row0, first + local, units.near);
         step_input(row0, first + GROUP + local, units.far);
     }
 }
 
-fn step_input(row0: u32, k: u32, gradients: mat4x4f) {
+fn step_input(row0: u32, k: u32, gradients: Pair) {
     if k >= p.inputs { return; }
-    step_four(row0, k, gradients[0]);
-    if WIDE >= 2 { step_four(row0 + 4, k, gradients[1]); }
-    if WIDE == 4 {
-        step_four(row0 + 8, k, gradients[2]);
-        step_four(row0 + 12, k, gradients[3]);
-    }
+    step_four(row0, k, gradients.a);
+    if WIDE == 2 { step_four(row0 + 4, k, gradients.b); }
 }
 
 // Of input k in four rows.
