@@ -124,9 +124,9 @@ fn described(config: &Config) -> String {
         (Objective::Se, Selection::Random) => ", random selection".into(),
         _ => String::new(),
     };
-    let rise = match config.gamma_warmup {
-        0 => String::new(),
-        steps => format!(", gamma rising over {steps} steps"),
+    let rise = match (config.objective, config.gamma_warmup) {
+        (Objective::Se, steps @ 1..) => format!(", gamma rising over {steps} steps"),
+        _ => String::new(),
     };
     let (title, seed, steps) = (config.title(), config.seed, config.iterations);
     format!("{title}, {arch}{selection}{rise}, {steps} steps, seed {seed}")
@@ -146,6 +146,15 @@ mod tests {
         let parts = vec![("a part".to_string(), toml::Table::from_iter([("turns".into(), 30.into())]))];
         let devices = ["a device".to_string()].into();
         Shown { what, claims, made: Made { pictures, tables, runs, parts, devices, synthetic } }
+    }
+
+    #[test]
+    fn only_a_smooth_encoder_has_a_coupling_that_rises() {
+        let rising = Config { gamma_warmup: 750, ..Config::default() };
+        assert!(described(&rising).contains(", gamma rising over 750 steps,"), "{}", described(&rising));
+        let vae = described(&Config { objective: Objective::Vae, ..rising });
+        assert!(!vae.contains("gamma"), "{vae}");
+        assert!(!described(&Config::default()).contains("rising"));
     }
 
     #[test]
