@@ -103,7 +103,7 @@ fn read(trainer: &Trainer, name: &str) -> Vec<f32> {
     trainer.session.get(name).unwrap()
 }
 
-/// Panics unless the gradients agree to 1e-4 of the larger of each value and 2 % of its tensor's
+/// Panics unless the gradients agree to 1e-4 of the larger of each value and 1 % of its tensor's
 /// largest. A NaN does not agree.
 fn compare_gradients(what: &str, cpu: &Trainer, gpu: &Trainer) {
     let (ours, theirs) = (read(cpu, "model.grad"), read(gpu, "model.grad"));
@@ -112,7 +112,7 @@ fn compare_gradients(what: &str, cpu: &Trainer, gpu: &Trainer) {
         let largest = ours.iter().fold(0.0f32, |m, g| m.max(g.abs()));
         assert!(largest > 0.0, "{what}: no gradient of {}", entry.name);
         for (at, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
-            let error = (ours - theirs).abs() / ours.abs().max(0.02 * largest);
+            let error = (ours - theirs).abs() / ours.abs().max(0.01 * largest);
             let agrees = error <= 1e-4;
             assert!(
                 agrees,
