@@ -379,6 +379,10 @@ fn probe_and_attack_update_the_run() {
     // The same with another choice of labels, and all labels give the run's own probe again.
     lab.ok("probe run --labels-fraction 0.1 --seed 5 --device cpu");
     assert!(model(&lab, "run").0["probe.label.weight"] != second["probe.label.weight"]);
+    // Classes seen equally often: named in the text and the file, and the run's own are another classifier.
+    assert!(lab.ok("probe run --balanced --device cpu").contains("equally often: label\n"));
+    assert_eq!(lab.json("run/result.json")["tasks"]["label"]["balanced_probe"], true);
+    assert!(model(&lab, "run").0["probe.label.weight"] != first["probe.label.weight"]);
     lab.ok("probe run --device cpu");
     assert!(lab.read("run/model.safetensors") == first_bytes);
     assert_eq!(lab.text("run/config.toml"), config);

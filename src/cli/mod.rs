@@ -88,6 +88,9 @@ pub struct ProbeArgs {
     /// The part of the training labels to use, above 0 and up to 1
     #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
     pub labels_fraction: f32,
+    /// Show every class as often as the most frequent one, for tasks with rare classes
+    #[arg(long)]
+    pub balanced: bool,
     /// Seed of the choice of labels and of the batches' order [default: the run's]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seed: Option<u64>,
@@ -103,6 +106,7 @@ const PROBE_EXAMPLES: &str = "\
 Examples:
   smoothenc probe runs/mnist-se-1
   smoothenc probe runs/mnist-se-1 --task digit --labels-fraction 0.01
+  smoothenc probe runs/celeba-se-1 --balanced && smoothenc attack runs/celeba-se-1
 
 The classifier is a linear softmax on the encoder's mean, trained to
 convergence without adversarial examples. The run's result.json and

@@ -3,7 +3,8 @@
 use crate::backend;
 use crate::cli::{ProbeArgs, report};
 use crate::error::{Error, Result};
-use crate::experiment::{LoadedRun, evaluate};
+use crate::experiment::LoadedRun;
+use crate::experiment::evaluate::Labels;
 use crate::report::run_page;
 use crate::run::dir::RunDir;
 
@@ -13,15 +14,15 @@ pub fn run(args: ProbeArgs) -> Result<()> {
     let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.config.seed = args.seed.unwrap_or(loaded.config.seed);
-    let fraction = args.labels_fraction;
-    let seen = evaluate::labels_seen(loaded.config.seed, fraction);
+    let ProbeArgs { labels_fraction: fraction, balanced, .. } = args;
+    let labels = Labels { fraction, seed: loaded.config.seed, balanced };
     let images = loaded.data.train.count();
-    if !(0..images).any(&seen) {
+    if labels.examples(&vec![0; images]).is_empty() {
         let text =
             format!("--labels-fraction {fraction} leaves none of the {images} training labels; give more");
         return Err(Error::request(text));
     }
-    loaded.probe(&tasks, &seen, fraction)?;
+    loaded.probe(&tasks, labels)?;
     let page = run_page::write(&mut loaded);
     match args.json {
         true => report::json(&loaded.result),

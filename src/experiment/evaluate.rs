@@ -1,5 +1,7 @@
 //! Probes and attacks on a trained encoder, one for each task, in the terms of result.json.
 
+use std::collections::BTreeMap;
+
 use crate::data::{Dataset, Images};
 use crate::error::Result;
 use crate::experiment::trainer::load_weights;
@@ -20,26 +22,50 @@ pub struct Probed {
     pub result: TaskResult,
 }
 
-/// Which training examples a probe on this part of the labels sees. Each is seen or not by a draw of its own, so a
-/// larger part contains a smaller one.
-pub fn labels_seen(seed: u64, fraction: f32) -> impl Fn(usize) -> bool {
-    let key = Key::new(seed, Purpose::ProbeLabels);
-    move |i| fraction >= 1.0 || uniform(key, 0, i as u32) < fraction
+/// Which training labels a probe sees, and how often.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Labels {
+    /// The part of all labels. Each is seen or not by a draw of its own, so a larger part contains a smaller one.
+    pub fraction: f32,
+    /// Of that draw.
+    pub seed: u64,
+    /// See every class as often as the most frequent one. A classifier of rare classes otherwise gives them up first,
+    /// which accuracy hardly shows and balanced accuracy does.
+    pub balanced: bool,
 }
 
-/// Trains a linear probe for each of `tasks` (numbers of tasks of `data`) on the codes of the training images that
-/// `seen` lets it see, and tests it on the test split. All share one pass of the encoder over either split.
+impl Labels {
+    /// Each once, as in SPEC section 5.
+    pub const ALL: Labels = Labels { fraction: 1.0, seed: 0, balanced: false };
+
+    /// The examples to train on, of those with these labels; where balanced, those of the rarer classes in turn until
+    /// there are enough.
+    pub fn examples(&self, labels: &[u32]) -> Vec<usize> {
+        let key = Key::new(self.seed, Purpose::ProbeLabels);
+        let seen = |i: &usize| self.fraction >= 1.0 || uniform(key, 0, *i as u32) < self.fraction;
+        let seen = (0..labels.len()).filter(seen);
+        if !self.balanced {
+            return seen.collect();
+        }
+        let mut classes = BTreeMap::<u32, Vec<usize>>::new();
+        seen.for_each(|i| classes.entry(labels[i]).or_default().push(i));
+        let most = classes.values().map(Vec::len).max().unwrap_or(0);
+        classes.values().flat_map(|class| class.iter().copied().cycle().take(most)).collect()
+    }
+}
+
+/// Trains a linear probe for each of `tasks` (numbers of tasks of `data`) on the codes of the training images with
+/// these labels, and tests it on the test split. All share one pass of the encoder over either split.
 pub fn probe_tasks(
     session: &mut Session,
     vae: &Vae,
     config: &Config,
     data: &Dataset,
     tasks: &[usize],
-    seen: &dyn Fn(usize) -> bool,
+    labels: Labels,
 ) -> Result<Vec<Probed>> {
     let means = encode_means(session, vae, &data.train.images)?;
     let test_means = encode_means(session, vae, &data.test.images)?;
-    let examples: Vec<usize> = (0..data.train.count()).filter(|&i| seen(i)).collect();
     let bar = progress::bar("probe", 0);
     let settings = settings::probe(config, data.train.count());
     let mut probed = Vec::new();
@@ -47,14 +73,14 @@ pub fn probe_tasks(
         let about = &data.tasks[task];
         let probe = Probe::new(vae.latent, about.classes);
         bar.set_message(about.name.clone());
-        probe.train(session, &means, &data.train.labels[task], &examples, settings, &|done, all| {
+        let classes = &data.train.labels[task];
+        probe.train(session, &means, classes, &labels.examples(classes), settings, &|done, all| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         })?;
         let predicted = probe.predict(session, &test_means)?;
-        let labels = data.test.labels[task].iter();
-        let accuracies =
-            Accuracies::of(labels.zip(predicted).map(|(&label, answer)| (label, label == answer)));
+        let right = data.test.labels[task].iter().zip(predicted);
+        let accuracies = Accuracies::of(right.map(|(&label, answer)| (label, label == answer)));
         probed.push(Probed {
             tensors: model_file::probe_tensors(session, &probe, &about.name)?,
             result: TaskResult {
@@ -119,4 +145,28 @@ pub fn attack_task(
 /// The test images that `config` has attacked, in [0, 1].
 pub fn attacked_images(test: &Images, config: &AttackConfig) -> Vec<f32> {
     test.sample(config.examples.unwrap_or(test.count)).flat_map(|i| test.floats(i)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_labels_show_every_class_equally_often() {
+        let labels = [0, 0, 1, 0, 2, 0, 2, 0];
+        assert_eq!(Labels::ALL.examples(&labels), [0, 1, 2, 3, 4, 5, 6, 7]);
+        let balanced = Labels { balanced: true, ..Labels::ALL };
+        assert_eq!(balanced.examples(&labels), [0, 1, 3, 5, 7, 2, 2, 2, 2, 2, 4, 6, 4, 6, 4]);
+        assert!(balanced.examples(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_larger_part_of_the_labels_contains_a_smaller_one() {
+        let labels = [0; 1000];
+        let part = |fraction, seed| Labels { fraction, seed, balanced: false }.examples(&labels);
+        let (small, large) = (part(0.1, 3), part(0.3, 3));
+        assert!(small.iter().all(|i| large.contains(i)));
+        assert!((70..130).contains(&small.len()) && (250..350).contains(&large.len()));
+        assert!(part(0.1, 4) != small);
+    }
 }

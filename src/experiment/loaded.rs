@@ -5,13 +5,14 @@ use std::path::Path;
 use crate::backend::Device;
 use crate::data::{Dataset, Source, celeba};
 use crate::error::{Error, Result};
-use crate::experiment::{evaluate, lipschitz, model_file, settings};
+use crate::experiment::evaluate::{self, Labels};
+use crate::experiment::{lipschitz, model_file, settings};
 use crate::ops::Norm;
 use crate::robustness::encode_means;
 use crate::run::checkpoint::{self, NamedTensor};
 use crate::run::config::{AttackConfig, Config};
 use crate::run::dir::RunDir;
-use crate::run::result::{LABELS_FRACTION, RunResult, TaskResult};
+use crate::run::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, TaskResult};
 use crate::run::short;
 use crate::selection::{Metric, Selection};
 use crate::session::Session;
@@ -92,18 +93,21 @@ impl LoadedRun {
         encode_means(&mut self.session, &self.vae, &self.data.test.images)
     }
 
-    /// Trains new probes of `tasks` on the labels that `seen` shows them, `fraction` of all, and puts them in the
-    /// run's files in place of the ones before. What attacks on those measured goes with them.
-    pub fn probe(&mut self, tasks: &[usize], seen: &dyn Fn(usize) -> bool, fraction: f32) -> Result<()> {
+    /// Trains new probes of `tasks` on these labels, and puts them in the run's files in place of the ones before.
+    /// What attacks on those measured goes with them.
+    pub fn probe(&mut self, tasks: &[usize], labels: Labels) -> Result<()> {
         let probed =
-            evaluate::probe_tasks(&mut self.session, &self.vae, &self.config, &self.data, tasks, seen)?;
+            evaluate::probe_tasks(&mut self.session, &self.vae, &self.config, &self.data, tasks, labels)?;
         for (&task, mut probed) in tasks.iter().zip(probed) {
             let name = &self.data.tasks[task].name;
             let prefix = model_file::probe_prefix(name);
             self.tensors.retain(|t| !t.name.starts_with(&prefix));
             self.tensors.extend(probed.tensors);
-            if fraction < 1.0 {
-                probed.result.extra.insert(LABELS_FRACTION.into(), short(fraction).into());
+            if labels.fraction < 1.0 {
+                probed.result.extra.insert(LABELS_FRACTION.into(), short(labels.fraction).into());
+            }
+            if labels.balanced {
+                probed.result.extra.insert(BALANCED_PROBE.into(), true.into());
             }
             self.result.tasks.insert(name.clone(), probed.result);
         }
@@ -130,16 +134,16 @@ impl LoadedRun {
         Ok(found.ratios)
     }
 
-    /// New probes of `tasks` on the labels that `seen` shows them, attacked as `attack` says. The run stays as it is.
+    /// New probes of `tasks` on these labels, attacked as `attack` says. The run stays as it is.
     pub fn try_probe(
         &mut self,
         tasks: &[usize],
-        seen: &dyn Fn(usize) -> bool,
+        labels: Labels,
         attack: &AttackConfig,
     ) -> Result<Vec<TaskResult>> {
         let (session, vae, data) = (&mut self.session, &self.vae, &self.data);
         let x = evaluate::attacked_images(&data.test.images, attack);
-        let probed = evaluate::probe_tasks(session, vae, &self.config, data, tasks, seen)?;
+        let probed = evaluate::probe_tasks(session, vae, &self.config, data, tasks, labels)?;
         let attacked = probed.into_iter().zip(tasks).map(|(probed, &task)| {
             let outcome = evaluate::attack_task(session, vae, data, task, &probed.tensors, &x, attack)?;
             Ok(TaskResult { attack: Some(outcome), ..probed.result })

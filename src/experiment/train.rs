@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 use crate::backend::Device;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::experiment::evaluate::{self, Labels};
 use crate::experiment::trainer::Trainer;
-use crate::experiment::{evaluate, mean_elbo, model_file, progress, settings};
+use crate::experiment::{mean_elbo, model_file, progress, settings};
 use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
-use crate::run::result::{LABELS_FRACTION, RunResult, SKIPPED, SYNTHETIC, TaskResult};
+use crate::run::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, SKIPPED, SYNTHETIC, TaskResult};
 use crate::run::tensorboard::EventFile;
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
@@ -64,7 +65,7 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
         result.extra.insert(SKIPPED.into(), data.skipped.into());
     }
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
-    let probed = evaluate::probe_tasks(session, vae, config, data, &tasks, &|_| true)?;
+    let probed = evaluate::probe_tasks(session, vae, config, data, &tasks, Labels::ALL)?;
     // Numbers of a shorter run must not stand beside the new model, should this end here.
     if run.result_path().exists() {
         std::fs::remove_file(run.result_path()).map_err(Error::io(run.result_path()))?;
@@ -105,7 +106,8 @@ fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) ->
         }
         None => false,
     };
-    let probed = |task: &TaskResult| !task.extra.contains_key(LABELS_FRACTION);
+    let own = [LABELS_FRACTION, BALANCED_PROBE];
+    let probed = |task: &TaskResult| own.iter().all(|key| !task.extra.contains_key(*key));
     let done = data.tasks.iter().all(|task| {
         let found = result.tasks.get(&task.name);
         found.is_some_and(|task| probed(task) && (!wanted.enabled || attacked(task)))

@@ -2,7 +2,7 @@
 
 use crate::data::celeba::TASKS;
 use crate::error::Result;
-use crate::experiment::evaluate::labels_seen;
+use crate::experiment::evaluate::Labels;
 use crate::run::config::{Config, Objective};
 use crate::run::result::{SYNTHETIC, TaskResult};
 use crate::run::short;
@@ -126,7 +126,8 @@ pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
                 run.path.display()
             );
             lab.part(&key, || {
-                let measured = loaded.try_probe(&task, &labels_seen(draw, fraction), &attack)?;
+                let labels = Labels { fraction, seed: draw, balanced: false };
+                let measured = loaded.try_probe(&task, labels, &attack)?;
                 let found = &measured[0];
                 let under = found.attack.as_ref().map_or(f64::NAN, |a| a.adversarial_balanced_accuracy[0].1);
                 Ok((found.balanced_accuracy, under))

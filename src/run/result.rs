@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// Key of a task whose probe saw only a part of the labels.
 pub const LABELS_FRACTION: &str = "labels_fraction";
 
+/// Key of a task whose probe saw all classes equally often.
+pub const BALANCED_PROBE: &str = "balanced_probe";
+
 /// Key of a run on made pictures.
 pub const SYNTHETIC: &str = "synthetic";
 
