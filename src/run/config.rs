@@ -215,6 +215,8 @@ impl Preset {
             if arch == Arch::Conv {
                 (quick.iterations, quick.batch) = (3000, 64);
                 quick.conv_channels = Some(vec![16, 32, 64]);
+                // The likelihood weighs so much more too, and a coupling from the first step on cost a seed its codes.
+                (quick.variance, quick.gamma_warmup) = (0.1, 1000);
             }
         }
         match self {

@@ -256,7 +256,9 @@ fn celeba_has_a_shorter_preset() {
     let [mlp, conv] = [Arch::Mlp, Arch::Conv].map(|arch| Preset::Quick.config(arch, "celeba"));
     assert_eq!((mlp.iterations, mlp.attack.steps, mlp.attack.examples), (4000, 40, Some(500)));
     assert_eq!((conv.iterations, conv.batch, conv.conv_channels), (3000, 64, Some(vec![16, 32, 64])));
+    assert_eq!((conv.variance, conv.gamma, conv.gamma_warmup), (0.1, 100.0, 1000));
     let paper = Preset::Paper.config(Arch::Conv, "celeba");
+    assert_eq!((paper.variance, paper.gamma, paper.gamma_warmup), (0.25, 10.0, 0));
     assert_eq!((paper.batch, paper.attack, paper.conv_channels), {
         let mnist = Preset::Paper.config(Arch::Conv, "mnist");
         (mnist.batch, mnist.attack, mnist.conv_channels)
