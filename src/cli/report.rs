@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use crate::error::{Error, Result};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
-use crate::run::result::{BALANCED_PROBE, RunResult, SKIPPED, SYNTHETIC, TaskResult};
+use crate::run::result::{RunResult, SYNTHETIC, TaskResult};
 
 /// The result as one JSON document.
 pub fn json(result: &RunResult) -> Result<()> {
@@ -34,9 +34,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
             "the images are SYNTHETIC faces drawn by `smoothenc data make`, not photographs".to_string(),
         );
     }
-    if let Some(skipped) = result.extra.get(SKIPPED) {
-        lines.push(format!("{skipped} photographs that cannot be read were left out (--skip-bad)"));
-    }
+    lines.extend(result.remarks());
     if result.tasks.len() > 1 {
         lines.push(String::new());
         lines.extend(table(result, &tested));
@@ -68,11 +66,6 @@ fn table(result: &RunResult, tested: &str) -> Vec<String> {
         format!("linear probes, accuracy in percent on the {tested}; below it, balanced: the mean of the"),
         "classes' accuracies. majority: always the most frequent class".to_string(),
     ];
-    let balanced = result.tasks.iter().filter(|(_, task)| task.extra.contains_key(BALANCED_PROBE));
-    let balanced: Vec<_> = balanced.map(|(name, _)| name.as_str()).collect();
-    if !balanced.is_empty() {
-        lines.push(format!("probes that saw every class equally often: {}", balanced.join(", ")));
-    }
     let attacks = || result.tasks.values().filter_map(|task| task.attack.as_ref());
     if let Some(attack) = attacks().next() {
         let examples = attack.examples;

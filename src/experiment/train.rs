@@ -14,7 +14,7 @@ use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
-use crate::run::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, SKIPPED, SYNTHETIC, TaskResult};
+use crate::run::result::{RunResult, SKIPPED, SYNTHETIC, TaskResult};
 use crate::run::tensorboard::EventFile;
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
@@ -106,11 +106,9 @@ fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) ->
         }
         None => false,
     };
-    let own = [LABELS_FRACTION, BALANCED_PROBE];
-    let probed = |task: &TaskResult| own.iter().all(|key| !task.extra.contains_key(*key));
     let done = data.tasks.iter().all(|task| {
         let found = result.tasks.get(&task.name);
-        found.is_some_and(|task| probed(task) && (!wanted.enabled || attacked(task)))
+        found.is_some_and(|task| task.has_own_probe() && (!wanted.enabled || attacked(task)))
     });
     Ok((result.iterations == config.iterations && done).then_some(result))
 }

@@ -59,7 +59,7 @@ fn page(
     lines: &[Map<String, Value>],
     showcase: &Showcase,
 ) -> Result<Page> {
-    let about = vec![
+    let mut about = vec![
         format!(
             "{} · {} steps in {:.0} s ({:.1} ms a step) on {}",
             run.path().display(),
@@ -70,6 +70,7 @@ fn page(
         ),
         format!("ELBO {:.2} nats, mean over the {}", result.elbo_test, tested(config)),
     ];
+    about.extend(result.remarks());
     let synthetic = result.extra.contains_key(SYNTHETIC);
     let warning = if synthetic { SYNTHETIC_FACES } else { "" };
     let sections = vec![

@@ -138,7 +138,45 @@ pub fn percent(correct: usize, total: usize) -> f64 {
     100.0 * correct as f64 / total.max(1) as f64
 }
 
+impl TaskResult {
+    /// Whether its probe is the run's own, on all labels, each once; not one that `probe` has put in its place.
+    pub fn has_own_probe(&self) -> bool {
+        [LABELS_FRACTION, BALANCED_PROBE].iter().all(|key| !self.extra.contains_key(*key))
+    }
+}
+
 impl RunResult {
+    /// What these numbers do not say by themselves, a line each.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(skipped) = self.extra.get(SKIPPED) {
+            lines.push(format!("{skipped} photographs that cannot be read were left out (--skip-bad)"));
+        }
+        let with = |key: &'static str| {
+            self.tasks.iter().filter_map(move |(name, task)| Some((name.as_str(), task.extra.get(key)?)))
+        };
+        let few: Vec<_> = with(LABELS_FRACTION).map(|(name, part)| format!("{name} ({part})")).collect();
+        if !few.is_empty() {
+            lines.push(format!("probes on a part of the labels: {}", few.join(", ")));
+        }
+        let balanced: Vec<_> = with(BALANCED_PROBE).map(|(name, _)| name).collect();
+        if !balanced.is_empty() {
+            lines.push(format!("probes that saw every class equally often: {}", balanced.join(", ")));
+        }
+        let constant = |task: &TaskResult| {
+            task.has_own_probe() && round(task.nominal_accuracy) <= round(task.majority_baseline)
+        };
+        if !self.tasks.is_empty() && self.tasks.values().all(constant) {
+            let mend = match self.objective {
+                Objective::Se => "; a smaller --gamma, or one that rises (--gamma-warmup), may keep more",
+                Objective::Vae | Objective::BetaVae => "",
+            };
+            let text = "no probe is right more often than always the most frequent class: the code hardly tells these images apart";
+            lines.push(format!("{text}{mend}"));
+        }
+        lines
+    }
+
     /// The document, as in the file and under `--json`.
     ///
     /// # Errors
@@ -298,6 +336,28 @@ mod tests {
         assert_eq!(digit["nominal_accuracy"], 66.67);
         assert_eq!(digit.keys().next_back().unwrap(), "labels_fraction");
         assert!(!digit.contains_key("attack"));
+    }
+
+    #[test]
+    fn what_the_numbers_do_not_say_is_said() {
+        let mut result: RunResult = serde_json::from_str(EXAMPLE).unwrap();
+        assert!(result.remarks().is_empty());
+        result.tasks.get_mut("digit").unwrap().nominal_accuracy = 11.4;
+        let [collapsed] = &result.remarks()[..] else { panic!() };
+        assert!(
+            collapsed.contains("hardly tells these images apart") && collapsed.contains("--gamma-warmup")
+        );
+        result.objective = Objective::Vae;
+        assert!(!result.remarks()[0].contains("gamma"));
+        // With few labels, or rare classes made as frequent as others, it need not be the code.
+        let digit = result.tasks.get_mut("digit").unwrap();
+        digit.extra.insert(LABELS_FRACTION.into(), 0.01.into());
+        digit.extra.insert(BALANCED_PROBE.into(), true.into());
+        result.extra.insert(SKIPPED.into(), 3.into());
+        let [skipped, few, balanced] = &result.remarks()[..] else { panic!() };
+        assert!(skipped.starts_with("3 photographs"));
+        assert!(few.ends_with("part of the labels: digit (0.01)"));
+        assert!(balanced.ends_with("equally often: digit"));
     }
 
     #[test]
