@@ -14,7 +14,7 @@ use crate::progress;
 use crate::report::run_page;
 use crate::run::config::Config;
 use crate::run::dir::{Destination, RunDir};
-use crate::run::result::RunResult;
+use crate::run::result::{RunResult, TaskResult};
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -61,8 +61,11 @@ impl Runs {
             _ => return Ok(None),
         };
         let result = RunResult::load(&file)?;
-        let attacked = result.tasks.values().all(|task| task.attack.is_some());
-        Ok((attacked || !config.attack.enabled).then_some(Finished { path, result }))
+        // A probe that the user has put in the place of the run's own measures something else.
+        let done =
+            |task: &TaskResult| task.has_own_probe() && (task.attack.is_some() || !config.attack.enabled);
+        let done = result.tasks.values().all(done);
+        Ok(done.then_some(Finished { path, result }))
     }
 
     /// The run of these settings, trained, probed, attacked and with its page, now where that is not done.

@@ -48,6 +48,14 @@ fn a_grid_is_run_compared_and_not_run_again() {
     let before = snapshot(&lab.path("swept"));
     assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
     assert!(snapshot(&lab.path("swept")) == before, "something was done again");
+    // Another probe in the place of a run's own measures something else: the run's own comes back.
+    let run = named[0].to_str().unwrap();
+    lab.ok(&format!("probe {run} --balanced --device cpu"));
+    lab.ok(&format!("attack {run} --device cpu"));
+    assert_eq!(lab.json(&format!("{run}/result.json"))["tasks"]["label"]["balanced_probe"], true);
+    assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
+    assert!(lab.json(&format!("{run}/result.json"))["tasks"]["label"].get("balanced_probe").is_none());
+    assert_eq!(lab.text("swept/results.csv"), csv);
 }
 
 #[test]

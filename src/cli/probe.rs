@@ -1,5 +1,7 @@
 //! `probe`: linear classifiers on the frozen encoder of a run.
 
+use std::collections::BTreeSet;
+
 use crate::backend;
 use crate::cli::{ProbeArgs, report};
 use crate::error::{Error, Result};
@@ -16,11 +18,8 @@ pub fn run(args: ProbeArgs) -> Result<()> {
     loaded.config.seed = args.seed.unwrap_or(loaded.config.seed);
     let ProbeArgs { labels_fraction: fraction, balanced, .. } = args;
     let labels = Labels { fraction, seed: loaded.config.seed, balanced };
-    let images = loaded.data.train.count();
-    if labels.examples(&vec![0; images]).is_empty() {
-        let text =
-            format!("--labels-fraction {fraction} leaves none of the {images} training labels; give more");
-        return Err(Error::request(text));
+    for &task in &tasks {
+        refuse_missing(&loaded, task, labels)?;
     }
     loaded.probe(&tasks, labels)?;
     let page = run_page::write(&mut loaded);
@@ -29,4 +28,25 @@ pub fn run(args: ProbeArgs) -> Result<()> {
         false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),
     }?;
     page
+}
+
+/// Refuses a part of the labels with none in it, or none of a class that should be seen as often as the others.
+fn refuse_missing(loaded: &LoadedRun, task: usize, labels: Labels) -> Result<()> {
+    let all = &loaded.data.train.labels[task];
+    let name = &loaded.data.tasks[task].name;
+    let classes = |examples: Vec<usize>| -> BTreeSet<u32> { examples.into_iter().map(|i| all[i]).collect() };
+    let seen = classes(labels.examples(all));
+    let part = format!("--labels-fraction {}", labels.fraction);
+    if seen.is_empty() {
+        return Err(Error::request(format!(
+            "{part} leaves none of the {} training labels; give more",
+            all.len()
+        )));
+    }
+    match classes(Labels::ALL.examples(all)).difference(&seen).next() {
+        Some(missing) if labels.balanced => Err(Error::request(format!(
+            "--balanced: {part} leaves no label of class {missing} of task {name}; give more, or another --seed"
+        ))),
+        _ => Ok(()),
+    }
 }

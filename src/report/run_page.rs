@@ -183,7 +183,8 @@ fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunResu
         let result = RunResult::load(&other.result_path()).ok()?;
         let time: SystemTime = fs::metadata(other.result_path()).ok()?.modified().ok()?;
         let attacked = result.tasks.values().any(|task| task.attack.is_some());
-        attacked.then(|| {
+        let own = result.tasks.values().all(TaskResult::has_own_probe);
+        (attacked && own).then(|| {
             (time, path.file_name().unwrap_or_default().to_string_lossy().into_owned(), about, result)
         })
     });

@@ -202,7 +202,9 @@ impl Preset {
         // Chosen by measurement, see benches/RESULTS.md.
         let mut quick = match arch {
             Arch::Mlp => plain,
-            Arch::Conv => Config { arch, latent: 64, hidden: vec![200], iterations: 1500, ..plain },
+            Arch::Conv => {
+                Config { arch, latent: 64, hidden: vec![200], gamma: 50.0, iterations: 1500, ..plain }
+            }
         };
         if dataset == "color-mnist" && arch == Arch::Conv {
             // Three channels, so that the likelihood weighs three times what it does on MNIST. 300 from the first step
@@ -215,8 +217,9 @@ impl Preset {
             if arch == Arch::Conv {
                 (quick.iterations, quick.batch) = (3000, 64);
                 quick.conv_channels = Some(vec![16, 32, 64]);
-                // The likelihood weighs so much more too, and a coupling from the first step on cost a seed its codes.
-                (quick.variance, quick.gamma_warmup) = (0.1, 1000);
+                // The likelihood has as many more terms, hence its larger variance, and a coupling from the first step
+                // on cost a seed its codes.
+                (quick.variance, quick.gamma, quick.gamma_warmup) = (0.1, 100.0, 1000);
             }
         }
         match self {

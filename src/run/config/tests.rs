@@ -34,6 +34,12 @@ fn presets_are_valid_and_read_back() {
         assert_eq!(Config::from_toml(&text, "x", &other).unwrap(), config);
     }
     assert_eq!(Preset::Paper.config(Arch::Mlp, "mnist").iterations, 300_000);
+    let coupling = |data, arch| {
+        let config = Preset::Quick.config(arch, data);
+        (config.gamma, config.gamma_warmup)
+    };
+    assert_eq!(archs.map(|arch| coupling("mnist", arch)), [(100.0, 0), (50.0, 0)]);
+    assert_eq!(archs.map(|arch| coupling("color-mnist", arch)), [(100.0, 0), (200.0, 750)]);
 }
 
 #[test]
