@@ -77,6 +77,32 @@ fn the_help_tells_the_true_defaults() {
         }
     }
     assert!(compared >= 50, "only {compared} compared");
+
+    // What the data sets have of their own stands in the paragraph below the examples.
+    let told = train.get_after_help().unwrap().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    let preset = |arch, dataset| Preset::Quick.config(arch, dataset);
+    let (mnist, color) = (preset(Arch::Conv, "mnist"), preset(Arch::Conv, "color-mnist"));
+    let (faces, dense) = (preset(Arch::Conv, "celeba"), preset(Arch::Mlp, "celeba"));
+    let rising = |c: &Config| format!("gamma {} that rises over {} steps", c.gamma, c.gamma_warmup);
+    let channels =
+        faces.conv_channels.clone().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let shortened = &dense.attack;
+    for part in [
+        format!("--arch conv has {} latents", mnist.latent),
+        format!("a dense layer of {}, gamma {} and {} steps", mnist.hidden[0], mnist.gamma, mnist.iterations),
+        format!("color-mnist {}", rising(&color)),
+        format!("celeba has {} steps", dense.iterations),
+        format!(
+            "({} steps, {} restarts, {} images,",
+            shortened.steps,
+            shortened.restarts,
+            shortened.examples.unwrap()
+        ),
+        format!("{} steps of {} examples, {channels} channels,", faces.iterations, faces.batch),
+        format!("variance {} and {}", faces.variance, rising(&faces)),
+    ] {
+        assert!(told.contains(&part), "the help has no {part:?}: {told}");
+    }
 }
 
 #[test]

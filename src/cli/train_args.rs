@@ -70,7 +70,7 @@ pub struct TrainArgs {
     /// Observation variance, in squared pixel units of the [0, 1] scale [default: 0.02]
     #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Model")]
     pub variance: Option<f32>,
-    /// Coupling of the two encodings in SE; 0 is none [default: 100]
+    /// Coupling of the two encodings in SE; 0 is none [default: 100; with --arch conv 50]
     #[arg(long, value_name = "G", allow_negative_numbers = true, help_heading = "Model")]
     pub gamma: Option<f32>,
     /// Steps over which gamma rises to its value, in ten stairs; a strong coupling from the first step on can bring all codes together
