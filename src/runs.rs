@@ -68,14 +68,23 @@ impl Runs {
         Ok(done.then_some(Finished { path, result }))
     }
 
-    /// The run of these settings, trained, probed, attacked and with its page, now where that is not done.
+    /// The run of these settings, trained, probed, attacked and with its page, now where that is not done. What its
+    /// numbers do not say is logged.
     ///
     /// # Errors
     /// As [`train`]; [`Error::Run`] that tells how to go on where the user stopped it.
     pub fn get(&self, config: &Config) -> Result<Finished> {
-        if let Some(done) = self.find(config)? {
-            return Ok(done);
+        let run = match self.find(config)? {
+            Some(done) => done,
+            None => self.make(config)?,
+        };
+        for remark in run.result.remarks() {
+            log::warn!("{}: {remark}", run.path.display());
         }
+        Ok(run)
+    }
+
+    fn make(&self, config: &Config) -> Result<Finished> {
         let path = self.path(config)?;
         config.validate()?;
         let data = load_data(config)?;

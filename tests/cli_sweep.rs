@@ -56,6 +56,16 @@ fn a_grid_is_run_compared_and_not_run_again() {
     assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
     assert!(lab.json(&format!("{run}/result.json"))["tasks"]["label"].get("balanced_probe").is_none());
     assert_eq!(lab.text("swept/results.csv"), csv);
+    // A run whose code has collapsed is named; one that has not is not.
+    let file = format!("{run}/result.json");
+    let mut result = lab.json(&file);
+    let task = &mut result["tasks"]["label"];
+    task["nominal_accuracy"] = task["majority_baseline"].clone();
+    task["balanced_accuracy"] = 50.0.into();
+    fs::write(lab.path(&file), result.to_string()).unwrap();
+    let warned = lab.run("sweep grid.toml --out swept").stderr;
+    assert_eq!(warned.matches("the code hardly tells these images apart").count(), 1, "{warned}");
+    assert!(warned.contains(run), "{warned}");
 }
 
 #[test]

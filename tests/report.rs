@@ -289,6 +289,7 @@ fn a_vae_stands_beside_its_smooth_encoder() -> Verdict {
     let lab = Lab::new();
     lab.train("plain", "--objective vae");
     lab.train("other", "--objective vae --holdout 50");
+    lab.train("wider", "--objective vae --variance 0.3");
     lab.train("smooth", "");
     let page = lab.text("smooth/report.html");
     check(&page);

@@ -136,7 +136,8 @@ fn security(run: &RunDir, config: &Config, result: &RunResult) -> Section {
     let mut runs = vec![(short_title(config), result.clone())];
     if let Some((name, other_config, other)) = counterpart(run, config) {
         let about = other_config.title();
-        section = section.text(format!("Beside it the run {name}: {about}, of the same data and networks."));
+        section = section
+            .text(format!("Beside it the run {name}: {about}, of the same data, networks and variance."));
         runs.push((short_title(&other_config), other));
     }
     let mut section = section.with(Block::Charts(vec![security_chart(&runs, first.norm)]));
@@ -168,7 +169,7 @@ fn short_title(config: &Config) -> String {
     }
 }
 
-/// The newest finished run beside this one of the same data and networks that is a VAE, or for a VAE an SE.
+/// The newest finished run beside this one of the same data, networks and variance that is a VAE, or for a VAE an SE.
 fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunResult)> {
     let wanted = if config.objective == Objective::Vae { Objective::Se } else { Objective::Vae };
     let place = fs::canonicalize(run.path()).ok()?;
@@ -176,8 +177,9 @@ fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunResu
     let found = beside.filter(|path| *path != place).filter_map(|path| {
         let other = RunDir::open(&path).ok()?;
         let about = other.config().ok()?;
-        let of = |c: &Config| (c.dataset.clone(), c.data_dir.clone(), c.arch, c.holdout);
-        if about.objective != wanted || of(&about) != of(config) {
+        let data = |c: &Config| (c.dataset.clone(), c.data_dir.clone(), c.holdout);
+        let model = |c: &Config| (c.arch, c.latent, c.hidden.clone(), c.conv_channels.clone(), c.variance);
+        if about.objective != wanted || data(&about) != data(config) || model(&about) != model(config) {
             return None;
         }
         let result = RunResult::load(&other.result_path()).ok()?;
