@@ -383,8 +383,8 @@ fn probe_and_attack_update_the_run() {
     assert!(lab.ok("probe run --balanced --device cpu").contains("equally often: label\n"));
     assert_eq!(lab.json("run/result.json")["tasks"]["label"]["balanced_probe"], true);
     assert!(model(&lab, "run").0["probe.label.weight"] != first["probe.label.weight"]);
-    let few = "probe run --balanced --labels-fraction 0.02 --device cpu";
-    lab.refused(2, few, &["--balanced", "--labels-fraction 0.02", "class", "task label"]);
+    let few = "probe run --balanced --labels-fraction 0.004 --device cpu";
+    lab.refused(2, few, &["--balanced", "--labels-fraction 0.004", "class 1", "task label"]);
     lab.ok("probe run --device cpu");
     assert!(lab.read("run/model.safetensors") == first_bytes);
     assert_eq!(lab.text("run/config.toml"), config);
