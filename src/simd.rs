@@ -8,7 +8,7 @@ mod product;
 mod x86;
 
 pub use exp::exp_and_exp_m1;
-pub use panel::{Column, LANES, copy_lanes, transpose, transpose_back, transpose_block, words};
+pub use panel::{Column, LANES, copy_lanes, transpose, transpose_back, turn, words};
 pub use product::{Active, Matrix, masked_product, product, sparse_product};
 
 /// An instruction set that [`run`] has a version for.

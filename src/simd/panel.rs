@@ -119,28 +119,9 @@ pub fn transpose_back(columns: &[Column], width: usize, rows: &mut [f32]) {
     }
 }
 
-/// Exchanges rows and columns of 16 x 16 values.
-#[inline(always)]
-pub fn transpose_block(block: &mut [Column; LANES]) {
-    for i in 0..LANES / 4 {
-        for j in 0..=i {
-            let [mut upper, mut lower] = [[[0.0; 4]; 4]; 2];
-            for r in 0..4 {
-                upper[r] = block[4 * j + r].as_chunks().0[i];
-                lower[r] = block[4 * i + r].as_chunks().0[j];
-            }
-            let (upper, lower) = (turn(upper), turn(lower));
-            for r in 0..4 {
-                block[4 * i + r].as_chunks_mut().0[j] = upper[r];
-                block[4 * j + r].as_chunks_mut().0[i] = lower[r];
-            }
-        }
-    }
-}
-
 /// Four rows of four as four columns.
 #[inline(always)]
-fn turn(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+pub fn turn(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
     // By name where every processor has it: compilers move the words of the plain form one by one.
     #[cfg(target_arch = "x86_64")]
     {
@@ -176,17 +157,6 @@ impl DerefMut for Column {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_block_changes_rows_and_columns() {
-        let value = |row: usize, column: usize| (LANES * row + column) as f32;
-        let mut block: [Column; LANES] =
-            std::array::from_fn(|row| Column(std::array::from_fn(|column| value(row, column))));
-        transpose_block(&mut block);
-        for (row, values) in block.iter().enumerate() {
-            assert_eq!(values.0, std::array::from_fn(|column| value(column, row)), "row {row}");
-        }
-    }
 
     #[test]
     fn a_transposed_panel_turned_back_is_itself() {

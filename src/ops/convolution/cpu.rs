@@ -5,12 +5,13 @@
 //! remainder of the output's place by the stride, a plain one of stride 1 with every `stride`th tap of the
 //! kernel, turned round. Taps that would fall on padding are left out, not multiplied by zeros.
 
+use std::array::from_fn;
 use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{ImageShape, Params, len};
 use crate::recording::CpuCall;
-use crate::simd::{self, Column, LANES, Work, add_scaled, copy_lanes, transpose_block};
+use crate::simd::{self, Column, LANES, Work, add_scaled, turn};
 
 pub(crate) fn conv2d_cpu(call: &CpuCall, rows: Range<usize>) {
     run(call, rows, false);
@@ -158,31 +159,39 @@ impl Work for Correlate<'_> {
         let out = call.rows_mut::<f32>(3, &rows, len(to));
         memory.output.resize(len(to), Column::ZERO);
         for (x, out) in x.chunks(LANES * len(from)).zip(out.chunks_mut(LANES * len(to))) {
-            to_panel::<ROWS>(x, from, &mut memory.input);
+            to_panel(x, from, &mut memory.input);
             let mut at = 0;
             for y in 0..classes {
                 for x in 0..classes {
                     let taps = [axis(y, 1, kernel_h), axis(x, 2, kernel_w)];
-                    for (first, width) in blocks(to[0], tile_channels(ROWS)) {
-                        let words = taps[0].taps * taps[1].taps * from[0] * width;
-                        let block = Block {
+                    for (first, width, blocks) in bands(to[0], tile_channels(ROWS)) {
+                        let words = taps[0].taps * taps[1].taps * from[0] * width * blocks;
+                        let band = Band {
                             taps,
                             from,
                             input: &memory.input,
                             weights: &memory.weights[at..at + words],
                             to,
                             first,
+                            blocks,
                             bias,
                             relu,
                         };
-                        block.run::<FMA, ROWS>(width, &mut memory.output);
+                        band.run::<FMA, ROWS>(width, &mut memory.output);
                         at += words;
                     }
                 }
             }
-            from_panel::<ROWS>(&memory.output, to, out);
+            from_panel(&memory.output, to, out);
         }
     }
+}
+
+/// The [`blocks`] with those of one width together: (first channel, width, how many).
+fn bands(channels: usize, most: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let wide = channels / most;
+    let rest = blocks(channels, most).skip(wide).map(|(first, width)| (first, width, 1));
+    (wide > 0).then_some((0, most, wide)).into_iter().chain(rest)
 }
 
 /// Channels in blocks of powers of two, none larger than `most`: (first channel, channels).
@@ -214,55 +223,75 @@ fn pack(
     }
 }
 
-/// Up to 16 images, channel by channel, as columns `[height, width, channels]`.
+/// Up to 16 images, channel by channel, as columns `[height, width, channels]`. Lanes without an image repeat the last.
 #[inline(always)]
-fn to_panel<const ROWS: usize>(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
+fn to_panel(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
     let (channels, pixels) = (shape[0], shape[1] * shape[2]);
+    let images = x.len() / len(shape);
     columns.resize(len(shape), Column::ZERO);
     for c in 0..channels {
-        for first in (0..pixels).step_by(LANES) {
-            let many = LANES.min(pixels - first);
-            let mut block = [Column::ZERO; LANES];
-            for (image, block) in x.chunks_exact(len(shape)).zip(&mut block) {
-                *block = Column::from_slice(&image[c * pixels + first..][..many]);
+        let row = |e: usize| &x[e.min(images - 1) * len(shape) + c * pixels..][..pixels];
+        let rows: [_; LANES] = from_fn(|e| row(e).as_chunks::<4>());
+        let mut at = c;
+        // Four by four: each word is then read and written among its neighbours.
+        for quad in 0..pixels / 4 {
+            for e in 0..4 {
+                let values = turn(from_fn(|r| rows[4 * e + r].0[quad]));
+                for (k, values) in values.into_iter().enumerate() {
+                    columns[at + k * channels].as_chunks_mut().0[e] = values;
+                }
             }
-            transpose_block(&mut block);
-            let to = columns[first * channels + c..].iter_mut().step_by(channels);
-            to.zip(&block[..many]).for_each(|(to, column)| *to = *column);
+            at += 4 * channels;
+        }
+        for last in 0..pixels % 4 {
+            columns[at] = Column(rows.map(|(_, row)| row[last]));
+            at += channels;
         }
     }
 }
 
 /// The way back of [`to_panel`].
 #[inline(always)]
-fn from_panel<const ROWS: usize>(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
+fn from_panel(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
     let (channels, pixels) = (shape[0], shape[1] * shape[2]);
+    let mut images = out.chunks_exact_mut(len(shape));
+    // Empty where there is no image.
+    let mut images: [&mut [f32]; LANES] = from_fn(|_| images.next().unwrap_or_default());
     for c in 0..channels {
-        for first in (0..pixels).step_by(LANES) {
-            let many = LANES.min(pixels - first);
-            let mut block = [Column::ZERO; LANES];
-            let from = columns[first * channels + c..].iter().step_by(channels);
-            block[..many].iter_mut().zip(from).for_each(|(block, column)| *block = *column);
-            transpose_block(&mut block);
-            for (image, values) in out.chunks_exact_mut(len(shape)).zip(&block) {
-                copy_lanes(values, &mut image[c * pixels + first..][..many]);
+        let row = |image| <[f32]>::get_mut(image, c * pixels..(c + 1) * pixels).unwrap_or_default();
+        let mut rows = images.each_mut().map(|image| row(image).as_chunks_mut::<4>());
+        let mut at = c;
+        for quad in 0..pixels / 4 {
+            for (e, rows) in rows.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let values = turn(from_fn(|k| columns[at + k * channels].as_chunks().0[e]));
+                for ((row, _), values) in rows.iter_mut().zip(values) {
+                    row.get_mut(quad).into_iter().for_each(|to| *to = values);
+                }
             }
+            at += 4 * channels;
+        }
+        for last in 0..pixels % 4 {
+            for ((_, row), value) in rows.iter_mut().zip(columns[at].iter()) {
+                row.get_mut(last).into_iter().for_each(|to| *to = *value);
+            }
+            at += channels;
         }
     }
 }
 
-/// A few output channels of the pixels of one class, for the 16 examples of a panel.
-struct Block<'a> {
+/// Output channels, in blocks of one width, of the pixels of one class, for the 16 examples of a panel.
+struct Band<'a> {
     /// Along height and width.
     taps: [Taps; 2],
     from: ImageShape,
     /// `[height, width, channels]`.
     input: &'a [Column],
-    /// `[taps in y, taps in x, input channels, width]`.
+    /// `[blocks, taps in y, taps in x, input channels, width]`.
     weights: &'a [f32],
     to: ImageShape,
     /// The first output channel.
     first: usize,
+    blocks: usize,
     bias: &'a [f32],
     relu: bool,
 }
@@ -317,12 +346,37 @@ macro_rules! written_out {
 }
 pub(crate) use written_out;
 
-impl Block<'_> {
-    /// All outputs of this class and these `width` channels, into the panel `output`.
+/// Columns of the input, 16 KiB, that all blocks of a band take in turn before the next ones: half of a first-level cache,
+/// so that they stay there while the weights go by.
+const INPUT_AT_ONCE: usize = 256;
+
+/// The rows of a kernel that a tile adds to its sums.
+struct Part {
+    rows: Range<usize>,
+    /// The sums begin here; else they go on with what the output holds.
+    first: bool,
+    /// The outputs are done.
+    last: bool,
+}
+
+impl Part {
+    /// All of `rows`, `many` at a time; one part without any where there are none.
+    fn of(rows: Range<usize>, many: usize) -> impl Iterator<Item = Part> {
+        let part = move |start: usize| {
+            let end = rows.end.min(start + many);
+            Part { rows: start..end, first: start == rows.start, last: end == rows.end }
+        };
+        (rows.start..rows.end.max(rows.start + 1)).step_by(many).map(part)
+    }
+}
+
+impl Band<'_> {
+    /// All outputs of this class and these channels, in blocks of `width`, into the panel `output`.
     #[inline(always)]
     fn run<const FMA: bool, const ROWS: usize>(&self, width: usize, output: &mut [Column]) {
         let [ty, tx] = self.taps;
         let all = 0..tx.taps;
+        let words = ty.taps * tx.taps * self.from[0] * width;
         for qy in 0..ty.count {
             let ys = ty.inside(qy, self.from[1]);
             let mut qx = 0;
@@ -338,26 +392,45 @@ impl Block<'_> {
                 {
                     pixels *= 2;
                 }
-                with_sides!((width, pixels), self.tile::<FMA, ROWS>([qy, qx], [&ys, &xs], output));
+                let row = (xs.len() + (pixels - 1) * tx.in_step) * self.from[0];
+                let at_once = if self.blocks == 1 { ty.taps } else { INPUT_AT_ONCE / row.max(1) };
+                for part in Part::of(ys.clone(), at_once.max(1)) {
+                    for block in 0..self.blocks {
+                        let weights = &self.weights[block * words..][..words];
+                        let first = self.first + block * width;
+                        with_sides!(
+                            (width, pixels),
+                            self.tile::<FMA, ROWS>([qy, qx], &part, &xs, first, weights, output)
+                        );
+                    }
+                }
                 qx += pixels;
             }
         }
     }
 
-    /// The sums of C channels of P neighbouring pixels, held in registers while the taps go by.
+    /// Sums of C channels, from `first` on, of P neighbouring pixels, held in registers while the taps go by.
     #[inline(always)]
     fn tile<const FMA: bool, const ROWS: usize, const C: usize, const P: usize>(
         &self,
         [qy, qx]: [usize; 2],
-        [ys, xs]: [&Range<usize>; 2],
+        part: &Part,
+        xs: &Range<usize>,
+        first: usize,
+        weights: &[f32],
         output: &mut [Column],
     ) {
         let [ty, tx] = self.taps;
         let [channels, _, width] = self.from;
+        let oy = ty.out + qy * ty.out_step;
+        let at = |p: usize| (oy * self.to[2] + tx.out + (qx + p) * tx.out_step) * self.to[0] + first;
         let step = tx.in_step * channels;
-        let mut sums = [[Column::ZERO; C]; P];
+        let mut sums: [[Column; C]; P] = match part.first {
+            true => [[Column::ZERO; C]; P],
+            false => from_fn(|p| from_fn(|c| output[at(p) + c])),
+        };
         let run = xs.len() * channels;
-        for y in ys.clone() {
+        for y in part.rows.clone() {
             if run == 0 {
                 break;
             }
@@ -365,7 +438,7 @@ impl Block<'_> {
             let (row, column) = (ty.origin(qy) + y as isize, tx.origin(qx) + xs.start as isize);
             let start = (row as usize * width + column as usize) * channels;
             let input = &self.input[start..][..(P - 1) * step + run];
-            let weights = &self.weights[(y * tx.taps + xs.start) * channels * C..][..run * C];
+            let weights = &weights[(y * tx.taps + xs.start) * channels * C..][..run * C];
             for (k, weights) in weights.as_chunks::<C>().0.iter().enumerate() {
                 written_out!(for p in 0..P {
                     // SAFETY: k < run, p < P: within the slice above.
@@ -376,17 +449,18 @@ impl Block<'_> {
                 });
             }
         }
-        let oy = ty.out + qy * ty.out_step;
-        for (p, sums) in sums.iter().enumerate() {
-            let ox = tx.out + (qx + p) * tx.out_step;
-            let at = (oy * self.to[2] + ox) * self.to[0] + self.first;
-            for (c, (sum, out)) in sums.iter().zip(&mut output[at..at + C]).enumerate() {
-                let shift = self.bias.get(self.first + c).copied().unwrap_or(0.0);
-                let sum = sum.map(|sum| sum + shift);
-                // Not `max`, which would turn a NaN into 0.
-                let positive = sum.map(|sum| if sum < 0.0 { 0.0 } else { sum });
-                *out = Column(if self.relu { positive } else { sum });
+        if part.last {
+            for (c, shift) in self.bias.iter().skip(first).take(C).enumerate() {
+                sums.iter_mut().for_each(|sums| sums[c] = Column(sums[c].map(|sum| sum + shift)));
             }
+            if self.relu {
+                // Not `max`, which would turn a NaN into 0.
+                let positive = |sum: f32| if sum < 0.0 { 0.0 } else { sum };
+                sums.as_flattened_mut().iter_mut().for_each(|sum| *sum = Column(sum.map(positive)));
+            }
+        }
+        for (p, sums) in sums.iter().enumerate() {
+            output[at(p)..][..C].copy_from_slice(sums);
         }
     }
 }
