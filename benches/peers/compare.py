@@ -273,7 +273,7 @@ def burn(a):
 def main():
     a = arguments()
     a.run = a.run and a.run.absolute()
-    python = interpreter(a) if a.run or not a.no_step else None
+    python = interpreter(a) if a.run or a.conv or not a.no_step else None
     cuda = a.device == "gpu"
     able = ["eager", "compile", "jax"] + ["graphs"] * cuda
     peers = a.peers.split(",") if a.peers else able
