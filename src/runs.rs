@@ -50,7 +50,8 @@ impl Runs {
         Ok(self.folder.join(format!("{dataset}-{arch}-{objective}-seed{seed}-{hash}")))
     }
 
-    /// The run of these settings where it is done, probes and attacks included.
+    /// The run of these settings where it is done, probes and attacks included, as its result alone can tell. That is not
+    /// so where a test set has fewer images than are to be attacked, or all are.
     ///
     /// # Errors
     /// [`Error::Request`] for a result that does not read.
@@ -61,9 +62,11 @@ impl Runs {
             _ => return Ok(None),
         };
         let result = RunResult::load(&file)?;
-        // A probe that the user has put in the place of the run's own measures something else.
-        let done =
-            |task: &TaskResult| task.has_own_probe() && (task.attack.is_some() || !config.attack.enabled);
+        // A probe or an attack that the user has put in the place of the run's own measures something else.
+        let attacked = |task: &TaskResult| {
+            config.attack.examples.is_some_and(|examples| task.has_attack(&config.attack, examples))
+        };
+        let done = |task: &TaskResult| task.has_own_probe() && (!config.attack.enabled || attacked(task));
         let done = result.tasks.values().all(done);
         Ok(done.then_some(Finished { path, result }))
     }

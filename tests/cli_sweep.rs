@@ -21,7 +21,7 @@ fn runs(lab: &Lab, folder: &str) -> Vec<String> {
 #[test]
 fn a_grid_is_run_compared_and_not_run_again() {
     let lab = Lab::new();
-    grid(&lab, "[grid]\ngamma = [1, 20]\nseed = [0, 1]\nhidden = [[8], [8, 8]]");
+    grid(&lab, "examples = 60\n[grid]\ngamma = [1, 20]\nseed = [0, 1]\nhidden = [[8], [8, 8]]");
     let said = lab.ok("sweep grid.toml --out swept");
     assert_eq!(runs(&lab, "swept").len(), 8);
     assert!(said.contains("gamma") && said.contains("[8, 8]") && said.contains("* "), "{said}");
@@ -56,6 +56,11 @@ fn a_grid_is_run_compared_and_not_run_again() {
     assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
     assert!(lab.json(&format!("{run}/result.json"))["tasks"]["label"].get("balanced_probe").is_none());
     assert_eq!(lab.text("swept/results.csv"), csv);
+    // And so does its attack.
+    lab.ok(&format!("attack {run} --attack-steps 1 --device cpu"));
+    assert_eq!(lab.json(&format!("{run}/result.json"))["tasks"]["label"]["attack"]["steps"], 1);
+    assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
+    assert_eq!(lab.json(&format!("{run}/result.json"))["tasks"]["label"]["attack"]["steps"], 10);
     // A run whose code has collapsed is named; one that has not is not.
     let file = format!("{run}/result.json");
     let mut result = lab.json(&file);

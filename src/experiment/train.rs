@@ -14,7 +14,7 @@ use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
-use crate::run::result::{RunResult, SKIPPED, SYNTHETIC, TaskResult};
+use crate::run::result::{RunResult, SKIPPED, SYNTHETIC};
 use crate::run::tensorboard::EventFile;
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
@@ -97,18 +97,12 @@ fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) ->
     }
     let result = RunResult::load(&run.result_path())?;
     let (wanted, images) = (&config.attack, data.test.count());
-    let attacked = |task: &TaskResult| match &task.attack {
-        Some(done) => {
-            done.norm == wanted.norm
-                && (done.steps, done.restarts) == (wanted.steps, wanted.restarts)
-                && wanted.examples.unwrap_or(images).min(images) == done.examples
-                && done.adversarial_accuracy.iter().map(|(radius, _)| radius).eq(&wanted.radii)
-        }
-        None => false,
-    };
+    let examples = wanted.examples.unwrap_or(images).min(images);
     let done = data.tasks.iter().all(|task| {
         let found = result.tasks.get(&task.name);
-        found.is_some_and(|task| task.has_own_probe() && (!wanted.enabled || attacked(task)))
+        found.is_some_and(|task| {
+            task.has_own_probe() && (!wanted.enabled || task.has_attack(wanted, examples))
+        })
     });
     Ok((result.iterations == config.iterations && done).then_some(result))
 }

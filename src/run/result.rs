@@ -10,7 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::config::{Arch, Norm, Objective};
+use super::config::{Arch, AttackConfig, Norm, Objective};
 use crate::files::write_whole;
 use crate::{Error, Result};
 
@@ -139,9 +139,20 @@ pub fn percent(correct: usize, total: usize) -> f64 {
 }
 
 impl TaskResult {
-    /// Whether its probe is the run's own, on all labels, each once; not one that `probe` has put in its place.
+    /// Whether its probe is the run's own, on all labels, each once; not one that `probe` has put in its place. Another
+    /// order of the batches (`probe --seed`) measures the same.
     pub fn has_own_probe(&self) -> bool {
         [LABELS_FRACTION, BALANCED_PROBE].iter().all(|key| !self.extra.contains_key(*key))
+    }
+
+    /// Whether `examples` images were attacked as `wanted` says; not otherwise by a later `attack`.
+    pub fn has_attack(&self, wanted: &AttackConfig, examples: usize) -> bool {
+        self.attack.as_ref().is_some_and(|done| {
+            done.norm == wanted.norm
+                && (done.steps, done.restarts) == (wanted.steps, wanted.restarts)
+                && done.examples == examples
+                && done.adversarial_accuracy.iter().map(|(radius, _)| radius).eq(&wanted.radii)
+        })
     }
 }
 
@@ -167,8 +178,8 @@ impl RunResult {
         // class only has more there.
         let constant = |task: &TaskResult| {
             let classes = (100.0 / task.balanced_accuracy).round();
-            classes >= 2.0
-                && task.balanced_accuracy <= 100.0 / classes + 0.5
+            (2.0..f64::INFINITY).contains(&classes)
+                && (task.balanced_accuracy - 100.0 / classes).abs() <= 0.5
                 && task.nominal_accuracy <= task.majority_baseline + 0.5
         };
         let mut own = self.tasks.values().filter(|task| task.has_own_probe()).peekable();
@@ -356,6 +367,12 @@ mod tests {
         let digit = result.tasks.get_mut("digit").unwrap();
         (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (100.0, 100.0, 100.0);
         assert!(result.remarks().is_empty(), "nor is a test set of one class");
+        let digit = result.tasks.get_mut("digit").unwrap();
+        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (45.0, 55.0, 42.0);
+        assert!(result.remarks().is_empty(), "nor are answers worse than a constant one");
+        let digit = result.tasks.get_mut("digit").unwrap();
+        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (0.0, 55.0, 0.0);
+        assert!(result.remarks().is_empty(), "nor are answers that are all wrong");
         let digit = result.tasks.get_mut("digit").unwrap();
         (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (11.4, 11.35, 10.02);
         let [collapsed] = &result.remarks()[..] else { panic!() };
