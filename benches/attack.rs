@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::backend;
+use smoothenc::engine::device;
 use smoothenc::experiment::LoadedRun;
 use smoothenc::run::config::AttackConfig;
 
@@ -35,7 +35,7 @@ struct Args {
 
 fn main() -> smoothenc::Result<()> {
     let args = Args::parse();
-    let device = backend::open(&args.device, false)?;
+    let device = device::open(&args.device, false)?;
     let name = device.description();
     let mut run = LoadedRun::open(&args.run, |_| Ok(device))?;
     let settings = |steps, restarts| AttackConfig {

@@ -6,12 +6,12 @@
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::autodiff;
-use smoothenc::backend::{self, Device, Program};
-use smoothenc::graph::Graph;
-use smoothenc::ops::{self, Convolution};
-use smoothenc::session::Session;
-use smoothenc::tensor::DType::F32;
+use smoothenc::engine::autodiff;
+use smoothenc::engine::device::{self, Device, Program};
+use smoothenc::engine::graph::Graph;
+use smoothenc::engine::ops::{self, Convolution};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::DType::F32;
 
 #[derive(Parser)]
 struct Args {
@@ -73,7 +73,7 @@ fn layer(
 
 fn main() -> smoothenc::Result<()> {
     let args = Args::parse();
-    let device = backend::open(&args.device, false)?;
+    let device = device::open(&args.device, false)?;
     let image = [args.channels, args.side, args.side];
     let first = Convolution::new(image, 32, [4, 4], 2, 1)?;
     let second = Convolution::new(first.small, 64, [4, 4], 2, 1)?;

@@ -5,13 +5,14 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use smoothenc::backend::{self, Program};
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::elementwise;
-use smoothenc::ops::matmul;
-use smoothenc::session::Session;
-use smoothenc::tensor::DType::F32;
-use smoothenc::{Result, graph};
+use smoothenc::Result;
+use smoothenc::engine::device::{self, Program};
+use smoothenc::engine::graph;
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::ops::elementwise;
+use smoothenc::engine::ops::matmul;
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::DType::F32;
 
 /// A program of one op, on inputs of these shapes, and its floating-point operations (elements
 /// where the kernel counts none).
@@ -19,7 +20,7 @@ fn single(
     inputs: &[[usize; 2]],
     op: impl Fn(&mut Graph, &[Tensor]) -> Result<Tensor>,
 ) -> Result<(Program, u64)> {
-    let mut session = Session::new(backend::open("cpu", false)?);
+    let mut session = Session::new(device::open("cpu", false)?);
     let mut g = Graph::new();
     let mut tensors = Vec::new();
     for (i, &shape) in inputs.iter().enumerate() {

@@ -7,12 +7,12 @@
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::backend::{self, Device, Program};
+use smoothenc::engine::device::{self, Device, Program};
+use smoothenc::engine::graph::{Graph, plan};
+use smoothenc::engine::ops;
+use smoothenc::engine::recording::{BufferId, Call, Recording, Step};
+use smoothenc::engine::tensor::DType::F32;
 use smoothenc::error::{Error, Result};
-use smoothenc::graph::{Graph, plan};
-use smoothenc::ops;
-use smoothenc::recording::{BufferId, Call, Recording, Step};
-use smoothenc::tensor::DType::F32;
 
 #[derive(Parser)]
 struct Args {
@@ -44,7 +44,7 @@ fn sizes(text: &str) -> Result<[usize; 3]> {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let device = backend::open(&args.device, false)?;
+    let device = device::open(&args.device, false)?;
     for size in &args.sizes {
         let recording = recording(sizes(size)?)?;
         let Some((call, _)) = recording.calls().next() else { continue };

@@ -6,8 +6,8 @@
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::backend;
 use smoothenc::bench;
+use smoothenc::engine::device;
 use smoothenc::experiment::{Trainer, settings};
 use smoothenc::run::config::Config;
 
@@ -43,7 +43,7 @@ fn main() -> smoothenc::Result<()> {
         ..Config::default()
     };
     let images = bench::random_images(4096.max(args.batch));
-    let device = backend::open(&args.device, false)?;
+    let device = device::open(&args.device, false)?;
     let name = device.description();
     let vae = settings::model(&config, images.shape())?;
     let mut trainer = Trainer::new(device, vae, &settings::training(&config)?, &images)?;

@@ -6,9 +6,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use smoothenc::engine::device;
 use smoothenc::experiment::LoadedRun;
 use smoothenc::run::checkpoint::{self, Metadata, NamedTensor, TensorData};
-use smoothenc::{Error, Result, backend};
+use smoothenc::{Error, Result};
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -24,7 +25,7 @@ fn run(arguments: &[String]) -> Result<()> {
     let [run, out] = arguments else {
         return Err(Error::request("usage: means RUN OUT.safetensors"));
     };
-    let mut loaded = LoadedRun::open(Path::new(run), |config| backend::open("cpu", config.checked))?;
+    let mut loaded = LoadedRun::open(Path::new(run), |config| device::open("cpu", config.checked))?;
     let means = loaded.test_means()?;
     let shape = vec![loaded.data.test.count(), loaded.config.latent];
     let tensor = NamedTensor { name: "means".into(), shape, data: TensorData::F32(means) };

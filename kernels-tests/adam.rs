@@ -1,6 +1,6 @@
 //! `adam`: several steps, from the first to late ones, with the rate falling.
 
-use smoothenc::ops::{AdamSettings, adam};
+use smoothenc::engine::ops::{AdamSettings, adam};
 
 use crate::harness::{Case, Input};
 

@@ -1,6 +1,6 @@
 //! `broadcast`: a scalar, a column or a row over a matrix, and a matrix scaled by row.
 
-use smoothenc::ops::broadcast;
+use smoothenc::engine::ops::broadcast;
 
 use crate::harness::{Case, Input};
 

@@ -1,6 +1,6 @@
 //! `concat`: rows on rows, of floats and of words, and of a tensor on itself.
 
-use smoothenc::ops::concat;
+use smoothenc::engine::ops::concat;
 
 use crate::harness::{Case, Input};
 

@@ -1,8 +1,8 @@
 //! `conv2d`: ragged images, kernels, strides and paddings, with the bias, the ReLU, and without.
 
 use smoothenc::Result;
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::{Convolution, conv2d};
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::ops::{Convolution, conv2d};
 
 use crate::harness::{Case, Input};
 

@@ -1,7 +1,7 @@
 //! `conv2d_transpose`: the way back of the convolutions that `conv2d` is tried on.
 
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::conv2d_transpose;
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::ops::conv2d_transpose;
 
 use crate::conv2d::{WAYS, epilogue, joins, len, name, nan_bias, of_several_channels, shapes};
 use crate::harness::{Case, Input};

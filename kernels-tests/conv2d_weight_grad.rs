@@ -1,6 +1,6 @@
 //! `conv2d_weight_grad`: the convolutions that `conv2d` is tried on, and more than one chunk of rows.
 
-use smoothenc::ops::conv2d_weight_grad;
+use smoothenc::engine::ops::conv2d_weight_grad;
 
 use crate::conv2d::{joins, len, name, shapes, sizes};
 use crate::harness::{Case, Input};

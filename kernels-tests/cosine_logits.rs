@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use smoothenc::ops::cosine_logits;
+use smoothenc::engine::ops::cosine_logits;
 
 use crate::harness::{Case, Input};
 

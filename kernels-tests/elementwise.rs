@@ -1,6 +1,6 @@
 //! `elementwise`: every function, alone and in place, and at values where it could overflow.
 
-use smoothenc::ops::elementwise::{Function, elementwise, scale};
+use smoothenc::engine::ops::elementwise::{Function, elementwise, scale};
 
 use crate::harness::{Case, Input};
 

@@ -1,9 +1,9 @@
 //! `entropic_wasserstein`: value and gradient over random heads, extremes, near-equal ones, and the
 //! cases of `golden/golden.json`. Its oracle serves the selection metrics too.
 
-use smoothenc::autodiff;
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::{entropic_wasserstein, fill};
+use smoothenc::engine::autodiff;
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::ops::{entropic_wasserstein, fill};
 
 use crate::harness::{Case, Input};
 use crate::inputs::{Rng, seed};

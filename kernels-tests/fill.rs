@@ -1,6 +1,6 @@
 //! `fill`: a new constant tensor, and a variable overwritten.
 
-use smoothenc::ops::{fill, fill_to};
+use smoothenc::engine::ops::{fill, fill_to};
 
 use crate::harness::{Case, Input};
 

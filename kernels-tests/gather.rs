@@ -1,6 +1,6 @@
 //! `gather`: rows of floats, of words, of packed bytes and of grey bytes seen in colours, at indices in any order.
 
-use smoothenc::ops::{byte_table_words, gather, gather_bytes, gather_colored};
+use smoothenc::engine::ops::{byte_table_words, gather, gather_bytes, gather_colored};
 
 use crate::harness::{Case, Input};
 

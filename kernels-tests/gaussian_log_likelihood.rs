@@ -2,9 +2,9 @@
 
 use std::f64::consts::TAU;
 
-use smoothenc::autodiff;
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::{fill, gaussian_log_likelihood};
+use smoothenc::engine::autodiff;
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::ops::{fill, gaussian_log_likelihood};
 
 use crate::harness::{Case, Input};
 

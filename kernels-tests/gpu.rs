@@ -4,13 +4,13 @@
 pub mod common;
 
 use libtest_mimic::Trial;
-use smoothenc::backend::Device;
-use smoothenc::backend::gpu::adapter;
-use smoothenc::graph::Graph;
-use smoothenc::ops::elementwise::{add, scale};
-use smoothenc::ops::{fill_to, matmul};
-use smoothenc::session::Session;
-use smoothenc::tensor::DType::F32;
+use smoothenc::engine::device::Device;
+use smoothenc::engine::device::gpu::adapter;
+use smoothenc::engine::graph::Graph;
+use smoothenc::engine::ops::elementwise::{add, scale};
+use smoothenc::engine::ops::{fill_to, matmul};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::DType::F32;
 
 use crate::harness::{Verdict, compare, device, trial};
 use crate::inputs::Rng;
@@ -176,6 +176,6 @@ pub fn trials(gpu: bool) -> Vec<Trial> {
         ("lost_device", lost_device),
     ];
     let trials =
-        tests.map(|(name, test)| trial(format!("backend::{name}::gpu"), test).with_ignored_flag(!gpu));
+        tests.map(|(name, test)| trial(format!("device::{name}::gpu"), test).with_ignored_flag(!gpu));
     trials.into()
 }

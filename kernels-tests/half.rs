@@ -1,6 +1,6 @@
 //! `half`: every device must round alike, to the last bit.
 
-use smoothenc::ops::half;
+use smoothenc::engine::ops::half;
 
 use crate::harness::{Case, Input};
 

@@ -4,14 +4,15 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Failed, Trial};
-use smoothenc::backend::gpu::pipelines::text;
-use smoothenc::backend::gpu::{Gpu, adapter};
-use smoothenc::backend::{self, Device};
-use smoothenc::graph::{Graph, Tensor, plan};
-use smoothenc::ops::{KERNELS, elementwise};
-use smoothenc::session::Session;
-use smoothenc::tensor::{DType, Shape};
-use smoothenc::{Result, autodiff};
+use smoothenc::Result;
+use smoothenc::engine::autodiff;
+use smoothenc::engine::device::gpu::pipelines::text;
+use smoothenc::engine::device::gpu::{Gpu, adapter};
+use smoothenc::engine::device::{self, Device};
+use smoothenc::engine::graph::{Graph, Tensor, plan};
+use smoothenc::engine::ops::{KERNELS, elementwise};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::{DType, Shape};
 
 use crate::gpu::common;
 use crate::inputs::{self, Rng};
@@ -460,13 +461,13 @@ thread_local! {
 /// (`gpu:1`), and `SMOOTHENC_TEST_UNCHECKED=1` runs the kernels as a release does.
 pub fn device(gpu: bool) -> Result<Device> {
     if !gpu {
-        return backend::open("cpu", false);
+        return device::open("cpu", false);
     }
     GPU.with_borrow_mut(|kept| {
         if let Some(device) = kept {
             return Ok(device.clone());
         }
-        // Not by `backend::open`, which may choose kernels by what was measured before.
+        // Not by `device::open`, which may choose kernels by what was measured before.
         let checked = std::env::var("SMOOTHENC_TEST_UNCHECKED").is_err();
         let gpu = Gpu::open(&common::adapter()?, checked)?;
         // Matrix units have trials of their own.

@@ -1,6 +1,6 @@
 //! `log_softmax`: even and sure rows, one column, more columns than a workgroup has invocations.
 
-use smoothenc::ops::log_softmax;
+use smoothenc::engine::ops::log_softmax;
 
 use crate::harness::{Case, Input};
 

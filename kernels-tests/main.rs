@@ -108,7 +108,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // One thread, so that all trials share one device and its pipelines.
     arguments.test_threads = arguments.test_threads.or(Some(1));
-    let gpu = !smoothenc::backend::gpu::adapter::adapters().is_empty();
+    let gpu = !smoothenc::engine::device::gpu::adapter::adapters().is_empty();
     if !gpu && std::env::var("SMOOTHENC_REQUIRE_GPU").is_ok_and(|v| v == "1") {
         eprintln!("SMOOTHENC_REQUIRE_GPU=1, and there is no GPU adapter: install a Vulkan driver");
         std::process::exit(1);

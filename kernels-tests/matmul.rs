@@ -1,8 +1,8 @@
 //! `matmul`: the three layouts with and without the bias and the ReLU, over ragged sides.
 
-use smoothenc::autodiff;
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::{TILINGS, UNIT_TILINGS, half_linear, linear, matmul};
+use smoothenc::engine::autodiff;
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::ops::{TILINGS, UNIT_TILINGS, half_linear, linear, matmul};
 
 use crate::harness::{Case, Input};
 

@@ -1,6 +1,6 @@
 //! `monitor`: the clock, the sums, and the fault that stays at the first bad step.
 
-use smoothenc::ops::{SUMS, TERMS, monitor};
+use smoothenc::engine::ops::{SUMS, TERMS, monitor};
 
 use crate::harness::{Case, Input};
 

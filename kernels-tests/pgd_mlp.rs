@@ -5,9 +5,9 @@
 //! seed, since a float32 gradient that nearly cancels is no fault either. Then x' must agree in every
 //! pixel.
 
-use smoothenc::graph::Tensor;
-use smoothenc::ops::{Ascent, Dense, Goal, Norm, SHARINGS, Start, in_half, pgd_mlp};
-use smoothenc::rng::{self, Key};
+use smoothenc::engine::graph::Tensor;
+use smoothenc::engine::ops::{Ascent, Dense, Goal, Norm, SHARINGS, Start, in_half, pgd_mlp};
+use smoothenc::engine::rng::{self, Key};
 
 use crate::harness::{Case, Input};
 use crate::inputs::Rng;

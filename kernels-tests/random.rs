@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use libtest_mimic::Trial;
 use smoothenc::Result;
-use smoothenc::graph::{Graph, Io, Op, Tensor};
-use smoothenc::ops::{normal, uniform};
-use smoothenc::recording::Access::{Read, Write};
-use smoothenc::recording::{Call, CpuCall, Kernel, flat_grid};
-use smoothenc::rng::{self, Key, Purpose};
-use smoothenc::session::Session;
-use smoothenc::tensor::{DType, Shape};
+use smoothenc::engine::graph::{Graph, Io, Op, Tensor};
+use smoothenc::engine::ops::{normal, uniform};
+use smoothenc::engine::recording::Access::{Read, Write};
+use smoothenc::engine::recording::{Call, CpuCall, Kernel, flat_grid};
+use smoothenc::engine::rng::{self, Key, Purpose};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::{DType, Shape};
 
 use crate::harness::{Case, Input, Verdict, device, trial};
 use crate::inputs::Rng;

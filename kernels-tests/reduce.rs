@@ -1,6 +1,6 @@
 //! `reduce`: row and column sums.
 
-use smoothenc::ops::reduce::{column_sums, row_sums};
+use smoothenc::engine::ops::reduce::{column_sums, row_sums};
 
 use crate::harness::{Case, Input};
 

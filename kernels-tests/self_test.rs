@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use smoothenc::Result;
-use smoothenc::graph::{Graph, Io, Op, Tensor};
-use smoothenc::ops::matmul;
-use smoothenc::recording::{Call, CpuCall, Kernel};
-use smoothenc::tensor::{DType, Shape};
+use smoothenc::engine::graph::{Graph, Io, Op, Tensor};
+use smoothenc::engine::ops::matmul;
+use smoothenc::engine::recording::{Call, CpuCall, Kernel};
+use smoothenc::engine::tensor::{DType, Shape};
 
 use crate::harness::{Case, Input, MARGIN, Verdict, compare, device, margins_touched, trial, with_margins};
 use crate::inputs::Rng;

@@ -3,11 +3,11 @@
 
 use libtest_mimic::Trial;
 use smoothenc::Result;
-use smoothenc::graph::Graph;
-use smoothenc::ops::shuffle;
-use smoothenc::rng::{Key, Purpose};
-use smoothenc::session::Session;
-use smoothenc::tensor::DType;
+use smoothenc::engine::graph::Graph;
+use smoothenc::engine::ops::shuffle;
+use smoothenc::engine::rng::{Key, Purpose};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::DType;
 
 use crate::harness::{Case, Input, Verdict, device, trial};
 use crate::inputs::Rng;

@@ -1,7 +1,7 @@
 //! `sinkhorn`: against the same iteration in float64, carried until the plan's marginals are right, and against plans
 //! that are known without it.
 
-use smoothenc::ops::{log_softmax, sinkhorn};
+use smoothenc::engine::ops::{log_softmax, sinkhorn};
 
 use crate::harness::{Case, Input};
 

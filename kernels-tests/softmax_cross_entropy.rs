@@ -1,6 +1,6 @@
 //! `softmax_cross_entropy`: the loss and its derivative, for unsure, sure and wrong classifiers.
 
-use smoothenc::ops::softmax_cross_entropy;
+use smoothenc::engine::ops::softmax_cross_entropy;
 
 use crate::harness::{Case, Input};
 

@@ -1,6 +1,6 @@
 //! `squared_distances`: between clouds of points, near and far.
 
-use smoothenc::ops::squared_distances;
+use smoothenc::engine::ops::squared_distances;
 
 use crate::harness::{Case, Input};
 

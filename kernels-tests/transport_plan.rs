@@ -1,6 +1,6 @@
 //! `transport_plan`: weighed sums of plans.
 
-use smoothenc::ops::transport_plan;
+use smoothenc::engine::ops::transport_plan;
 
 use crate::harness::{Case, Input};
 

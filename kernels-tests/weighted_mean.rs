@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use smoothenc::ops::{TERMS, Term, weighted_mean};
+use smoothenc::engine::ops::{TERMS, Term, weighted_mean};
 
 use crate::harness::{Case, Input};
 

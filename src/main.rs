@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use smoothenc::cli::{self, Cli, Command};
-use smoothenc::{Result, backend, experiment};
+use smoothenc::engine::device;
+use smoothenc::{Result, experiment};
 
 fn main() -> ExitCode {
     quieten_vulkan();
@@ -52,7 +53,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Divergence(args) => {
             let name = args.device.clone();
             cli::divergence::run(&args, &move |cases| {
-                let device = backend::open(&name, false)?;
+                let device = device::open(&name, false)?;
                 cases.iter().map(|case| experiment::divergence::on_device(&device, case)).collect()
             })
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use toml::Table;
 
-use crate::backend;
+use crate::engine::device;
 use crate::error::{Error, Result};
 use crate::experiment::{LoadedRun, check_resumable, load_data, train};
 use crate::progress;
@@ -103,7 +103,7 @@ impl Runs {
         if let Destination::Resume(path) = &destination {
             check_resumable(config, &RunDir::open(path)?)?;
         }
-        let device = backend::open(&config.device, config.checked)?;
+        let device = device::open(&config.device, config.checked)?;
         let run = RunDir::prepare(&destination, config)?;
         train(config, &run, &data, device.clone()).map_err(|error| match progress::stop_requested() {
             true => Error::run("stopped; the same command goes on from here"),

@@ -14,16 +14,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Device, Program};
 use crate::data::{Images, Table};
+use crate::engine::device::{Device, Program};
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::nn::{Init, Layout, Stack, Weights, initialise, train_step};
+use crate::engine::ops::elementwise::{add, scale, sigmoid};
+use crate::engine::ops::{self, AdamSettings};
+use crate::engine::rng::{self, Key, Purpose};
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor};
-use crate::nn::{Init, Layout, Stack, Weights, initialise, train_step};
-use crate::ops::elementwise::{add, scale, sigmoid};
-use crate::ops::{self, AdamSettings};
-use crate::rng::{self, Key, Purpose};
-use crate::session::Session;
-use crate::tensor::DType;
 
 /// An experiment.
 #[derive(Debug, Clone, Serialize)]
@@ -262,7 +262,7 @@ pub fn mode(k: usize, modes: usize) -> [f32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend;
+    use crate::engine::device;
 
     /// Samples within `reach` of each mode.
     fn reached(samples: &[Vec<f32>], modes: usize, reach: f32) -> Vec<usize> {
@@ -287,7 +287,7 @@ mod tests {
             seed: 0,
         };
         let sets = [ring(modes, deviation, 2000, 1), ring(modes, deviation, 500, 2)];
-        let device = backend::open("cpu", false).unwrap();
+        let device = device::open("cpu", false).unwrap();
         let run = || experiment(&device, &settings, [&sets[0], &sets[1]], 400).unwrap();
         let found = run();
         let (first, last) = (found.curve[0], found.curve[found.curve.len() - 1]);
@@ -313,7 +313,7 @@ mod tests {
             learning_rate: 0.1,
             seed: 0,
         };
-        let device = backend::open("cpu", false).unwrap();
+        let device = device::open("cpu", false).unwrap();
         let error = experiment(&device, &settings, [&images, &images], 1).unwrap_err();
         assert!(error.to_string().contains("64 images"), "{error}");
     }

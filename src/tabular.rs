@@ -6,15 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Device, Program};
+use crate::engine::device::{Device, Program};
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::nn::{Layout, Weights, train_step};
+use crate::engine::ops::elementwise::{Function, elementwise, scale};
+use crate::engine::ops::{self, AdamSettings, reduce};
+use crate::engine::rng::{Key, Purpose, uniform};
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
-use crate::nn::{Layout, Weights, train_step};
-use crate::ops::elementwise::{Function, elementwise, scale};
-use crate::ops::{self, AdamSettings, reduce};
-use crate::rng::{Key, Purpose, uniform};
-use crate::session::Session;
-use crate::tensor::DType;
 
 /// Which point of the window around an observed one the smooth encoder couples it to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -345,13 +345,13 @@ impl Chooser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend;
+    use crate::engine::device;
 
     /// Over three draws of the data: without data a row of the VAE's encoder stays where it started, to the last bit; the
     /// smooth encoder's rows move, and neighbours come together, at a fit that is no worse by more than 0.05 nats.
     #[test]
     fn the_smooth_encoder_is_smooth_where_there_is_no_data() {
-        let device = backend::open("cpu", false).unwrap();
+        let device = device::open("cpu", false).unwrap();
         for seed in 0..3 {
             let vae = experiment(&device, &Settings { seed, ..Settings::default() }).unwrap();
             let smooth = Some(Smooth { radius: 2, coupling: 5.0, pick: Pick::Mean });
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn each_way_of_picking_couples_neighbours() {
-        let device = backend::open("cpu", false).unwrap();
+        let device = device::open("cpu", false).unwrap();
         let small = Settings { observations: 12, codes: 10, draws: 12, steps: 300, ..Settings::default() };
         let vae = experiment(&device, &small).unwrap();
         for pick in [Pick::Adversarial, Pick::Random, Pick::Mean] {

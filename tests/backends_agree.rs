@@ -13,11 +13,11 @@ mod gpu;
 
 use std::cmp::Ordering;
 
-use smoothenc::backend::{self, Device};
 use smoothenc::data::Images;
+use smoothenc::engine::device::{self, Device};
+use smoothenc::engine::nn::Init;
+use smoothenc::engine::ops::{AdamSettings, Convolution, Norm};
 use smoothenc::experiment::{TrainSettings, Trainer};
-use smoothenc::nn::Init;
-use smoothenc::ops::{AdamSettings, Convolution, Norm};
 use smoothenc::selection::{Metric, Selection};
 use smoothenc::vae::{Objective, Vae};
 
@@ -86,7 +86,7 @@ fn settings(objective: Objective, seed: u64) -> TrainSettings {
 const SMOOTH: Objective = Objective::Smooth { gamma: 40.0 };
 
 fn cpu() -> Device {
-    backend::open("cpu", false).unwrap()
+    device::open("cpu", false).unwrap()
 }
 
 fn gpu() -> Device {

@@ -5,16 +5,16 @@
 mod graphs;
 
 use graphs::{cpu, function, keep};
-use smoothenc::autodiff::{gradients, gradients_from};
-use smoothenc::backend::Device;
+use smoothenc::engine::autodiff::{gradients, gradients_from};
+use smoothenc::engine::device::Device;
+use smoothenc::engine::graph::{Graph, Tensor, plan};
+use smoothenc::engine::nn::{Layout, Stack, Weights};
+use smoothenc::engine::ops::elementwise::{self, Function, add, scale, sigmoid};
+use smoothenc::engine::ops::matmul::matmul;
+use smoothenc::engine::ops::reduce::row_sums;
+use smoothenc::engine::ops::{self, Term, broadcast, concat, linear, weighted_mean};
+use smoothenc::engine::tensor::DType::{F32, U32};
 use smoothenc::error::{Error, Result};
-use smoothenc::graph::{Graph, Tensor, plan};
-use smoothenc::nn::{Layout, Stack, Weights};
-use smoothenc::ops::elementwise::{self, Function, add, scale, sigmoid};
-use smoothenc::ops::matmul::matmul;
-use smoothenc::ops::reduce::row_sums;
-use smoothenc::ops::{self, Term, broadcast, concat, linear, weighted_mean};
-use smoothenc::tensor::DType::{F32, U32};
 
 /// Names of the kernels that a run calls, loops once, and how often each turn of them is made.
 fn kernels(g: &Graph) -> Vec<(&'static str, usize)> {
@@ -111,7 +111,7 @@ fn memory_is_shared() {
 /// Whether the last call of this function in the plan works in place.
 fn in_place(g: &Graph, f: Function) -> bool {
     let plan = plan(g);
-    let constant = |call: &smoothenc::recording::Call, name| {
+    let constant = |call: &smoothenc::engine::recording::Call, name| {
         call.constants.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
     };
     let calls: Vec<_> = plan.recording.calls().map(|(call, _)| call).collect();

@@ -1,13 +1,13 @@
 //! The selection's two ways: all steps in one kernel call, and one op after the other.
 
-use smoothenc::backend;
-use smoothenc::graph::{Graph, plan};
-use smoothenc::nn::{Init, Weights, initialise};
-use smoothenc::ops::{Norm, wasserstein2};
-use smoothenc::rng::{Key, Purpose, uniform};
+use smoothenc::engine::device;
+use smoothenc::engine::graph::{Graph, plan};
+use smoothenc::engine::nn::{Init, Weights, initialise};
+use smoothenc::engine::ops::{Norm, wasserstein2};
+use smoothenc::engine::rng::{Key, Purpose, uniform};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::DType::{F32, U32};
 use smoothenc::selection::{Metric, Selection, Start};
-use smoothenc::session::Session;
-use smoothenc::tensor::DType::{F32, U32};
 use smoothenc::vae::Vae;
 
 /// Two panels of the CPU's, the second not full.
@@ -35,7 +35,7 @@ fn select_with(hidden: &[usize], selection: Selection, half: bool) -> Found {
     let vae = Vae::mlp(INPUTS, hidden, 8, 1.0, true);
     let single = vae.clone();
     let vae = if half { vae.in_half() } else { vae };
-    let (mut g, mut session) = (Graph::new(), Session::new(backend::open("cpu", false).unwrap()));
+    let (mut g, mut session) = (Graph::new(), Session::new(device::open("cpu", false).unwrap()));
     let weights = Weights::new(&mut g, &vae.layout, "model").unwrap();
     let x = g.variable("x", [ROWS, INPUTS], F32).unwrap();
     let clock = g.variable("clock", [1], U32).unwrap();

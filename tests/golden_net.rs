@@ -5,14 +5,14 @@
 mod gpu;
 
 use serde::Deserialize;
-use smoothenc::autodiff;
-use smoothenc::backend::{self, Device};
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::nn::{Layout, Stack, Weights, weight_gradients};
-use smoothenc::ops::{self, AdamSettings, Norm, StartNoise};
+use smoothenc::engine::autodiff;
+use smoothenc::engine::device::{self, Device};
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::nn::{Layout, Stack, Weights, weight_gradients};
+use smoothenc::engine::ops::{self, AdamSettings, Norm, StartNoise};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::DType;
 use smoothenc::selection::{Metric, Selection, Start};
-use smoothenc::session::Session;
-use smoothenc::tensor::DType;
 use smoothenc::vae::{Objective, Vae};
 
 type Rows = Vec<Vec<f64>>;
@@ -316,7 +316,7 @@ fn whole_net(device: Device, tolerance: f64) {
 }
 
 fn cpu_reproduces_the_golden_network() {
-    whole_net(backend::open("cpu", false).unwrap(), 1e-5);
+    whole_net(device::open("cpu", false).unwrap(), 1e-5);
 }
 
 fn gpu_reproduces_the_golden_network() {

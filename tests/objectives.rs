@@ -1,11 +1,11 @@
 //! What SPEC section 3 says of the objectives, on a model of the real size.
 
-use smoothenc::backend;
-use smoothenc::graph::Graph;
-use smoothenc::nn::{Init, Weights, initialise, weight_gradients};
-use smoothenc::rng::{Key, Purpose, fill};
-use smoothenc::session::Session;
-use smoothenc::tensor::DType::F32;
+use smoothenc::engine::device;
+use smoothenc::engine::graph::Graph;
+use smoothenc::engine::nn::{Init, Weights, initialise, weight_gradients};
+use smoothenc::engine::rng::{Key, Purpose, fill};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::DType::F32;
 use smoothenc::vae::{Objective, Vae};
 
 const BATCH: usize = 40;
@@ -19,7 +19,7 @@ struct Outcome {
 
 /// Loss and gradients at one x, x_b, u and weights. `moved` is how far x_b is from x.
 fn evaluate(vae: &Vae, objective: Objective, moved: f32) -> Outcome {
-    let mut session = Session::new(backend::open("cpu", false).unwrap());
+    let mut session = Session::new(device::open("cpu", false).unwrap());
     let draws = |step, n, normal| {
         let mut out = vec![0.0; n];
         fill(Key::new(5, Purpose::Selection), step, 0, normal, &mut out);

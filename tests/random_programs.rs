@@ -5,13 +5,13 @@
 mod graphs;
 
 use graphs::{cpu, function, keep};
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::ops::broadcast;
+use smoothenc::engine::ops::elementwise::{Function, add, scale, sigmoid};
+use smoothenc::engine::ops::matmul::matmul;
+use smoothenc::engine::ops::reduce::row_sums;
+use smoothenc::engine::tensor::DType::F32;
 use smoothenc::error::Result;
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::broadcast;
-use smoothenc::ops::elementwise::{Function, add, scale, sigmoid};
-use smoothenc::ops::matmul::matmul;
-use smoothenc::ops::reduce::row_sums;
-use smoothenc::tensor::DType::F32;
 
 const ROWS: usize = 100;
 const WIDTHS: [usize; 3] = [3, 17, 40];

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
-use smoothenc::backend::gpu::pipelines::{text, units_text};
 use smoothenc::bench;
-use smoothenc::graph::{self, Graph};
-use smoothenc::ops::{self, KERNELS};
-use smoothenc::recording::{Access, Call, Kernel, LARGE_BYTES, LARGE_INVOCATIONS, MatrixUnits};
-use smoothenc::tensor::DType;
+use smoothenc::engine::device::gpu::pipelines::{text, units_text};
+use smoothenc::engine::graph::{self, Graph};
+use smoothenc::engine::ops::{self, KERNELS};
+use smoothenc::engine::recording::{Access, Call, Kernel, LARGE_BYTES, LARGE_INVOCATIONS, MatrixUnits};
+use smoothenc::engine::tensor::DType;
 
 /// Overrides with more values than 0 and 1: how many.
 const VALUES: &[(&str, u32)] = &[("FUNCTION", 9), ("MODE", 4), ("GOAL", 3)];
@@ -38,7 +38,7 @@ struct Workgroup {
     bytes: u32,
 }
 
-/// The sizes of the subgroups that kernels on matrix units of a side are for: `backend::gpu::adapter::matrix_units`.
+/// The sizes of the subgroups that kernels on matrix units of a side are for: `device::gpu::adapter::matrix_units`.
 const UNITS_SUBGROUPS: &[(u32, &[u32])] = &[(8, &[8, 16, 32, 64]), (16, &[32, 64])];
 
 fn root() -> &'static Path {
@@ -90,7 +90,7 @@ fn every_shader_has_its_op_its_test_and_its_place() {
     assert_eq!(files, measuring, "shaders/bench/*.wgsl and bench::KERNELS");
     let suites = fs::read_to_string(root().join("kernels-tests/main.rs")).unwrap();
     for name in &kernels {
-        for part in [format!("src/ops/{name}.rs"), format!("kernels-tests/{name}.rs")] {
+        for part in [format!("src/engine/ops/{name}.rs"), format!("kernels-tests/{name}.rs")] {
             assert!(root().join(&part).is_file(), "no {part} for shaders/{name}.wgsl");
         }
         let entry = format!("(\"{name}\", {name}::cases)");
@@ -239,7 +239,7 @@ fn offered(kernel: &Kernel) -> Vec<(Workgroup, Constants)> {
 /// The texts of a kernel for matrix units, each with the constants of one variant.
 fn units(kernel: &Kernel) -> Vec<(MatrixUnits, Constants)> {
     let variants = call_with_variants(kernel).map_or(Vec::new(), |call| call.variants);
-    let on_units = |variant: &smoothenc::recording::Variant| {
+    let on_units = |variant: &smoothenc::engine::recording::Variant| {
         variant.units.map(|units| (units, constants(&variant.constants)))
     };
     variants.iter().filter_map(on_units).collect()

@@ -7,10 +7,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use smoothenc::backend::{self, Device};
 use smoothenc::data::{Images, Table};
+use smoothenc::engine::device::{self, Device};
+use smoothenc::engine::graph::plan;
 use smoothenc::experiment::{Trainer, settings, training_graph};
-use smoothenc::graph::plan;
 
 use smoothenc::run::config::{Config, Norm};
 
@@ -76,7 +76,7 @@ fn gained(trainer: &mut Trainer) -> (u64, i64) {
 
 fn a_step_on_the_cpu_allocates_nothing() {
     let _turn = turn();
-    let (allocations, bytes) = gained(&mut trainer(backend::open("cpu", false).unwrap(), 5));
+    let (allocations, bytes) = gained(&mut trainer(device::open("cpu", false).unwrap(), 5));
     // Not of the steps: the threads' work queues, now and then.
     assert!(allocations < 50, "{allocations} allocations in 1,000 steps");
     assert!(bytes < 4096, "{bytes} bytes more after 1,000 steps");
@@ -92,7 +92,7 @@ fn memory_stays_as_it_is_on_the_gpu() {
 /// The selection is one call, however many steps it takes.
 fn calls_a_step_do_not_depend_on_the_selection_steps() {
     let _turn = turn();
-    let calls = |selection_steps| trainer(backend::open("cpu", false).unwrap(), selection_steps).dispatches();
+    let calls = |selection_steps| trainer(device::open("cpu", false).unwrap(), selection_steps).dispatches();
     assert_eq!(calls(1), calls(50));
     assert_eq!(calls(20), CALLS);
 }

@@ -1,5 +1,5 @@
 // rng: Threefry-2x32 with 20 rounds, counter-based random numbers           SPEC section 9
-// The twin of src/rng.rs, equal to it bit for bit.
+// The twin of src/engine/rng.rs, equal to it bit for bit.
 
 fn rotate_left(x: u32, by: u32) -> u32 {
     return (x << by) | (x >> (32u - by));

@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::backend::{Device, Program};
 use crate::bench::{IMAGE, INPUTS, Options, random_images, timing};
+use crate::engine::device::{Device, Program};
+use crate::engine::graph::Graph;
+use crate::engine::nn::{Init, Weights, initialise};
+use crate::engine::rng::{Key, Purpose};
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::experiment::settings;
-use crate::graph::Graph;
-use crate::nn::{Init, Weights, initialise};
-use crate::rng::{Key, Purpose};
 use crate::run::config::Config;
 use crate::selection::{Selection, Start};
-use crate::session::Session;
-use crate::tensor::DType;
 
 /// One size of the selection; medians of rounds in which each way has its turn.
 #[derive(Debug, Clone, Serialize)]

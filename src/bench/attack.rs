@@ -4,15 +4,15 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::backend::Device;
 use crate::bench::{IMAGE, Options, random_images};
+use crate::engine::device::Device;
+use crate::engine::nn::{Init, initialise};
+use crate::engine::rng::{Key, Purpose};
+use crate::engine::session::Session;
 use crate::error::Result;
 use crate::experiment::settings;
-use crate::nn::{Init, initialise};
-use crate::rng::{Key, Purpose};
 use crate::robustness::{Attack, Probe, attack, encode_means};
 use crate::run::config::Config;
-use crate::session::Session;
 
 /// One attack.
 #[derive(Debug, Clone, Serialize)]

@@ -5,11 +5,11 @@ use std::ops::Range;
 use bytemuck::{Pod, Zeroable};
 use serde::Serialize;
 
-use crate::backend::{Buffer, Device};
 use crate::bench::{Options, timing};
+use crate::engine::device::{Buffer, Device};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{BufferId, Call, CpuCall, Kernel, NONE, View, flat_grid};
 use crate::error::Result;
-use crate::recording::Access::{Read, Write};
-use crate::recording::{BufferId, Call, CpuCall, Kernel, NONE, View, flat_grid};
 
 /// The two rates that bound every kernel.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -187,13 +187,13 @@ fn spin<const SUMS: usize, const FUSED: bool>(p: FmaParams) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend;
-    use crate::backend::gpu::adapter;
+    use crate::engine::device;
+    use crate::engine::device::gpu::adapter;
 
     /// The CPU, and a GPU where there is one.
     fn devices() -> Vec<Device> {
         let gpu = (!adapter::adapters().is_empty()).then_some("gpu");
-        ["cpu"].into_iter().chain(gpu).map(|name| backend::open(name, true).unwrap()).collect()
+        ["cpu"].into_iter().chain(gpu).map(|name| device::open(name, true).unwrap()).collect()
     }
 
     #[test]

@@ -2,18 +2,18 @@
 
 use serde::Serialize;
 
-use crate::backend::{Buffer, Device};
 use crate::bench::{Ceilings, IMAGE, Options, random_images, timing};
 use crate::data::Table;
+use crate::engine::device::{Buffer, Device};
+use crate::engine::graph::{Graph, Plan, plan};
+use crate::engine::nn::initialise;
+use crate::engine::ops;
+use crate::engine::recording::{Access, BufferSpec, Call, NONE, Scope};
+use crate::engine::rng::{Key, Purpose};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::experiment::{settings, training_graph};
-use crate::graph::{Graph, Plan, plan};
-use crate::nn::initialise;
-use crate::ops;
-use crate::recording::{Access, BufferSpec, Call, NONE, Scope};
-use crate::rng::{Key, Purpose};
 use crate::run::config::{Config, Precision};
-use crate::tensor::DType;
 
 /// One kernel with its constants and shapes. Without a time where it was not measured.
 #[derive(Debug, Clone, Serialize)]

@@ -16,11 +16,11 @@ pub use steps::{Fit, Line, StepTime};
 
 use serde::Serialize;
 
-use crate::backend::Device;
 use crate::data::Images;
+use crate::engine::device::Device;
+use crate::engine::ops::ImageShape;
+use crate::engine::rng::{Key, Purpose, threefry};
 use crate::error::Result;
-use crate::ops::ImageShape;
-use crate::rng::{Key, Purpose, threefry};
 use crate::run::config::Precision;
 
 /// What is measured, and how long.

@@ -2,16 +2,16 @@
 
 use serde::Serialize;
 
-use crate::backend::Device;
 use crate::bench::{IMAGE, Options, random_images, timing};
 use crate::data::Table;
+use crate::engine::device::Device;
+use crate::engine::graph::plan;
+use crate::engine::nn::initialise;
+use crate::engine::rng::{Key, Purpose};
+use crate::engine::session::Session;
 use crate::error::Result;
 use crate::experiment::{settings, training_graph};
-use crate::graph::plan;
-use crate::nn::initialise;
-use crate::rng::{Key, Purpose};
 use crate::run::config::Config;
-use crate::session::Session;
 
 /// One size of the step.
 #[derive(Debug, Clone, Serialize)]

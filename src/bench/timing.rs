@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backend::{Buffer, Device, Program};
+use crate::engine::device::{Buffer, Device, Program};
+use crate::engine::recording::{BufferId, BufferSpec, Call, Recording, Step};
 use crate::error::Result;
-use crate::recording::{BufferId, BufferSpec, Call, Recording, Step};
 
 /// Samples taken where time allows, and at the least.
 const MOST_SAMPLES: usize = 200;

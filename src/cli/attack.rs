@@ -1,7 +1,7 @@
 //! `attack`: adversarial accuracy of a run's probe.
 
-use crate::backend;
 use crate::cli::{AttackArgs, report};
+use crate::engine::device;
 use crate::error::Result;
 use crate::experiment::LoadedRun;
 use crate::report::run_page;
@@ -12,7 +12,7 @@ pub fn run(args: AttackArgs) -> Result<()> {
     let mut settings = RunDir::open(&args.run)?.config()?.attack;
     args.attack.apply(&mut settings);
     settings.validate()?;
-    let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
+    let mut loaded = LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked))?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.attack(&tasks, &settings)?;
     let page = run_page::write(&mut loaded);

@@ -2,10 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::backend;
-use crate::backend::gpu::adapter::Choice;
 use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
 use crate::cli::report::write;
+use crate::engine::device;
+use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
 use crate::experiment::progress;
 use crate::run::config::Precision;
@@ -89,7 +89,7 @@ impl BenchArgs {
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let options = args.options()?;
-    let device = backend::open(&args.device, false)?;
+    let device = device::open(&args.device, false)?;
     let bar = progress::spinner("bench");
     let report = bench::run(&device, &options, &|what| {
         bar.set_message(what.to_string());

@@ -1,8 +1,8 @@
 //! `devices`: what this machine can compute on.
 
-use crate::backend::gpu::report;
 use crate::cli::DevicesArgs;
 use crate::cli::report::write;
+use crate::engine::device::gpu::report;
 use crate::error::{Error, Result};
 
 /// Prints the CPU back end and every adapter.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::backend::gpu::adapter::Choice;
+use crate::engine::device::gpu::adapter::Choice;
 use crate::vae::divergence::{DiagonalCase, DiagonalOut, FullCase};
 use crate::{Error, Result};
 

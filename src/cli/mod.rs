@@ -21,7 +21,7 @@ pub use data::DataArgs;
 pub use divergence::DivergenceArgs;
 pub use train_args::{Request, TrainArgs};
 
-use crate::backend::gpu::adapter::Choice;
+use crate::engine::device::gpu::adapter::Choice;
 use crate::run::config::{AttackConfig, Norm};
 use crate::{Error, Result};
 

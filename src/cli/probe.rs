@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::backend;
 use crate::cli::{ProbeArgs, report};
+use crate::engine::device;
 use crate::error::{Error, Result};
 use crate::experiment::LoadedRun;
 use crate::experiment::evaluate::Labels;
@@ -13,7 +13,7 @@ use crate::run::dir::RunDir;
 /// Trains the probe anew and updates the run's result.json and model.safetensors.
 pub fn run(args: ProbeArgs) -> Result<()> {
     args.validate()?;
-    let mut loaded = LoadedRun::open(&args.run, |config| backend::open(&args.device, config.checked))?;
+    let mut loaded = LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked))?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.config.seed = args.seed.unwrap_or(loaded.config.seed);
     let ProbeArgs { labels_fraction: fraction, balanced, .. } = args;

@@ -52,7 +52,7 @@ accuracy. Stopped, the same command goes on.";
 /// # Errors
 /// As [`Grid::read`] and [`Grid::run`].
 pub fn run(args: &SweepArgs) -> Result<()> {
-    args.device.parse::<crate::backend::gpu::adapter::Choice>()?;
+    args.device.parse::<crate::engine::device::gpu::adapter::Choice>()?;
     let grid = Grid::read(&args.grid, &args.device)?;
     let stem = args.grid.file_stem().map(Path::new).unwrap_or(Path::new("grid"));
     let out = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(stem));

@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal;
 
-use crate::backend;
 use crate::cli::{TrainArgs, report};
+use crate::engine::device;
 use crate::error::Result;
 use crate::experiment::{self, LoadedRun};
 use crate::report::run_page;
@@ -17,7 +17,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     if let Destination::Resume(path) = &request.destination {
         experiment::check_resumable(config, &RunDir::open(path)?)?;
     }
-    let device = backend::open(&config.device, config.checked)?;
+    let device = device::open(&config.device, config.checked)?;
     let device_name = device.description();
     let run = RunDir::prepare(&request.destination, config)?;
     if std::io::stderr().is_terminal() {

@@ -4,7 +4,7 @@
 //! 4 magenta, 5 cyan and 6 white. The kernel `gather` paints the same way on the device.
 
 use super::{Dataset, Split, Task};
-pub use crate::ops::COLORS;
+pub use crate::engine::ops::COLORS;
 
 /// The planes `[3, grey.len()]` of a grey image in colour `color`.
 pub fn paint(grey: &[f32], color: usize) -> Vec<f32> {

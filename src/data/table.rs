@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::Images;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::ops;
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
-use crate::ops;
-use crate::session::Session;
-use crate::tensor::DType;
 
 /// The largest table kept whole on a device: what every device can bind (WebGPU's guaranteed 128 MiB). A larger set is
 /// streamed: each step's images are written to a small table before it runs.

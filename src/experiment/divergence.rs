@@ -1,11 +1,11 @@
 //! The `divergence` command's factorised cases through the fused float32 kernels.
 
-use crate::backend::Device;
+use crate::engine::device::Device;
+use crate::engine::graph::Graph;
+use crate::engine::ops;
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::graph::Graph;
-use crate::ops;
-use crate::session::Session;
-use crate::tensor::DType;
 use crate::vae::divergence::{DiagonalCase, DiagonalOut, W2Grad, WdGrad};
 
 /// The divergences of `case` with `wd`, `w2` and their gradients from the device's kernels. The

@@ -1,14 +1,14 @@
 //! The ELBO of held-out images.
 
 use crate::data::Images;
+use crate::engine::graph::Graph;
+use crate::engine::nn::Weights;
+use crate::engine::ops;
+use crate::engine::rng::{Key, Purpose};
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::graph::Graph;
-use crate::nn::Weights;
-use crate::ops;
-use crate::rng::{Key, Purpose};
 use crate::robustness::{CHUNK, Chunk};
-use crate::session::Session;
-use crate::tensor::DType;
 use crate::vae::Vae;
 
 /// The mean ELBO (log-likelihood minus KL, constants included, in nats) of `images`, one draw of the code each, with

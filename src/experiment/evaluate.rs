@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::data::{Dataset, Images};
+use crate::engine::rng::{Key, Purpose, uniform};
+use crate::engine::session::Session;
 use crate::error::Result;
 use crate::experiment::trainer::load_weights;
 use crate::experiment::{model_file, progress, settings};
-use crate::rng::{Key, Purpose, uniform};
 use crate::robustness::{self, Probe, encode_means};
 use crate::run::checkpoint::NamedTensor;
 use crate::run::config::{AttackConfig, Config};
 use crate::run::result::{Accuracies, AttackResult, TaskResult};
-use crate::session::Session;
 use crate::vae::Vae;
 
 /// A trained probe of one task.

@@ -1,11 +1,11 @@
 //! How far the code moves where the image hardly does: the local Lipschitz ratio of the encoder's mean (appendix E.3).
 
+use crate::engine::graph::Graph;
+use crate::engine::nn::Weights;
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::graph::Graph;
-use crate::nn::Weights;
 use crate::selection::{Selection, Start};
-use crate::session::Session;
-use crate::tensor::DType;
 use crate::vae::Vae;
 
 /// Images that are looked at together.
@@ -76,15 +76,15 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend;
-    use crate::ops::Norm;
+    use crate::engine::device;
+    use crate::engine::ops::Norm;
     use crate::selection::Metric;
 
     /// The mean of a network without hidden layers, made linear by hand, moves by at most its largest singular value.
     #[test]
     fn a_linear_code_moves_as_its_matrix_says() {
         let vae = Vae::mlp(3, &[4], 2, 0.1, true);
-        let mut session = Session::new(backend::open("cpu", false).unwrap());
+        let mut session = Session::new(device::open("cpu", false).unwrap());
         let mut weights = vec![0.0f32; vae.layout.words()];
         for (name, values) in [
             // Of x, through biases that keep the ReLU open: code 0 is 3 x0, code 1 is 0.

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use crate::backend::Device;
 use crate::data::{Dataset, Source, celeba};
+use crate::engine::device::Device;
+use crate::engine::ops::Norm;
+use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::experiment::evaluate::{self, Labels};
 use crate::experiment::{lipschitz, model_file, settings};
-use crate::ops::Norm;
 use crate::robustness::encode_means;
 use crate::run::checkpoint::{self, NamedTensor};
 use crate::run::config::{AttackConfig, Config};
@@ -15,7 +16,6 @@ use crate::run::dir::RunDir;
 use crate::run::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, TaskResult};
 use crate::run::short;
 use crate::selection::{Metric, Selection};
-use crate::session::Session;
 use crate::vae::Vae;
 
 use super::trainer::load_weights;

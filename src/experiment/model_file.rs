@@ -5,13 +5,13 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::data::Images;
+use crate::engine::nn::{Layer, Stack};
+use crate::engine::ops::Convolution;
+use crate::engine::session::Session;
 use crate::error::Result;
-use crate::nn::{Layer, Stack};
-use crate::ops::Convolution;
 use crate::robustness::Probe;
 use crate::run::checkpoint::{self, Metadata, NamedTensor};
 use crate::run::config::Config;
-use crate::session::Session;
 use crate::vae::Vae;
 
 use super::trainer::named_weights;

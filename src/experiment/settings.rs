@@ -1,9 +1,9 @@
 //! From a run's configuration to what the engine's parts want to know.
 
+use crate::engine::nn::Init;
+use crate::engine::ops::{AdamSettings, ImageShape, Norm};
 use crate::error::{Error, Result};
 use crate::experiment::TrainSettings;
-use crate::nn::Init;
-use crate::ops::{AdamSettings, ImageShape, Norm};
 use crate::robustness::{Attack, ProbeSettings};
 use crate::run::config::{self, AttackConfig, Config};
 use crate::selection::{Metric, Selection};

@@ -2,18 +2,18 @@
 //!
 //! All of it is plain data, and little enough to take seconds: the first 256 test images at the most.
 
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::nn::Weights;
+use crate::engine::ops::ImageShape;
+use crate::engine::rng::{self, Key, Purpose};
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::experiment::trainer::load_weights;
 use crate::experiment::{LoadedRun, lipschitz, model_file, settings};
-use crate::graph::{Graph, Tensor};
-use crate::nn::Weights;
-use crate::ops::ImageShape;
-use crate::rng::{self, Key, Purpose};
 use crate::robustness::{self, Attack, Probe};
 use crate::run::config::{AttackConfig, Norm};
 use crate::selection::{Metric, Selection};
-use crate::session::Session;
-use crate::tensor::DType;
 use crate::vae::Vae;
 
 /// Images in a row of the page.

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::backend::Device;
 use crate::data::Dataset;
+use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::experiment::evaluate::{self, Labels};
 use crate::experiment::trainer::Trainer;

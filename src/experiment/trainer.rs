@@ -1,16 +1,16 @@
 //! A training run on the engine: one graph, replayed once a step.
 
-use crate::backend::{Device, Program};
 use crate::data::{Images, RESIDENT_BYTES, Table};
+use crate::engine::device::{Device, Program};
+use crate::engine::graph::Graph;
+use crate::engine::nn::{Entry, Init, Layout, Weights, initialise, train_step};
+use crate::engine::ops::{self, AdamSettings, SUMS};
+use crate::engine::rng::{Key, Purpose};
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
-use crate::nn::{Entry, Init, Layout, Weights, initialise, train_step};
-use crate::ops::{self, AdamSettings, SUMS};
-use crate::rng::{Key, Purpose};
 use crate::run::checkpoint::{NamedTensor, TensorData};
 use crate::selection::{Selection, Start};
-use crate::session::Session;
-use crate::tensor::DType;
 use crate::vae::{Objective, Vae};
 
 /// What fixes a training run's numbers, beside the data.
@@ -343,8 +343,8 @@ fn find_f32<'a>(tensors: &'a [NamedTensor], name: &str, len: usize) -> Result<&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend;
-    use crate::ops::Norm;
+    use crate::engine::device;
+    use crate::engine::ops::Norm;
     use crate::selection::Metric;
 
     /// What is brought step by step trains the very same model, also from a checkpoint on.
@@ -354,7 +354,7 @@ mod tests {
         let images = Images::new([3, 7, 5], (0..50 * 105).map(|i| (i * 31 % 251) as u8).collect());
         let vae = Vae::mlp(105, &[9], 2, 0.5, true);
         let trainer = |limit| {
-            let device = backend::open("cpu", false).unwrap();
+            let device = device::open("cpu", false).unwrap();
             Trainer::with_limit(device, vae.clone(), &settings(1e-3), &images, limit).unwrap()
         };
         let run = |trainer: &mut Trainer, steps| {
@@ -376,7 +376,7 @@ mod tests {
         let images = Images::new([1, 2, 3], (0..120).map(|i| (i * 37 % 251) as u8).collect());
         let vae = Vae::mlp(6, &[5], 2, 0.5, true);
         let trainer = |objective, warmup| {
-            let device = backend::open("cpu", false).unwrap();
+            let device = device::open("cpu", false).unwrap();
             let settings = TrainSettings { objective, warmup, ..settings(1e-2) };
             Trainer::new(device, vae.clone(), &settings, &images).unwrap()
         };
@@ -425,7 +425,7 @@ mod tests {
         let images = Images::new([1, 2, 3], (0..24).collect());
         let vae = Vae::mlp(6, &[5], 2, 0.5, true);
         for (rate, finite) in [(1e-3, true), (f32::INFINITY, false)] {
-            let device = backend::open("cpu", false).unwrap();
+            let device = device::open("cpu", false).unwrap();
             let mut trainer = Trainer::new(device, vae.clone(), &settings(rate), &images).unwrap();
             trainer.step().unwrap();
             trainer.check_finite().unwrap();

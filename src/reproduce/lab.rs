@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::backend::{self, Device};
 use crate::data::faces;
+use crate::engine::device::{self, Device};
 use crate::error::{Error, Result};
 use crate::experiment::LoadedRun;
 use crate::report::Drawing;
@@ -108,7 +108,7 @@ impl Lab {
 
     /// The device asked for.
     pub fn device(&self) -> Result<Device> {
-        backend::open(&self.device, false)
+        device::open(&self.device, false)
     }
 
     /// `config` on the device asked for, with the settings laid over every run.
@@ -170,7 +170,7 @@ impl Lab {
 
     /// A finished run with its model and data.
     pub fn open(&self, run: &Finished) -> Result<LoadedRun> {
-        LoadedRun::open(&run.path, |config| backend::open(&self.device, config.checked))
+        LoadedRun::open(&run.path, |config| device::open(&self.device, config.checked))
     }
 
     /// What `compute` finds, or found before: `key` says in words what it depends on.

@@ -87,7 +87,7 @@ pub fn run(
     // Runs, parts and faces lie beside the figures, so that these share them.
     let root = request.out.map_or_else(|| PathBuf::from(FOLDER), Path::to_path_buf);
     let Request { preset, device, data_dir, config, .. } = *request;
-    device.parse::<crate::backend::gpu::adapter::Choice>()?;
+    device.parse::<crate::engine::device::gpu::adapter::Choice>()?;
     let mut lab = Lab::new(&root, preset, device, data_dir, config)?;
     let parts = match request.what {
         What::All => What::each(),

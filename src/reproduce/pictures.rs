@@ -1,9 +1,9 @@
 //! Figures 1 and 6: what a perturbation, and an attack, make of an image's code, seen through the decoder. On CelebA, or
 //! on synthetic faces.
 
+use crate::engine::ops::ImageShape;
 use crate::error::Result;
 use crate::experiment::showcase::Pair;
-use crate::ops::ImageShape;
 use crate::report::{Grid, Image};
 use crate::run::config::{Config, Objective};
 use crate::run::result::SYNTHETIC;

@@ -1,6 +1,6 @@
 //! Figures 2 and 3: the tabular system of section 2.2.
 
-use crate::backend;
+use crate::engine::device;
 use crate::error::Result;
 use crate::report::{Chart, Drawing, HeatMap, Series};
 use crate::tabular::{self, Outcome, Pick, Settings, Smooth};
@@ -65,7 +65,7 @@ fn write(lab: &Lab, name: &str, found: &Outcome) -> Result<()> {
 
 /// Figure 2: what such a system is: the tables and the marginal of one that is not trained. The paper claims nothing here.
 pub fn figure2(lab: &Lab) -> Result<Vec<Claim>> {
-    let device = backend::open("cpu", false)?;
+    let device = device::open("cpu", false)?;
     let settings = Settings { steps: 0, ..Settings::default() };
     let found = tabular::experiment(&device, &settings)?;
     lab.made_with("the tabular VAE", &settings)?;
@@ -77,7 +77,7 @@ pub fn figure2(lab: &Lab) -> Result<Vec<Claim>> {
 /// Figure 3: the VAE's encoder (a) and the smooth one (b), over several draws of the data.
 pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
     // Tables this small are run on the CPU whatever the device.
-    let device = backend::open("cpu", false)?;
+    let device = device::open("cpu", false)?;
     let learnt = |settings: Settings| -> Result<Outcome> {
         let name = if settings.smooth.is_some() { "smooth encoder" } else { "VAE" };
         lab.made_with(&format!("{name}, seed {}", settings.seed), &settings)?;

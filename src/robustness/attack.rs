@@ -4,17 +4,17 @@
 //! steps the host reads which rows were fooled, drops those images' other restarts, and fills the
 //! free rows from the queue. So rows are always busy, and an image that fell costs nothing more.
 
-use crate::autodiff;
-use crate::backend::Program;
+use crate::engine::autodiff;
+use crate::engine::device::Program;
+use crate::engine::graph::Graph;
+use crate::engine::nn::Weights;
+use crate::engine::ops::{self, Ascent, Dense, Goal, Norm};
+use crate::engine::rng::{self, Key, Purpose};
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::graph::Graph;
-use crate::nn::Weights;
-use crate::ops::{self, Ascent, Dense, Goal, Norm};
-use crate::rng::{self, Key, Purpose};
 use crate::robustness::Probe;
 use crate::run::result::Accuracies;
-use crate::session::Session;
-use crate::tensor::DType;
 use crate::vae::Vae;
 
 /// An attack's settings. Each radius takes `steps` steps of `2.5 radius / steps`.

@@ -1,11 +1,11 @@
 //! The representation: means of the frozen encoder.
 
 use crate::data::{Images, Table};
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::nn::Weights;
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
-use crate::nn::Weights;
-use crate::session::Session;
-use crate::tensor::DType;
 use crate::vae::Vae;
 
 /// Rows encoded at a time.

@@ -1,12 +1,12 @@
 //! Linear softmax classifiers on the frozen representation (SPEC section 5, step 3).
 
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::nn::{Layout, Stack, Weights, train_step};
+use crate::engine::ops::{self, AdamSettings, Dense, SUMS, Term};
+use crate::engine::rng::{Key, Purpose};
+use crate::engine::session::Session;
+use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor};
-use crate::nn::{Layout, Stack, Weights, train_step};
-use crate::ops::{self, AdamSettings, Dense, SUMS, Term};
-use crate::rng::{Key, Purpose};
-use crate::session::Session;
-use crate::tensor::DType;
 
 /// How a probe is trained: Adam on the raw means, from zero, the rate falling linearly to 0.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::data::celeba;
-use crate::ops::{Convolution, ImageShape};
+use crate::engine::ops::{Convolution, ImageShape};
 use crate::{Error, Result};
 
 pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
@@ -84,7 +84,7 @@ pub struct Config {
     pub checkpoint_every: u64,
     /// Training images to keep out and test on instead of the test set; 0 is none.
     pub holdout: usize,
-    /// `auto`, `cpu`, `gpu` or `gpu:N`, see [`Choice`](crate::backend::gpu::adapter::Choice).
+    /// `auto`, `cpu`, `gpu` or `gpu:N`, see [`Choice`](crate::engine::device::gpu::adapter::Choice).
     pub device: String,
     /// Bounds checks on the device.
     pub checked: bool,

@@ -1,12 +1,12 @@
 //! Selection of the fictive point x_b near x (SPEC section 4).
 
-use crate::autodiff;
+use crate::engine::autodiff;
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::nn::Weights;
+use crate::engine::ops::{self, Ascent, Goal, Norm, StartNoise};
+use crate::engine::rng::{Key, Purpose};
+use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
-use crate::nn::Weights;
-use crate::ops::{self, Ascent, Goal, Norm, StartNoise};
-use crate::rng::{Key, Purpose};
-use crate::tensor::DType;
 use crate::vae::Vae;
 
 /// What the ascent makes as large as it can.

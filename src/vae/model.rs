@@ -1,9 +1,9 @@
 //! The variational auto-encoder: an encoder and a decoder over one arena of weights (SPEC 1).
 
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::nn::{Layer, Layout, Stack, linears};
+use crate::engine::ops::{self, Convolution};
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
-use crate::nn::{Layer, Layout, Stack, linears};
-use crate::ops::{self, Convolution};
 
 /// An encoder `inputs -> 2 latent` (mean, log-variance) and a decoder `latent -> inputs`.
 #[derive(Debug, Clone)]

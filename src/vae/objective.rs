@@ -1,8 +1,8 @@
 //! The training objectives (SPEC section 2), as losses to be minimised.
 
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::ops::{self, Term};
 use crate::error::Result;
-use crate::graph::{Graph, Tensor};
-use crate::ops::{self, Term};
 use crate::vae::Vae;
 
 /// What is maximised.

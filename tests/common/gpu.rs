@@ -4,9 +4,9 @@
 #![allow(dead_code)]
 
 use libtest_mimic::{Arguments, Trial};
-use smoothenc::backend::Device;
-use smoothenc::backend::gpu::Gpu;
-use smoothenc::backend::gpu::adapter::{self, Choice};
+use smoothenc::engine::device::Device;
+use smoothenc::engine::device::gpu::Gpu;
+use smoothenc::engine::device::gpu::adapter::{self, Choice};
 use smoothenc::error::{Error, Result};
 
 /// The adapter that `SMOOTHENC_TEST_DEVICE` names (`gpu:1`), or else the best.

@@ -1,14 +1,14 @@
 //! What tests of graphs share.
 
-use smoothenc::backend;
-use smoothenc::graph::{Graph, Tensor};
-use smoothenc::ops::elementwise::{self, Function, scale};
-use smoothenc::session::Session;
-use smoothenc::tensor::DType::F32;
+use smoothenc::engine::device;
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::engine::ops::elementwise::{self, Function, scale};
+use smoothenc::engine::session::Session;
+use smoothenc::engine::tensor::DType::F32;
 
 /// A session on the CPU.
 pub fn cpu() -> Session {
-    Session::new(backend::open("cpu", false).unwrap())
+    Session::new(device::open("cpu", false).unwrap())
 }
 
 /// An elementwise function without a parameter.

@@ -3,7 +3,7 @@
 //! that a small set may have enough of each.
 
 use crate::data::celeba::attribute;
-use crate::rng::{Key, Purpose, uniform};
+use crate::engine::rng::{Key, Purpose, uniform};
 
 /// Draws for one face: functions of the seed, the face's number and how many came before.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Which settings can be run: every refusal is one sentence that names the flag and the value.
 
 use super::{Arch, AttackConfig, Config, Norm, Selection};
-use crate::backend::gpu::adapter::Choice;
 use crate::data::{self, Dataset};
+use crate::engine::device::gpu::adapter::Choice;
 use crate::{Error, Result, run};
 
 /// Widths and batches beyond this would only exhaust the memory.

@@ -1,0 +1,85 @@
+//! Reverse-mode differentiation: adds the backward nodes to the graph.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::engine::graph::{Graph, Node, Tensor};
+use crate::engine::ops::{elementwise, fill};
+use crate::engine::tensor::DType;
+use crate::error::{Error, Result};
+
+/// Gradients of the scalar `loss` with respect to each tensor of `wrt`, as new values.
+///
+/// Only nodes between `wrt` and `loss` get a backward node, and only for the inputs on the way:
+/// asking for an input's gradient alone computes none for weights. Variables are leaves; a
+/// variable's writes are not differentiated through.
+pub fn gradients(graph: &mut Graph, loss: Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>> {
+    let shape = graph.shape(loss).clone();
+    let seed = fill(graph, shape, 1.0)?;
+    gradients_from(graph, &[(loss, seed)], wrt)
+}
+
+/// Like [`gradients`], from given gradients of several tensors: `(tensor, its gradient)`.
+pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tensor]) -> Result<Vec<Tensor>> {
+    let forward: Vec<_> = graph.nodes().iter().filter(|node| !node.assigns).cloned().collect();
+    let mut depends: HashSet<Tensor> = wrt.iter().copied().collect();
+    for node in &forward {
+        if node.inputs.iter().any(|t| depends.contains(t)) {
+            depends.extend(&node.outputs);
+        }
+    }
+    refuse_views(graph, &forward, &depends)?;
+    let mut gradient: HashMap<Tensor, Tensor> = HashMap::new();
+    for &(t, seed) in seeds {
+        accumulate(graph, &mut gradient, t, seed)?;
+    }
+    for node in forward.iter().rev() {
+        let upstream: Vec<_> = node.outputs.iter().map(|t| gradient.get(t).copied()).collect();
+        let floats = |t: &Tensor| graph.dtype(*t) == DType::F32;
+        let wanted: Vec<_> = node.inputs.iter().map(|t| depends.contains(t) && floats(t)).collect();
+        if upstream.iter().all(Option::is_none) || !wanted.contains(&true) {
+            continue;
+        }
+        let contributions = node.op.gradient(graph, node, &upstream, &wanted)?;
+        for ((&input, contribution), wanted) in node.inputs.iter().zip(contributions).zip(wanted) {
+            if let Some(new) = contribution.filter(|_| wanted) {
+                accumulate(graph, &mut gradient, input, new)?;
+            }
+        }
+    }
+    wrt.iter()
+        .map(|t| {
+            let missing = || format!("nothing flows back to a tensor of shape {}", graph.shape(*t));
+            gradient.get(t).copied().ok_or_else(|| Error::Shape { op: "gradients", message: missing() })
+        })
+        .collect()
+}
+
+/// Adds `new` to what has flowed back to `t` so far.
+fn accumulate(
+    graph: &mut Graph,
+    gradient: &mut HashMap<Tensor, Tensor>,
+    t: Tensor,
+    new: Tensor,
+) -> Result<()> {
+    let sum = match gradient.get(&t) {
+        Some(&old) => elementwise::add(graph, old, new)?,
+        None => new,
+    };
+    gradient.insert(t, sum);
+    Ok(())
+}
+
+/// A view is another tensor than what it is a view of: a gradient through it would be lost, so it
+/// is an error.
+fn refuse_views(graph: &Graph, forward: &[Node], depends: &HashSet<Tensor>) -> Result<()> {
+    for node in forward {
+        for t in node.inputs.iter().filter(|t| !depends.contains(t)) {
+            if graph.bases(*t).any(|base| depends.contains(&base)) {
+                let message =
+                    format!("{} reads a view {} of a tensor on the way", node.op.name(), graph.shape(*t));
+                return Err(Error::Shape { op: "gradients", message });
+            }
+        }
+    }
+    Ok(())
+}

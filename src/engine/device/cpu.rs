@@ -1,0 +1,208 @@
+//! The CPU back end: rows of every call spread over threads.
+//!
+//! A call is cut into tiles of rows whose size its shape fixes, so results are the same for any
+//! number of threads. A loop in which no row depends on another row is cut once, around the
+//! loop: each thread then carries its tile through all repetitions without waiting for others.
+
+use std::cell::UnsafeCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+use rayon::prelude::*;
+
+use crate::engine::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
+use crate::engine::simd;
+use crate::error::{Error, Result};
+
+/// The CPU device.
+#[derive(Debug, Clone)]
+pub struct Cpu;
+
+impl Cpu {
+    pub fn description(&self) -> String {
+        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::path().name())
+    }
+
+    pub fn buffer(&self, words: usize) -> Buffer {
+        Buffer::zeroed(words)
+    }
+
+    pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
+        recording.check()?;
+        let memory = recording.buffers.iter().enumerate().map(|(i, spec)| {
+            let Some((_, bound)) = variables.iter().find(|(id, _)| id.0 as usize == i) else {
+                return Ok(Buffer::zeroed(spec.words));
+            };
+            if bound.words() < spec.words {
+                let (have, name) = (bound.words(), spec.variable.as_deref().unwrap_or_default());
+                return Err(Error::Device(format!(
+                    "{name} has {have} words, a program wants {}",
+                    spec.words
+                )));
+            }
+            Ok(bound.clone())
+        });
+        let memory = memory.collect::<Result<Vec<_>>>()?;
+        let cuts = recording.steps.iter().map(|step| match step {
+            Step::Call(_) => None,
+            Step::Repeat { body, .. } => row_local(body),
+        });
+        let base = Base(memory.iter().map(Buffer::pointer).collect());
+        Ok(Program { cuts: cuts.collect(), recording, base, _memory: memory })
+    }
+}
+
+/// A cache line, so that rows start where vector loads like it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// Shared memory. `Rc` keeps it, and every program over it, on the thread that owns the run.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    lines: Rc<UnsafeCell<Vec<Line>>>,
+    words: usize,
+}
+
+impl Buffer {
+    fn zeroed(words: usize) -> Self {
+        let lines = vec![Line([0; 16]); words.div_ceil(16)];
+        Buffer { lines: Rc::new(UnsafeCell::new(lines)), words }
+    }
+
+    pub fn words(&self) -> usize {
+        self.words
+    }
+
+    fn pointer(&self) -> *mut u32 {
+        // SAFETY: only the pointer is taken; the vector is never resized.
+        unsafe { (*self.lines.get()).as_mut_ptr().cast() }
+    }
+
+    pub fn write(&self, offset: usize, data: &[u32]) {
+        assert!(offset + data.len() <= self.words);
+        // SAFETY: in bounds; not `Send`, so no run is under way.
+        unsafe { self.pointer().add(offset).copy_from_nonoverlapping(data.as_ptr(), data.len()) }
+    }
+
+    pub fn read(&self, offset: usize, data: &mut [u32]) {
+        assert!(offset + data.len() <= self.words);
+        // SAFETY: as in `write`.
+        unsafe { data.as_mut_ptr().copy_from_nonoverlapping(self.pointer().add(offset), data.len()) }
+    }
+}
+
+/// A recording with its memory.
+#[derive(Debug)]
+pub struct Program {
+    recording: Recording,
+    /// For each step: rows and tile of a loop that is cut by rows.
+    cuts: Vec<Option<(usize, usize)>>,
+    base: Base,
+    /// What `base` points to.
+    _memory: Vec<Buffer>,
+}
+
+/// The buffers' addresses, handed to the threads of one run.
+#[derive(Debug)]
+struct Base(Vec<*mut u32>);
+
+// SAFETY: the memory outlives the run, and `run` cuts it into disjoint rows.
+unsafe impl Sync for Base {}
+
+impl Program {
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    pub fn run(&mut self) {
+        let (base, steps, cuts) = (&self.base, &self.recording.steps, &self.cuts);
+        // The whole list runs inside the pool, so that a call costs a join and not a wake-up.
+        rayon::scope(|_| {
+            for (step, cut) in steps.iter().zip(cuts) {
+                match (step, cut) {
+                    (Step::Call(call), _) => run_tiles(call, base),
+                    (Step::Repeat { times, body }, Some((rows, tile))) => for_tiles(*rows, *tile, |rows| {
+                        for call in std::iter::repeat_n(body, *times).flatten() {
+                            run_rows(call, base, rows.clone());
+                        }
+                    }),
+                    (Step::Repeat { times, body }, None) => {
+                        std::iter::repeat_n(body, *times).flatten().for_each(|call| run_tiles(call, base));
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn run_tiles(call: &Call, base: &Base) {
+    for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows));
+}
+
+fn run_rows(call: &Call, base: &Base, rows: Range<usize>) {
+    // SAFETY: `base` holds a valid pointer for every buffer of the recording, and tiles are disjoint.
+    let view = unsafe { CpuCall::new(call, &base.0) };
+    (call.kernel.cpu)(&view, rows);
+}
+
+/// Runs `work` on every tile of `rows`, in parallel where there is more than one.
+fn for_tiles(rows: usize, tile: usize, work: impl Fn(Range<usize>) + Sync) {
+    let tiles = rows.div_ceil(tile);
+    if tiles <= 1 {
+        return work(0..rows);
+    }
+    (0..tiles).into_par_iter().for_each(|t| work(t * tile..rows.min((t + 1) * tile)));
+}
+
+/// The rows and tile of a loop body in which row r of every call needs only row r of what the
+/// body writes, so that the loop can be cut by rows once; else `None`.
+fn row_local(body: &[Call]) -> Option<(usize, usize)> {
+    let rows = body.first()?.rows;
+    let args = || body.iter().flat_map(|call| call.args.iter().zip(call.kernel.bindings));
+    let written: Vec<View> = args().filter(|(_, a)| **a == Access::Write).map(|(arg, _)| arg.view).collect();
+    // Row r of a buffer that the body writes must be the same words in every call.
+    let stays_in_row = |arg: &Arg| {
+        let mut overlapping = written.iter().filter(|view| view.buffer == arg.view.buffer).peekable();
+        let shared = overlapping.peek().is_some();
+        overlapping.all(|view| *view == arg.view) && !(shared && arg.scope == Scope::Whole)
+    };
+    let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
+    // A lone call is cut as it would be outside of the loop.
+    let tile = if let [call] = body { call.tile } else { LOOP_TILE };
+    local.then_some((rows, tile))
+}
+
+/// Rows that a thread carries through a loop.
+const LOOP_TILE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::recording::Kernel;
+
+    static COPY: Kernel =
+        Kernel { name: "copy", wgsl: &[], bindings: &[Access::Read, Access::Write], cpu: |_, _| () };
+
+    fn view(buffer: u32, width: usize) -> View {
+        View { buffer: BufferId(buffer), offset: 0, words: 64 * width }
+    }
+
+    fn copy(from: View, to: View) -> Call {
+        Call::new(&COPY, &0_u32).row(from).row(to).grid(64, 16, [1, 1, 1])
+    }
+
+    #[test]
+    fn a_loop_is_cut_by_rows_only_where_a_row_is_the_same_words_throughout() {
+        let aligned = [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(1, 8))];
+        assert_eq!(row_local(&aligned), Some((64, LOOP_TILE)));
+        // Buffer 2 holds rows of 4 words, then rows of 8: row 16 of the one is row 8 of the other.
+        let shifted =
+            [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(3, 8)), copy(view(3, 8), view(2, 8))];
+        assert_eq!(row_local(&shifted), None);
+        // What the body only reads may be read in any way.
+        let read = [copy(view(1, 8), view(2, 4)), copy(view(1, 4), view(3, 8))];
+        assert_eq!(row_local(&read), Some((64, LOOP_TILE)));
+        assert_eq!(row_local(&read[..1]), Some((64, 16)));
+    }
+}

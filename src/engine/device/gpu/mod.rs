@@ -1,0 +1,242 @@
+//! The GPU back end, on wgpu: Vulkan, Metal and DX12.
+//!
+//! Everything a recording needs (memory, pipelines, bind groups, uniform blocks) is made when
+//! it is compiled; a run only encodes the flat list of dispatches anew, since wgpu's command
+//! buffers are for one use, and submits it.
+//!
+//! wgpu reports errors in its own time and panics by default. Here creation is wrapped in error
+//! scopes, and whatever arrives later (a lost device, say) is kept and returned by the next
+//! run, write or read.
+
+pub mod adapter;
+mod executor;
+mod memory;
+pub mod pipelines;
+mod profiler;
+pub mod report;
+pub(super) mod tune;
+
+pub use executor::Program;
+pub use memory::Buffer;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::engine::recording::{BufferId, NONE, Recording};
+use crate::error::{Error, Result};
+
+/// An open GPU. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Gpu(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    /// Bounds checks in the kernels and zeroed workgroup memory.
+    checked: bool,
+    /// The first error that no scope caught.
+    trouble: Trouble,
+    pipelines: RefCell<pipelines::Pipelines>,
+    /// Variants of calls are measured where this is set; else each call has number `variant`, or its last.
+    tune: RefCell<Option<tune::Tune>>,
+    variant: Cell<usize>,
+    /// Sums within a workgroup go through subgroups.
+    subgroups: Cell<bool>,
+    /// The side of the matrix units that kernels can use, and of those that they are to use.
+    matrix_units: Option<u32>,
+    units: Cell<Option<u32>>,
+    /// The host-visible buffer that reads go through.
+    staging: RefCell<Option<wgpu::Buffer>>,
+    in_flight: RefCell<VecDeque<wgpu::SubmissionIndex>>,
+    /// Bound where a call leaves a written binding unused; wgpu refuses to bind the recording's
+    /// own spare buffer for reading and writing in one call.
+    sink: wgpu::Buffer,
+}
+
+/// Submissions that may wait on the device before the host waits for the oldest.
+const MAX_IN_FLIGHT: usize = 3;
+
+/// An error that came outside of any scope, from whatever thread wgpu calls back on.
+#[derive(Debug, Clone, Default)]
+struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    fn set(&self, text: impl Display) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_none() {
+            *first = Some(text.to_string());
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(text) => Err(Error::Device(text.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Gpu {
+    /// Opens an adapter. `checked` puts bounds checks in the kernels.
+    pub fn open(adapter: &wgpu::Adapter, checked: bool) -> Result<Self> {
+        let info = adapter.get_info();
+        let limits = adapter::limits(adapter);
+        if let Some(why) = adapter::lacks(&limits) {
+            return Err(Error::request(format!(
+                "{} cannot run the kernels ({why}); use --device cpu",
+                info.name
+            )));
+        }
+        // What measures, and what a kernel can use; none needs it.
+        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let plain = wgpu::DeviceDescriptor {
+            label: Some("smoothenc"),
+            required_features: features,
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let with_units = wgpu::DeviceDescriptor {
+            required_features: features | adapter::MATRIX_UNITS,
+            // SAFETY: what is experimental is the interface. Where a driver has matrix units, kernels that stay
+            // within their bindings are as safe as others.
+            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
+            ..plain.clone()
+        };
+        let mut matrix_units = adapter::matrix_units(adapter);
+        let open = |descriptor| pollster::block_on(adapter.request_device(descriptor));
+        let opened = matrix_units.and_then(|_| open(&with_units).ok());
+        let (device, queue) = match opened {
+            Some(opened) => opened,
+            None => {
+                matrix_units = None;
+                open(&plain).map_err(|e| Error::Device(format!("{} does not open: {e}", info.name)))?
+            }
+        };
+        let trouble = Trouble::default();
+        let (on_error, on_loss) = (trouble.clone(), trouble.clone());
+        device.on_uncaptured_error(Arc::new(move |error| on_error.set(error)));
+        device.set_device_lost_callback(move |_, message| {
+            on_loss.set(format!("the GPU was lost {message}").trim_end())
+        });
+        let subgroups = Cell::new(adapter::uses_subgroups(&info, adapter.features()));
+        let units = Cell::new(matrix_units.filter(|_| adapter::is_real(&info)));
+        let variant = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
+        let sink = memory::create(&device, "sink", NONE.words, memory::STORAGE);
+        trouble.check()?;
+        Ok(Gpu(Rc::new(Inner {
+            device,
+            queue,
+            info,
+            limits,
+            checked,
+            trouble,
+            pipelines: RefCell::default(),
+            tune: RefCell::new(None),
+            variant,
+            subgroups,
+            matrix_units,
+            units,
+            staging: RefCell::new(None),
+            in_flight: RefCell::default(),
+            sink,
+        })))
+    }
+
+    /// One line for people.
+    pub fn description(&self) -> String {
+        let info = &self.0.info;
+        let checks = if self.0.checked { ", bounds checks on" } else { "" };
+        format!("{} ({}, {}{checks})", info.name, info.backend, report::kind(info))
+    }
+
+    /// Gives the device up, which to programs looks as if it were lost: they return errors.
+    pub fn destroy(&self) {
+        self.0.device.destroy();
+    }
+
+    /// New memory, zeroed.
+    pub fn buffer(&self, words: usize) -> Result<Buffer> {
+        Buffer::new(self, "variable", words)
+    }
+
+    /// Makes `recording` ready to run; see [`crate::engine::device::Device::compile`].
+    pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
+        Program::new(self, recording, &variables)
+    }
+
+    /// Runs `make` and turns whatever wgpu has against it into an error that starts with `what`.
+    fn scoped<T>(&self, what: impl Fn() -> String, make: impl FnOnce() -> T) -> Result<T> {
+        self.0.trouble.check()?;
+        let filters =
+            [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
+        let scopes = filters.map(|filter| self.0.device.push_error_scope(filter));
+        let made = make();
+        // Scopes must end in the reverse of the order in which they began.
+        let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
+        match errors.collect::<Vec<_>>().first() {
+            Some(error) => Err(Error::Device(format!("{}: {}", what(), full_text(error)))),
+            None => {
+                self.0.trouble.check()?;
+                Ok(made)
+            }
+        }
+    }
+
+    /// Hands commands to the device. Waits only where too many submissions are under way.
+    fn submit(&self, commands: wgpu::CommandBuffer) -> Result<()> {
+        let index = self.0.queue.submit([commands]);
+        self.0.trouble.check()?;
+        let oldest = {
+            let mut in_flight = self.0.in_flight.borrow_mut();
+            in_flight.push_back(index);
+            if in_flight.len() > MAX_IN_FLIGHT { in_flight.pop_front() } else { None }
+        };
+        match oldest {
+            Some(index) => self.wait(Some(index)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for a submission, or for all.
+    fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        loop {
+            let timeout = Some(Duration::from_secs(10));
+            let wait = wgpu::PollType::Wait { submission_index: submission.clone(), timeout };
+            // wgpu panics in `poll` when the device is lost while it waits.
+            match catch_unwind(AssertUnwindSafe(|| self.0.device.poll(wait))) {
+                Ok(Ok(_)) => return self.0.trouble.check(),
+                Ok(Err(wgpu::PollError::Timeout)) => self.0.trouble.check()?,
+                Ok(Err(error)) => {
+                    self.0.trouble.set(error);
+                    return self.0.trouble.check();
+                }
+                Err(_) => {
+                    self.0.trouble.set("the GPU was lost while the program waited for it");
+                    return self.0.trouble.check();
+                }
+            }
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+fn full_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}

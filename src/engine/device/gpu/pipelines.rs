@@ -1,0 +1,169 @@
+//! Compute pipelines, each made once for a device.
+
+use std::collections::HashMap;
+
+use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType};
+
+use super::Gpu;
+use crate::engine::recording::{Access, Call, Kernel, MatrixUnits};
+use crate::error::Result;
+
+/// What the variants of a kernel share.
+#[derive(Debug, Clone)]
+struct Parts {
+    module: wgpu::ShaderModule,
+    bindings: BindGroupLayout,
+    layout: wgpu::PipelineLayout,
+}
+
+/// The values of a variant's `override` constants.
+type Constants = Vec<(&'static str, u32)>;
+
+/// A kernel, whether its sums go through subgroups, and the side of the matrix units it runs on, else 0. Kernels are told
+/// apart by address, not by name, so that a test's altered copy of a kernel is its own.
+type Text = (*const Kernel, bool, u32);
+
+/// The pipelines made so far.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    parts: HashMap<Text, Parts>,
+    made: HashMap<(Text, Constants), wgpu::ComputePipeline>,
+}
+
+/// The sum within a workgroup as a tree, which every device can do, and its twin through subgroups.
+const SUM: [&str; 2] = [
+    include_str!("../../../../shaders/common/reduce.wgsl"),
+    include_str!("../../../../shaders/common/reduce_subgroups.wgsl"),
+];
+
+/// The text of a kernel: its files, one after the other, the sum within a workgroup through `subgroups` or not.
+pub fn text(kernel: &Kernel, subgroups: bool) -> String {
+    let file = |file: &&'static str| if subgroups && *file == SUM[0] { SUM[1] } else { file };
+    kernel.wgsl.iter().map(file).collect::<Vec<_>>().join("\n")
+}
+
+/// The text of a kernel for matrix units. What it enables must come first.
+pub fn units_text(units: &MatrixUnits) -> String {
+    let head = match units.side {
+        16 => include_str!("../../../../shaders/common/matrix_units_16.wgsl"),
+        _ => include_str!("../../../../shaders/common/matrix_units_8.wgsl"),
+    };
+    format!("{head}\n{}", units.wgsl.join("\n"))
+}
+
+impl Gpu {
+    /// From now on compiles kernels with sums through subgroups, or without; for tests. False where the device has none.
+    pub fn use_subgroups(&self, wanted: bool) -> bool {
+        let has = self.0.device.features().contains(wgpu::Features::SUBGROUP);
+        self.0.subgroups.set(wanted && has);
+        has || !wanted
+    }
+
+    /// From now on takes variants for the device's matrix units, or none; for tests. False where it has none.
+    pub fn use_matrix_units(&self, wanted: bool) -> bool {
+        let has = self.0.matrix_units;
+        self.0.units.set(has.filter(|_| wanted));
+        has.is_some() || !wanted
+    }
+
+    /// Whether variants for matrix units are taken.
+    pub fn uses_matrix_units(&self) -> bool {
+        self.0.units.get().is_some()
+    }
+
+    /// The pipeline of a call's kernel and constants, and the layout of its bindings.
+    pub(super) fn pipeline(&self, call: &Call) -> Result<(wgpu::ComputePipeline, BindGroupLayout)> {
+        let side = call.units.map_or(0, |units| units.side);
+        let kernel: Text = (call.kernel, self.0.subgroups.get(), side);
+        let parts = self.0.pipelines.borrow().parts.get(&kernel).cloned();
+        let parts = match parts {
+            Some(parts) => parts,
+            None => {
+                let parts = self.make_parts(call)?;
+                self.0.pipelines.borrow_mut().parts.insert(kernel, parts.clone());
+                parts
+            }
+        };
+        let key = (kernel, call.constants.clone());
+        let known = self.0.pipelines.borrow().made.get(&key).cloned();
+        let pipeline = match known {
+            Some(pipeline) => pipeline,
+            None => {
+                let pipeline = self.make_pipeline(call, &parts)?;
+                self.0.pipelines.borrow_mut().made.insert(key, pipeline.clone());
+                pipeline
+            }
+        };
+        Ok((pipeline, parts.bindings))
+    }
+
+    fn make_parts(&self, call: &Call) -> Result<Parts> {
+        let (device, kernel) = (&self.0.device, call.kernel);
+        let name = Some(kernel.name);
+        let storage = |access: &Access| BufferBindingType::Storage { read_only: *access == Access::Read };
+        let types = std::iter::once(BufferBindingType::Uniform).chain(kernel.bindings.iter().map(storage));
+        let entries: Vec<_> = types
+            .zip(0..)
+            .map(|(ty, binding)| BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+                count: None,
+            })
+            .collect();
+        self.scoped(
+            || format!("kernel {}", kernel.name),
+            || {
+                let text = match &call.units {
+                    Some(units) => units_text(units),
+                    None => text(kernel, self.0.subgroups.get()),
+                };
+                let source = wgpu::ShaderSource::Wgsl(text.into());
+                let descriptor = wgpu::ShaderModuleDescriptor { label: name, source };
+                let module = if self.0.checked {
+                    device.create_shader_module(descriptor)
+                } else {
+                    // SAFETY: the kernels are this program's own files. They index inside their
+                    // bindings, divide by sizes of at least 1 and end all loops, as the kernel
+                    // suite shows with the checks on.
+                    unsafe {
+                        let checks = wgpu::ShaderRuntimeChecks::unchecked();
+                        device.create_shader_module_trusted(descriptor, checks)
+                    }
+                };
+                let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                    label: name,
+                    entries: &entries,
+                });
+                let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                    label: name,
+                    bind_group_layouts: &[Some(&bindings)],
+                    immediate_size: 0,
+                });
+                Parts { module, bindings, layout }
+            },
+        )
+    }
+
+    fn make_pipeline(&self, call: &Call, parts: &Parts) -> Result<wgpu::ComputePipeline> {
+        let name = call.kernel.name;
+        let subgroup = call.units.map(|_| ("SUBGROUP", self.0.info.subgroup_max_size));
+        let constants: Vec<_> = call.constants.iter().copied().chain(subgroup).collect();
+        let constants: Vec<_> = constants.iter().map(|(name, v)| (*name, f64::from(*v))).collect();
+        let descriptor = wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&parts.layout),
+            module: &parts.module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                zero_initialize_workgroup_memory: self.0.checked,
+            },
+            cache: None,
+        };
+        self.scoped(
+            || format!("kernel {name} with {:?}", call.constants),
+            || self.0.device.create_compute_pipeline(&descriptor),
+        )
+    }
+}

@@ -1,0 +1,204 @@
+//! What `smoothenc devices` tells: the adapters, their limits and what runs on them.
+
+use serde::Serialize;
+
+use super::adapter;
+use crate::engine::simd;
+
+/// One device that `--device` can name.
+#[derive(Debug, Clone, Serialize)]
+pub struct AdapterReport {
+    /// What `--device` takes: `cpu`, `gpu:0`, ...
+    pub device: String,
+    /// True for the one that `--device auto` takes.
+    pub auto: bool,
+    pub name: String,
+    /// `cpu`, `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// In words: `discrete GPU`, `software`, ...
+    pub kind: String,
+    pub driver: String,
+    /// True where the CPU does the work: the CPU back end and software Vulkan.
+    pub software: bool,
+    /// Which variants of the kernels it runs.
+    pub kernels: Vec<String>,
+    /// Why it runs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
+    /// The CPU back end only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simd: Option<String>,
+    /// Adapters only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeaturesReport>,
+}
+
+/// The limits that matter here.
+#[derive(Debug, Clone, Serialize)]
+pub struct LimitsReport {
+    pub buffer_bytes: u64,
+    pub storage_binding_bytes: u64,
+    pub storage_buffers: u32,
+    pub workgroup_memory_bytes: u32,
+    pub workgroup_invocations: u32,
+    pub workgroups_per_dimension: u32,
+    pub subgroup_sizes: [u32; 2],
+}
+
+/// The features that faster kernels could use.
+#[derive(Debug, Clone, Serialize)]
+pub struct FeaturesReport {
+    pub f16: bool,
+    pub subgroups: bool,
+    pub timestamps: bool,
+    pub immediates: bool,
+    /// Tile sizes, as `MxNxK inputs-result`.
+    pub cooperative_matrix: Vec<String>,
+}
+
+/// The sort of hardware, in words.
+pub(super) fn kind(info: &wgpu::AdapterInfo) -> &'static str {
+    match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+        wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+        wgpu::DeviceType::VirtualGpu => "virtual GPU",
+        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::Other => "other",
+    }
+}
+
+/// Every device: the CPU back end, then the adapters in the order of `gpu:N`.
+pub fn list() -> Vec<AdapterReport> {
+    let adapters = adapter::adapters();
+    let auto = adapter::best_real(&adapters);
+    let mut reports = vec![AdapterReport {
+        device: "cpu".into(),
+        auto: auto.is_none(),
+        name: "CPU backend".into(),
+        backend: "cpu".into(),
+        kind: "CPU".into(),
+        driver: String::new(),
+        software: true,
+        kernels: vec!["base".into()],
+        unfit: None,
+        threads: Some(rayon::current_num_threads()),
+        simd: Some(simd::path().name().into()),
+        limits: None,
+        features: None,
+    }];
+    reports.extend(adapters.iter().enumerate().map(|(i, adapter)| report(i, adapter, auto == Some(i))));
+    reports
+}
+
+fn report(number: usize, adapter: &wgpu::Adapter, auto: bool) -> AdapterReport {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    let unfit = adapter::lacks(&limits);
+    let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string();
+    AdapterReport {
+        device: format!("gpu:{number}"),
+        auto,
+        name: info.name.clone(),
+        backend: info.backend.to_string(),
+        kind: kind(&info).into(),
+        driver,
+        software: info.device_type == wgpu::DeviceType::Cpu,
+        kernels: if unfit.is_none() { kernels(adapter) } else { Vec::new() },
+        unfit,
+        threads: None,
+        simd: None,
+        limits: Some(LimitsReport {
+            buffer_bytes: limits.max_buffer_size,
+            storage_binding_bytes: limits.max_storage_buffer_binding_size,
+            storage_buffers: limits.max_storage_buffers_per_shader_stage,
+            workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+            workgroup_invocations: limits.max_compute_invocations_per_workgroup,
+            workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
+            subgroup_sizes: [info.subgroup_min_size, info.subgroup_max_size],
+        }),
+        features: Some(features(adapter)),
+    }
+}
+
+/// The kernels that run there.
+fn kernels(adapter: &wgpu::Adapter) -> Vec<String> {
+    let subgroups = adapter::uses_subgroups(&adapter.get_info(), adapter.features());
+    let units = adapter::matrix_units(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
+    let units = units.map(|side| format!("matrix units of {side} for --precision f16"));
+    let subgroups = subgroups.then(|| "subgroup sums".to_string());
+    let large = adapter::large_workgroups(&adapter.limits()).then(|| "large workgroups".to_string());
+    let names = [Some("base".to_string()), subgroups, large, units];
+    names.into_iter().flatten().collect()
+}
+
+fn features(adapter: &wgpu::Adapter) -> FeaturesReport {
+    let has = |feature| adapter.features().contains(feature);
+    let tiles = || {
+        let tile = |p: &wgpu::CooperativeMatrixProperties| {
+            format!("{}x{}x{} {:?}-{:?}", p.m_size, p.n_size, p.k_size, p.ab_type, p.cr_type).to_lowercase()
+        };
+        adapter.cooperative_matrix_properties().iter().map(tile).collect()
+    };
+    FeaturesReport {
+        f16: has(wgpu::Features::SHADER_F16),
+        subgroups: has(wgpu::Features::SUBGROUP),
+        timestamps: has(wgpu::Features::TIMESTAMP_QUERY),
+        immediates: has(wgpu::Features::IMMEDIATES),
+        cooperative_matrix: match has(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+            true => tiles(),
+            false => Vec::new(),
+        },
+    }
+}
+
+/// The list as text, a few lines a device.
+pub fn text(reports: &[AdapterReport]) -> String {
+    let mut lines = Vec::new();
+    for r in reports {
+        let auto = if r.auto { "  <- --device auto" } else { "" };
+        let sort = if r.device == "cpu" { String::new() } else { format!(" ({}, {})", r.backend, r.kind) };
+        lines.push(format!("{:<6} {}{sort}{auto}", r.device, r.name));
+        if !r.driver.is_empty() {
+            lines.push(format!("       driver    {}", r.driver));
+        }
+        if let (Some(threads), Some(simd)) = (r.threads, &r.simd) {
+            lines.push(format!("       threads   {threads}, {simd}"));
+        }
+        if let Some(l) = &r.limits {
+            lines.push(format!(
+                "       limits    binding {} MiB, {} storage buffers, workgroups of {} with {} KiB",
+                l.storage_binding_bytes >> 20,
+                l.storage_buffers,
+                l.workgroup_invocations,
+                l.workgroup_memory_bytes >> 10
+            ));
+        }
+        if let (Some(f), Some(l)) = (&r.features, &r.limits) {
+            let [least, most] = l.subgroup_sizes;
+            let subgroups = format!("subgroups of {least} to {most}");
+            let all = [
+                (f.f16, "f16"),
+                (f.subgroups, subgroups.as_str()),
+                (f.timestamps, "timestamps"),
+                (f.immediates, "immediates"),
+                (!f.cooperative_matrix.is_empty(), "cooperative matrix"),
+            ];
+            let has: Vec<_> = all.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
+            lines.push(format!(
+                "       features  {}",
+                if has.is_empty() { "none".into() } else { has.join(", ") }
+            ));
+        }
+        lines.push(match &r.unfit {
+            Some(why) => format!("       kernels   none: {why}"),
+            None => format!("       kernels   {}", r.kernels.join(", ")),
+        });
+    }
+    if reports.len() == 1 {
+        lines.push("no GPU adapter found; a Vulkan driver, Metal or DX12 brings one".into());
+    }
+    lines.join("\n")
+}

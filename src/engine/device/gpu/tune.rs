@@ -1,0 +1,406 @@
+//! Which variant of a call is the fastest on this device: measured once, and kept on disk.
+//!
+//! The variants of a call add up in different orders, so a run that is gone on with must find the choice that
+//! it began with. What was chosen is therefore written down before it is used, also where it was not measured
+//! because the time for that was over; a file that somebody else has written meanwhile comes first.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{Buffer, Gpu, Program, adapter};
+use crate::engine::recording::{BufferId, BufferSpec, Call, NONE, Recording, Step, Variant};
+use crate::error::{Error, Result};
+use crate::files;
+
+/// Time for measuring in a process, most of which goes into compiling; what is left over then gets its usual variant.
+const MOST_TIME: Duration = Duration::from_millis(4000);
+/// A sample is as many calls as take about this long, so that handing them over weighs little.
+const SAMPLE_SECONDS: f64 = 0.001;
+const MOST_REPETITIONS: f64 = 64.0;
+const SAMPLES: usize = 3;
+/// What is written behind a choice that was made for want of time.
+const UNMEASURED: &str = ", not measured";
+/// Time of work until a GPU runs at its full clock.
+const WARM_UP: Duration = Duration::from_millis(30);
+/// A variant that takes so many times as long as another at the first try is not measured further.
+const HOPELESS: f64 = 2.0;
+
+/// For each call of a device, its variant.
+type Choices = BTreeMap<String, String>;
+/// The file: for each device, its choices.
+type Devices = BTreeMap<String, Choices>;
+
+/// The choices of a device, and where they are kept.
+#[derive(Debug)]
+pub(super) struct Tune {
+    file: PathBuf,
+    /// The device's key in the file: another driver or another version of the kernels measures anew.
+    device: String,
+    choices: Choices,
+    spent: Duration,
+}
+
+/// `SMOOTHENC_TUNE`: 0 turns measuring off; 1 measures everything, however long it takes, and on software devices too,
+/// which stand in for a GPU in tests and take long to compile a kernel.
+pub(crate) fn wanted(software: bool) -> Result<bool> {
+    match std::env::var("SMOOTHENC_TUNE").as_deref() {
+        Err(std::env::VarError::NotPresent) => Ok(!software),
+        Ok("0") => Ok(false),
+        Ok("1") => Ok(true),
+        _ => Err(Error::request(
+            "SMOOTHENC_TUNE: set it to 0 (never measure) or 1 (everything, however long it takes)",
+        )),
+    }
+}
+
+/// Whether time does not matter.
+fn everything() -> bool {
+    std::env::var("SMOOTHENC_TUNE").as_deref() == Ok("1")
+}
+
+/// Where choices are kept: `smoothenc/tune.json` in the user's directory for caches.
+pub(crate) fn file() -> Option<PathBuf> {
+    let variable =
+        |name: &str| std::env::var_os(name).filter(|v: &OsString| !v.is_empty()).map(PathBuf::from);
+    let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
+    let caches = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| {
+        if cfg!(windows) {
+            variable("LOCALAPPDATA")
+        } else if cfg!(target_os = "macos") {
+            home("Library/Caches")
+        } else {
+            home(".cache")
+        }
+    });
+    caches.map(|caches| caches.join("smoothenc").join("tune.json"))
+}
+
+impl Gpu {
+    /// From now on takes the fastest variants, found in `file` or measured and written there.
+    pub fn tune(&self, file: PathBuf) {
+        let info = &self.0.info;
+        let (name, backend, version) = (&info.name, info.backend, env!("CARGO_PKG_VERSION"));
+        let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
+        let device = format!("{name}, {backend}, {}, smoothenc {version}", driver.trim());
+        let choices = read(&file).remove(&device).unwrap_or_default();
+        *self.0.tune.borrow_mut() = Some(Tune { file, device, choices, spent: Duration::ZERO });
+    }
+
+    /// From now on takes, of every call that is not measured, variant number `variant` of those that the device runs, or the
+    /// last of them; for tests.
+    pub fn prefer(&self, variant: usize) {
+        self.0.variant.set(variant);
+    }
+
+    /// How the device runs a call, by the constants of its variant; none where there is nothing to choose. For
+    /// reports and tests.
+    pub fn way(&self, call: &Call) -> Option<String> {
+        let kept = self.0.tune.borrow().as_ref().and_then(|tune| tune.choice(call));
+        let number = kept.filter(|&i| self.runs(&call.variants[i])).or_else(|| self.usual(call))?;
+        Some(variant_name(&call.variants[number]))
+    }
+
+    /// Whether the device runs a variant: it has workgroups as large, the variant needs no matrix units, or those
+    /// that are to be used, and it is not one for software devices only, or the device is such.
+    fn runs(&self, variant: &Variant) -> bool {
+        let units = variant.units.is_none_or(|units| self.0.units.get() == Some(units.side));
+        let large = !variant.large || adapter::large_workgroups(&self.0.limits);
+        units && large && !(variant.software && adapter::is_real(&self.0.info))
+    }
+
+    /// The number of the variant that is taken without measuring: of those on matrix units, else of the others, the
+    /// preferred one, or the last. None where there is nothing to choose.
+    fn usual(&self, call: &Call) -> Option<usize> {
+        let of = |on_units: bool| {
+            let numbered = call.variants.iter().enumerate();
+            let able =
+                numbered.filter(|(_, v)| v.units.is_some() == on_units && self.runs(v)).map(|(i, _)| i);
+            let able: Vec<usize> = able.collect();
+            able.get(self.0.variant.get()).or(able.last()).copied()
+        };
+        of(true).or_else(|| of(false))
+    }
+
+    /// The calls as they are to run here, with nothing left to choose.
+    pub(super) fn choose<'a>(&self, calls: impl Iterator<Item = &'a Call>) -> Result<Vec<Cow<'a, Call>>> {
+        let calls: Vec<&Call> = calls.collect();
+        let usual = |call: &Call| self.usual(call);
+        // Taken out while it is at work: what it measures is compiled by this very function.
+        let tune = self.0.tune.borrow_mut().take();
+        let Some(mut tune) = tune else {
+            return Ok(calls.into_iter().map(|call| chosen(call, usual(call))).collect());
+        };
+        let measured = tune.learn(self, &calls);
+        let kept = |call: &Call| tune.choice(call).filter(|&i| self.runs(&call.variants[i]));
+        let choose = |call: &'a Call| chosen(call, kept(call).or_else(|| usual(call)));
+        let calls = calls.into_iter().map(choose).collect();
+        *self.0.tune.borrow_mut() = Some(tune);
+        measured.map(|()| calls)
+    }
+}
+
+/// The call as its variant of this number.
+fn chosen(call: &Call, variant: Option<usize>) -> Cow<'_, Call> {
+    variant.map_or(Cow::Borrowed(call), |variant| Cow::Owned(call.chosen(variant)))
+}
+
+impl Tune {
+    /// The variant of a call that was chosen before, if it is still offered.
+    fn choice(&self, call: &Call) -> Option<usize> {
+        let name = self.choices.get(&key(call))?;
+        let name = name.strip_suffix(UNMEASURED).unwrap_or(name);
+        call.variants.iter().position(|variant| *name == variant_name(variant))
+    }
+
+    /// Whether it was chosen for want of time.
+    fn unmeasured(&self, call: &Call) -> bool {
+        self.choices.get(&key(call)).is_some_and(|name| name.ends_with(UNMEASURED))
+    }
+
+    /// Chooses for the calls that have a choice and were not met before.
+    fn learn(&mut self, gpu: &Gpu, calls: &[&Call]) -> Result<()> {
+        let mut new = Choices::new();
+        for call in calls.iter().filter(|call| call.variants.len() > 1) {
+            let kept = self.choice(call).is_some_and(|i| gpu.runs(&call.variants[i]));
+            let kept = kept && !(everything() && self.unmeasured(call));
+            if kept || new.contains_key(&key(call)) {
+                continue;
+            }
+            let start = Instant::now();
+            let most = if everything() { Duration::MAX } else { MOST_TIME };
+            let fastest = match most.checked_sub(self.spent) {
+                Some(left) => fastest(gpu, call, start.checked_add(left))?,
+                None => None,
+            };
+            self.spent += start.elapsed();
+            let name = match fastest.or(gpu.usual(call)) {
+                Some(variant) => variant_name(&call.variants[variant]),
+                None => continue,
+            };
+            let name = if fastest.is_some() { name } else { name + UNMEASURED };
+            log::debug!("{}: {name}, chosen in {:.0?}", key(call), start.elapsed());
+            new.insert(key(call), name);
+        }
+        if !new.is_empty() {
+            self.keep(new);
+        }
+        Ok(())
+    }
+
+    /// Adds `new` to the choices and to the file; where another process has chosen meanwhile, its choice holds.
+    fn keep(&mut self, new: Choices) {
+        let mut devices = read(&self.file);
+        let kept = devices.entry(self.device.clone()).or_default();
+        for (key, name) in new {
+            // What stood there before was not followed: it is offered no more, or was not measured.
+            if kept.get(&key) == self.choices.get(&key) {
+                kept.insert(key, name);
+            }
+        }
+        self.choices = kept.clone();
+        if let Err(error) = write(&self.file, &devices) {
+            log::warn!("{error}: the choice of kernels is not kept, and the next run may choose others");
+        }
+    }
+}
+
+/// What tells calls apart: the kernel, its constants and its uniform block, which has the sizes.
+fn key(call: &Call) -> String {
+    let params: Vec<_> = call.params.iter().map(u32::to_string).collect();
+    format!("{} {} of {}", call.kernel.name, text(&call.constants), params.join(" "))
+}
+
+fn variant_name(variant: &Variant) -> String {
+    let units = variant.units.map_or(String::new(), |units| format!(" on matrix units of {}", units.side));
+    text(&variant.constants) + &units
+}
+
+fn text(constants: &[(&'static str, u32)]) -> String {
+    constants.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The number of the fastest variant of those that there is time for until `deadline`, if there is one; none where that is
+/// time for one only.
+fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<Option<usize>> {
+    let late = || deadline.is_some_and(|deadline| Instant::now() > deadline);
+    // Memory of its own: the call's may hold something already.
+    let mut call = call.clone();
+    let mut specs = vec![BufferSpec { words: NONE.words, variable: None }];
+    for arg in call.args.iter_mut().filter(|arg| arg.view != NONE) {
+        (arg.view.buffer, arg.view.offset) = (BufferId(specs.len() as u32), 0);
+        specs.push(BufferSpec { words: arg.view.words, variable: None });
+    }
+    let memory = specs.iter().map(|spec| Buffer::new(gpu, "memory to measure in", spec.words));
+    let memory: Vec<_> = (0..).map(BufferId).zip(memory.collect::<Result<Vec<_>>>()?).collect();
+    let program = |variant: usize, times: usize| {
+        let steps = vec![Step::Repeat { times, body: vec![call.chosen(variant)] }];
+        Program::new(gpu, Recording { buffers: specs.clone(), steps }, &memory)
+    };
+    // The usual one first: it stays where there is no time for the others. All are compiled before any is measured, since
+    // a GPU clocks down while it waits for a compiler.
+    let usual = gpu.usual(&call).unwrap_or(0);
+    let able = (0..call.variants.len()).filter(|&i| i != usual && gpu.runs(&call.variants[i]));
+    let began = Instant::now();
+    let mut compiled = Vec::new();
+    for variant in std::iter::once(usual).chain(able) {
+        if late() {
+            break;
+        }
+        let mut once = program(variant, 1)?;
+        seconds(gpu, &mut once)?; // Compiles it, on some drivers.
+        compiled.push((variant, once));
+    }
+    let (waited, start) = (began.elapsed(), Instant::now());
+    let [(_, first), _, ..] = &mut compiled[..] else { return Ok(None) };
+    while waited > WARM_UP && start.elapsed() < WARM_UP {
+        seconds(gpu, first)?;
+    }
+    let (mut best, mut least) = (None, f64::INFINITY);
+    for (variant, mut once) in compiled {
+        if late() && best.is_some() {
+            break;
+        }
+        let first = seconds(gpu, &mut once)?;
+        if first > HOPELESS * least.max(SAMPLE_SECONDS) {
+            continue;
+        }
+        let times = (SAMPLE_SECONDS / first).clamp(1.0, MOST_REPETITIONS) as usize;
+        let mut program = program(variant, times)?;
+        let samples = (0..SAMPLES).map(|_| Ok(seconds(gpu, &mut program)? / times as f64));
+        let each = samples.collect::<Result<Vec<f64>>>()?.into_iter().fold(f64::INFINITY, f64::min);
+        log::debug!("{}: {:.1} us as {}", key(&call), 1e6 * each, variant_name(&call.variants[variant]));
+        if each < least {
+            (best, least) = (Some(variant), each);
+        }
+    }
+    Ok(best)
+}
+
+/// Wall time of one run: time stamps are not to be had everywhere.
+fn seconds(gpu: &Gpu, program: &mut Program) -> Result<f64> {
+    let start = Instant::now();
+    program.run()?;
+    gpu.finish()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// What the file has; nothing where it is missing or damaged.
+fn read(file: &Path) -> Devices {
+    let damaged = |why: &dyn std::fmt::Display| {
+        log::warn!("{}: {why}; the kernels are measured anew", file.display());
+        Devices::new()
+    };
+    match fs::read_to_string(file) {
+        Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| damaged(&error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Devices::new(),
+        Err(error) => damaged(&error),
+    }
+}
+
+fn write(file: &Path, devices: &Devices) -> Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    let text = serde_json::to_string_pretty(devices).map_err(|error| Error::run(error.to_string()))?;
+    files::write_whole_among_others(file, text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ops::KERNELS;
+
+    fn call(m: u32) -> Call {
+        let call = Call::new(KERNELS[0], &[m, 7, 200]).constant("BIAS", 1);
+        call.variant(&[("ROWS", 4)], [1, 2, 1]).variant(&[("ROWS", 8)], [1, 1, 1])
+    }
+
+    fn tune(file: &Path) -> Tune {
+        let choices = read(file).remove("a device").unwrap_or_default();
+        Tune { file: file.into(), device: "a device".into(), choices, spent: Duration::ZERO }
+    }
+
+    fn new(m: u32, name: &str) -> Choices {
+        Choices::from([(key(&call(m)), name.to_string())])
+    }
+
+    #[test]
+    fn a_choice_is_found_again_by_another_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("caches/smoothenc/tune.json");
+        tune(&file).keep(new(3, "ROWS=8"));
+        let mut again = tune(&file);
+        assert_eq!((again.choice(&call(3)), again.choice(&call(4))), (Some(1), None));
+        again.keep(new(4, "ROWS=4"));
+        assert_eq!((tune(&file).choice(&call(3)), tune(&file).choice(&call(4))), (Some(1), Some(0)));
+        let other = Tune { device: "another".into(), choices: Choices::new(), ..tune(&file) };
+        assert_eq!(other.choice(&call(3)), None);
+        assert_eq!(
+            fs::read_dir(file.parent().unwrap()).unwrap().count(),
+            1,
+            "something is left beside the file"
+        );
+    }
+
+    #[test]
+    fn what_another_process_chose_meanwhile_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tune.json");
+        let (mut one, mut other) = (tune(&file), tune(&file));
+        one.keep(new(3, "ROWS=8"));
+        other.keep(new(3, "ROWS=4"));
+        assert_eq!(other.choice(&call(3)), Some(1));
+    }
+
+    #[test]
+    fn a_choice_for_want_of_time_is_followed_and_known_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tune.json");
+        tune(&file).keep(new(3, &format!("ROWS=8{UNMEASURED}")));
+        tune(&file).keep(new(4, "ROWS=8"));
+        let mut again = tune(&file);
+        assert_eq!((again.choice(&call(3)), again.unmeasured(&call(3))), (Some(1), true));
+        assert_eq!((again.choice(&call(4)), again.unmeasured(&call(4))), (Some(1), false));
+        again.keep(new(3, "ROWS=4"));
+        assert_eq!((tune(&file).choice(&call(3)), tune(&file).unmeasured(&call(3))), (Some(0), false));
+    }
+
+    #[test]
+    fn what_is_offered_no_more_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tune.json");
+        tune(&file).keep(new(3, "ROWS=16"));
+        let mut again = tune(&file);
+        assert_eq!(again.choice(&call(3)), None);
+        again.keep(new(3, "ROWS=4"));
+        assert_eq!(tune(&file).choice(&call(3)), Some(0));
+    }
+
+    #[test]
+    fn a_damaged_file_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tune.json");
+        for damaged in ["", "{\"a device\": {", "[1]", "{\"a device\": 3}"] {
+            fs::write(&file, damaged).unwrap();
+            let mut tuned = tune(&file);
+            assert_eq!(tuned.choice(&call(3)), None);
+            tuned.keep(new(3, "ROWS=8"));
+            assert_eq!(tune(&file).choice(&call(3)), Some(1), "after {damaged:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tune.json");
+        fs::create_dir(&file).unwrap();
+        let mut tuned = tune(&file);
+        tuned.keep(new(3, "ROWS=8"));
+        assert_eq!(tuned.choice(&call(3)), Some(1));
+    }
+}

@@ -1,0 +1,221 @@
+//! From a graph to a recording: dead nodes dropped, memory shared by lifetime.
+
+use std::collections::HashMap;
+
+use crate::engine::graph::{Graph, Io, Storage, Tensor};
+use crate::engine::recording::{ALIGN_WORDS, BufferId, BufferSpec, NONE, Recording, Step, View};
+
+/// A recording and what its memory amounts to.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub recording: Recording,
+    /// Words of scratch memory after sharing, and the sum without.
+    pub scratch_words: usize,
+    pub unshared_words: usize,
+}
+
+/// First and last position at which a value is needed.
+#[derive(Debug, Clone, Copy)]
+struct Lifetime {
+    from: usize,
+    to: usize,
+}
+
+/// A piece of scratch memory, given to one value after another.
+struct Slot {
+    buffer: BufferId,
+    words: usize,
+    free_after: usize,
+    /// The last loop that used it, by its first node, and the size of the values it held there.
+    in_loop: Option<(usize, usize)>,
+}
+
+/// Plans `graph`: which nodes run, and where every tensor lives.
+pub fn plan(graph: &Graph) -> Plan {
+    let live = live_nodes(graph);
+    let lifetimes = lifetimes(graph, &live);
+    let mut buffers = vec![BufferSpec { words: NONE.words, variable: None }];
+    let mut placed: HashMap<Tensor, BufferId> = HashMap::new();
+    for (i, info) in graph.tensors.iter().enumerate() {
+        if let Storage::Variable(name) = &info.storage {
+            placed.insert(Tensor(i as u32), BufferId(buffers.len() as u32));
+            buffers.push(BufferSpec { words: info.shape.len(), variable: Some(name.clone()) });
+        }
+    }
+    let (mut slots, mut unshared_words): (Vec<Slot>, usize) = (Vec::new(), 0);
+    for at in (0..graph.nodes.len()).filter(|&at| live[at]) {
+        for (o, &output) in graph.nodes[at].outputs.iter().enumerate() {
+            let root = graph.root(output).0;
+            if placed.contains_key(&root) {
+                continue;
+            }
+            let words = graph.shape(root).len();
+            let life = lifetimes[&root];
+            unshared_words += words;
+            let taken_over = (o == 0).then(|| dying_input(graph, at, root, &lifetimes)).flatten();
+            let buffer = match taken_over {
+                Some(input) => {
+                    let buffer = placed[&input];
+                    slots.iter_mut().filter(|s| s.buffer == buffer).for_each(|s| s.free_after = life.to);
+                    buffer
+                }
+                None => take_slot(graph, &mut slots, &mut buffers, words, life),
+            };
+            placed.insert(root, buffer);
+        }
+    }
+    for slot in &slots {
+        buffers[slot.buffer.0 as usize].words = slot.words;
+    }
+    let steps = record(graph, &live, &placed);
+    let scratch_words = slots.iter().map(|s| s.words).sum();
+    Plan { recording: Recording { buffers, steps }, scratch_words, unshared_words }
+}
+
+/// Nodes that write a variable, and those they need.
+fn live_nodes(graph: &Graph) -> Vec<bool> {
+    let mut live = vec![false; graph.nodes.len()];
+    let mut needed = vec![false; graph.tensors.len()];
+    for (at, node) in graph.nodes.iter().enumerate().rev() {
+        let effect = node.outputs.iter().any(|&t| graph.is_variable(t));
+        if effect || node.outputs.iter().any(|&t| needed[graph.root(t).0.0 as usize]) {
+            live[at] = true;
+            node.inputs.iter().for_each(|&t| needed[graph.root(t).0.0 as usize] = true);
+        }
+    }
+    live
+}
+
+/// Lifetimes of the values. One from before a loop that the loop reads lives to the loop's last node, since the next
+/// turn reads it again: of the loop's nodes none may take over its memory.
+fn lifetimes(graph: &Graph, live: &[bool]) -> HashMap<Tensor, Lifetime> {
+    let mut lifetimes: HashMap<Tensor, Lifetime> = HashMap::new();
+    for (at, node) in graph.nodes.iter().enumerate().filter(|(at, _)| live[*at]) {
+        for &t in node.outputs.iter().filter(|&&t| !graph.is_variable(t)) {
+            lifetimes.entry(graph.root(t).0).or_insert(Lifetime { from: at, to: at });
+        }
+        for &t in &node.inputs {
+            if let Some(life) = lifetimes.get_mut(&graph.root(t).0) {
+                let around = graph.loops.iter().find(|l| l.nodes.contains(&at));
+                let outlives = around.filter(|l| !l.nodes.contains(&life.from));
+                life.to = life.to.max(outlives.map_or(at, |l| l.nodes.end - 1));
+            }
+        }
+    }
+    lifetimes
+}
+
+/// The input whose scratch memory the first output may take over: the op allows it, it is as
+/// large, and this node is the last to need it (the next turn of a loop included).
+fn dying_input(
+    graph: &Graph,
+    at: usize,
+    output: Tensor,
+    lifetimes: &HashMap<Tensor, Lifetime>,
+) -> Option<Tensor> {
+    let node = &graph.nodes[at];
+    let (input, offset) = graph.root(node.inputs[node.op.in_place()?]);
+    let uses = node.inputs.iter().filter(|&&t| graph.root(t).0 == input).count();
+    let fits = offset == 0 && uses == 1 && graph.shape(input).len() == graph.shape(output).len();
+    let life = lifetimes.get(&input)?;
+    let around = graph.loops.iter().find(|l| l.nodes.contains(&at));
+    let made_here = around.is_none_or(|l| l.nodes.contains(&life.from));
+    (fits && life.to == at && made_here).then_some(input)
+}
+
+/// The smallest free slot that is large enough, else the largest free one enlarged, else a new one.
+///
+/// Inside a loop, values of one slot have one size: a back end may then give each thread some rows
+/// and let it run through the whole loop, since row r of every such value lies at the same words.
+fn take_slot(
+    graph: &Graph,
+    slots: &mut Vec<Slot>,
+    buffers: &mut Vec<BufferSpec>,
+    words: usize,
+    life: Lifetime,
+) -> BufferId {
+    let around = graph.loops.iter().find(|l| l.nodes.contains(&life.from)).map(|l| (l.nodes.start, words));
+    let same_rows = |s: &Slot| match (s.in_loop, around) {
+        (Some((one, size)), Some((other, _))) => one != other || size == words,
+        _ => true,
+    };
+    let free = slots.iter_mut().filter(|s| s.free_after < life.from && same_rows(s));
+    if let Some(slot) = free.min_by_key(|s| (s.words < words, s.words.abs_diff(words))) {
+        slot.words = slot.words.max(words);
+        slot.free_after = life.to;
+        slot.in_loop = around.or(slot.in_loop);
+        return slot.buffer;
+    }
+    let buffer = BufferId(buffers.len() as u32);
+    buffers.push(BufferSpec { words, variable: None });
+    slots.push(Slot { buffer, words: words.max(ALIGN_WORDS), free_after: life.to, in_loop: around });
+    buffer
+}
+
+fn record(graph: &Graph, live: &[bool], placed: &HashMap<Tensor, BufferId>) -> Vec<Step> {
+    let locate = |&t: &Tensor| {
+        let (root, offset) = graph.root(t);
+        let shape = graph.shape(t).clone();
+        let view = View { buffer: placed[&root], offset, words: shape.len() };
+        (shape, view)
+    };
+    let mut steps = Vec::new();
+    let mut at = 0;
+    while at < graph.nodes.len() {
+        let around = graph.loops.iter().find(|l| l.nodes.contains(&at));
+        let span = around.map_or(at..at + 1, |l| l.nodes.clone());
+        at = span.end;
+        let mut calls = span.filter(|&i| live[i]).map(|i| {
+            let node = &graph.nodes[i];
+            let (inputs, outputs) = (node.inputs.iter().map(locate), node.outputs.iter().map(locate));
+            node.op.call(&Io { inputs: inputs.collect(), outputs: outputs.collect() })
+        });
+        match around {
+            Some(l) => steps.push(Step::Repeat { times: l.times, body: calls.collect() }),
+            None => steps.extend(calls.next().map(Step::Call)),
+        }
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ops;
+    use crate::engine::recording::Call;
+    use crate::engine::tensor::DType;
+
+    /// The scratch views of a loop's calls.
+    fn scratch(plan: &Plan, body: &[Call]) -> Vec<View> {
+        let views = body.iter().flat_map(|call| call.args.iter().map(|arg| arg.view));
+        views
+            .filter(|v| *v != NONE && plan.recording.buffers[v.buffer.0 as usize].variable.is_none())
+            .collect()
+    }
+
+    /// Layers of 40, 24, 32, 40 and 16 in a loop: memory is shared, but never between different widths.
+    #[test]
+    fn values_of_a_loop_share_memory_with_their_like_only() {
+        let mut g = Graph::new();
+        let x = g.variable("x", [64, 16], DType::F32).unwrap();
+        let sizes = [16, 40, 24, 32, 40, 16];
+        g.repeat(3, |g| {
+            let mut y = x;
+            for pair in sizes.windows(2) {
+                let weight =
+                    g.variable(&format!("w{}{}", pair[0], pair[1]), [pair[1], pair[0]], DType::F32)?;
+                let bias = g.variable(&format!("b{}", pair[1]), [pair[1]], DType::F32)?;
+                y = ops::linear(g, y, weight, bias, true)?;
+            }
+            g.place(y, x)
+        })
+        .unwrap();
+        let plan = plan(&g);
+        let [Step::Repeat { body, .. }] = &plan.recording.steps[..] else { panic!("one loop") };
+        let views = scratch(&plan, body);
+        for (a, b) in views.iter().flat_map(|a| views.iter().map(move |b| (a, b))) {
+            assert!(a.buffer != b.buffer || a == b, "{a:?} and {b:?}");
+        }
+        assert!(plan.scratch_words < plan.unshared_words);
+    }
+}

@@ -1,0 +1,13 @@
+//! A static-graph tensor engine with reverse-mode gradients, on the CPU and on GPUs through WGSL kernels. It knows nothing
+//! of the paper, the data sets or the command line.
+
+pub mod autodiff;
+pub mod device;
+pub mod graph;
+pub mod nn;
+pub mod ops;
+pub mod recording;
+pub mod rng;
+pub mod session;
+pub mod simd;
+pub mod tensor;

@@ -1,0 +1,42 @@
+//! Initial weights.
+
+use crate::engine::nn::Layout;
+use crate::engine::rng::{Key, uniform};
+
+/// How weights start. Biases start at 0, except PyTorch's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Init {
+    /// Uniform within `sqrt(6 / (in + out))` (Glorot and Bengio, 2010).
+    Glorot,
+    /// Uniform within `sqrt(6 / in)` (He et al., 2015).
+    He,
+    /// PyTorch's default for its layers: weights and biases uniform within `1 / sqrt(in)`.
+    Torch,
+}
+
+/// The arena of `layout` at the start. `in` and `out` are PyTorch's: of a convolution's kernels the second and the
+/// first dimension times the kernel's elements, also where the convolution is transposed. Draw `i` of entry `e` is draw `i` of "step" `e`, so a
+/// layer's start depends on no other layer's size.
+pub fn initialise(layout: &Layout, init: Init, key: Key) -> Vec<f32> {
+    let mut arena = vec![0.0; layout.words()];
+    let mut fan_in = 1.0;
+    for (e, entry) in layout.entries().iter().enumerate() {
+        let is_weight = entry.shape.dims().len() > 1;
+        if is_weight {
+            fan_in = entry.shape.cols() as f32;
+        }
+        let bound = match (init, is_weight) {
+            (Init::Glorot, true) => {
+                let elements: usize = entry.shape.dims().iter().skip(2).product();
+                (6.0 / (fan_in + (entry.shape.rows() * elements) as f32)).sqrt()
+            }
+            (Init::He, true) => (6.0 / fan_in).sqrt(),
+            (Init::Torch, _) => 1.0 / fan_in.sqrt(),
+            (_, false) => 0.0,
+        };
+        for (i, w) in layout.slice_mut(&mut arena, e).iter_mut().enumerate() {
+            *w = bound * (2.0 * uniform(key, e as u32, i as u32) - 1.0);
+        }
+    }
+    arena
+}

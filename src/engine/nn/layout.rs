@@ -1,0 +1,65 @@
+//! Where each weight lives in the flat arena.
+
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::recording::ALIGN_WORDS;
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+/// A named weight inside the arena.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// PyTorch's name: `encoder.0.weight`.
+    pub name: String,
+    pub shape: Shape,
+    /// First word, a multiple of [`ALIGN_WORDS`].
+    pub offset: usize,
+}
+
+/// The weights of a model, one after another in one arena, so that Adam is one kernel call.
+#[derive(Debug, Clone, Default)]
+pub struct Layout {
+    entries: Vec<Entry>,
+    words: usize,
+}
+
+impl Layout {
+    /// Adds a weight; returns its number.
+    pub fn push(&mut self, name: String, shape: impl Into<Shape>) -> usize {
+        let shape = shape.into();
+        let offset = self.words;
+        self.words += shape.len().next_multiple_of(ALIGN_WORDS);
+        self.entries.push(Entry { name, shape, offset });
+        self.entries.len() - 1
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Words of the arena, padding included.
+    pub fn words(&self) -> usize {
+        self.words
+    }
+
+    /// The arena as a variable of the graph.
+    pub fn variable(&self, g: &mut Graph, name: &str) -> Result<Tensor> {
+        g.variable(name, [self.words], DType::F32)
+    }
+
+    /// Every weight as a view of `arena`, in order.
+    pub fn views(&self, g: &mut Graph, arena: Tensor) -> Result<Vec<Tensor>> {
+        self.entries.iter().map(|e| g.view(arena, e.offset, e.shape.clone())).collect()
+    }
+
+    /// The words of entry `i` out of the arena's content.
+    pub fn slice<'a>(&self, arena: &'a [f32], i: usize) -> &'a [f32] {
+        let entry = &self.entries[i];
+        &arena[entry.offset..entry.offset + entry.shape.len()]
+    }
+
+    /// The words of entry `i`, to be written.
+    pub fn slice_mut<'a>(&self, arena: &'a mut [f32], i: usize) -> &'a mut [f32] {
+        let entry = &self.entries[i];
+        &mut arena[entry.offset..entry.offset + entry.shape.len()]
+    }
+}

@@ -1,0 +1,130 @@
+//! One step of Adam over all weights at once; `shaders/adam.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static ADAM: Kernel = Kernel {
+    name: "adam",
+    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/adam.wgsl")],
+    bindings: &[Read, Read, Write, Write, Write],
+    cpu: adam_cpu,
+};
+
+/// Adam's settings. The rate falls linearly from `rate` at step 0 to `rate * last` at `total`.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamSettings {
+    pub rate: f32,
+    pub last: f32,
+    pub total: u32,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f32,
+    /// How many times too large the gradients come in, a power of two: the scale of the loss, for half precision.
+    pub loss_scale: f32,
+}
+
+impl AdamSettings {
+    /// The usual decay rates 0.9 and 0.999, epsilon 1e-8.
+    pub fn new(rate: f32, last: f32, total: u32) -> Self {
+        let total = total.max(1);
+        AdamSettings { rate, last, total, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, loss_scale: 1.0 }
+    }
+}
+
+/// Updates the variables `m`, `v` and `w` by the gradients `grads`, all of one size.
+pub fn adam(
+    g: &mut Graph,
+    settings: AdamSettings,
+    clock: Tensor,
+    grads: Tensor,
+    m: Tensor,
+    v: Tensor,
+    w: Tensor,
+) -> Result<()> {
+    g.apply_to(settings, &[clock, grads], &[m, v, w])
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    n: u32,
+    total: u32,
+    rate: f32,
+    last: f32,
+    b1: f32,
+    b2: f32,
+    log_b1: f32,
+    log_b2: f32,
+    one_minus_b1: f32,
+    one_minus_b2: f32,
+    eps: f32,
+    unscale: f32,
+}
+
+impl Op for AdamSettings {
+    fn name(&self) -> &'static str {
+        ADAM.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs {
+            [(clock, DType::U32), (grads, DType::F32)] if !clock.is_empty() => {
+                Ok(vec![((*grads).clone(), DType::F32); 3])
+            }
+            _ => Err(format!("{inputs:?}: needs a clock of integers and float gradients")),
+        }
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let n = io.inputs[1].0.len();
+        let params = Params {
+            n: n as u32,
+            total: self.total,
+            rate: self.rate,
+            last: self.last,
+            b1: self.beta1 as f32,
+            b2: self.beta2 as f32,
+            log_b1: self.beta1.ln() as f32,
+            log_b2: self.beta2.ln() as f32,
+            one_minus_b1: (1.0 - self.beta1) as f32,
+            one_minus_b2: (1.0 - self.beta2) as f32,
+            eps: self.epsilon,
+            unscale: 1.0 / self.loss_scale,
+        };
+        Call::new(&ADAM, &params)
+            .whole(io.input(0))
+            .row(io.input(1))
+            .row(io.output(0))
+            .row(io.output(1))
+            .row(io.output(2))
+            .grid(n, flat_tile(1), flat_grid(n))
+            .flops(12 * n)
+    }
+}
+
+fn adam_cpu(call: &CpuCall, range: Range<usize>) {
+    let p: Params = call.params();
+    let step = call.whole::<u32>(0)[0] as f32;
+    let done = (step / p.total as f32).min(1.0);
+    let rate = p.rate * (1.0 - (1.0 - p.last) * done);
+    let mean_share = -((step + 1.0) * p.log_b1).exp_m1();
+    let square_share = -((step + 1.0) * p.log_b2).exp_m1();
+
+    let g = call.rows::<f32>(1, &range, 1);
+    let m = call.rows_mut::<f32>(2, &range, 1);
+    let v = call.rows_mut::<f32>(3, &range, 1);
+    let w = call.rows_mut::<f32>(4, &range, 1);
+    for (((&scaled, m), v), w) in g.iter().zip(m).zip(v).zip(w) {
+        let gradient = p.unscale * scaled;
+        *m = p.b1 * *m + p.one_minus_b1 * gradient;
+        *v = p.b2 * *v + p.one_minus_b2 * gradient * gradient;
+        *w -= rate * (*m / mean_share) / ((*v / square_share).sqrt() + p.eps);
+    }
+}

@@ -1,0 +1,171 @@
+//! A vector spread over a matrix, or scaling its rows; `shaders/broadcast.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, NONE, flat_grid, flat_tile};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::{Error, Result};
+
+pub static BROADCAST: Kernel = Kernel {
+    name: "broadcast",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/broadcast.wgsl"),
+    ],
+    bindings: &[Read, Read, Write],
+    cpu: broadcast_cpu,
+};
+
+/// What the vector is, numbered as in the shader.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    Scalar = 0,
+    Columns,
+    Rows,
+    ScaleRows,
+}
+
+#[derive(Debug, Clone)]
+struct Broadcast {
+    mode: Mode,
+    shape: Shape,
+    alpha: f32,
+    /// Rows that get a value; the others get 0.
+    within: Range<usize>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+    alpha: f32,
+    begin: u32,
+    end: u32,
+    /// Rows after which v repeats, in mode `ScaleRows`.
+    period: u32,
+}
+
+fn broadcast(g: &mut Graph, mode: Mode, shape: Shape, inputs: &[Tensor]) -> Result<Tensor> {
+    let within = 0..shape.rows();
+    g.apply_one(Broadcast { mode, shape, alpha: 1.0, within }, inputs)
+}
+
+/// `alpha v[0]` in the rows `within`, 0 in the others.
+pub fn scalar(g: &mut Graph, v: Tensor, shape: Shape, alpha: f32, within: Range<usize>) -> Result<Tensor> {
+    g.apply_one(Broadcast { mode: Mode::Scalar, shape, alpha, within }, &[v])
+}
+
+/// `out[r, c] = v[r]`.
+pub fn columns(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
+    broadcast(g, Mode::Columns, shape, &[v])
+}
+
+/// `out[r, c] = v[c]`.
+pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
+    broadcast(g, Mode::Rows, shape, &[v])
+}
+
+/// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`. Where `a`
+/// has a multiple of `v`'s rows, `v` repeats: a value of row pairs `r`, `batch + r` scales both.
+pub fn scale_rows(g: &mut Graph, v: Tensor, a: Tensor) -> Result<Tensor> {
+    let shape = g.shape(a).clone();
+    broadcast(g, Mode::ScaleRows, shape, &[v, a])
+}
+
+/// The gradient of a fused op of two outputs, a value per row and its saved `derivative`: the
+/// derivative's rows scaled by what flows into the values.
+pub(crate) fn through_saved(
+    g: &mut Graph,
+    op: &'static str,
+    upstream: &[Option<Tensor>],
+    derivative: Tensor,
+) -> Result<Option<Tensor>> {
+    if upstream[1].is_some() {
+        return Err(Error::Shape { op, message: "no second derivative".to_string() });
+    }
+    upstream[0].map(|d| scale_rows(g, d, derivative)).transpose()
+}
+
+impl Op for Broadcast {
+    fn name(&self) -> &'static str {
+        BROADCAST.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let v = inputs[0].0.len();
+        let floats = inputs.iter().all(|(_, dtype)| *dtype == DType::F32);
+        let within = self.within.start <= self.within.end && self.within.end <= self.shape.rows();
+        let fits = floats
+            && within
+            && match self.mode {
+                Mode::Scalar => v == 1,
+                Mode::Columns => v == self.shape.rows(),
+                Mode::Rows => v == self.shape.cols(),
+                Mode::ScaleRows => v > 0 && self.shape.rows().is_multiple_of(v),
+            };
+        match fits {
+            true => Ok(vec![(self.shape.clone(), DType::F32)]),
+            false => Err(format!("{} over {} by {:?}", inputs[0].0, self.shape, self.mode)),
+        }
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let (rows, cols) = (self.shape.rows(), self.shape.cols());
+        let (begin, end) = (self.within.start as u32, self.within.end as u32);
+        let period = io.inputs[0].0.len();
+        let params = Params {
+            rows: rows as u32,
+            cols: cols as u32,
+            alpha: self.alpha,
+            begin,
+            end,
+            period: period as u32,
+        };
+        let call = Call::new(&BROADCAST, &params).constant("MODE", self.mode as u32);
+        let call = match self.mode {
+            Mode::Scalar | Mode::Rows => call.whole(io.input(0)).whole(NONE),
+            Mode::Columns => call.row(io.input(0)).whole(NONE),
+            Mode::ScaleRows if period < rows => call.whole(io.input(0)).row(io.input(1)),
+            Mode::ScaleRows => call.row(io.input(0)).row(io.input(1)),
+        };
+        call.row(io.output(0)).grid(rows, flat_tile(cols), flat_grid(rows * cols)).flops(rows * cols)
+    }
+}
+
+fn broadcast_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let cols = p.cols as usize;
+    let out = call.rows_mut::<f32>(2, &rows, cols);
+    match call.constant("MODE") {
+        0 => {
+            let value = p.alpha * call.whole::<f32>(0)[0];
+            for (row, r) in out.chunks_exact_mut(cols).zip(rows.start as u32..) {
+                row.fill(if (p.begin..p.end).contains(&r) { value } else { 0.0 });
+            }
+        }
+        2 => {
+            let v = call.whole::<f32>(0);
+            for row in out.chunks_exact_mut(cols) {
+                row.iter_mut().zip(v).for_each(|(x, v)| *x = p.alpha * v);
+            }
+        }
+        1 => {
+            let v = call.rows::<f32>(0, &rows, 1);
+            out.chunks_exact_mut(cols).zip(v).for_each(|(row, v)| row.fill(p.alpha * v));
+        }
+        _ => {
+            let a = call.rows::<f32>(1, &rows, cols);
+            let scaled = out.chunks_exact_mut(cols).zip(a.chunks_exact(cols));
+            for ((out, a), r) in scaled.zip(rows) {
+                let at = r % p.period as usize;
+                let v = p.alpha * call.rows::<f32>(0, &(at..at + 1), 1)[0];
+                out.iter_mut().zip(a).for_each(|(x, a)| *x = v * a);
+            }
+        }
+    }
+}

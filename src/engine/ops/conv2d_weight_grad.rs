@@ -1,0 +1,245 @@
+//! The gradient of a convolution's weights, in either direction; `shaders/conv2d_weight_grad.wgsl`.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::ops::convolution::{
+    Convolution, Params, Taps, blocks, len, tile_columns, with_sides, written_out,
+};
+use crate::engine::ops::reduce;
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel};
+use crate::engine::simd::{self, Column, LANES, Work, add_scaled};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static CONV2D_WEIGHT_GRAD: Kernel = Kernel {
+    name: "conv2d_weight_grad",
+    wgsl: &[
+        include_str!("../../../shaders/common/convolution.wgsl"),
+        include_str!("../../../shaders/conv2d_weight_grad.wgsl"),
+    ],
+    bindings: &[Read, Read, Write],
+    cpu: conv2d_weight_grad_cpu,
+};
+
+/// Examples that are summed together first; the partial sums are then added in order. Fixed, so that no
+/// result depends on the number of threads.
+const CHUNK: usize = 32;
+
+#[derive(Debug, Clone, Copy)]
+struct Conv2dWeightGrad(Convolution);
+
+/// The sum over rows and pixels of `small` `[rows, small]` times the pixels of `large` `[rows, large]` under
+/// each weight. For `conv2d`, `small` is what flows back and `large` its input; for `conv2d_transpose` the
+/// other way round.
+pub fn conv2d_weight_grad(
+    g: &mut Graph,
+    convolution: Convolution,
+    small: Tensor,
+    large: Tensor,
+) -> Result<Tensor> {
+    let partial = g.apply_one(Conv2dWeightGrad(convolution), &[small, large])?;
+    reduce::column_sums(g, partial)
+}
+
+impl Op for Conv2dWeightGrad {
+    fn name(&self) -> &'static str {
+        CONV2D_WEIGHT_GRAD.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let [(small, DType::F32), (large, DType::F32)] = inputs else {
+            return Err(format!("{inputs:?}: needs floats"));
+        };
+        if small.rows() != large.rows()
+            || small.cols() != len(self.0.small)
+            || large.cols() != len(self.0.large)
+        {
+            return Err(format!("{small} and {large} do not fit {:?}", self.0));
+        }
+        let weights = self.0.weight_shape().iter().product();
+        Ok(vec![([small.rows().div_ceil(CHUNK), weights].into(), DType::F32)])
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let rows = io.inputs[0].0.rows();
+        let chunks = rows.div_ceil(CHUNK);
+        let [outputs, inputs, kernel_h, kernel_w] = self.0.weight_shape();
+        let workgroups =
+            [(inputs * kernel_h * kernel_w).div_ceil(32) as u32, outputs.div_ceil(32) as u32, chunks as u32];
+        // A chunk's rows are no even share of the inputs where the last one is short.
+        Call::new(&CONV2D_WEIGHT_GRAD, &self.0.params(rows, CHUNK))
+            .whole(io.input(0))
+            .whole(io.input(1))
+            .row(io.output(0))
+            .grid(chunks, 1, workgroups)
+            .flops(self.0.flops(rows))
+    }
+}
+
+/// The memory of a thread.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Some examples' small images, pixel after pixel, 16 channels side by side.
+    small: Vec<Column>,
+    /// The sums: `[blocks of 16 small channels, kernel elements, large channels]`.
+    sums: Vec<Column>,
+}
+
+fn conv2d_weight_grad_cpu(call: &CpuCall, chunks: Range<usize>) {
+    thread_local! {
+        // Kept from call to call: a run allocates nothing.
+        static MEMORY: RefCell<Memory> = RefCell::default();
+    }
+    MEMORY.with_borrow_mut(|memory| {
+        for chunk in chunks {
+            simd::run(Chunk { call, chunk, memory });
+        }
+    });
+}
+
+/// One partial sum.
+struct Chunk<'a> {
+    call: &'a CpuCall<'a>,
+    chunk: usize,
+    memory: &'a mut Memory,
+}
+
+/// Examples whose images stay in the nearest cache while all weights go by.
+const GROUP: usize = 2;
+
+impl Work for Chunk<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool, const ROWS: usize>(self) {
+        let Chunk { call, chunk, memory } = self;
+        let p: Params = call.params();
+        let sizes = |shape: [u32; 3]| shape.map(|n| n as usize);
+        let (large, small) = (sizes(p.large), sizes(p.small));
+        let [kernel_h, kernel_w] = p.kernel.map(|n| n as usize);
+        let (stride, padding) = (p.stride as usize, p.padding as usize);
+        let (elements, columns) = (kernel_h * kernel_w, small[0].div_ceil(LANES));
+        let rows = chunk * CHUNK..(p.rows as usize).min((chunk + 1) * CHUNK);
+        let range = |rows: &Range<usize>, width| rows.start * width..rows.end * width;
+
+        memory.sums.clear();
+        memory.sums.resize(columns * elements * large[0], Column::ZERO);
+        for first in rows.clone().step_by(GROUP) {
+            let group = first..rows.end.min(first + GROUP);
+            to_columns(&call.whole(0)[range(&group, len(small))], small, columns, &mut memory.small);
+            let sum = Sum {
+                large: &call.whole(1)[range(&group, len(large))],
+                shape: large,
+                small: &memory.small,
+                small_shape: small,
+                columns,
+                examples: group.len(),
+                stride,
+            };
+            for (column, many) in blocks(columns, tile_columns(ROWS).min(4)) {
+                for (channel, width) in blocks(large[0], (tile_columns(ROWS) / many).min(8)) {
+                    for element in 0..elements {
+                        let (ky, kx) = (element / kernel_w, element % kernel_w);
+                        let y = Taps::plain(small[1], kernel_h, stride, padding);
+                        let x = Taps::plain(small[2], kernel_w, stride, padding);
+                        let inside = [y.reached(ky, large[1]), x.reached(kx, large[2])];
+                        let shift = [ky as isize - padding as isize, kx as isize - padding as isize];
+                        let at = |v: usize| ((column + v) * elements + element) * large[0] + channel;
+                        let sums = &mut memory.sums;
+                        with_sides!(
+                            (width, many),
+                            sum.tile::<FMA, ROWS>([column, channel], &inside, shift, at, sums)
+                        );
+                    }
+                }
+            }
+        }
+
+        let weights = large[0] * elements;
+        let out = call.rows_mut::<f32>(2, &(chunk..chunk + 1), small[0] * weights);
+        for (n, out) in out.chunks_exact_mut(weights).enumerate() {
+            let sums = &memory.sums[n / LANES * weights..][..weights];
+            for (channel, out) in out.chunks_exact_mut(elements).enumerate() {
+                for (element, out) in out.iter_mut().enumerate() {
+                    *out = sums[element * large[0] + channel][n % LANES];
+                }
+            }
+        }
+    }
+}
+
+/// Images, channel by channel, as `[image, pixel, columns]`, each column of 16 channels.
+#[inline(always)]
+fn to_columns(images: &[f32], [channels, height, width]: [usize; 3], columns: usize, out: &mut Vec<Column>) {
+    let pixels = height * width;
+    out.clear();
+    out.resize(images.len() / channels * columns, Column::ZERO);
+    for (image, out) in images.chunks_exact(channels * pixels).zip(out.chunks_exact_mut(pixels * columns)) {
+        for (c, plane) in image.chunks_exact(pixels).enumerate() {
+            let (column, lane) = (c / LANES, c % LANES);
+            out[column..].iter_mut().step_by(columns).zip(plane).for_each(|(out, x)| out[lane] = *x);
+        }
+    }
+}
+
+/// What is summed over a few examples.
+struct Sum<'a> {
+    /// `[examples, large image]`.
+    large: &'a [f32],
+    shape: [usize; 3],
+    /// `[examples, pixels, columns]`.
+    small: &'a [Column],
+    small_shape: [usize; 3],
+    columns: usize,
+    examples: usize,
+    stride: usize,
+}
+
+impl Sum<'_> {
+    /// Adds, for one element of the kernel, C large channels times V columns of small channels over the pixels
+    /// `inside`; the sums stay in registers meanwhile. `at(v)` is where in `sums` those of column v begin.
+    #[inline(always)]
+    fn tile<const FMA: bool, const ROWS: usize, const C: usize, const V: usize>(
+        &self,
+        [column, channel]: [usize; 2],
+        [ys, xs]: &[Range<usize>; 2],
+        [shift_y, shift_x]: [isize; 2],
+        at: impl Fn(usize) -> usize,
+        sums: &mut [Column],
+    ) {
+        if ys.is_empty() || xs.is_empty() {
+            return;
+        }
+        let [channels, height, width] = self.shape;
+        let [_, small_h, small_w] = self.small_shape;
+        let mut tile = [[Column::ZERO; C]; V];
+        for (v, tile) in tile.iter_mut().enumerate() {
+            tile.iter_mut().zip(&sums[at(v)..][..C]).for_each(|(tile, sum)| *tile = *sum);
+        }
+        let plane = height * width;
+        for example in 0..self.examples {
+            for qy in ys.clone() {
+                let y = (qy * self.stride).wrapping_add_signed(shift_y);
+                let x = (xs.start * self.stride).wrapping_add_signed(shift_x);
+                let start = ((example * channels + channel) * height + y) * width + x;
+                let large = &self.large[start..][..(C - 1) * plane + (xs.len() - 1) * self.stride + 1];
+                let first = ((example * small_h + qy) * small_w + xs.start) * self.columns + column;
+                let small = &self.small[first..][..(xs.len() - 1) * self.columns + V];
+                for q in 0..xs.len() {
+                    written_out!(for v in 0..V {
+                        // SAFETY: q < xs.len(), v < V, c < C: within the slices above.
+                        let s = unsafe { small.get_unchecked(q * self.columns + v) };
+                        written_out!(for c in 0..C {
+                            let l = unsafe { *large.get_unchecked(c * plane + q * self.stride) };
+                            add_scaled::<FMA, ROWS>(&mut tile[v][c], l, s);
+                        });
+                    });
+                }
+            }
+        }
+        for (v, tile) in tile.iter().enumerate() {
+            sums[at(v)..][..C].iter_mut().zip(tile).for_each(|(sum, tile)| *sum = *tile);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the three convolution kernels share: the sizes of a convolution, and its sum on the CPU.
+//!
+//! One convolution stands between a *large* and a *small* image. `conv2d` goes from the large one to the
+//! small one, `conv2d_transpose` back; each is the other's input gradient, and both have their weights as
+//! `[small channels, large channels, kernel height, kernel width]`: PyTorch's layout of a `Conv2d` from
+//! large to small, and of a `ConvTranspose2d` from small to large.
+
+mod cpu;
+
+use bytemuck::{Pod, Zeroable};
+
+pub(crate) use cpu::{Taps, blocks, conv2d_cpu, conv2d_transpose_cpu, tile_columns, with_sides, written_out};
+
+use crate::engine::graph::{Graph, Tensor};
+use crate::engine::ops::reduce;
+use crate::engine::tensor::{DType, Shape};
+use crate::error::{Error, Result};
+
+/// Channels, height and width of an image; its words lie in this order.
+pub type ImageShape = [usize; 3];
+
+/// The sizes of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convolution {
+    pub large: ImageShape,
+    pub small: ImageShape,
+    /// Height and width.
+    pub kernel: [usize; 2],
+    pub stride: usize,
+    /// Zeros on each side of the large image.
+    pub padding: usize,
+}
+
+/// The uniform block of the three kernels; `shaders/common/convolution.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+pub(crate) struct Params {
+    pub rows: u32,
+    pub large: [u32; 3],
+    pub small: [u32; 3],
+    pub kernel: [u32; 2],
+    pub stride: u32,
+    pub padding: u32,
+    /// Examples of a partial sum of weight gradients.
+    pub chunk: u32,
+}
+
+impl Convolution {
+    /// The convolution of `large` images to `channels` channels.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where nothing comes out.
+    pub fn new(
+        large: ImageShape,
+        channels: usize,
+        kernel: [usize; 2],
+        stride: usize,
+        padding: usize,
+    ) -> Result<Self> {
+        let side = |i: usize| {
+            let reach = (large[1 + i] + 2 * padding).checked_sub(kernel[i])?;
+            Some(reach.checked_div(stride)? + 1)
+        };
+        let sizes = [large[0], channels, kernel[0], kernel[1], large[1], large[2]];
+        match (side(0), side(1)) {
+            (Some(height), Some(width)) if !sizes.contains(&0) => {
+                Ok(Convolution { large, small: [channels, height, width], kernel, stride, padding })
+            }
+            _ => Err(Error::Shape {
+                op: "convolution",
+                message: format!(
+                    "{kernel:?} kernels, stride {stride}, padding {padding}, {channels} channels of {large:?}"
+                ),
+            }),
+        }
+    }
+
+    /// The shape of the weights, in either direction.
+    pub fn weight_shape(&self) -> [usize; 4] {
+        [self.small[0], self.large[0], self.kernel[0], self.kernel[1]]
+    }
+
+    /// Rows and columns that PyTorch's `ConvTranspose2d` has to add on one side to give the large image.
+    pub fn output_padding(&self) -> [usize; 2] {
+        std::array::from_fn(|i| (self.large[1 + i] + 2 * self.padding - self.kernel[i]) % self.stride)
+    }
+
+    /// Floating-point operations of `rows` examples in any of the three kernels, padding included.
+    pub(crate) fn flops(&self, rows: usize) -> usize {
+        2 * rows * self.weight_shape().iter().product::<usize>() * self.small[1] * self.small[2]
+    }
+
+    pub(crate) fn params(&self, rows: usize, chunk: usize) -> Params {
+        let words = |shape: ImageShape| shape.map(|n| n as u32);
+        Params {
+            rows: rows as u32,
+            large: words(self.large),
+            small: words(self.small),
+            kernel: self.kernel.map(|n| n as u32),
+            stride: self.stride as u32,
+            padding: self.padding as u32,
+            chunk: chunk as u32,
+        }
+    }
+
+    /// The shape rule of both directions: x `[rows, from]`, the weights and, where there is one, a bias.
+    pub(crate) fn outputs(
+        &self,
+        inputs: &[(&Shape, DType)],
+        from: ImageShape,
+        to: ImageShape,
+    ) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        if inputs.iter().any(|(_, dtype)| *dtype != DType::F32) {
+            return Err(format!("{inputs:?}: needs floats"));
+        }
+        let (x, weight) = (inputs[0].0, inputs[1].0);
+        let fits = x.cols() == len(from) && weight.dims() == self.weight_shape();
+        if !fits || inputs.get(2).is_some_and(|(bias, _)| bias.len() != to[0]) {
+            return Err(format!("{inputs:?} do not fit {self:?}"));
+        }
+        Ok(vec![([x.rows(), len(to)].into(), DType::F32)])
+    }
+}
+
+/// Words of an image.
+pub(crate) fn len(shape: ImageShape) -> usize {
+    shape.iter().product()
+}
+
+/// The gradient of a bias, `[channels]`: the sums of `d` `[rows, image]` over everything else.
+pub(crate) fn channel_sums(g: &mut Graph, d: Tensor, image: ImageShape) -> Result<Tensor> {
+    let over_rows = reduce::column_sums(g, d)?;
+    let by_channel = g.view(over_rows, 0, [image[0], image[1] * image[2]])?;
+    reduce::row_sums(g, by_channel)
+}
+
+/// Workgroups for tiles of 32 x 32 of `pixels` and `channels`, `layers` of them: many pixels are folded in
+/// two dimensions, since a device allows 65,535 workgroups in one.
+pub(crate) fn grid(pixels: usize, channels: usize, layers: usize) -> [u32; 3] {
+    let tiles = pixels.div_ceil(32);
+    let y = tiles.div_ceil(32768).max(1);
+    [tiles.div_ceil(y) as u32, y as u32, (channels.div_ceil(32) * layers) as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_pytorch() {
+        let small = |side, kernel, stride, padding| {
+            Convolution::new([1, side, side], 1, [kernel; 2], stride, padding).map(|c| c.small[1])
+        };
+        assert_eq!([small(28, 4, 2, 1).unwrap(), small(7, 4, 2, 1).unwrap()], [14, 3]);
+        assert_eq!([small(5, 3, 1, 0).unwrap(), small(2, 4, 2, 1).unwrap()], [3, 1]);
+        for (side, kernel, stride) in [(1, 4, 2), (0, 1, 1), (5, 0, 1), (5, 3, 0)] {
+            assert!(small(side, kernel, stride, 1).is_err(), "{side} {kernel} {stride}");
+        }
+        let odd = Convolution::new([3, 7, 8], 5, [4, 4], 2, 1).unwrap();
+        assert_eq!((odd.small, odd.output_padding()), ([5, 3, 4], [1, 0]));
+    }
+}

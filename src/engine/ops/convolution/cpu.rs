@@ -1,0 +1,466 @@
+//! The CPU twins of `shaders/conv2d.wgsl` and `shaders/conv2d_transpose.wgsl`.
+//!
+//! 16 examples stand side by side (`src/engine/simd.rs`), pixel after pixel and in a pixel channel after channel,
+//! so that the taps of one kernel row are one run of columns. A transposed convolution is, for each
+//! remainder of the output's place by the stride, a plain one of stride 1 with every `stride`th tap of the
+//! kernel, turned round. Taps that would fall on padding are left out, not multiplied by zeros.
+
+use std::array::from_fn;
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::{ImageShape, Params, len};
+use crate::engine::recording::CpuCall;
+use crate::engine::simd::{self, Column, LANES, Work, add_scaled, turn};
+
+pub(crate) fn conv2d_cpu(call: &CpuCall, rows: Range<usize>) {
+    run(call, rows, false);
+}
+
+pub(crate) fn conv2d_transpose_cpu(call: &CpuCall, rows: Range<usize>) {
+    run(call, rows, true);
+}
+
+/// The memory of a thread.
+#[derive(Debug, Default)]
+struct Memory {
+    input: Vec<Column>,
+    output: Vec<Column>,
+    /// The weights in the order in which the sums take them.
+    weights: Vec<f32>,
+}
+
+fn run(call: &CpuCall, rows: Range<usize>, transposed: bool) {
+    thread_local! {
+        // Kept from call to call: a run allocates nothing.
+        static MEMORY: RefCell<Memory> = RefCell::default();
+    }
+    MEMORY.with_borrow_mut(|memory| simd::run(Correlate { call, rows, transposed, memory }));
+}
+
+/// Outputs along one axis whose taps lie alike: output `out + q out_step` sums the inputs
+/// `input + q in_step + t`, t from 0 to `taps`, by the kernel's elements `first + t element_step`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taps {
+    out: usize,
+    out_step: usize,
+    count: usize,
+    input: isize,
+    in_step: usize,
+    taps: usize,
+    first: usize,
+    element_step: isize,
+}
+
+impl Taps {
+    /// Those of a convolution.
+    pub(crate) fn plain(outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+        Taps {
+            out: 0,
+            out_step: 1,
+            count: outputs,
+            input: -(padding as isize),
+            in_step: stride,
+            taps: kernel,
+            first: 0,
+            element_step: 1,
+        }
+    }
+
+    /// Those of a transposed convolution for outputs of remainder `out` by the stride.
+    fn transposed(out: usize, outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+        // Output y takes input i by the kernel's element y + padding - stride i.
+        let least = (out + padding) % stride;
+        let taps = kernel.saturating_sub(least).div_ceil(stride);
+        let last = (out + padding - least) / stride;
+        Taps {
+            out,
+            out_step: stride,
+            count: outputs.saturating_sub(out).div_ceil(stride),
+            input: last as isize + 1 - taps as isize,
+            in_step: 1,
+            taps,
+            first: least + stride * taps.saturating_sub(1),
+            element_step: -(stride as isize),
+        }
+    }
+
+    fn element(&self, tap: usize) -> usize {
+        (self.first as isize + tap as isize * self.element_step) as usize
+    }
+
+    /// The input of tap 0 of output number `q`; it may lie outside.
+    fn origin(&self, q: usize) -> isize {
+        self.input + (q * self.in_step) as isize
+    }
+
+    /// The taps of output number `q` that fall on one of `inputs`.
+    fn inside(&self, q: usize, inputs: usize) -> Range<usize> {
+        let origin = self.origin(q);
+        let end = (inputs as isize - origin).clamp(0, self.taps as isize) as usize;
+        ((-origin).max(0) as usize).min(end)..end
+    }
+
+    /// The outputs whose tap number `tap` falls on one of `inputs`.
+    pub(crate) fn reached(&self, tap: usize, inputs: usize) -> Range<usize> {
+        let at = self.input + tap as isize;
+        let begin = (-at).max(0).unsigned_abs().div_ceil(self.in_step);
+        let end = (inputs as isize - at).max(0).unsigned_abs().div_ceil(self.in_step).min(self.count);
+        begin.min(end)..end
+    }
+}
+
+/// The rows of one call that a thread was given.
+struct Correlate<'a> {
+    call: &'a CpuCall<'a>,
+    rows: Range<usize>,
+    transposed: bool,
+    memory: &'a mut Memory,
+}
+
+impl Work for Correlate<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool, const ROWS: usize>(self) {
+        let Correlate { call, rows, transposed, memory } = self;
+        let p: Params = call.params();
+        let sizes = |shape: [u32; 3]| shape.map(|n| n as usize);
+        let (large, small) = (sizes(p.large), sizes(p.small));
+        let [kernel_h, kernel_w] = p.kernel.map(|n| n as usize);
+        let (stride, padding) = (p.stride as usize, p.padding as usize);
+        let (from, to) = if transposed { (small, large) } else { (large, small) };
+        let axis = |remainder: usize, side: usize, kernel: usize| match transposed {
+            false => Taps::plain(to[side], kernel, stride, padding),
+            true => Taps::transposed(remainder, to[side], kernel, stride, padding),
+        };
+        let classes = if transposed { stride } else { 1 };
+        // Words from one output channel's weights to the next, and from one input channel's.
+        let element = kernel_h * kernel_w;
+        let (by_output, by_input) = match transposed {
+            false => (from[0] * element, element),
+            true => (element, to[0] * element),
+        };
+        let weights: &[f32] = call.whole(1);
+        memory.weights.clear();
+        for y in 0..classes {
+            for x in 0..classes {
+                let taps = (axis(y, 1, kernel_h), axis(x, 2, kernel_w));
+                for (first, width) in blocks(to[0], tile_channels(ROWS)) {
+                    let weight = |o: usize, i: usize, ty: usize, tx: usize| {
+                        let at = taps.0.element(ty) * kernel_w + taps.1.element(tx);
+                        weights[(first + o) * by_output + i * by_input + at]
+                    };
+                    pack(&mut memory.weights, width, from[0], [taps.0.taps, taps.1.taps], weight);
+                }
+            }
+        }
+        let bias: &[f32] = if call.constant("BIAS") == 1 { call.whole(2) } else { &[] };
+        let relu = call.constant("RELU") == 1;
+        let x = call.rows::<f32>(0, &rows, len(from));
+        let out = call.rows_mut::<f32>(3, &rows, len(to));
+        memory.output.resize(len(to), Column::ZERO);
+        for (x, out) in x.chunks(LANES * len(from)).zip(out.chunks_mut(LANES * len(to))) {
+            to_panel(x, from, &mut memory.input);
+            let mut at = 0;
+            for y in 0..classes {
+                for x in 0..classes {
+                    let taps = [axis(y, 1, kernel_h), axis(x, 2, kernel_w)];
+                    for (first, width, blocks) in bands(to[0], tile_channels(ROWS)) {
+                        let words = taps[0].taps * taps[1].taps * from[0] * width * blocks;
+                        let band = Band {
+                            taps,
+                            from,
+                            input: &memory.input,
+                            weights: &memory.weights[at..at + words],
+                            to,
+                            first,
+                            blocks,
+                            bias,
+                            relu,
+                        };
+                        band.run::<FMA, ROWS>(width, &mut memory.output);
+                        at += words;
+                    }
+                }
+            }
+            from_panel(&memory.output, to, out);
+        }
+    }
+}
+
+/// The [`blocks`] with those of one width together: (first channel, width, how many).
+fn bands(channels: usize, most: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let wide = channels / most;
+    let rest = blocks(channels, most).skip(wide).map(|(first, width)| (first, width, 1));
+    (wide > 0).then_some((0, most, wide)).into_iter().chain(rest)
+}
+
+/// Channels in blocks of powers of two, none larger than `most`: (first channel, channels).
+pub(crate) fn blocks(channels: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let left = channels - first;
+        let width = if left >= most { most } else { 1 << left.checked_ilog2()? };
+        first += width;
+        (left > 0).then_some((first - width, width))
+    })
+}
+
+/// Adds a block of `width` output channels: tap by tap, input by input, its outputs side by side.
+#[inline(always)]
+fn pack(
+    packed: &mut Vec<f32>,
+    width: usize,
+    inputs: usize,
+    [taps_y, taps_x]: [usize; 2],
+    weight: impl Fn(usize, usize, usize, usize) -> f32,
+) {
+    for ty in 0..taps_y {
+        for tx in 0..taps_x {
+            for i in 0..inputs {
+                packed.extend((0..width).map(|o| weight(o, i, ty, tx)));
+            }
+        }
+    }
+}
+
+/// Up to 16 images, channel by channel, as columns `[height, width, channels]`. Lanes without an image repeat the last.
+#[inline(always)]
+fn to_panel(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
+    let (channels, pixels) = (shape[0], shape[1] * shape[2]);
+    let images = x.len() / len(shape);
+    columns.resize(len(shape), Column::ZERO);
+    for c in 0..channels {
+        let row = |e: usize| &x[e.min(images - 1) * len(shape) + c * pixels..][..pixels];
+        let rows: [_; LANES] = from_fn(|e| row(e).as_chunks::<4>());
+        let mut at = c;
+        // Four by four: each word is then read and written among its neighbours.
+        for quad in 0..pixels / 4 {
+            for e in 0..4 {
+                let values = turn(from_fn(|r| rows[4 * e + r].0[quad]));
+                for (k, values) in values.into_iter().enumerate() {
+                    columns[at + k * channels].as_chunks_mut().0[e] = values;
+                }
+            }
+            at += 4 * channels;
+        }
+        for last in 0..pixels % 4 {
+            columns[at] = Column(rows.map(|(_, row)| row[last]));
+            at += channels;
+        }
+    }
+}
+
+/// The way back of [`to_panel`].
+#[inline(always)]
+fn from_panel(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
+    let (channels, pixels) = (shape[0], shape[1] * shape[2]);
+    let mut images = out.chunks_exact_mut(len(shape));
+    // Empty where there is no image.
+    let mut images: [&mut [f32]; LANES] = from_fn(|_| images.next().unwrap_or_default());
+    for c in 0..channels {
+        let row = |image| <[f32]>::get_mut(image, c * pixels..(c + 1) * pixels).unwrap_or_default();
+        let mut rows = images.each_mut().map(|image| row(image).as_chunks_mut::<4>());
+        let mut at = c;
+        for quad in 0..pixels / 4 {
+            for (e, rows) in rows.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let values = turn(from_fn(|k| columns[at + k * channels].as_chunks().0[e]));
+                for ((row, _), values) in rows.iter_mut().zip(values) {
+                    row.get_mut(quad).into_iter().for_each(|to| *to = values);
+                }
+            }
+            at += 4 * channels;
+        }
+        for last in 0..pixels % 4 {
+            for ((_, row), value) in rows.iter_mut().zip(columns[at].iter()) {
+                row.get_mut(last).into_iter().for_each(|to| *to = *value);
+            }
+            at += channels;
+        }
+    }
+}
+
+/// Output channels, in blocks of one width, of the pixels of one class, for the 16 examples of a panel.
+struct Band<'a> {
+    /// Along height and width.
+    taps: [Taps; 2],
+    from: ImageShape,
+    /// `[height, width, channels]`.
+    input: &'a [Column],
+    /// `[blocks, taps in y, taps in x, input channels, width]`.
+    weights: &'a [f32],
+    to: ImageShape,
+    /// The first output channel.
+    first: usize,
+    blocks: usize,
+    bias: &'a [f32],
+    relu: bool,
+}
+
+/// Columns that a register tile of a convolution sums at once, a power of two, where one of a matrix product
+/// sums `rows`: here the weights lie side by side, so that what counts are the registers alone.
+pub(crate) const fn tile_columns(rows: usize) -> usize {
+    // AVX-512 has 32 registers of a column each.
+    if rows > 4 { 16 } else { rows }
+}
+
+/// Output channels of a register tile where there are enough; the rest of it are neighbouring pixels.
+const fn tile_channels(rows: usize) -> usize {
+    if rows > 4 { 8 } else { rows }
+}
+
+/// Calls a method with the sides of a register tile, powers of two that make at most 16, as constants.
+macro_rules! with_sides {
+    ($sides:expr, $object:ident.$method:ident::<$fma:ident, $rows:ident>($($argument:expr),*)) => {
+        match $sides {
+            (8, 2) => $object.$method::<$fma, $rows, 8, 2>($($argument),*),
+            (4, 4) => $object.$method::<$fma, $rows, 4, 4>($($argument),*),
+            (2, 8) => $object.$method::<$fma, $rows, 2, 8>($($argument),*),
+            (8, 1) => $object.$method::<$fma, $rows, 8, 1>($($argument),*),
+            (4, 2) => $object.$method::<$fma, $rows, 4, 2>($($argument),*),
+            (4, 1) => $object.$method::<$fma, $rows, 4, 1>($($argument),*),
+            (2, 4) => $object.$method::<$fma, $rows, 2, 4>($($argument),*),
+            (2, 2) => $object.$method::<$fma, $rows, 2, 2>($($argument),*),
+            (2, 1) => $object.$method::<$fma, $rows, 2, 1>($($argument),*),
+            (1, 8) => $object.$method::<$fma, $rows, 1, 8>($($argument),*),
+            (1, 4) => $object.$method::<$fma, $rows, 1, 4>($($argument),*),
+            (1, 2) => $object.$method::<$fma, $rows, 1, 2>($($argument),*),
+            (1, 1) => $object.$method::<$fma, $rows, 1, 1>($($argument),*),
+            sides => unreachable!("a register tile of {sides:?}"),
+        }
+    };
+}
+pub(crate) use with_sides;
+
+/// `for i in 0..n` with n at most 8, written out: a loop over rows of a register tile would be turned into vectors
+/// across the rows, tens of times slower.
+macro_rules! written_out {
+    (for $i:ident in 0..$n:ident $body:block) => {
+        written_out!(@ $i $n $body 0 1 2 3 4 5 6 7)
+    };
+    (@ $i:ident $n:ident $body:block $($number:literal)*) => {$(
+        if $number < $n {
+            let $i: usize = $number;
+            $body
+        }
+    )*};
+}
+pub(crate) use written_out;
+
+/// Columns of the input, 16 KiB but at least a row of the kernel, that all blocks of a band take in turn before the next
+/// ones: half of a first-level cache, so that they stay there while the weights go by.
+const INPUT_AT_ONCE: usize = 256;
+
+/// The rows of a kernel that a tile adds to its sums.
+struct Part {
+    rows: Range<usize>,
+    /// The sums begin here; else they go on with what the output holds.
+    first: bool,
+    /// The outputs are done.
+    last: bool,
+}
+
+impl Part {
+    /// All of `rows`, `many` at a time; one part without any where there are none.
+    fn of(rows: Range<usize>, many: usize) -> impl Iterator<Item = Part> {
+        let part = move |start: usize| {
+            let end = rows.end.min(start + many);
+            Part { rows: start..end, first: start == rows.start, last: end == rows.end }
+        };
+        (rows.start..rows.end.max(rows.start + 1)).step_by(many).map(part)
+    }
+}
+
+impl Band<'_> {
+    /// All outputs of this class and these channels, in blocks of `width`, into the panel `output`.
+    #[inline(always)]
+    fn run<const FMA: bool, const ROWS: usize>(&self, width: usize, output: &mut [Column]) {
+        let [ty, tx] = self.taps;
+        let all = 0..tx.taps;
+        let words = ty.taps * tx.taps * self.from[0] * width;
+        for qy in 0..ty.count {
+            let ys = ty.inside(qy, self.from[1]);
+            let mut qx = 0;
+            while qx < tx.count {
+                let xs = tx.inside(qx, self.from[2]);
+                // Neighbours that have all their taps are summed together.
+                let mut pixels = 1;
+                while xs == all
+                    && 2 * pixels * width <= tile_columns(ROWS)
+                    && pixels < 8
+                    && qx + 2 * pixels <= tx.count
+                    && tx.inside(qx + 2 * pixels - 1, self.from[2]) == all
+                {
+                    pixels *= 2;
+                }
+                let row = (xs.len() + (pixels - 1) * tx.in_step) * self.from[0];
+                let at_once = if self.blocks == 1 { ty.taps } else { INPUT_AT_ONCE / row.max(1) };
+                for part in Part::of(ys.clone(), at_once.max(1)) {
+                    for block in 0..self.blocks {
+                        let weights = &self.weights[block * words..][..words];
+                        let first = self.first + block * width;
+                        with_sides!(
+                            (width, pixels),
+                            self.tile::<FMA, ROWS>([qy, qx], &part, &xs, first, weights, output)
+                        );
+                    }
+                }
+                qx += pixels;
+            }
+        }
+    }
+
+    /// Sums of C channels, from `first` on, of P neighbouring pixels, held in registers while the taps go by.
+    #[inline(always)]
+    fn tile<const FMA: bool, const ROWS: usize, const C: usize, const P: usize>(
+        &self,
+        [qy, qx]: [usize; 2],
+        part: &Part,
+        xs: &Range<usize>,
+        first: usize,
+        weights: &[f32],
+        output: &mut [Column],
+    ) {
+        let [ty, tx] = self.taps;
+        let [channels, _, width] = self.from;
+        let oy = ty.out + qy * ty.out_step;
+        let at = |p: usize| (oy * self.to[2] + tx.out + (qx + p) * tx.out_step) * self.to[0] + first;
+        let step = tx.in_step * channels;
+        let mut sums: [[Column; C]; P] = match part.first {
+            true => [[Column::ZERO; C]; P],
+            false => from_fn(|p| from_fn(|c| output[at(p) + c])),
+        };
+        let run = xs.len() * channels;
+        for y in part.rows.clone() {
+            if run == 0 {
+                break;
+            }
+            // Inside the image, since ranges hold such taps only.
+            let (row, column) = (ty.origin(qy) + y as isize, tx.origin(qx) + xs.start as isize);
+            let start = (row as usize * width + column as usize) * channels;
+            let input = &self.input[start..][..(P - 1) * step + run];
+            let weights = &weights[(y * tx.taps + xs.start) * channels * C..][..run * C];
+            for (k, weights) in weights.as_chunks::<C>().0.iter().enumerate() {
+                written_out!(for p in 0..P {
+                    // SAFETY: k < run, p < P: within the slice above.
+                    let x = unsafe { input.get_unchecked(p * step + k) };
+                    written_out!(for c in 0..C {
+                        add_scaled::<FMA, ROWS>(&mut sums[p][c], weights[c], x);
+                    });
+                });
+            }
+        }
+        if part.last {
+            for (c, shift) in self.bias.iter().skip(first).take(C).enumerate() {
+                sums.iter_mut().for_each(|sums| sums[c] = Column(sums[c].map(|sum| sum + shift)));
+            }
+            if self.relu {
+                // Not `max`, which would turn a NaN into 0.
+                let positive = |sum: f32| if sum < 0.0 { 0.0 } else { sum };
+                sums.as_flattened_mut().iter_mut().for_each(|sum| *sum = Column(sum.map(positive)));
+            }
+        }
+        for (p, sums) in sums.iter().enumerate() {
+            output[at(p)..][..C].copy_from_slice(sums);
+        }
+    }
+}

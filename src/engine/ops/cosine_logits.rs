@@ -1,0 +1,110 @@
+//! Log-odds that peak at a place on a circle; `shaders/cosine_logits.wgsl`.
+
+use std::f32::consts::TAU;
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::elementwise::{Function, elementwise, scale};
+use crate::engine::ops::reduce;
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static COSINE_LOGITS: Kernel = Kernel {
+    name: "cosine_logits",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/cosine_logits.wgsl"),
+    ],
+    bindings: &[Read, Read, Write],
+    cpu: cosine_logits_cpu,
+};
+
+#[derive(Debug, Clone, Copy)]
+struct CosineLogits {
+    cols: usize,
+    /// Turns added to the peak.
+    shift: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+    shift: f32,
+}
+
+/// `cos(2 pi (m[r] - (c + 1) / cols)) / exp(s[r])` for `m`, `s` `[rows]`: the tables of the tabular system (SPEC
+/// section 7) before they are normalised, with places in turns and the logarithms of widths.
+pub fn cosine_logits(g: &mut Graph, m: Tensor, s: Tensor, cols: usize) -> Result<Tensor> {
+    g.apply_one(CosineLogits { cols, shift: 0.0 }, &[m, s])
+}
+
+impl Op for CosineLogits {
+    fn name(&self) -> &'static str {
+        COSINE_LOGITS.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs {
+            [(m, DType::F32), (s, DType::F32)] if m.len() == s.len() && self.cols > 0 => {
+                Ok(vec![([m.len(), self.cols].into(), DType::F32)])
+            }
+            _ => Err(format!("{inputs:?}: needs floats m [rows] and s [rows]")),
+        }
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let Some(d) = upstream[0] else { return Ok(vec![None, None]) };
+        let summed = |g: &mut Graph, by: Tensor, factor: f32| -> Result<Tensor> {
+            let products = elementwise(g, Function::Multiply, d, Some(by), 0.0)?;
+            let sums = reduce::row_sums(g, products)?;
+            scale(g, sums, factor)
+        };
+        let mut gradients = vec![None, None];
+        if wanted[0] {
+            // cos' (x) = cos(x + a quarter turn).
+            let ahead = CosineLogits { shift: self.shift + 0.25, ..*self };
+            let slope = g.apply_one(ahead, &node.inputs)?;
+            gradients[0] = Some(summed(g, slope, TAU)?);
+        }
+        if wanted[1] {
+            gradients[1] = Some(summed(g, node.outputs[0], -1.0)?);
+        }
+        Ok(gradients)
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let (rows, cols) = (io.inputs[0].0.len(), self.cols);
+        Call::new(&COSINE_LOGITS, &Params { rows: rows as u32, cols: cols as u32, shift: self.shift })
+            .row(io.input(0))
+            .row(io.input(1))
+            .row(io.output(0))
+            .grid(rows, flat_tile(cols), flat_grid(rows * cols))
+            .flops(rows * cols * 4)
+    }
+}
+
+fn cosine_logits_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let cols = p.cols as usize;
+    let (m, s) = (call.rows::<f32>(0, &rows, 1), call.rows::<f32>(1, &rows, 1));
+    let out = call.rows_mut::<f32>(2, &rows, cols);
+    for ((row, m), s) in out.chunks_exact_mut(cols).zip(m).zip(s) {
+        let height = (-s).exp();
+        for (c, out) in row.iter_mut().enumerate() {
+            let turns = m + p.shift - (c + 1) as f32 / cols as f32;
+            *out = (TAU * (turns - turns.round())).cos() * height;
+        }
+    }
+}

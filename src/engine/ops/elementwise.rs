@@ -1,0 +1,197 @@
+//! Elementwise functions of one or two tensors; `shaders/elementwise.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, NONE, flat_grid, flat_tile};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static ELEMENTWISE: Kernel = Kernel {
+    name: "elementwise",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/bits.wgsl"),
+        include_str!("../../../shaders/elementwise.wgsl"),
+    ],
+    bindings: &[Read, Read, Write],
+    cpu: elementwise_cpu,
+};
+
+/// The functions, numbered as in the shader.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Function {
+    Add = 0,
+    Subtract,
+    Multiply,
+    /// By the op's `alpha`.
+    Scale,
+    Relu,
+    /// Passes the first argument where the second, the ReLU's output, is positive.
+    ReluGrad,
+    Sigmoid,
+    /// The first argument times the derivative at the second, the sigmoid's output.
+    SigmoidGrad,
+    Exp,
+}
+use Function::*;
+
+impl Function {
+    /// Every function, in the order of the shader's numbers.
+    pub const ALL: [Function; 9] =
+        [Add, Subtract, Multiply, Scale, Relu, ReluGrad, Sigmoid, SigmoidGrad, Exp];
+
+    /// True for functions of two tensors.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Add | Subtract | Multiply | ReluGrad | SigmoidGrad)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Elementwise {
+    function: Function,
+    alpha: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    n: u32,
+    alpha: f32,
+}
+
+/// Applies any of the functions; `b` is given exactly for those of two arguments.
+pub fn elementwise(
+    g: &mut Graph,
+    function: Function,
+    a: Tensor,
+    b: Option<Tensor>,
+    alpha: f32,
+) -> Result<Tensor> {
+    let inputs: Vec<_> = [Some(a), b].into_iter().flatten().collect();
+    g.apply_one(Elementwise { function, alpha }, &inputs)
+}
+
+/// `a + b`.
+pub fn add(g: &mut Graph, a: Tensor, b: Tensor) -> Result<Tensor> {
+    elementwise(g, Add, a, Some(b), 0.0)
+}
+
+/// `alpha a`.
+pub fn scale(g: &mut Graph, a: Tensor, alpha: f32) -> Result<Tensor> {
+    elementwise(g, Scale, a, None, alpha)
+}
+
+/// The logistic function.
+pub fn sigmoid(g: &mut Graph, a: Tensor) -> Result<Tensor> {
+    elementwise(g, Sigmoid, a, None, 0.0)
+}
+
+/// The gradient through a ReLU of output `y`.
+pub fn relu_grad(g: &mut Graph, dy: Tensor, y: Tensor) -> Result<Tensor> {
+    elementwise(g, ReluGrad, dy, Some(y), 0.0)
+}
+
+impl Op for Elementwise {
+    fn name(&self) -> &'static str {
+        ELEMENTWISE.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let wanted = 1 + usize::from(self.function.is_binary());
+        if inputs.len() != wanted
+            || inputs.iter().any(|(s, d)| s.len() != inputs[0].0.len() || *d != DType::F32)
+        {
+            let shapes: Vec<_> = inputs.iter().map(|(s, _)| s.to_string()).collect();
+            return Err(format!(
+                "{:?} of {shapes:?}: needs {wanted} float tensors of one size",
+                self.function
+            ));
+        }
+        Ok(vec![(inputs[0].0.clone(), DType::F32)])
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let Some(d) = upstream[0] else { return Ok(vec![None; node.inputs.len()]) };
+        let (a, y) = (node.inputs[0], node.outputs[0]);
+        let mut gradients = vec![match self.function {
+            Add | Subtract => d,
+            Multiply => elementwise(g, Multiply, d, Some(node.inputs[1]), 0.0)?,
+            Scale => scale(g, d, self.alpha)?,
+            Relu => relu_grad(g, d, y)?,
+            Sigmoid => elementwise(g, SigmoidGrad, d, Some(y), 0.0)?,
+            Exp => elementwise(g, Multiply, d, Some(y), 0.0)?,
+            // Linear in the first argument.
+            ReluGrad | SigmoidGrad => elementwise(g, self.function, d, Some(node.inputs[1]), 0.0)?,
+        }];
+        if self.function.is_binary() {
+            gradients.push(match (wanted[1], self.function) {
+                (false, _) => return Ok(vec![Some(gradients[0]), None]),
+                (true, Add) => d,
+                (true, Subtract) => scale(g, d, -1.0)?,
+                (true, Multiply) => elementwise(g, Multiply, d, Some(a), 0.0)?,
+                (true, _) => {
+                    let message = "no second derivative".to_string();
+                    return Err(crate::Error::Shape { op: self.name(), message });
+                }
+            });
+        }
+        Ok(gradients.into_iter().map(Some).collect())
+    }
+
+    fn in_place(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let (shape, out) = &io.outputs[0];
+        let in_place = io.is_in_place(0);
+        let n = shape.len();
+        Call::new(&ELEMENTWISE, &Params { n: n as u32, alpha: self.alpha })
+            .constant("FUNCTION", self.function as u32)
+            .constant("IN_PLACE", in_place.into())
+            .row(if in_place { NONE } else { io.input(0) })
+            .row(if self.function.is_binary() { io.input(1) } else { NONE })
+            .row(*out)
+            .grid(shape.rows(), flat_tile(shape.cols()), flat_grid(n))
+            .flops(n)
+    }
+}
+
+fn elementwise_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let function = Function::ALL[call.constant("FUNCTION") as usize];
+    let width = call.row_width(2);
+    let out = call.rows_mut::<f32>(2, &rows, width);
+    if call.constant("IN_PLACE") == 0 {
+        out.copy_from_slice(call.rows(0, &rows, width));
+    }
+    let b = if function.is_binary() { call.rows::<f32>(1, &rows, width) } else { &[] };
+    let unary = |out: &mut [f32], f: fn(f32) -> f32| out.iter_mut().for_each(|x| *x = f(*x));
+    match function {
+        Add => out.iter_mut().zip(b).for_each(|(x, y)| *x += y),
+        Subtract => out.iter_mut().zip(b).for_each(|(x, y)| *x -= y),
+        Multiply => out.iter_mut().zip(b).for_each(|(x, y)| *x *= y),
+        Scale => out.iter_mut().for_each(|x| *x *= p.alpha),
+        Relu => unary(out, |x| if x < 0.0 { 0.0 } else { x }),
+        ReluGrad => out.iter_mut().zip(b).for_each(|(x, y)| *x = if *y > 0.0 { *x } else { 0.0 }),
+        Sigmoid => unary(out, stable_sigmoid),
+        SigmoidGrad => out.iter_mut().zip(b).for_each(|(x, y)| *x *= y * (1.0 - y)),
+        Exp => unary(out, f32::exp),
+    }
+}
+
+/// Of `exp(-|x|)`, so that nothing overflows.
+fn stable_sigmoid(x: f32) -> f32 {
+    let e = (-x.abs()).exp();
+    (if x >= 0.0 { 1.0 } else { e }) / (1.0 + e)
+}

@@ -1,0 +1,169 @@
+//! The entropy-regularised Wasserstein divergence of the encoder at a point and its fictive point,
+//! with its gradient; `shaders/entropic_wasserstein.wgsl`. The formula of one latent dimension, which
+//! other ops share, is here and in `shaders/common/entropic.wgsl`.
+
+use std::f32::consts::LN_2;
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::broadcast;
+use crate::engine::ops::lanes::Lanes;
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static ENTROPIC_WASSERSTEIN: Kernel = Kernel {
+    name: "entropic_wasserstein",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/reduce.wgsl"),
+        include_str!("../../../shaders/common/precise.wgsl"),
+        include_str!("../../../shaders/common/entropic.wgsl"),
+        include_str!("../../../shaders/entropic_wasserstein.wgsl"),
+    ],
+    bindings: &[Read, Write, Write],
+    cpu: entropic_wasserstein_cpu,
+};
+
+/// Input: the head. Outputs: the divergences and their gradients.
+#[derive(Debug, Clone, Copy)]
+struct EntropicWasserstein {
+    gamma: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    batch: u32,
+    latents: u32,
+    gamma: f32,
+}
+
+/// `WD_gamma` `[batch]` between rows `r` and `batch + r` of the head `h` `[2 batch, 2 latents]`
+/// (means and log-variances side by side), all constants included; `gamma >= 0`.
+pub fn entropic_wasserstein(g: &mut Graph, h: Tensor, gamma: f32) -> Result<Tensor> {
+    g.apply_one(EntropicWasserstein { gamma }, &[h])
+}
+
+impl Op for EntropicWasserstein {
+    fn name(&self) -> &'static str {
+        ENTROPIC_WASSERSTEIN.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs {
+            [(h, DType::F32)] if h.rows().is_multiple_of(2) && h.cols().is_multiple_of(2) => {
+                Ok(vec![([h.rows() / 2].into(), DType::F32), ((*h).clone(), DType::F32)])
+            }
+            _ => Err(format!("{inputs:?}: needs float h [2 batch, 2 latents]")),
+        }
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        _: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![broadcast::through_saved(g, self.name(), upstream, node.outputs[1])?])
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let h = &io.inputs[0].0;
+        let (batch, latents) = (h.rows() / 2, h.cols() / 2);
+        let params = Params { batch: batch as u32, latents: latents as u32, gamma: self.gamma };
+        // Row r of the call touches rows r and batch + r of h and dh.
+        Call::new(&ENTROPIC_WASSERSTEIN, &params)
+            .whole(io.input(0))
+            .row(io.output(0))
+            .whole(io.output(1))
+            .grid(batch, CPU_TILE, row_grid(batch))
+            .flops(batch * latents * ENTROPIC_FLOPS)
+    }
+}
+
+/// Rows that one thread computes at a time, as many as of a matrix product.
+pub(crate) const CPU_TILE: usize = 32;
+
+/// Operations of one latent dimension, an elementary function counted as one.
+pub(crate) const ENTROPIC_FLOPS: usize = 45;
+
+fn entropic_wasserstein_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let (batch, latents) = (p.batch as usize, p.latents as usize);
+    for r in rows {
+        let (at_a, at_b) = (r..r + 1, batch + r..batch + r + 1);
+        let (mu_a, l_a) = call.rows::<f32>(0, &at_a, 2 * latents).split_at(latents);
+        let (mu_b, l_b) = call.rows::<f32>(0, &at_b, 2 * latents).split_at(latents);
+        let (d_mu_a, d_l_a) = call.rows_mut::<f32>(2, &at_a, 2 * latents).split_at_mut(latents);
+        let (d_mu_b, d_l_b) = call.rows_mut::<f32>(2, &at_b, 2 * latents).split_at_mut(latents);
+        let mut sum = Lanes::default();
+        for j in 0..latents {
+            let e = entropic(p.gamma, mu_a[j], l_a[j], mu_b[j], l_b[j]);
+            (d_mu_a[j], d_l_a[j]) = (e.d_mu_a, e.d_l_a);
+            (d_mu_b[j], d_l_b[j]) = (e.d_mu_b, e.d_l_b);
+            sum.add(j, e.value);
+        }
+        call.rows_mut(1, &at_a, 1)[0] = sum.total();
+    }
+}
+
+/// Deviations `sa`, `sb` and `sa - sb` of two log-variances.
+pub(crate) struct Deviations {
+    pub b: f32,
+    pub difference: f32,
+    a: f32,
+}
+
+/// The difference is a multiple of the larger, so that it neither cancels where they are nearly
+/// equal nor overflows.
+pub(crate) fn deviations(l_a: f32, l_b: f32) -> Deviations {
+    let (a, b) = ((0.5 * l_a).exp(), (0.5 * l_b).exp());
+    let ratio = 0.5 * (l_a - l_b);
+    let difference = if ratio > 0.0 { -a * (-ratio).exp_m1() } else { b * ratio.exp_m1() };
+    Deviations { b, difference, a }
+}
+
+/// One latent dimension's part of `WD_gamma`, and its derivatives.
+pub(crate) struct Entropic {
+    pub value: f32,
+    pub d_mu_a: f32,
+    pub d_l_a: f32,
+    pub d_mu_b: f32,
+    pub d_l_b: f32,
+}
+
+/// SPEC section 3, the form that is accurate in float32.
+pub(crate) fn entropic(gamma: f32, mu_a: f32, l_a: f32, mu_b: f32, l_b: f32) -> Entropic {
+    const LN_2_PI: f32 = 1.837_877_1;
+    const CONSTANT: f32 = 0.5 * LN_2 + LN_2_PI + 1.0 - 0.5;
+    let s = deviations(l_a, l_b);
+    let apart = mu_a - mu_b;
+    let coupled = 2.0 * gamma * s.a * s.b;
+    let root = hypotenuse(coupled);
+    let rest = 1.0 / (coupled + root);
+    let cost = 0.5 * gamma * (apart * apart + s.difference * s.difference);
+    let value = cost + 0.5 * ((1.0 + root).ln() - rest - (l_a + l_b)) - CONSTANT;
+    let common = -0.25 - 0.25 * rest;
+    let pull = 0.5 * gamma * s.difference;
+    Entropic {
+        value,
+        d_mu_a: gamma * apart,
+        d_l_a: common + s.a * pull,
+        d_mu_b: -gamma * apart,
+        d_l_b: common - s.b * pull,
+    }
+}
+
+/// `sqrt(1 + s^2)` for `s >= 0`, which does not overflow before `s` does.
+fn hypotenuse(s: f32) -> f32 {
+    if s > 1.0 {
+        let r = 1.0 / s;
+        return s * (1.0 + r * r).sqrt();
+    }
+    (1.0 + s * s).sqrt()
+}

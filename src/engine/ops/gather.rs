@@ -1,0 +1,125 @@
+//! Rows of a table by their indices; `shaders/gather.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static GATHER: Kernel = Kernel {
+    name: "gather",
+    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/gather.wgsl")],
+    bindings: &[Read, Read, Write],
+    cpu: gather_cpu,
+};
+
+#[derive(Debug, Clone, Copy)]
+struct Gather {
+    cols: usize,
+    content: Content,
+}
+
+/// What a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Words,
+    Bytes,
+    /// Bytes of grey images, each standing for its seven coloured ones.
+    Grey,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+}
+
+/// Colours in which [`gather_colored`] shows a grey image.
+pub const COLORS: usize = 7;
+
+/// Rows `[indices, cols]` of a word table `[n, cols]`, of its type.
+pub fn gather(g: &mut Graph, table: Tensor, indices: Tensor) -> Result<Tensor> {
+    let cols = g.shape(table).cols();
+    g.apply_one(Gather { cols, content: Content::Words }, &[table, indices])
+}
+
+/// Rows of packed bytes as floats in [0, 1]. `table` holds `[n, cols]` bytes in
+/// [`byte_table_words`] words.
+pub fn gather_bytes(g: &mut Graph, table: Tensor, indices: Tensor, cols: usize) -> Result<Tensor> {
+    g.apply_one(Gather { cols, content: Content::Bytes }, &[table, indices])
+}
+
+/// Coloured images `[indices, 3 * pixels]` as floats in [0, 1] from a table of grey ones, `[n, pixels]` packed
+/// bytes: image `i` is row `i / 7` in colour `i % 7`, whose number
+/// plus one has the bits 1 for red, 2 for green and 4 for blue.
+pub fn gather_colored(g: &mut Graph, table: Tensor, indices: Tensor, pixels: usize) -> Result<Tensor> {
+    g.apply_one(Gather { cols: 3 * pixels, content: Content::Grey }, &[table, indices])
+}
+
+/// Words that hold `bytes` packed bytes.
+pub fn byte_table_words(bytes: usize) -> usize {
+    bytes.div_ceil(4)
+}
+
+impl Op for Gather {
+    fn name(&self) -> &'static str {
+        GATHER.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let ((_, table), (indices, kind)) = (inputs[0], inputs[1]);
+        let bytes = self.content != Content::Words;
+        if kind != DType::U32 || (bytes && table != DType::U32) {
+            return Err("indices and packed bytes are integers".into());
+        }
+        Ok(vec![([indices.len(), self.cols].into(), if bytes { DType::F32 } else { table })])
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let (rows, cols) = (io.inputs[1].0.len(), self.cols);
+        Call::new(&GATHER, &Params { rows: rows as u32, cols: cols as u32 })
+            .constant("BYTES", (self.content != Content::Words).into())
+            .constant("COLORS", (self.content == Content::Grey).into())
+            .whole(io.input(0))
+            .row(io.input(1))
+            .row(io.output(0))
+            .grid(rows, flat_tile(cols), flat_grid(rows * cols))
+    }
+}
+
+fn gather_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let cols = p.cols as usize;
+    let indices = call.rows::<u32>(1, &rows, 1);
+    if call.constant("COLORS") == 1 {
+        let (table, pixels): (&[u8], _) = (bytemuck::cast_slice(call.whole::<u32>(0)), cols / 3);
+        let images = call.rows_mut::<f32>(2, &rows, cols).chunks_exact_mut(cols);
+        for (image, &index) in images.zip(indices) {
+            let (row, color) = (index as usize / COLORS, index as usize % COLORS);
+            let grey = &table[row * pixels..][..pixels];
+            for (channel, plane) in image.chunks_exact_mut(pixels).enumerate() {
+                let lit = f32::from((color as u8 + 1) >> channel & 1);
+                plane.iter_mut().zip(grey).for_each(|(x, &byte)| *x = lit * (f32::from(byte) / 255.0));
+            }
+        }
+        return;
+    }
+    let starts = indices.iter().map(|&i| i as usize * cols);
+    if call.constant("BYTES") == 1 {
+        let table: &[u8] = bytemuck::cast_slice(call.whole::<u32>(0));
+        for (out, start) in call.rows_mut::<f32>(2, &rows, cols).chunks_exact_mut(cols).zip(starts) {
+            let bytes = &table[start..start + cols];
+            out.iter_mut().zip(bytes).for_each(|(x, &byte)| *x = f32::from(byte) / 255.0);
+        }
+    } else {
+        let table = call.whole::<u32>(0);
+        for (out, start) in call.rows_mut::<u32>(2, &rows, cols).chunks_exact_mut(cols).zip(starts) {
+            out.copy_from_slice(&table[start..start + cols]);
+        }
+    }
+}

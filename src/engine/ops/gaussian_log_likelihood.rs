@@ -1,0 +1,142 @@
+//! The decoder's Gaussian log-likelihood with its derivative; `shaders/gaussian_log_likelihood.wgsl`.
+
+use std::f64::consts::PI;
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::lanes::{Lanes, sum_of};
+use crate::engine::ops::{broadcast, elementwise};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, flat_tile, row_grid};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static GAUSSIAN_LOG_LIKELIHOOD: Kernel = Kernel {
+    name: "gaussian_log_likelihood",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/reduce.wgsl"),
+        include_str!("../../../shaders/gaussian_log_likelihood.wgsl"),
+    ],
+    bindings: &[Read, Read, Write, Write],
+    cpu: gaussian_log_likelihood_cpu,
+};
+
+/// Inputs: the decoder's output and x. Outputs: ll and its derivative by the decoder's output.
+#[derive(Debug, Clone, Copy)]
+struct GaussianLogLikelihood {
+    v: f32,
+    sigmoid: bool,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+    inverse_v: f32,
+    normaliser: f32,
+}
+
+/// `log N(x; xhat, v I)` of every row, `[rows]`, constants included. `xhat` is `output`
+/// `[rows, cols]`, or with `sigmoid` the logistic function of it.
+pub fn gaussian_log_likelihood(
+    g: &mut Graph,
+    output: Tensor,
+    x: Tensor,
+    v: f32,
+    sigmoid: bool,
+) -> Result<Tensor> {
+    g.apply_one(GaussianLogLikelihood { v, sigmoid }, &[output, x])
+}
+
+impl Op for GaussianLogLikelihood {
+    fn name(&self) -> &'static str {
+        GAUSSIAN_LOG_LIKELIHOOD.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs {
+            [(output, DType::F32), (x, DType::F32)]
+                if output.rows() == x.rows() && output.cols() == x.cols() =>
+            {
+                Ok(vec![([x.rows()].into(), DType::F32), ((*output).clone(), DType::F32)])
+            }
+            _ => Err(format!("{inputs:?}: needs float output and x of one size")),
+        }
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        if wanted[1] && self.sigmoid {
+            let message = "has no gradient with respect to x behind a sigmoid".to_string();
+            return Err(crate::Error::Shape { op: self.name(), message });
+        }
+        let d_output = broadcast::through_saved(g, self.name(), upstream, node.outputs[1])?;
+        let d_x = d_output.filter(|_| wanted[1]).map(|d| elementwise::scale(g, d, -1.0)).transpose()?;
+        Ok(vec![d_output, d_x])
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let shape = &io.inputs[1].0;
+        let (rows, cols) = (shape.rows(), shape.cols());
+        let normaliser = 0.5 * cols as f64 * (2.0 * PI * f64::from(self.v)).ln();
+        let params = Params {
+            rows: rows as u32,
+            cols: cols as u32,
+            inverse_v: 1.0 / self.v,
+            normaliser: normaliser as f32,
+        };
+        Call::new(&GAUSSIAN_LOG_LIKELIHOOD, &params)
+            .constant("SIGMOID", self.sigmoid.into())
+            .row(io.input(0))
+            .row(io.input(1))
+            .row(io.output(0))
+            .row(io.output(1))
+            .grid(rows, flat_tile(cols), row_grid(rows))
+            .flops(rows * cols * if self.sigmoid { 11 } else { 4 })
+    }
+}
+
+fn gaussian_log_likelihood_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let cols = p.cols as usize;
+    let output = call.rows::<f32>(0, &rows, cols).chunks_exact(cols);
+    let x = call.rows::<f32>(1, &rows, cols).chunks_exact(cols);
+    let d = call.rows_mut::<f32>(3, &rows, cols).chunks_exact_mut(cols);
+    let ll = call.rows_mut::<f32>(2, &rows, 1);
+    let sigmoid = call.constant("SIGMOID") == 1;
+    for (((ll, output), x), d) in ll.iter_mut().zip(output).zip(x).zip(d) {
+        let squares = if sigmoid { sigmoid_row(&p, output, x, d) } else { plain_row(&p, output, x, d) };
+        *ll = -0.5 * p.inverse_v * squares - p.normaliser;
+    }
+}
+
+/// Writes the derivative of one row; returns `|x - xhat|^2`.
+fn plain_row(p: &Params, output: &[f32], x: &[f32], d: &mut [f32]) -> f32 {
+    for ((d, x), xhat) in d.iter_mut().zip(x).zip(output) {
+        *d = (x - xhat) * p.inverse_v;
+    }
+    sum_of(x, output, |x, xhat| (x - xhat) * (x - xhat))
+}
+
+fn sigmoid_row(p: &Params, output: &[f32], x: &[f32], d: &mut [f32]) -> f32 {
+    let mut squares = Lanes::default();
+    for (i, ((d, x), output)) in d.iter_mut().zip(x).zip(output).enumerate() {
+        // Both xhat and 1 - xhat of e^-|output|: nothing overflows, neither is rounded off.
+        let e = (-output.abs()).exp();
+        let large = 1.0 / (1.0 + e);
+        let xhat = if *output >= 0.0 { large } else { e * large };
+        let difference = x - xhat;
+        *d = difference * (p.inverse_v * e * large * large);
+        squares.add(i, difference * difference);
+    }
+    squares.total()
+}

@@ -1,0 +1,418 @@
+//! Matrix product with an optional bias and ReLU; `shaders/matmul.wgsl`.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::half::rounded;
+use crate::engine::ops::{elementwise, reduce};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, MatrixUnits, NONE};
+use crate::engine::simd::{
+    self, Active, Column, LANES, Matrix, Work, copy_lanes, product, sparse_product, transpose,
+    transpose_back, words,
+};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static MATMUL: Kernel = Kernel {
+    name: "matmul",
+    wgsl: &[
+        include_str!("../../../shaders/common/rounded.wgsl"),
+        include_str!("../../../shaders/common/bits.wgsl"),
+        include_str!("../../../shaders/common/factors.wgsl"),
+        include_str!("../../../shaders/matmul.wgsl"),
+    ],
+    bindings: &[Read, Read, Read, Write],
+    cpu: matmul_cpu,
+};
+
+/// The same on matrix units.
+const ON_UNITS: &[&str] = &[
+    include_str!("../../../shaders/common/bits.wgsl"),
+    include_str!("../../../shaders/common/factors.wgsl"),
+    include_str!("../../../shaders/cooperative/matmul.wgsl"),
+];
+
+/// `C = act(op(A) op(B) + bias)`; inputs A, B and, with `bias`, the bias.
+#[derive(Debug, Clone, Copy)]
+struct Matmul {
+    transpose_a: bool,
+    transpose_b: bool,
+    bias: bool,
+    relu: bool,
+    /// Both factors, and in the gradients the upstream one, are rounded to halves; sums are floats.
+    half: bool,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+}
+
+/// A dense layer `act(x Wᵀ + b)`: x `[rows, in]`, W `[out, in]` as PyTorch stores it, b `[out]`.
+pub fn linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Result<Tensor> {
+    g.apply_one(Matmul { relu, ..LAYER }, &[x, weight, bias])
+}
+
+/// The same with x and W rounded to halves, and so are the factors of its gradients: for matrix units. Sums are
+/// floats.
+pub fn half_linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Result<Tensor> {
+    g.apply_one(Matmul { relu, half: true, ..LAYER }, &[x, weight, bias])
+}
+
+const LAYER: Matmul = Matmul { transpose_a: false, transpose_b: true, bias: true, relu: false, half: false };
+
+/// The plain product `op(A) op(B)`, either side transposed or not.
+pub fn matmul(g: &mut Graph, a: Tensor, transpose_a: bool, b: Tensor, transpose_b: bool) -> Result<Tensor> {
+    g.apply_one(Matmul { transpose_a, transpose_b, ..PRODUCT }, &[a, b])
+}
+
+const PRODUCT: Matmul =
+    Matmul { transpose_a: false, transpose_b: false, bias: false, relu: false, half: false };
+
+impl Matmul {
+    /// m, n, k of the product, or `None` where the sides do not fit.
+    fn sizes(&self, a: &Shape, b: &Shape) -> Option<(usize, usize, usize)> {
+        let ([a0, a1], [b0, b1]) = ([a.rows(), a.cols()], [b.rows(), b.cols()]);
+        let (m, k) = if self.transpose_a { (a1, a0) } else { (a0, a1) };
+        let (kb, n) = if self.transpose_b { (b1, b0) } else { (b0, b1) };
+        (k == kb).then_some((m, n, k))
+    }
+}
+
+impl Op for Matmul {
+    fn name(&self) -> &'static str {
+        MATMUL.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        if inputs.iter().any(|(_, dtype)| *dtype != DType::F32) {
+            return Err(format!("{inputs:?}: needs floats"));
+        }
+        let (a, b) = (inputs[0].0, inputs[1].0);
+        let (m, n, _) = self.sizes(a, b).ok_or_else(|| format!("{a} and {b} do not fit: {self:?}"))?;
+        if self.bias && inputs[2].0.len() != n {
+            return Err(format!("a bias of {} for {n} columns", inputs[2].0));
+        }
+        Ok(vec![([m, n].into(), DType::F32)])
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let (a, b) = (node.inputs[0], node.inputs[1]);
+        let Some(mut dc) = upstream[0] else { return Ok(vec![None; node.inputs.len()]) };
+        if self.relu {
+            dc = elementwise::relu_grad(g, dc, node.outputs[0])?;
+        }
+        let half = self.half;
+        let mut product = |a: Tensor, transpose_a: bool, b: Tensor, transpose_b: bool| {
+            g.apply_one(Matmul { transpose_a, transpose_b, half, ..PRODUCT }, &[a, b])
+        };
+        // With C = op(A) op(B): d op(A) = dC op(B)ᵀ and d op(B) = op(A)ᵀ dC, transposed back.
+        let da = match (wanted[0], self.transpose_a) {
+            (false, _) => None,
+            (true, false) => Some(product(dc, false, b, !self.transpose_b)?),
+            (true, true) => Some(product(b, self.transpose_b, dc, true)?),
+        };
+        let db = match (wanted[1], self.transpose_b) {
+            (false, _) => None,
+            (true, false) => Some(product(a, !self.transpose_a, dc, false)?),
+            (true, true) => Some(product(dc, true, a, self.transpose_a)?),
+        };
+        let mut gradients = vec![da, db];
+        if self.bias {
+            gradients.push(if wanted[2] { Some(reduce::column_sums(g, dc)?) } else { None });
+        }
+        Ok(gradients)
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let Some((m, n, k)) = self.sizes(&io.inputs[0].0, &io.inputs[1].0) else {
+            unreachable!("the shape rule has checked the sides")
+        };
+        // Rows of whole vectors, as they are stored. Views start where vectors do.
+        let vectors = |shape: &Shape| u32::from(shape.cols().is_multiple_of(4));
+        let call = Call::new(&MATMUL, &Params { m: m as u32, n: n as u32, k: k as u32 })
+            .constant("TRANSPOSE_A", self.transpose_a.into())
+            .constant("TRANSPOSE_B", self.transpose_b.into())
+            .constant("BIAS", self.bias.into())
+            .constant("RELU", self.relu.into())
+            .constant("VECTORS_A", vectors(&io.inputs[0].0))
+            .constant("VECTORS_B", vectors(&io.inputs[1].0));
+        let call = if self.half { call.constant("HALF", 1) } else { call };
+        // Row r of C needs row r of A, or, where A is transposed, a column of it.
+        let call = if self.transpose_a { call.whole(io.input(0)) } else { call.row(io.input(0)) };
+        let call = call
+            .whole(io.input(1))
+            .whole(if self.bias { io.input(2) } else { NONE })
+            .row(io.output(0))
+            .grid(m, if self.transpose_a { even_tile(m) } else { LANES }, [1, 1, 1])
+            .flops(2 * m * n * k);
+        // The usual one first; the last stays there.
+        let first = usual(m, n);
+        let others = (0..TILINGS).filter(|&i| i != first);
+        let tilings = std::iter::once(first).chain(others).map(|i| &TILES[i]);
+        let call = tilings.fold(call, |call, tile| call.variant(&tile.constants(), tile.workgroups(m, n)));
+        if !self.half {
+            return call;
+        }
+        let units = MatrixUnits::of_every_side(ON_UNITS);
+        let unit_tiles = units.iter().flat_map(|units| UNIT_TILES.iter().map(move |tile| (units, tile)));
+        unit_tiles.fold(call, |call, (units, tile)| {
+            call.unit_variant(*units, &tile.constants(), tile.workgroups(units.side, m, n))
+        })
+    }
+}
+
+/// How the shader tiles a product, its constants in lower case; `shaders/matmul.wgsl` explains them. A tile of C is
+/// `4 high rows` x `4 wide columns`. Where it is shared (`split`), the slice of A must have room for a tile.
+#[derive(Debug, Clone, Copy)]
+struct Tile {
+    high: u32,
+    wide: u32,
+    rows: u32,
+    columns: u32,
+    split: u32,
+    depth: u32,
+    pad: u32,
+}
+
+/// Ways that a GPU can choose from to tile a product.
+pub const TILINGS: usize = TILES.len();
+
+/// Up to 256 invocations, and 16 KiB for a slice of A and one of B. The smaller the tile, the more of them keep a GPU busy,
+/// and the deeper its slices, the less often it waits for the next. The last, which has the largest tile, must stay there:
+/// software devices take it.
+const TILES: [Tile; 6] = [
+    Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 8, depth: 112, pad: 1 },
+    Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 4, depth: 64, pad: 1 },
+    Tile { high: 1, wide: 1, rows: 4, columns: 8, split: 8, depth: 72, pad: 1 },
+    Tile { high: 1, wide: 1, rows: 8, columns: 8, split: 4, depth: 56, pad: 1 },
+    Tile { high: 2, wide: 2, rows: 8, columns: 8, split: 1, depth: 16, pad: 1 },
+    Tile { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16, pad: 0 },
+];
+
+/// The tiling for a GPU that is not measured: the fastest on an H100 (benches/RESULTS.md), which large tiles suit only where
+/// there are many.
+fn usual(m: usize, n: usize) -> usize {
+    let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
+    if tiles(128) >= 128 {
+        5
+    } else if tiles(64) >= 128 {
+        4
+    } else if tiles(32) >= 128 {
+        3
+    } else {
+        0
+    }
+}
+
+impl Tile {
+    fn constants(&self) -> [(&'static str, u32); 7] {
+        [
+            ("HIGH", self.high),
+            ("WIDE", self.wide),
+            ("ROWS", self.rows),
+            ("COLUMNS", self.columns),
+            ("SPLIT", self.split),
+            ("DEPTH", self.depth),
+            ("PAD", self.pad),
+        ]
+    }
+
+    /// One for each tile of C `[m, n]`.
+    fn workgroups(&self, m: usize, n: usize) -> [u32; 3] {
+        let (height, width) = (4 * self.high * self.rows, 4 * self.wide * self.columns);
+        [(n as u32).div_ceil(width), (m as u32).div_ceil(height), 1]
+    }
+}
+
+/// How `shaders/cooperative/matmul.wgsl` tiles a product, its constants in lower case.
+#[derive(Debug, Clone, Copy)]
+struct UnitTile {
+    strips: u32,
+    high: u32,
+    wide: u32,
+}
+
+/// Ways that a GPU can choose from to tile a product on its matrix units.
+pub const UNIT_TILINGS: usize = UNIT_TILES.len();
+
+/// Up to 4 strips, so that a workgroup has at most 256 invocations. The usual one first.
+const UNIT_TILES: [UnitTile; 4] = [
+    UnitTile { strips: 2, high: 1, wide: 2 },
+    UnitTile { strips: 4, high: 1, wide: 1 },
+    UnitTile { strips: 4, high: 1, wide: 4 },
+    UnitTile { strips: 4, high: 2, wide: 4 },
+];
+
+impl UnitTile {
+    fn constants(&self) -> [(&'static str, u32); 3] {
+        [("STRIPS", self.strips), ("HIGH", self.high), ("WIDE", self.wide)]
+    }
+
+    /// One for each tile of C `[m, n]`.
+    fn workgroups(&self, side: u32, m: usize, n: usize) -> [u32; 3] {
+        let (height, width) = (side * self.strips * self.high, side * self.wide);
+        [(n as u32).div_ceil(width), (m as u32).div_ceil(height), 1]
+    }
+}
+
+/// Most rows of C that one thread computes at a time where A is transposed.
+const CPU_TILE: usize = 36;
+
+/// As many rows a tile as make an even number of tiles, for two threads to share: at most [`CPU_TILE`].
+fn even_tile(m: usize) -> usize {
+    m.div_ceil(2 * m.div_ceil(2 * CPU_TILE))
+}
+
+fn matmul_cpu(call: &CpuCall, rows: Range<usize>) {
+    thread_local! {
+        // Kept from call to call: a run allocates nothing.
+        static MEMORY: RefCell<Memory> = RefCell::default();
+        static HALVES: RefCell<[Vec<f32>; 2]> = RefCell::default();
+    }
+    let k = call.params::<Params>().k as usize;
+    let a = if call.constant("TRANSPOSE_A") == 1 { call.whole(0) } else { call.rows(0, &rows, k) };
+    let b = call.whole(1);
+    HALVES.with_borrow_mut(|[a_halves, b_halves]| {
+        let (a, b) = match call.constant("HALF") {
+            0 => (a, b),
+            _ => (halves(a, a_halves), halves(b, b_halves)),
+        };
+        MEMORY.with_borrow_mut(|memory| simd::run(Rows { call, rows, a, b, memory }));
+    });
+}
+
+/// The halves nearest to `words`, in `memory`.
+fn halves<'a>(words: &[f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
+    memory.clear();
+    memory.extend(words.iter().map(|word| rounded(*word)));
+    memory
+}
+
+/// What a thread needs beside its rows.
+#[derive(Debug, Default)]
+struct Memory {
+    /// 16 columns of B, or 16 rows of A turned into columns.
+    panel: Vec<Column>,
+    /// Columns of C.
+    product: Vec<Column>,
+    active: Active,
+}
+
+/// Rows of C.
+struct Rows<'a> {
+    call: &'a CpuCall<'a>,
+    rows: Range<usize>,
+    /// A's rows of these, or all of A where it is transposed; and B.
+    a: &'a [f32],
+    b: &'a [f32],
+    memory: &'a mut Memory,
+}
+
+impl Work for Rows<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool, const ROWS: usize>(self) {
+        let p: Params = self.call.params();
+        let [m, n, k] = [p.m, p.n, p.k].map(|side| side as usize);
+        match self.call.constant("TRANSPOSE_A") {
+            0 => self.by_examples::<FMA, ROWS>(n, k),
+            _ => self.by_columns::<FMA, ROWS>(m, n, k),
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// A's rows are examples: 16 of them side by side, as in `pgd_mlp`, whatever the layout of B. What
+    /// is zero for all of them, as much is behind a ReLU, is left out.
+    #[inline(always)]
+    fn by_examples<const FMA: bool, const ROWS: usize>(self, n: usize, k: usize) {
+        let Rows { call, rows, a, b, memory: Memory { panel, product, active } } = self;
+        let b = match call.constant("TRANSPOSE_B") {
+            0 => Matrix::new(b, k, n).transposed(),
+            _ => Matrix::new(b, n, k),
+        };
+        let epilogue = Epilogue::of(call);
+        product.resize(n, Column::ZERO);
+        for first in rows.clone().step_by(LANES) {
+            let own = first..rows.end.min(first + LANES);
+            transpose(&a[(own.start - rows.start) * k..(own.end - rows.start) * k], k, panel);
+            active.find(panel);
+            sparse_product::<FMA, ROWS>(b, active, panel, |j, sum| {
+                let bias = epilogue.bias.map_or(0.0, |bias| bias[j]);
+                product[j] = epilogue.finish(sum, Column([bias; LANES]));
+            });
+            transpose_back(product, n, call.rows_mut(3, &own, n));
+        }
+    }
+
+    /// 16 columns of op(B) at a time, times the rows of op(A), which are columns of A.
+    #[inline(always)]
+    fn by_columns<const FMA: bool, const ROWS: usize>(self, m: usize, n: usize, k: usize) {
+        let Rows { call, rows, a, b, memory: Memory { panel, .. } } = self;
+        let c = call.rows_mut::<f32>(3, &rows, n);
+        let data = &a[rows.start..];
+        let a = Matrix { data, outputs: rows.len(), inputs: k, output: 1, input: m };
+        let transpose_b = call.constant("TRANSPOSE_B") == 1;
+        let epilogue = Epilogue::of(call);
+        for first in (0..n).step_by(LANES) {
+            let width = LANES.min(n - first);
+            let bias = epilogue.bias.map_or(Column::ZERO, |bias| Column::from_slice(&bias[first..][..width]));
+            let (x, stride) = if width == LANES && !transpose_b {
+                (&b[first..], n)
+            } else {
+                pack(b, transpose_b, [n, k], first, panel);
+                (words(panel), LANES)
+            };
+            product::<FMA, ROWS>(a, x, stride, |r, sum| {
+                copy_lanes(&epilogue.finish(sum, bias), &mut c[r * n + first..][..width]);
+            });
+        }
+    }
+}
+
+/// What is done to a sum before it is stored.
+struct Epilogue<'a> {
+    bias: Option<&'a [f32]>,
+    relu: bool,
+}
+
+impl<'a> Epilogue<'a> {
+    #[inline(always)]
+    fn of(call: &'a CpuCall) -> Self {
+        let bias = (call.constant("BIAS") == 1).then(|| call.whole(2));
+        Epilogue { bias, relu: call.constant("RELU") == 1 }
+    }
+
+    #[inline(always)]
+    fn finish(&self, sum: Column, bias: Column) -> Column {
+        let sum = std::array::from_fn(|e| sum[e] + bias[e]);
+        // Not `max`, which would turn a NaN into 0.
+        let positive = sum.map(|sum| if sum < 0.0 { 0.0 } else { sum });
+        Column(if self.relu { positive } else { sum })
+    }
+}
+
+/// Columns `first .. first + 16` of op(B) `[k, n]`, those beyond n as zeros.
+#[inline(always)]
+fn pack(b: &[f32], transpose_b: bool, [n, k]: [usize; 2], first: usize, panel: &mut Vec<Column>) {
+    let width = LANES.min(n - first);
+    if transpose_b {
+        transpose(&b[first * k..(first + width) * k], k, panel);
+    } else {
+        panel.clear();
+        panel.extend(b.chunks_exact(n).map(|row| Column::from_slice(&row[first..first + width])));
+    }
+}

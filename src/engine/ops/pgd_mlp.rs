@@ -1,0 +1,403 @@
+//! All steps of projected gradient ascent through an MLP in one call; `shaders/pgd_mlp.wgsl`.
+//!
+//! What `linear`, a goal's op, their gradients and `pgd_step` compute one by one in a loop, for models
+//! of dense layers: activations never leave the core (or workgroup) that works on their examples.
+
+mod cpu;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::ops::half;
+use crate::engine::ops::pgd_step::Norm;
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{ALIGN_WORDS, Call, Kernel, MatrixUnits, NONE};
+use crate::engine::rng::Key;
+use crate::engine::simd::LANES;
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static PGD_MLP: Kernel = Kernel {
+    name: "pgd_mlp",
+    wgsl: &[
+        include_str!("../../../shaders/common/bits.wgsl"),
+        include_str!("../../../shaders/common/precise.wgsl"),
+        include_str!("../../../shaders/common/rng.wgsl"),
+        include_str!("../../../shaders/common/entropic.wgsl"),
+        include_str!("../../../shaders/common/box.wgsl"),
+        include_str!("../../../shaders/common/ball.wgsl"),
+        include_str!("../../../shaders/common/dense.wgsl"),
+        include_str!("../../../shaders/common/shared_layers.wgsl"),
+        include_str!("../../../shaders/common/whole_layers.wgsl"),
+        include_str!("../../../shaders/pgd_mlp.wgsl"),
+    ],
+    bindings: &[Read, Read, Read, Read, Write, Write, Read, Write],
+    cpu: cpu::pgd_mlp_cpu,
+};
+
+/// The same on matrix units.
+const ON_UNITS: &[&str] = &[
+    include_str!("../../../shaders/common/bits.wgsl"),
+    include_str!("../../../shaders/common/precise.wgsl"),
+    include_str!("../../../shaders/common/rng.wgsl"),
+    include_str!("../../../shaders/common/entropic.wgsl"),
+    include_str!("../../../shaders/common/box.wgsl"),
+    include_str!("../../../shaders/common/ball.wgsl"),
+    include_str!("../../../shaders/cooperative/pgd_mlp.wgsl"),
+];
+
+/// Layers, their widest, and the side of the largest squares, on matrix units.
+const UNIT_LAYERS: usize = 6;
+const UNIT_OUTPUTS: usize = 256;
+const UNIT_SIDE: usize = 16;
+
+/// Layers that one call can have, a probe's included.
+pub const MAX_LAYERS: usize = 8;
+
+/// The widest layer and the most inputs that one call can have: what the shader's registers and
+/// workgroup memory hold. On the CPU too, so that a model is computed alike on every device.
+const MAX_OUTPUTS: usize = 512;
+const MAX_INPUTS: usize = 12288;
+
+/// Whether one call can do all of an ascent through these layers, a probe's included, for points of
+/// `inputs` words. Where not, the steps are to be made op by op.
+pub fn fits(layers: &[Dense], inputs: usize) -> bool {
+    (1..=MAX_LAYERS).contains(&layers.len())
+        && inputs <= MAX_INPUTS
+        && layers.iter().all(|layer| layer.outputs <= MAX_OUTPUTS)
+}
+
+/// A dense layer `act(W x + b)` of the network, by where its weights start in their arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dense {
+    pub outputs: usize,
+    /// First word of W, `[outputs, inputs]`.
+    pub weight: usize,
+    /// First word of b.
+    pub bias: usize,
+    pub relu: bool,
+}
+
+/// What the ascent makes as large as it can, numbered as in the shader.
+#[derive(Debug, Clone, Copy)]
+pub enum Goal {
+    /// `W2^2` between the network's output, a head `[rows, 2 latents]`, and `reference`, eq 12.
+    W2 { reference: Tensor },
+    /// `WD_gamma` between the same.
+    Entropic { reference: Tensor, gamma: f32 },
+    /// The cross-entropy of `labels` `[rows]` under the logits that the `layer` in the arena `probe`
+    /// gives. Every iterate is classified, the last one too: rows of the variable `wrong` `[rows]`
+    /// become 1 as in `mark_wrong`.
+    CrossEntropy { probe: Tensor, layer: Dense, labels: Tensor, wrong: Tensor },
+}
+
+impl Goal {
+    fn number(self) -> u32 {
+        match self {
+            Goal::W2 { .. } => 0,
+            Goal::Entropic { .. } => 1,
+            Goal::CrossEntropy { .. } => 2,
+        }
+    }
+}
+
+/// An ascent through a network.
+#[derive(Debug, Clone)]
+pub struct Ascent {
+    /// The arena that holds the weights of `layers`: floats, or the halves that [`in_half`] packs. Places in it count
+    /// numbers either way.
+    pub weights: Tensor,
+    pub layers: Vec<Dense>,
+    pub goal: Goal,
+    pub norm: Norm,
+    /// Radius of the ball around x.
+    pub eps: f32,
+    /// Length of a step.
+    pub step: f32,
+    pub steps: usize,
+    /// Draws the points to start from, as `pgd_start` does with uniforms of that key in the step in the clock,
+    /// instead of going on from where they are. For L-infinity, and goals without a probe.
+    pub start: Option<Start>,
+    /// With halves: room for the points as such, of [`in_half`], so that matrix units can take them.
+    pub points: Option<Tensor>,
+}
+
+/// The end of what matrix units read of an arena: squares stick out over W's last rows and columns.
+fn reach(layers: &[Dense], inputs: usize) -> usize {
+    let (mut end, mut width) = (0, inputs);
+    for layer in layers {
+        end = end.max(layer.weight + layer.outputs.next_multiple_of(UNIT_SIDE) * width + UNIT_SIDE);
+        width = layer.outputs;
+    }
+    end
+}
+
+/// What an ascent of `x` `[rows, inputs]` in half precision needs beside its weights: these packed, and room for
+/// the points. What lies between the weights of `layers` in their `arena` must be finite: it is multiplied with zeros.
+pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Result<(Tensor, Tensor)> {
+    let (rows, inputs) = (g.shape(x).rows(), g.shape(x).cols());
+    let end = reach(layers, inputs).max(g.shape(arena).len());
+    let weights = half(g, arena, end.next_multiple_of(8))?;
+    let words = inputs.next_multiple_of(UNIT_SIDE) / 2;
+    let points = g.variable(&format!("points {rows}x{inputs}"), [rows, words], DType::U32)?;
+    Ok((weights, points))
+}
+
+/// Random starts: functions of a key, of the step in `clock` and of their index.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    pub clock: Tensor,
+    pub key: Key,
+}
+
+/// Inputs: weights, x, the reference heads or labels, and the probe's weights or the clock where there is one.
+/// Updates: x_adv and, with a probe, `wrong`; with room for them the points as halves.
+#[derive(Debug, Clone)]
+struct PgdMlp {
+    ascent: Ascent,
+    /// Whether the weights are halves.
+    half: bool,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    inputs: u32,
+    layers: u32,
+    steps: u32,
+    eps: f32,
+    step: f32,
+    gamma: f32,
+    padding: u32,
+    /// Of the draws: two words.
+    key: [u32; 4],
+    /// Outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
+    layer: [[u32; 4]; MAX_LAYERS],
+}
+
+/// Moves the variable `x_adv` `[rows, inputs]` by `ascent.steps` steps up the goal, each back into
+/// the ball around `x` and into the box [0, 1].
+pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Result<()> {
+    let (weights, goal) = (ascent.weights, ascent.goal);
+    let op = PgdMlp { half: g.dtype(weights) == DType::U32, ascent };
+    match goal {
+        Goal::W2 { reference } | Goal::Entropic { reference, .. } => {
+            let clock = op.ascent.start.map(|start| start.clock);
+            let inputs: Vec<_> = [weights, x, reference].into_iter().chain(clock).collect();
+            let updated: Vec<_> = [x_adv].into_iter().chain(op.ascent.points).collect();
+            g.apply_to(op, &inputs, &updated)
+        }
+        Goal::CrossEntropy { probe, labels, wrong, .. } => {
+            g.apply_to(op, &[weights, x, labels, probe], &[x_adv, wrong])
+        }
+    }
+}
+
+impl Ascent {
+    /// All layers, the probe's last.
+    fn all_layers(&self) -> impl Iterator<Item = Dense> {
+        let probe = match self.goal {
+            Goal::CrossEntropy { layer, .. } => Some(layer),
+            _ => None,
+        };
+        self.layers.iter().copied().chain(probe)
+    }
+
+    /// Floating-point operations of `rows` examples: a step is a way forwards and a way back through
+    /// the network; of an iterate that is only classified, one forwards.
+    pub fn flops(&self, rows: usize, inputs: usize) -> usize {
+        let (mut multiply_adds, mut width) = (0, inputs);
+        for layer in self.all_layers() {
+            multiply_adds += width * layer.outputs;
+            width = layer.outputs;
+        }
+        let last_look = usize::from(matches!(self.goal, Goal::CrossEntropy { .. }));
+        2 * rows * multiply_adds * (2 * self.steps + last_look)
+    }
+}
+
+impl PgdMlp {
+    /// What is wrong with the layers for an arena of `words` and a probe's of `probe` words.
+    fn check_layers(&self, inputs: usize, words: usize, probe: usize) -> std::result::Result<(), String> {
+        let layers: Vec<_> = self.ascent.all_layers().collect();
+        if self.ascent.layers.is_empty() || !fits(&layers, inputs) {
+            return Err(format!(
+                "{} layers from {inputs} inputs: needs 1 to {MAX_LAYERS} of at most {MAX_OUTPUTS} outputs, \
+                 and at most {MAX_INPUTS} inputs",
+                layers.len()
+            ));
+        }
+        let mut width = inputs;
+        for (l, layer) in layers.iter().enumerate() {
+            let arena = if l < self.ascent.layers.len() { words } else { probe };
+            if layer.weight + width * layer.outputs > arena || layer.bias + layer.outputs > arena {
+                return Err(format!(
+                    "layer {l} ({layer:?} of {width} inputs) lies outside its {arena} words"
+                ));
+            }
+            // The shader reads four words at a time, of halves eight.
+            if !layer.weight.is_multiple_of(ALIGN_WORDS) || !arena.is_multiple_of(8) {
+                return Err(format!("layer {l} ({layer:?}) or its arena of {arena} words is not aligned"));
+            }
+            width = layer.outputs;
+        }
+        Ok(())
+    }
+}
+
+impl Op for PgdMlp {
+    fn name(&self) -> &'static str {
+        PGD_MLP.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        use DType::{F32, U32};
+        let head = self.ascent.layers.last().map_or(0, |layer| layer.outputs);
+        let started = self.ascent.start.is_some();
+        if started && self.ascent.norm == Norm::L2 {
+            return Err("only starts in the L-infinity ball are drawn on the way".into());
+        }
+        let floats = |weights: &Shape, dtype| if dtype == U32 { 2 * weights.len() } else { weights.len() };
+        match inputs {
+            [(weights, dtype), (x, F32), (reference, F32), clock @ ..]
+                if clock.len() == usize::from(started)
+                    && clock.iter().all(|(_, dtype)| *dtype == U32)
+                    && reference.rows() == x.rows()
+                    && reference.cols() == head
+                    && head.is_multiple_of(2) =>
+            {
+                self.check_layers(x.cols(), floats(weights, *dtype), 0)?;
+                let words = x.cols().next_multiple_of(UNIT_SIDE) / 2;
+                let points = self.ascent.points.map(|_| ([x.rows(), words].into(), U32));
+                Ok([((*x).clone(), F32)].into_iter().chain(points).collect())
+            }
+            [(weights, dtype), (x, F32), (labels, U32), (probe, F32)]
+                if labels.len() == x.rows() && !started =>
+            {
+                self.check_layers(x.cols(), floats(weights, *dtype), probe.len())?;
+                Ok(vec![((*x).clone(), F32), ([x.rows()].into(), U32)])
+            }
+            _ => Err(format!(
+                "{inputs:?}: needs weights, float x, and a reference [rows, {head}] or labels and a probe"
+            )),
+        }
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let Ascent { norm, eps, step, steps, goal, start, points, .. } = self.ascent;
+        let (rows, inputs) = (io.inputs[1].0.rows(), io.inputs[1].0.cols());
+        let mut layer = [[0; 4]; MAX_LAYERS];
+        for (entry, l) in layer.iter_mut().zip(self.ascent.all_layers()) {
+            *entry = [l.outputs as u32, l.weight as u32, l.bias as u32, l.relu.into()];
+        }
+        let gamma = if let Goal::Entropic { gamma, .. } = goal { gamma } else { 0.0 };
+        let params = Params {
+            rows: rows as u32,
+            inputs: inputs as u32,
+            layers: self.ascent.all_layers().count() as u32,
+            steps: steps as u32,
+            eps,
+            step,
+            gamma,
+            padding: 0,
+            key: start.map_or([0; 4], |Start { key: Key([a, b]), .. }| [a, b, 0, 0]),
+            layer,
+        };
+        // A row of weights is as long as its layer has inputs.
+        let rows_of = |n: usize| {
+            let widths = std::iter::once(inputs).chain(self.ascent.all_layers().map(|layer| layer.outputs));
+            widths.take(self.ascent.all_layers().count()).all(|width| width.is_multiple_of(n))
+        };
+        let with_probe = matches!(goal, Goal::CrossEntropy { .. });
+        let call = Call::new(&PGD_MLP, &params)
+            .constant("NORM", norm as u32)
+            .constant("GOAL", goal.number())
+            .constant("ALIGNED", rows_of(4).into())
+            .constant("HALF", self.half.into())
+            .constant("START", start.is_some().into())
+            .whole(io.input(0))
+            .whole(if with_probe { io.input(3) } else { NONE })
+            .row(io.input(1))
+            .row(io.input(2))
+            .row(io.output(0));
+        let call = if with_probe { call.row(io.output(1)) } else { call.whole(NONE) };
+        let call = call.whole(if start.is_some() { io.input(3) } else { NONE });
+        let has_points = !with_probe && points.is_some();
+        let call = if has_points { call.row(io.output(1)) } else { call.whole(NONE) };
+        let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
+        let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
+        let mut ways: Vec<_> = WAYS.iter().filter(|way| way.fits(norm, widest)).collect();
+        // The usual one first: of many rows, eight share what is read of the weights.
+        ways.sort_by_key(|way| rows >= MANY_ROWS && !way.is_for_many_rows());
+        let call = ways.into_iter().fold(call, |call, way| {
+            let call = call.variant(&way.constants(), way.workgroups(rows));
+            let call = if way.large() { call.large() } else { call };
+            if way.shared { call } else { call.for_software() }
+        });
+        let on_units = self.half
+            && has_points
+            && reach(&self.ascent.layers, inputs) <= 2 * io.inputs[0].0.len()
+            && norm == Norm::Linf
+            && rows.is_multiple_of(UNIT_SIDE)
+            && rows_of(8)
+            && widest <= UNIT_OUTPUTS
+            && self.ascent.layers.len() <= UNIT_LAYERS;
+        let units = MatrixUnits::of_every_side(ON_UNITS).into_iter().filter(|_| on_units);
+        units.fold(call, |call, units| call.unit_variant(units, &[], [rows as u32 / units.side, 1, 1]))
+    }
+}
+
+/// How the shader shares a layer among the invocations of a workgroup, its constants in lower case;
+/// `shaders/pgd_mlp.wgsl` explains them.
+#[derive(Debug, Clone, Copy)]
+struct Sharing {
+    group: u32,
+    shared: bool,
+    wide: u32,
+    width: u32,
+}
+
+/// Ways that a GPU can choose from to share the layers of an ascent; a call offers those that take its network.
+pub const SHARINGS: usize = WAYS.len();
+
+/// For GPUs, from few rows to many (measured on an H100, benches/RESULTS.md), and the last two for software devices, which
+/// take the last that they are offered.
+const WAYS: [Sharing; 5] = [
+    Sharing { group: 512, shared: true, wide: 1, width: 512 },
+    Sharing { group: 256, shared: true, wide: 1, width: 512 },
+    Sharing { group: 256, shared: true, wide: 2, width: 256 },
+    Sharing { group: 32, shared: false, wide: 2, width: 512 },
+    Sharing { group: 16, shared: false, wide: 4, width: 256 },
+];
+
+/// As many as keep all of a large GPU busy, eight to a workgroup.
+const MANY_ROWS: usize = 1024;
+
+impl Sharing {
+    fn is_for_many_rows(&self) -> bool {
+        self.shared && self.wide == 2
+    }
+
+    /// Whether it takes layers of up to `widest` units, and steps in that norm: those in L2, which is no model's default, are
+    /// for one way, since drivers take long to compile each.
+    fn fits(&self, norm: Norm, widest: usize) -> bool {
+        let in_l2 = self.shared && self.wide == 1 && !self.large();
+        widest <= self.width as usize && (norm == Norm::Linf || in_l2)
+    }
+
+    /// Whether it needs a large workgroup.
+    fn large(&self) -> bool {
+        let parts = if self.shared { 2 * self.group } else { 0 };
+        self.group > 256 || 16 * (self.wide * self.width + parts) > 16 * 1024
+    }
+
+    fn constants(&self) -> [(&'static str, u32); 4] {
+        [("GROUP", self.group), ("SHARED", self.shared.into()), ("WIDE", self.wide), ("WIDTH", self.width)]
+    }
+
+    /// One for every 4 `wide` examples.
+    fn workgroups(&self, rows: usize) -> [u32; 3] {
+        [(rows as u32).div_ceil(4 * self.wide), 1, 1]
+    }
+}

@@ -1,0 +1,340 @@
+//! The CPU twin of `shaders/pgd_mlp.wgsl`: a panel of 16 examples goes through all steps at once.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::{MAX_LAYERS, Params};
+use crate::engine::ops::entropic_wasserstein::entropic;
+use crate::engine::ops::half::floats_of;
+use crate::engine::ops::pgd_step::{Norm, clip};
+use crate::engine::recording::CpuCall;
+use crate::engine::rng::{self, Key};
+use crate::engine::simd::{
+    self, Active, Column, LANES, Matrix, Work, exp_and_exp_m1, masked_product, sparse_product, transpose,
+    transpose_back,
+};
+
+pub(super) fn pgd_mlp_cpu(call: &CpuCall, rows: Range<usize>) {
+    thread_local! {
+        // Kept from call to call: a run allocates nothing.
+        static PANEL: RefCell<Panel> = RefCell::default();
+    }
+    PANEL.with_borrow_mut(|panel| {
+        for first in rows.clone().step_by(LANES) {
+            let rows = first..rows.end.min(first + LANES);
+            simd::run(Climb { p: call.params(), call, rows, panel });
+        }
+    });
+}
+
+/// The memory of 16 examples: one column a feature.
+#[derive(Debug, Default)]
+struct Panel {
+    x: Vec<Column>,
+    x_adv: Vec<Column>,
+    /// For each layer its activations; on the way back their gradients take this place.
+    activations: Vec<Vec<Column>>,
+    /// The input's gradient, for the L2 norm.
+    gradient: Vec<Column>,
+    /// Reference heads.
+    reference: Vec<Column>,
+    /// The columns of the image, and then of each layer's activations, that are not all zero. The
+    /// gradients of what a ReLU holds back are zero, so theirs are among the same.
+    active: [Active; MAX_LAYERS + 1],
+    /// The arena of weights, where it holds halves.
+    weights: Vec<f32>,
+}
+
+/// The goals, numbered as in the shader.
+const W2: u32 = 0;
+const ENTROPIC: u32 = 1;
+const CROSS_ENTROPY: u32 = 2;
+
+/// One panel's ascent.
+struct Climb<'a> {
+    p: Params,
+    call: &'a CpuCall<'a>,
+    rows: Range<usize>,
+    panel: &'a mut Panel,
+}
+
+impl Work for Climb<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool, const ROWS: usize>(self) {
+        let Climb { p, call, rows, panel } = self;
+        let (inputs, layers) = (p.inputs as usize, p.layers as usize);
+        let (norm, goal) = (call.constant("NORM"), call.constant("GOAL"));
+        let outputs: [usize; MAX_LAYERS] = std::array::from_fn(|l| p.layer[l][0] as usize);
+        let Panel { x, x_adv, activations, gradient, reference, active, weights } = panel;
+        let weights: &[f32] = match call.constant("HALF") {
+            0 => call.whole(0),
+            _ => {
+                weights.clear();
+                weights.extend(call.whole::<u32>(0).iter().flat_map(|&word| floats_of(word)));
+                weights
+            }
+        };
+        let network: [Layer; MAX_LAYERS] = std::array::from_fn(|l| layer(call, weights, &p, goal, l));
+        let network = &network[..layers];
+
+        transpose(call.rows(2, &rows, inputs), inputs, x);
+        if call.constant("START") == 1 {
+            start(call, &p, &rows);
+        }
+        transpose(call.rows(4, &rows, inputs), inputs, x_adv);
+        activations.resize(MAX_LAYERS, Vec::new());
+        for (h, outputs) in activations.iter_mut().zip(outputs) {
+            h.resize(outputs, Column::ZERO);
+        }
+        let head = outputs[layers - 1];
+        if goal == CROSS_ENTROPY {
+            reference.clear();
+        } else {
+            transpose(call.rows(3, &rows, head), head, reference);
+        }
+
+        let looks = p.steps + u32::from(goal == CROSS_ENTROPY);
+        for turn in 0..looks {
+            // Forwards: h_l = act(W_l h_(l-1) + b_l).
+            for (l, layer) in network.iter().enumerate() {
+                let (before, after) = activations.split_at_mut(l);
+                let below = before.last().unwrap_or(x_adv);
+                let h = &mut after[0];
+                if l == 0 {
+                    active[0].find(below);
+                }
+                sparse_product::<FMA, ROWS>(layer.weight, &active[l], below, |n, sum| {
+                    let with_bias = sum.map(|sum| sum + layer.bias[n]);
+                    // Not `max`, which would turn a NaN into 0.
+                    let relu = with_bias.map(|value| if value < 0.0 { 0.0 } else { value });
+                    h[n] = Column(if layer.relu { relu } else { with_bias });
+                });
+                // Without a ReLU above it, a zero may have a gradient.
+                match layer.relu && l + 1 < layers {
+                    true => active[l + 1].find(h),
+                    false => active[l + 1].all(h.len()),
+                }
+            }
+            // The goal's gradient takes the place of the output.
+            let h = &mut activations[layers - 1];
+            match goal {
+                W2 => w2_gradient(reference, h),
+                ENTROPIC => entropic_gradient(p.gamma, reference, h),
+                _ => {
+                    let labels = call.rows::<u32>(3, &rows, 1);
+                    mark_wrong(h, labels, call.rows_mut(5, &rows, 1));
+                    if turn == p.steps {
+                        break;
+                    }
+                    cross_entropy_gradient(h, labels);
+                }
+            }
+            // Backwards: dh_(l-1) = W_l^T dh_l where the ReLU passed, and is then in h_(l-1)'s place.
+            for (l, layer) in network.iter().enumerate().skip(1).rev() {
+                let (before, after) = activations.split_at_mut(l);
+                let below = &mut before[l - 1];
+                let relu = network[l - 1].relu;
+                let (weight, above) = (layer.weight.transposed(), &after[0]);
+                masked_product::<FMA, ROWS>(weight, &active[l], &active[l + 1], above, |k, sum| {
+                    let h = &mut below[k];
+                    let masked = std::array::from_fn(|e| if h[e] > 0.0 { sum[e] } else { 0.0 });
+                    *h = if relu { Column(masked) } else { sum };
+                });
+            }
+            // Down to the image, and the step.
+            let first = network[0].weight.transposed();
+            if norm == Norm::Linf as u32 {
+                sparse_product::<FMA, ROWS>(first, &active[1], &activations[0], |i, sum| {
+                    step_linf(&p, &sum, &x[i], &mut x_adv[i]);
+                });
+            } else {
+                gradient.resize(inputs, Column::ZERO);
+                sparse_product::<FMA, ROWS>(first, &active[1], &activations[0], |i, sum| gradient[i] = sum);
+                step_l2(&p, gradient, x, x_adv);
+            }
+        }
+        transpose_back(x_adv, inputs, call.rows_mut(4, &rows, inputs));
+    }
+}
+
+/// As `pgd_start`, for all rows of a panel, whose first number is even.
+#[inline(always)]
+fn start(call: &CpuCall, p: &Params, rows: &Range<usize>) {
+    let inputs = p.inputs as usize;
+    let points = call.rows_mut::<f32>(4, rows, inputs);
+    let clock = call.whole::<u32>(6)[0];
+    rng::fill(Key([p.key[0], p.key[1]]), clock, (rows.start * inputs / 2) as u32, false, points);
+    for (point, x) in points.iter_mut().zip(call.rows::<f32>(2, rows, inputs)) {
+        *point = clip(x + p.eps * (2.0 * *point - 1.0), 0.0, 1.0);
+    }
+}
+
+/// A layer with its weights.
+struct Layer<'a> {
+    weight: Matrix<'a>,
+    bias: &'a [f32],
+    relu: bool,
+}
+
+/// Layer `l` of the call, without outputs where there is none. The last one is the probe's where the
+/// goal has one.
+#[inline(always)]
+fn layer<'a>(call: &'a CpuCall, weights: &'a [f32], p: &Params, goal: u32, l: usize) -> Layer<'a> {
+    let [outputs, weight, bias, relu] = p.layer[l].map(|word| word as usize);
+    let inputs = if l == 0 { p.inputs as usize } else { p.layer[l - 1][0] as usize };
+    let of_probe = goal == CROSS_ENTROPY && l + 1 == p.layers as usize;
+    let arena: &[f32] = if of_probe { call.whole(1) } else { weights };
+    Layer {
+        weight: Matrix::new(&arena[weight..][..outputs * inputs], outputs, inputs),
+        bias: &arena[bias..][..outputs],
+        relu: relu == 1,
+    }
+}
+
+/// `[2 (mu_b - mu_a) | (sb - sa) sb]`, the difference as in `deviations`.
+#[inline(always)]
+fn w2_gradient(reference: &[Column], h: &mut [Column]) {
+    let latents = h.len() / 2;
+    let ((mu_a, l_a), (mu_b, l_b)) = (reference.split_at(latents), h.split_at_mut(latents));
+    for (mu_a, mu_b) in mu_a.iter().zip(mu_b) {
+        for e in 0..LANES {
+            mu_b[e] = 2.0 * (mu_b[e] - mu_a[e]);
+        }
+    }
+    for (l_a, l_b) in l_a.iter().zip(l_b) {
+        for e in 0..LANES {
+            let (a, _) = exp_and_exp_m1(0.5 * l_a[e]);
+            let (b, _) = exp_and_exp_m1(0.5 * l_b[e]);
+            let ratio = 0.5 * (l_a[e] - l_b[e]);
+            let (_, part) = exp_and_exp_m1(-ratio.abs());
+            let difference = if ratio > 0.0 { -a * part } else { b * part };
+            l_b[e] = -difference * b;
+        }
+    }
+}
+
+#[inline(always)]
+fn entropic_gradient(gamma: f32, reference: &[Column], h: &mut [Column]) {
+    let latents = h.len() / 2;
+    let ((mu_a, l_a), (mu_b, l_b)) = (reference.split_at(latents), h.split_at_mut(latents));
+    for j in 0..latents {
+        for e in 0..LANES {
+            let d = entropic(gamma, mu_a[j][e], l_a[j][e], mu_b[j][e], l_b[j][e]);
+            (mu_b[j][e], l_b[j][e]) = (d.d_mu_b, d.d_l_b);
+        }
+    }
+}
+
+/// As in `classify`: wrong where the first largest logit is not the label, or one is a NaN.
+#[inline(always)]
+fn mark_wrong(logits: &[Column], labels: &[u32], wrong: &mut [u32]) {
+    for ((e, label), wrong) in labels.iter().enumerate().zip(wrong) {
+        let label = *label as usize;
+        let own = logits[label][e];
+        let right = |(c, column): (usize, &Column)| {
+            // A NaN fails either comparison.
+            if c < label { column[e] < own } else { column[e] <= own }
+        };
+        if !logits.iter().enumerate().all(right) {
+            *wrong = 1;
+        }
+    }
+}
+
+/// `softmax(logits) - (1 where c is the label)`, in the steps of `softmax_cross_entropy`.
+#[inline(always)]
+fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
+    // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
+    let (mut top, mut m) = ([0; LANES], h[0]);
+    for (c, logits) in h.iter().enumerate() {
+        for e in 0..LANES {
+            if logits[e] > m[e] {
+                (top[e], m[e]) = (c, logits[e]);
+            }
+        }
+    }
+    let mut rest = Column::ZERO;
+    for (c, logits) in h.iter_mut().enumerate() {
+        for e in 0..LANES {
+            let (exp, _) = exp_and_exp_m1(logits[e] - m[e]);
+            let is_top = c == top[e];
+            logits[e] = if is_top { 1.0 } else { exp };
+            rest[e] += if is_top { 0.0 } else { exp };
+        }
+    }
+    for (e, label) in labels.iter().enumerate() {
+        let label = *label as usize;
+        // Minus the sum of the others, so that nothing cancels for a sure classifier.
+        let others = if label == top[e] { rest[e] } else { 1.0 + rest[e] - h[label][e] };
+        h[label][e] = -others;
+    }
+    for column in h {
+        for e in 0..LANES {
+            column[e] /= 1.0 + rest[e];
+        }
+    }
+}
+
+/// As `pgd_step`: x' + step sign(grad), clipped to the ball and the box.
+#[inline(always)]
+fn step_linf(p: &Params, grad: &Column, x: &Column, x_adv: &mut Column) {
+    for e in 0..LANES {
+        let g = grad[e];
+        // The sign; of 0 it is 0 and of a NaN a NaN.
+        let negative = if g < 0.0 { -1.0 } else { g };
+        let direction = if g > 0.0 { 1.0 } else { negative };
+        let (low, high) = (x[e] - p.eps, x[e] + p.eps);
+        let low = if low < 0.0 { 0.0 } else { low };
+        let high = if high > 1.0 { 1.0 } else { high };
+        x_adv[e] = clip(x_adv[e] + p.step * direction, low, high);
+    }
+}
+
+/// As `pgd_step`: x' + step grad / |grad|, scaled onto the ball and clipped to the box.
+#[inline(always)]
+fn step_l2(p: &Params, grad: &[Column], x: &[Column], x_adv: &mut [Column]) {
+    // A power of two brings the gradient's squares into range, whatever its size.
+    let size = sums(grad.iter().map(|g| Column(g.map(f32::abs))));
+    let scale = size.map(|size| {
+        let up = if size < 1e-10 { 2.0f32.powi(80) } else { 1.0 };
+        if size > 1e15 { 2.0f32.powi(-80) } else { up }
+    });
+    let squares = |a: &Column, b: &Column| Column(std::array::from_fn(|e| a[e] * b[e]));
+    let scaled = |g: &Column| Column(std::array::from_fn(|e| scale[e] * g[e]));
+    let norm = sums(grad.iter().map(|g| squares(&scaled(g), &scaled(g)))).map(f32::sqrt);
+    let factor = norm.map(|norm| if norm == 0.0 { 0.0 } else { p.step / norm });
+    for (x_adv, g) in x_adv.iter_mut().zip(grad) {
+        for e in 0..LANES {
+            x_adv[e] += factor[e] * (scale[e] * g[e]);
+        }
+    }
+    let away = |(a, x): (&Column, &Column)| Column(std::array::from_fn(|e| a[e] - x[e]));
+    let apart = x_adv.iter().zip(x).map(away);
+    let distance = sums(apart.map(|d| squares(&d, &d))).map(f32::sqrt);
+    for (x_adv, x) in x_adv.iter_mut().zip(x) {
+        for e in 0..LANES {
+            let moved = match distance[e] > p.eps {
+                true => x[e] + p.eps / distance[e] * (x_adv[e] - x[e]),
+                false => x_adv[e],
+            };
+            x_adv[e] = clip(moved, 0.0, 1.0);
+        }
+    }
+}
+
+/// Each example's sum, in blocks of 32 features so that rounding stays small.
+#[inline(always)]
+fn sums(columns: impl Iterator<Item = Column>) -> [f32; LANES] {
+    let (mut total, mut block) = ([0.0; LANES], [0.0; LANES]);
+    for (i, column) in columns.enumerate() {
+        for e in 0..LANES {
+            block[e] += column[e];
+        }
+        if i % 32 == 31 {
+            for e in 0..LANES {
+                total[e] += std::mem::take(&mut block[e]);
+            }
+        }
+    }
+    std::array::from_fn(|e| total[e] + block[e])
+}

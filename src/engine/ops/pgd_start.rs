@@ -1,0 +1,118 @@
+//! The random start of projected gradient ascent; `shaders/pgd_start.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::ops::lanes::sum_of;
+use crate::engine::ops::pgd_step::{Norm, clip, image_grid};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, NONE};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static PGD_START: Kernel = Kernel {
+    name: "pgd_start",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/reduce.wgsl"),
+        include_str!("../../../shaders/common/bits.wgsl"),
+        include_str!("../../../shaders/common/box.wgsl"),
+        include_str!("../../../shaders/pgd_start.wgsl"),
+    ],
+    bindings: &[Read, Read, Read, Write],
+    cpu: pgd_start_cpu,
+};
+
+/// Inputs: the centres, the noise and, for L2, the radii. Writes: the points.
+#[derive(Debug, Clone, Copy)]
+struct PgdStart {
+    norm: Norm,
+    eps: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+    eps: f32,
+}
+
+/// The noise a start is drawn from.
+#[derive(Debug, Clone, Copy)]
+pub enum StartNoise {
+    /// L-infinity: uniform in (0, 1), `[rows, cols]`.
+    Linf(Tensor),
+    /// L2: standard normals `[rows, cols]` for the direction, uniforms `[rows]` for the radius.
+    L2 { normals: Tensor, radius: Tensor },
+}
+
+/// Writes points drawn from the balls of radius `eps` around `x` `[rows, cols]`, clipped to the box
+/// [0, 1], to the variable `x_adv`. Also the whole of random selection.
+pub fn pgd_start(g: &mut Graph, x_adv: Tensor, x: Tensor, noise: StartNoise, eps: f32) -> Result<()> {
+    match noise {
+        StartNoise::Linf(uniforms) => {
+            g.apply_to(PgdStart { norm: Norm::Linf, eps }, &[x, uniforms], &[x_adv])
+        }
+        StartNoise::L2 { normals, radius } => {
+            g.apply_to(PgdStart { norm: Norm::L2, eps }, &[x, normals, radius], &[x_adv])
+        }
+    }
+}
+
+impl Op for PgdStart {
+    fn name(&self) -> &'static str {
+        PGD_START.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let (x, noise) = (inputs[0].0, inputs[1].0);
+        let fits = x.rows() == noise.rows()
+            && x.cols() == noise.cols()
+            && inputs[2..].iter().all(|(radius, _)| radius.len() == x.rows())
+            && inputs.iter().all(|(_, dtype)| *dtype == DType::F32);
+        match fits {
+            true => Ok(vec![(x.clone(), DType::F32)]),
+            false => Err(format!("{inputs:?}: needs float x, noise of its size, radius [rows]")),
+        }
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let shape = &io.inputs[0].0;
+        let (rows, cols) = (shape.rows(), shape.cols());
+        let params = Params { rows: rows as u32, cols: cols as u32, eps: self.eps };
+        let call = Call::new(&PGD_START, &params).constant("NORM", self.norm as u32);
+        let call = call.row(io.input(0)).row(io.input(1));
+        let call = match self.norm {
+            Norm::Linf => call.whole(NONE),
+            Norm::L2 => call.row(io.input(2)),
+        };
+        image_grid(self.norm, call.row(io.output(0)), rows, cols).flops(rows * cols * 5)
+    }
+}
+
+fn pgd_start_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let cols = p.cols as usize;
+    let x = call.rows::<f32>(0, &rows, cols);
+    let noise = call.rows::<f32>(1, &rows, cols);
+    let x_adv = call.rows_mut::<f32>(3, &rows, cols);
+    if call.constant("NORM") == Norm::Linf as u32 {
+        for ((x_adv, x), noise) in x_adv.iter_mut().zip(x).zip(noise) {
+            *x_adv = clip(x + p.eps * (2.0 * noise - 1.0), 0.0, 1.0);
+        }
+        return;
+    }
+    let radius = call.rows::<f32>(2, &rows, 1);
+    let points = x_adv.chunks_exact_mut(cols).zip(x.chunks_exact(cols));
+    for (((x_adv, x), noise), radius) in points.zip(noise.chunks_exact(cols)).zip(radius) {
+        let norm = sum_of(noise, noise, |n, _| n * n).sqrt();
+        let length = p.eps * radius.powf(1.0 / cols as f32);
+        let factor = if norm == 0.0 { 0.0 } else { length / norm };
+        for ((x_adv, x), noise) in x_adv.iter_mut().zip(x).zip(noise) {
+            *x_adv = clip(x + factor * noise, 0.0, 1.0);
+        }
+    }
+}

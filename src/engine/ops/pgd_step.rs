@@ -1,0 +1,155 @@
+//! One step of projected gradient ascent; `shaders/pgd_step.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::ops::lanes::sum_of;
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile, row_grid};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static PGD_STEP: Kernel = Kernel {
+    name: "pgd_step",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/reduce.wgsl"),
+        include_str!("../../../shaders/common/bits.wgsl"),
+        include_str!("../../../shaders/common/box.wgsl"),
+        include_str!("../../../shaders/common/ball.wgsl"),
+        include_str!("../../../shaders/pgd_step.wgsl"),
+    ],
+    bindings: &[Read, Read, Write],
+    cpu: pgd_step_cpu,
+};
+
+/// The norm of the ball, numbered as in the shaders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    Linf = 0,
+    L2,
+}
+
+/// Inputs: the gradient and the centres. Updates: the points.
+#[derive(Debug, Clone, Copy)]
+struct PgdStep {
+    norm: Norm,
+    eps: f32,
+    step: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+    eps: f32,
+    step: f32,
+}
+
+/// Moves the variable `x_adv` `[rows, cols]` up its gradient by `step`, then back into the ball of
+/// radius `eps` around `x` and into the box [0, 1].
+pub fn pgd_step(
+    g: &mut Graph,
+    norm: Norm,
+    x_adv: Tensor,
+    grad: Tensor,
+    x: Tensor,
+    eps: f32,
+    step: f32,
+) -> Result<()> {
+    g.apply_to(PgdStep { norm, eps, step }, &[grad, x], &[x_adv])
+}
+
+/// The work of one call on images: workgroups, and rows that one thread takes at a time, no fewer
+/// than of a matrix product, since this sits in a loop with some.
+pub(crate) fn image_grid(norm: Norm, call: Call, rows: usize, cols: usize) -> Call {
+    let workgroups = match norm {
+        Norm::Linf => flat_grid(rows * cols),
+        Norm::L2 => row_grid(rows),
+    };
+    call.grid(rows, flat_tile(cols).max(32), workgroups)
+}
+
+/// Not `clamp`, so that a NaN stays one whatever the bounds.
+pub(crate) fn clip(value: f32, low: f32, high: f32) -> f32 {
+    let raised = if value < low { low } else { value };
+    if raised > high { high } else { raised }
+}
+
+impl Op for PgdStep {
+    fn name(&self) -> &'static str {
+        PGD_STEP.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs {
+            [(grad, DType::F32), (x, DType::F32)] if grad.rows() == x.rows() && grad.cols() == x.cols() => {
+                Ok(vec![((*x).clone(), DType::F32)])
+            }
+            _ => Err(format!("{inputs:?}: needs float gradient and x of one size")),
+        }
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let shape = &io.inputs[1].0;
+        let (rows, cols) = (shape.rows(), shape.cols());
+        let params = Params { rows: rows as u32, cols: cols as u32, eps: self.eps, step: self.step };
+        let call = Call::new(&PGD_STEP, &params)
+            .constant("NORM", self.norm as u32)
+            .row(io.input(0))
+            .row(io.input(1))
+            .row(io.output(0));
+        let flops = if self.norm == Norm::Linf { 8 } else { 17 };
+        image_grid(self.norm, call, rows, cols).flops(rows * cols * flops)
+    }
+}
+
+fn pgd_step_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let cols = p.cols as usize;
+    let grad = call.rows::<f32>(0, &rows, cols);
+    let x = call.rows::<f32>(1, &rows, cols);
+    let x_adv = call.rows_mut::<f32>(2, &rows, cols);
+    if call.constant("NORM") == Norm::Linf as u32 {
+        step_linf(&p, grad, x, x_adv);
+    } else {
+        let rows = grad.chunks_exact(cols).zip(x.chunks_exact(cols)).zip(x_adv.chunks_exact_mut(cols));
+        rows.for_each(|((grad, x), x_adv)| step_l2(&p, grad, x, x_adv));
+    }
+}
+
+fn step_linf(p: &Params, grad: &[f32], x: &[f32], x_adv: &mut [f32]) {
+    for ((x_adv, &x), &g) in x_adv.iter_mut().zip(x).zip(grad) {
+        // The sign; of 0 it is 0 and of a NaN a NaN.
+        let negative = if g < 0.0 { -1.0 } else { g };
+        let direction = if g > 0.0 { 1.0 } else { negative };
+        let (low, high) = (x - p.eps, x + p.eps);
+        let low = if low < 0.0 { 0.0 } else { low };
+        let high = if high > 1.0 { 1.0 } else { high };
+        *x_adv = clip(*x_adv + p.step * direction, low, high);
+    }
+}
+
+/// One row.
+fn step_l2(p: &Params, grad: &[f32], x: &[f32], x_adv: &mut [f32]) {
+    // A power of two brings the gradient's squares into range, whatever its size.
+    let size = sum_of(grad, grad, |g, _| g.abs());
+    let up = if size < 1e-10 { 2.0f32.powi(80) } else { 1.0 };
+    let scale = if size > 1e15 { 2.0f32.powi(-80) } else { up };
+    let norm = sum_of(grad, grad, |g, _| (scale * g) * (scale * g)).sqrt();
+    let factor = if norm == 0.0 { 0.0 } else { p.step / norm };
+    for (x_adv, g) in x_adv.iter_mut().zip(grad) {
+        *x_adv += factor * (scale * g);
+    }
+    let distance = sum_of(x_adv, x, |a, x| (a - x) * (a - x)).sqrt();
+    if distance > p.eps {
+        let shrink = p.eps / distance;
+        for (x_adv, x) in x_adv.iter_mut().zip(x) {
+            *x_adv = x + shrink * (*x_adv - x);
+        }
+    }
+    x_adv.iter_mut().for_each(|a| *a = clip(*a, 0.0, 1.0));
+}

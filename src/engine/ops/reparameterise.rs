@@ -1,0 +1,146 @@
+//! A sample of the encoder's Gaussian and its closed-form terms; `shaders/reparameterise.wgsl`.
+
+use std::f64::consts::PI;
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::fill;
+use crate::engine::ops::lanes::Lanes;
+use crate::engine::ops::reparameterise_grad::reparameterise_grad;
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::{Error, Result};
+
+pub static REPARAMETERISE: Kernel = Kernel {
+    name: "reparameterise",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/reduce.wgsl"),
+        include_str!("../../../shaders/reparameterise.wgsl"),
+    ],
+    bindings: &[Read, Read, Write, Write, Write],
+    cpu: reparameterise_cpu,
+};
+
+/// Inputs: the head and the draws. Outputs: z, prior, entropy.
+#[derive(Debug, Clone, Copy)]
+struct Reparameterise;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    batch: u32,
+    latents: u32,
+    normaliser: f32,
+}
+
+/// What comes of the encoder's Gaussians.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// `mu + exp(l/2) u` of the data points, `[batch, latents]`.
+    pub z: Tensor,
+    /// `E log p(z)` under each row's Gaussian, `[rows]`: E2a, then E2b.
+    pub prior: Tensor,
+    /// Each row's entropy, `[rows]`: Ha, then Hb.
+    pub entropy: Tensor,
+}
+
+/// Samples the Gaussians of the head `h` `[rows, 2 latents]` (means and log-variances side by
+/// side) by the normal draws `u` `[batch, latents]`; `rows` is `batch`, or `2 batch` with the
+/// fictive points' rows after the data points', which are not sampled.
+pub fn reparameterise(g: &mut Graph, h: Tensor, u: Tensor) -> Result<Sample> {
+    let outputs = g.apply(Reparameterise, &[h, u])?;
+    Ok(Sample { z: outputs[0], prior: outputs[1], entropy: outputs[2] })
+}
+
+impl Op for Reparameterise {
+    fn name(&self) -> &'static str {
+        REPARAMETERISE.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs {
+            [(h, DType::F32), (u, DType::F32)]
+                if h.cols() == 2 * u.cols() && [u.rows(), 2 * u.rows()].contains(&h.rows()) =>
+            {
+                let terms = ([h.rows()].into(), DType::F32);
+                Ok(vec![((*u).clone(), DType::F32), terms.clone(), terms])
+            }
+            _ => Err(format!("{inputs:?}: needs h [batch or 2 batch, 2 latents] and u [batch, latents]")),
+        }
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        if wanted[1] {
+            let message = "has no gradient with respect to the draws".to_string();
+            return Err(Error::Shape { op: self.name(), message });
+        }
+        let mut flow = [node.outputs[0]; 3];
+        for (i, flow) in flow.iter_mut().enumerate() {
+            let shape = g.shape(node.outputs[i]).clone();
+            *flow = upstream[i].map_or_else(|| fill(g, shape, 0.0), Ok)?;
+        }
+        let dh = reparameterise_grad(g, node.inputs[0], node.inputs[1], flow)?;
+        Ok(vec![Some(dh), None])
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let (rows, batch, latents) = (io.inputs[0].0.rows(), io.inputs[1].0.rows(), io.inputs[1].0.cols());
+        let params = Params {
+            rows: rows as u32,
+            batch: batch as u32,
+            latents: latents as u32,
+            normaliser: (0.5 * latents as f64 * (2.0 * PI).ln()) as f32,
+        };
+        let call = Call::new(&REPARAMETERISE, &params).row(io.input(0));
+        // Where only half of the rows are sampled, a row of u and z is no row of the call's grid.
+        let call = match rows == batch {
+            true => call.row(io.input(1)).row(io.output(0)),
+            false => call.whole(io.input(1)).whole(io.output(0)),
+        };
+        call.row(io.output(1))
+            .row(io.output(2))
+            .grid(rows, CPU_TILE, row_grid(rows))
+            .flops(rows * latents * 9)
+    }
+}
+
+/// Rows that one thread computes at a time.
+const CPU_TILE: usize = 32;
+
+fn reparameterise_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let (batch, latents) = (p.batch as usize, p.latents as usize);
+    let h = call.rows::<f32>(0, &rows, 2 * latents).chunks_exact(2 * latents);
+    // Only rows below `batch` are sampled; the others have neither u nor z.
+    let sampled = rows.start.min(batch)..rows.end.min(batch);
+    let mut u = call.rows::<f32>(1, &sampled, latents).chunks_exact(latents);
+    let mut z = call.rows_mut::<f32>(2, &sampled, latents).chunks_exact_mut(latents);
+    let prior = call.rows_mut::<f32>(3, &rows, 1);
+    let entropy = call.rows_mut::<f32>(4, &rows, 1);
+    for ((h, prior), entropy) in h.zip(prior).zip(entropy) {
+        let (mu, l) = h.split_at(latents);
+        let (u, z) = (u.next().unwrap_or_default(), z.next().unwrap_or_default());
+        let (mut squares, mut logs) = (Lanes::default(), Lanes::default());
+        for (j, (mu, l)) in mu.iter().zip(l).enumerate() {
+            let deviation = (0.5 * l).exp();
+            if let (Some(u), Some(z)) = (u.get(j), z.get_mut(j)) {
+                *z = mu + deviation * u;
+            }
+            squares.add(j, mu * mu + deviation * deviation);
+            logs.add(j, *l);
+        }
+        *prior = -0.5 * squares.total() - p.normaliser;
+        *entropy = 0.5 * (logs.total() + latents as f32) + p.normaliser;
+    }
+}

@@ -1,0 +1,90 @@
+//! The examples of a training step; `shaders/shuffle.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid};
+use crate::engine::rng::{Key, half_bits, permuted};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static SHUFFLE: Kernel = Kernel {
+    name: "shuffle",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/rng.wgsl"),
+        include_str!("../../../shaders/shuffle.wgsl"),
+    ],
+    bindings: &[Read, Write],
+    cpu: shuffle_cpu,
+};
+
+#[derive(Debug, Clone, Copy)]
+struct Shuffle {
+    batch: usize,
+    n: usize,
+    key: Key,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    batch: u32,
+    n: u32,
+    half_bits: u32,
+    key0: u32,
+    key1: u32,
+}
+
+/// Indices `[batch]` into `n` examples for the step in `clock`: every epoch visits every example
+/// once, in an order of its own. Steps times `batch` must stay below 2^32.
+pub fn shuffle(g: &mut Graph, clock: Tensor, batch: usize, n: usize, key: Key) -> Result<Tensor> {
+    g.apply_one(Shuffle { batch, n, key }, &[clock])
+}
+
+/// What [`shuffle`] gives in `step`, for a host that brings the examples itself.
+pub fn examples_of(step: u32, batch: usize, n: usize, key: Key) -> impl Iterator<Item = usize> {
+    let first = step.wrapping_mul(batch as u32);
+    (0..batch as u32).map(move |i| example(key, n as u32, first.wrapping_add(i)) as usize)
+}
+
+/// The example that comes as `number`, counted from the start of the run.
+fn example(key: Key, n: u32, number: u32) -> u32 {
+    permuted(key, number / n, n, number % n)
+}
+
+impl Op for Shuffle {
+    fn name(&self) -> &'static str {
+        SHUFFLE.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs[0].1 {
+            DType::U32 if self.n > 0 => Ok(vec![([self.batch].into(), DType::U32)]),
+            DType::U32 => Err("there are no examples".into()),
+            DType::F32 => Err("the clock counts in integers".into()),
+        }
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let n = self.n as u32;
+        let [key0, key1] = self.key.0;
+        let params = Params { batch: self.batch as u32, n, half_bits: half_bits(n), key0, key1 };
+        Call::new(&SHUFFLE, &params).whole(io.input(0)).row(io.output(0)).grid(
+            self.batch,
+            self.batch,
+            flat_grid(self.batch),
+        )
+    }
+}
+
+fn shuffle_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let first = call.whole::<u32>(0)[0].wrapping_mul(p.batch).wrapping_add(rows.start as u32);
+    for (number, out) in (first..).zip(call.rows_mut::<u32>(1, &rows, 1)) {
+        *out = example(Key([p.key0, p.key1]), p.n, number);
+    }
+}

@@ -1,0 +1,186 @@
+//! Entropic optimal transport between rows of probabilities; `shaders/sinkhorn.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::elementwise::{Function, elementwise};
+use crate::engine::ops::lanes::{self, Lanes};
+use crate::engine::ops::{broadcast, transport_plan};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::simd::exp_and_exp_m1;
+use crate::engine::tensor::{DType, Shape};
+use crate::error::{Error, Result};
+
+pub static SINKHORN: Kernel = Kernel {
+    name: "sinkhorn",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/reduce.wgsl"),
+        include_str!("../../../shaders/sinkhorn.wgsl"),
+    ],
+    bindings: &[Read, Read, Read, Write, Write, Write],
+    cpu: sinkhorn_cpu,
+};
+
+/// Inputs: `log a`, `log b` and the cost. Outputs: the values and the potentials of both sides.
+#[derive(Debug, Clone, Copy)]
+struct Sinkhorn {
+    turns: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    n: u32,
+    m: u32,
+}
+
+/// The most states on either side: `MOST` in the shader.
+pub const MOST_STATES: usize = 512;
+
+/// Mesa's software Vulkan ends a shader's loops, inner ones counted in, after 65,535 rounds, without a word.
+const MOST_ROUNDS: usize = 60_000;
+
+/// Rounds of the loops of an invocation of the shader in one turn, at the most.
+fn rounds(n: usize, m: usize) -> usize {
+    const FLAT: usize = 256;
+    let side = |own: usize, other: usize| own.div_ceil(FLAT) * (2 * other + 1);
+    side(n, m) + side(m, n) + 1
+}
+
+/// `min over Q of <Q, cost> - H(Q)`, Q with the marginals of row r of `a` and of `b`: `[rows]`, for logarithms of
+/// probabilities `log_a` `[rows, n]` and `log_b` `[rows, m]` and one `cost` `[n, m]`, which has the coupling in it. The
+/// potentials are what `turns` turns of Sinkhorn's iteration find (Cuturi 2013): with 40 states at most 368.
+///
+/// The gradient, by the logarithms and by the cost, is that at the optimum (the envelope theorem), right where the potentials
+/// are.
+pub fn sinkhorn(g: &mut Graph, log_a: Tensor, log_b: Tensor, cost: Tensor, turns: u32) -> Result<Tensor> {
+    Ok(g.apply(Sinkhorn { turns }, &[log_a, log_b, cost])?[0])
+}
+
+impl Op for Sinkhorn {
+    fn name(&self) -> &'static str {
+        SINKHORN.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let [(a, DType::F32), (b, DType::F32), (cost, DType::F32)] = inputs else {
+            return Err(format!("{inputs:?}: needs floats log_a, log_b and cost"));
+        };
+        let fits = a.rows() == b.rows() && (cost.rows(), cost.cols()) == (a.cols(), b.cols());
+        if !fits || a.cols().max(b.cols()) > MOST_STATES {
+            return Err(format!(
+                "{a}, {b}, {cost}: needs [rows, n], [rows, m] and [n, m] with at most {MOST_STATES} states"
+            ));
+        }
+        let most = MOST_ROUNDS / rounds(a.cols(), b.cols());
+        if self.turns as usize > most {
+            return Err(format!("{} turns for {a} and {b}: at most {most}", self.turns));
+        }
+        let value: Shape = [a.rows()].into();
+        Ok([value, (*a).clone(), (*b).clone()].map(|shape| (shape, DType::F32)).into())
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        if upstream[1..].iter().any(Option::is_some) {
+            let message = "only the value is differentiated, not the potentials".to_string();
+            return Err(Error::Shape { op: self.name(), message });
+        }
+        let Some(d) = upstream[0] else { return Ok(vec![None; 3]) };
+        let (f, h, cost) = (node.outputs[1], node.outputs[2], node.inputs[2]);
+        let mut by_logarithms = |i: usize| -> Result<Option<Tensor>> {
+            if !wanted[i] {
+                return Ok(None);
+            }
+            // d value / d log a = a f.
+            let mass = elementwise(g, Function::Exp, node.inputs[i], None, 0.0)?;
+            let slope = elementwise(g, Function::Multiply, mass, Some(node.outputs[1 + i]), 0.0)?;
+            broadcast::scale_rows(g, d, slope).map(Some)
+        };
+        let (by_a, by_b) = (by_logarithms(0)?, by_logarithms(1)?);
+        let by_cost = if wanted[2] { Some(transport_plan(g, d, f, h, cost)?) } else { None };
+        Ok(vec![by_a, by_b, by_cost])
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let (rows, n, m) = (io.inputs[0].0.rows(), io.inputs[0].0.cols(), io.inputs[1].0.cols());
+        Call::new(&SINKHORN, &Params { rows: rows as u32, n: n as u32, m: m as u32 })
+            .constant("TURNS", self.turns)
+            .row(io.input(0))
+            .row(io.input(1))
+            .whole(io.input(2))
+            .row(io.output(0))
+            .row(io.output(1))
+            .row(io.output(2))
+            .grid(rows, 1, row_grid(rows))
+            .flops(rows * n * m * self.turns as usize * 8)
+    }
+}
+
+fn sinkhorn_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let (n, m) = (p.n as usize, p.m as usize);
+    let cost = call.whole::<f32>(2);
+    let across: Vec<f32> = (0..n * m).map(|k| cost[k % n * m + k / n]).collect();
+    let log_a = call.rows::<f32>(0, &rows, n).chunks_exact(n);
+    let log_b = call.rows::<f32>(1, &rows, m).chunks_exact(m);
+    let values = call.rows_mut::<f32>(3, &rows, 1);
+    let f = call.rows_mut::<f32>(4, &rows, n).chunks_exact_mut(n);
+    let h = call.rows_mut::<f32>(5, &rows, m).chunks_exact_mut(m);
+    // Where no cost is so large that e^-cost is lost, that is taken once, and a turn takes few exponentials.
+    let small = cost.iter().all(|&cost| cost.abs() < SMALL_COST);
+    let kernel = |cost: &[f32]| cost.iter().map(|cost| (-cost).exp()).collect::<Vec<f32>>();
+    let kernels = if small { [kernel(cost), kernel(&across)] } else { [Vec::new(), Vec::new()] };
+    for ((((log_a, log_b), value), f), h) in log_a.zip(log_b).zip(values).zip(f).zip(h) {
+        h.fill(0.0);
+        for _ in 0..call.constant("TURNS") {
+            match small {
+                true => {
+                    scaled_turn(f, log_a, h, &kernels[0]);
+                    scaled_turn(h, log_b, f, &kernels[1]);
+                }
+                false => {
+                    turn(f, log_a, h, cost);
+                    turn(h, log_b, f, &across);
+                }
+            }
+        }
+        let parts = log_a.iter().zip(&*f).chain(log_b.iter().zip(&*h));
+        let mut sum = Lanes::default();
+        parts.enumerate().for_each(|(i, (log, potential))| sum.add(i, log.exp() * potential));
+        *value = sum.total();
+    }
+}
+
+/// What is lost below `e^-104` beside a term of `e^-50` is below the rounding.
+const SMALL_COST: f32 = 50.0;
+
+/// [`turn`] with `kernel = e^-cost`: `new[i] = log_p[i] - top - log sum over j of kernel[i, j] e^(old[j] - top)`.
+fn scaled_turn(new: &mut [f32], log_p: &[f32], old: &[f32], kernel: &[f32]) {
+    let top = old.iter().copied().fold(old[0], f32::max);
+    let scaled: Vec<f32> = old.iter().map(|old| exp_and_exp_m1(old - top).0).collect();
+    for ((new, log_p), kernel) in new.iter_mut().zip(log_p).zip(kernel.chunks_exact(old.len())) {
+        *new = log_p - top - lanes::sum_of(kernel, &scaled, |k, s| k * s).ln();
+    }
+}
+
+/// `new[i] = log_p[i] - log sum over j of e^(old[j] - cost[i, j])`.
+fn turn(new: &mut [f32], log_p: &[f32], old: &[f32], cost: &[f32]) {
+    for ((new, log_p), cost) in new.iter_mut().zip(log_p).zip(cost.chunks_exact(old.len())) {
+        let gain = |j: usize| old[j] - cost[j];
+        let top = (1..old.len()).map(gain).fold(gain(0), f32::max);
+        let mut sum = Lanes::default();
+        (0..old.len()).for_each(|j| sum.add(j, exp_and_exp_m1(gain(j) - top).0));
+        *new = log_p - top - sum.total().ln();
+    }
+}

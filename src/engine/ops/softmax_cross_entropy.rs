@@ -1,0 +1,125 @@
+//! The classifier's loss with its derivative; `shaders/softmax_cross_entropy.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::broadcast;
+use crate::engine::ops::lanes::Lanes;
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static SOFTMAX_CROSS_ENTROPY: Kernel = Kernel {
+    name: "softmax_cross_entropy",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/bits.wgsl"),
+        include_str!("../../../shaders/common/precise.wgsl"),
+        include_str!("../../../shaders/softmax_cross_entropy.wgsl"),
+    ],
+    bindings: &[Read, Read, Write, Write],
+    cpu: softmax_cross_entropy_cpu,
+};
+
+/// Inputs: logits and labels. Outputs: the losses and their derivatives.
+#[derive(Debug, Clone, Copy)]
+struct SoftmaxCrossEntropy;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    cols: u32,
+}
+
+/// The loss of every row's label.
+#[derive(Debug, Clone, Copy)]
+pub struct CrossEntropy {
+    /// `-log softmax(logits)[label]`, `[rows]`.
+    pub loss: Tensor,
+    /// The derivative of each row's loss with respect to its logits, `[rows, cols]`: a ready seed
+    /// for `gradients_from`, not itself differentiable.
+    pub d_logits: Tensor,
+}
+
+/// The cross-entropy of the labels `[rows]` (u32, each below `cols`) under `logits` `[rows, cols]`.
+pub fn softmax_cross_entropy(g: &mut Graph, logits: Tensor, labels: Tensor) -> Result<CrossEntropy> {
+    let outputs = g.apply(SoftmaxCrossEntropy, &[logits, labels])?;
+    Ok(CrossEntropy { loss: outputs[0], d_logits: outputs[1] })
+}
+
+impl Op for SoftmaxCrossEntropy {
+    fn name(&self) -> &'static str {
+        SOFTMAX_CROSS_ENTROPY.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs {
+            [(logits, DType::F32), (labels, DType::U32)] if labels.len() == logits.rows() => {
+                Ok(vec![([logits.rows()].into(), DType::F32), ((*logits).clone(), DType::F32)])
+            }
+            _ => Err(format!("{inputs:?}: needs float logits [rows, cols] and u32 labels [rows]")),
+        }
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        _: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![broadcast::through_saved(g, self.name(), upstream, node.outputs[1])?, None])
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let shape = &io.inputs[0].0;
+        let (rows, cols) = (shape.rows(), shape.cols());
+        Call::new(&SOFTMAX_CROSS_ENTROPY, &Params { rows: rows as u32, cols: cols as u32 })
+            .row(io.input(0))
+            .row(io.input(1))
+            .row(io.output(0))
+            .row(io.output(1))
+            .grid(rows, flat_tile(cols), flat_grid(rows))
+            .flops(rows * cols * 4)
+    }
+}
+
+fn softmax_cross_entropy_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let cols = p.cols as usize;
+    let logits = call.rows::<f32>(0, &rows, cols).chunks_exact(cols);
+    let labels = call.rows::<u32>(1, &rows, 1);
+    let d = call.rows_mut::<f32>(3, &rows, cols).chunks_exact_mut(cols);
+    let loss = call.rows_mut::<f32>(2, &rows, 1);
+    for (((loss, logits), label), d) in loss.iter_mut().zip(logits).zip(labels).zip(d) {
+        *loss = row(logits, *label as usize, d);
+    }
+}
+
+/// One row: writes the derivative, returns the loss.
+fn row(logits: &[f32], label: usize, d: &mut [f32]) -> f32 {
+    // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
+    let (top, m) = logits
+        .iter()
+        .enumerate()
+        .fold((0, logits[0]), |best, (c, &value)| if value > best.1 { (c, value) } else { best });
+    let mut rest = Lanes::default();
+    for (c, (d, logit)) in d.iter_mut().zip(logits).enumerate() {
+        *d = 1.0;
+        if c != top {
+            *d = (logit - m).exp();
+            rest.add(c, *d);
+        }
+    }
+    let rest = rest.total();
+    let total = 1.0 + rest;
+    // Minus the sum of the others' derivatives, so that nothing cancels for a sure classifier.
+    let others = if label == top { rest } else { total - d[label] };
+    d.iter_mut().for_each(|d| *d /= total);
+    d[label] = -others / total;
+    (m - logits[label]) + rest.ln_1p()
+}

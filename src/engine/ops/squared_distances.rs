@@ -1,0 +1,100 @@
+//! Squared distances between the rows of two matrices; `shaders/squared_distances.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::elementwise::{self, Function};
+use crate::engine::ops::{broadcast, lanes, matmul, reduce};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static SQUARED_DISTANCES: Kernel = Kernel {
+    name: "squared_distances",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/squared_distances.wgsl"),
+    ],
+    bindings: &[Read, Read, Write],
+    cpu: squared_distances_cpu,
+};
+
+#[derive(Debug, Clone, Copy)]
+struct SquaredDistances;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    n: u32,
+    m: u32,
+    dims: u32,
+}
+
+/// `|x_i - y_j|^2` `[n, m]` between the rows of `x` `[n, dims]` and `y` `[m, dims]`.
+pub fn squared_distances(g: &mut Graph, x: Tensor, y: Tensor) -> Result<Tensor> {
+    g.apply_one(SquaredDistances, &[x, y])
+}
+
+impl Op for SquaredDistances {
+    fn name(&self) -> &'static str {
+        SQUARED_DISTANCES.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        match inputs {
+            [(x, DType::F32), (y, DType::F32)] if x.cols() == y.cols() => {
+                Ok(vec![([x.rows(), y.rows()].into(), DType::F32)])
+            }
+            _ => Err(format!("{inputs:?}: needs float points [n, dims] and [m, dims]")),
+        }
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let Some(d) = upstream[0] else { return Ok(vec![None; 2]) };
+        let (x, y) = (node.inputs[0], node.inputs[1]);
+        // d x_i = 2 sum over j of d_ij (x_i - y_j), and the other way round for y.
+        let mut towards = |points, others, transpose: bool| {
+            let weights = if transpose { reduce::column_sums(g, d)? } else { reduce::row_sums(g, d)? };
+            let own = broadcast::scale_rows(g, weights, points)?;
+            let drawn = matmul::matmul(g, d, transpose, others, false)?;
+            let difference = elementwise::elementwise(g, Function::Subtract, own, Some(drawn), 0.0)?;
+            elementwise::scale(g, difference, 2.0).map(Some)
+        };
+        Ok(vec![
+            if wanted[0] { towards(x, y, false)? } else { None },
+            if wanted[1] { towards(y, x, true)? } else { None },
+        ])
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let ((x, _), (y, _)) = (&io.inputs[0], &io.inputs[1]);
+        let (n, m, dims) = (x.rows(), y.rows(), x.cols());
+        Call::new(&SQUARED_DISTANCES, &Params { n: n as u32, m: m as u32, dims: dims as u32 })
+            .row(io.input(0))
+            .whole(io.input(1))
+            .row(io.output(0))
+            .grid(n, flat_tile(m * dims), flat_grid(n * m))
+            .flops(3 * n * m * dims)
+    }
+}
+
+fn squared_distances_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let (m, dims) = (p.m as usize, p.dims as usize);
+    let x = call.rows::<f32>(0, &rows, dims).chunks_exact(dims);
+    let y = &call.whole::<f32>(1)[..m * dims];
+    for (x, out) in x.zip(call.rows_mut::<f32>(2, &rows, m).chunks_exact_mut(m)) {
+        for (y, out) in y.chunks_exact(dims).zip(out) {
+            *out = lanes::sum_of(x, y, |x, y| (x - y) * (x - y));
+        }
+    }
+}

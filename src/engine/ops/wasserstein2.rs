@@ -1,0 +1,140 @@
+//! The squared 2-Wasserstein distance of two heads, with its gradient; `shaders/wasserstein2.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::broadcast;
+use crate::engine::ops::entropic_wasserstein::{CPU_TILE, deviations};
+use crate::engine::ops::lanes::Lanes;
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+pub static WASSERSTEIN2: Kernel = Kernel {
+    name: "wasserstein2",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/reduce.wgsl"),
+        include_str!("../../../shaders/common/precise.wgsl"),
+        include_str!("../../../shaders/common/entropic.wgsl"),
+        include_str!("../../../shaders/wasserstein2.wgsl"),
+    ],
+    bindings: &[Read, Read, Write, Write],
+    cpu: wasserstein2_cpu,
+};
+
+/// Inputs: the two heads. Outputs: the distances and their gradients with respect to the second.
+#[derive(Debug, Clone, Copy)]
+struct Wasserstein2;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    latents: u32,
+}
+
+/// A selection metric between the rows of two heads.
+#[derive(Debug, Clone, Copy)]
+pub struct Distance {
+    /// One distance a row, `[rows]`.
+    pub value: Tensor,
+    /// The derivative of each row's distance with respect to the row of the second head,
+    /// `[rows, 2 latents]`: a ready seed for `gradients_from`, not itself differentiable.
+    pub d_b: Tensor,
+}
+
+/// `W2^2` of eq 12 between the rows of the heads `h_a` and `h_b`, `[rows, 2 latents]` each, means
+/// and log-variances side by side.
+pub fn wasserstein2(g: &mut Graph, h_a: Tensor, h_b: Tensor) -> Result<Distance> {
+    let outputs = g.apply(Wasserstein2, &[h_a, h_b])?;
+    Ok(Distance { value: outputs[0], d_b: outputs[1] })
+}
+
+/// The shape rule of a metric between two heads.
+pub(crate) fn distance_outputs(
+    inputs: &[(&Shape, DType)],
+) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    match inputs {
+        [(h_a, DType::F32), (h_b, DType::F32)]
+            if h_a.rows() == h_b.rows() && h_a.cols() == h_b.cols() && h_b.cols().is_multiple_of(2) =>
+        {
+            Ok(vec![([h_b.rows()].into(), DType::F32), ((*h_b).clone(), DType::F32)])
+        }
+        _ => Err(format!("{inputs:?}: needs two float heads [rows, 2 latents]")),
+    }
+}
+
+/// The gradient rule of a symmetric metric between two heads that saves its derivative with
+/// respect to the second; that with respect to the first is saved by the swapped op.
+pub(crate) fn distance_gradient(
+    op: impl Op,
+    g: &mut Graph,
+    node: &Node,
+    upstream: &[Option<Tensor>],
+    wanted: &[bool],
+) -> Result<Vec<Option<Tensor>>> {
+    let (name, swapped) = (op.name(), [node.inputs[1], node.inputs[0]]);
+    let d_b = broadcast::through_saved(g, name, upstream, node.outputs[1])?;
+    if !wanted[0] {
+        return Ok(vec![None, d_b]);
+    }
+    let dh_a = g.apply(op, &swapped)?[1];
+    Ok(vec![broadcast::through_saved(g, name, upstream, dh_a)?, d_b])
+}
+
+impl Op for Wasserstein2 {
+    fn name(&self) -> &'static str {
+        WASSERSTEIN2.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        distance_outputs(inputs)
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        distance_gradient(*self, g, node, upstream, wanted)
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let h = &io.inputs[1].0;
+        let (rows, latents) = (h.rows(), h.cols() / 2);
+        Call::new(&WASSERSTEIN2, &Params { rows: rows as u32, latents: latents as u32 })
+            .row(io.input(0))
+            .row(io.input(1))
+            .row(io.output(0))
+            .row(io.output(1))
+            .grid(rows, CPU_TILE, row_grid(rows))
+            .flops(rows * latents * 16)
+    }
+}
+
+fn wasserstein2_cpu(call: &CpuCall, rows: Range<usize>) {
+    let p: Params = call.params();
+    let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
+    let a = call.rows::<f32>(0, &rows, width).chunks_exact(width);
+    let b = call.rows::<f32>(1, &rows, width).chunks_exact(width);
+    let d = call.rows_mut::<f32>(3, &rows, width).chunks_exact_mut(width);
+    for (((w2, a), b), d) in call.rows_mut::<f32>(2, &rows, 1).iter_mut().zip(a).zip(b).zip(d) {
+        let ((mu_a, l_a), (mu_b, l_b)) = (a.split_at(latents), b.split_at(latents));
+        let (d_mu, d_l) = d.split_at_mut(latents);
+        let mut sum = Lanes::default();
+        for j in 0..latents {
+            let apart = mu_b[j] - mu_a[j];
+            let s = deviations(l_a[j], l_b[j]);
+            d_mu[j] = 2.0 * apart;
+            d_l[j] = -s.difference * s.b;
+            sum.add(j, apart * apart + s.difference * s.difference);
+        }
+        *w2 = sum.total();
+    }
+}

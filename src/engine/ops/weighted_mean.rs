@@ -1,0 +1,127 @@
+//! An objective from its terms; `shaders/weighted_mean.wgsl`.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::{broadcast, lanes};
+use crate::engine::recording::Access::{Read, Write};
+use crate::engine::recording::{Call, CpuCall, Kernel, NONE};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::{Error, Result};
+
+pub static WEIGHTED_MEAN: Kernel = Kernel {
+    name: "weighted_mean",
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/reduce.wgsl"),
+        include_str!("../../../shaders/weighted_mean.wgsl"),
+    ],
+    bindings: &[Read, Read, Read, Read, Write, Write],
+    cpu: weighted_mean_cpu,
+};
+
+/// Terms that one objective can have.
+pub const TERMS: usize = 4;
+
+/// One term: rows of a vector with a value per example, and its weight.
+#[derive(Debug, Clone)]
+pub struct Term {
+    pub values: Tensor,
+    pub rows: Range<usize>,
+    pub weight: f32,
+}
+
+#[derive(Debug, Clone)]
+struct WeightedMean {
+    terms: Vec<Term>,
+    batch: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Params {
+    begin: [u32; TERMS],
+    end: [u32; TERMS],
+    weight: [f32; TERMS],
+    batch: f32,
+    _padding: [u32; 3],
+}
+
+/// `(total [1], means [4])` of at most [`TERMS`] terms: each term's sum over `batch`, and their
+/// weighted sum.
+pub fn weighted_mean(g: &mut Graph, terms: &[Term], batch: usize) -> Result<(Tensor, Tensor)> {
+    let inputs: Vec<_> = terms.iter().map(|term| term.values).collect();
+    let outputs = g.apply(WeightedMean { terms: terms.to_vec(), batch }, &inputs)?;
+    Ok((outputs[0], outputs[1]))
+}
+
+impl Op for WeightedMean {
+    fn name(&self) -> &'static str {
+        WEIGHTED_MEAN.name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let fits = |(term, (shape, dtype)): (&Term, &(&Shape, DType))| {
+            term.rows.start <= term.rows.end && term.rows.end <= shape.len() && *dtype == DType::F32
+        };
+        if inputs.len() > TERMS || !self.terms.iter().zip(inputs).all(fits) {
+            let rows: Vec<_> = self.terms.iter().map(|term| term.rows.clone()).collect();
+            return Err(format!("{inputs:?}: needs at most {TERMS} float vectors with the rows {rows:?}"));
+        }
+        Ok(vec![([1].into(), DType::F32), ([TERMS].into(), DType::F32)])
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        if upstream[1].is_some() {
+            let message = "has no gradient through its means".to_string();
+            return Err(Error::Shape { op: self.name(), message });
+        }
+        let Some(d) = upstream[0] else { return Ok(vec![None; node.inputs.len()]) };
+        let mut gradients = Vec::new();
+        for ((term, &input), &wanted) in self.terms.iter().zip(&node.inputs).zip(wanted) {
+            let alpha = term.weight / self.batch as f32;
+            let shape = g.shape(input).clone();
+            gradients.push(match wanted {
+                true => Some(broadcast::scalar(g, d, shape, alpha, term.rows.clone())?),
+                false => None,
+            });
+        }
+        Ok(gradients)
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let term = |k: usize| self.terms.get(k);
+        let params = Params {
+            begin: std::array::from_fn(|k| term(k).map_or(0, |t| t.rows.start as u32)),
+            end: std::array::from_fn(|k| term(k).map_or(0, |t| t.rows.end as u32)),
+            weight: std::array::from_fn(|k| term(k).map_or(0.0, |t| t.weight)),
+            batch: self.batch as f32,
+            _padding: [0; 3],
+        };
+        let mut call = Call::new(&WEIGHTED_MEAN, &params);
+        for k in 0..TERMS {
+            call = call.whole(io.inputs.get(k).map_or(NONE, |(_, view)| *view));
+        }
+        call.whole(io.output(0)).whole(io.output(1))
+    }
+}
+
+fn weighted_mean_cpu(call: &CpuCall, _: Range<usize>) {
+    let p: Params = call.params();
+    let total = call.rows_mut::<f32>(4, &(0..1), 1);
+    let means = call.rows_mut::<f32>(5, &(0..TERMS), 1);
+    total[0] = 0.0;
+    for (k, mean) in means.iter_mut().enumerate() {
+        let rows = p.begin[k] as usize..p.end[k] as usize;
+        *mean = lanes::sum(&call.whole::<f32>(k)[rows]) / p.batch;
+        total[0] += p.weight[k] * *mean;
+    }
+}
