@@ -8,7 +8,8 @@ use std::time::Instant;
 use clap::Parser;
 use smoothenc::bench;
 use smoothenc::engine::device;
-use smoothenc::experiment::{Trainer, settings};
+use smoothenc::experiment::settings;
+use smoothenc::method::Trainer;
 use smoothenc::run::config::Config;
 
 #[derive(Parser)]

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use smoothenc::engine::device;
+use smoothenc::engine::nn::{NamedTensor, TensorData};
 use smoothenc::experiment::LoadedRun;
-use smoothenc::run::checkpoint::{self, Metadata, NamedTensor, TensorData};
+use smoothenc::run::checkpoint::{self, Metadata};
 use smoothenc::{Error, Result};
 
 fn main() -> ExitCode {

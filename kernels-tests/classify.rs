@@ -1,6 +1,6 @@
 //! `classify`: rows marked wrong, ties and NaNs included, and marks that stay.
 
-use smoothenc::engine::ops::mark_wrong;
+use smoothenc::method::ops::mark_wrong;
 
 use crate::harness::{Case, Input};
 

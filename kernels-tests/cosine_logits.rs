@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use smoothenc::engine::ops::cosine_logits;
+use smoothenc::method::ops::cosine_logits;
 
 use crate::harness::{Case, Input};
 

@@ -1,6 +1,6 @@
 //! `entropic_distance`: the divergence of two heads, and its gradients.
 
-use smoothenc::engine::ops::entropic_distance;
+use smoothenc::method::ops::entropic_distance;
 
 use crate::entropic_wasserstein::{PAIRS, divergence, golden};
 use crate::harness::{Case, Input};

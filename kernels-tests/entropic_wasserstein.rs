@@ -3,7 +3,8 @@
 
 use smoothenc::engine::autodiff;
 use smoothenc::engine::graph::{Graph, Tensor};
-use smoothenc::engine::ops::{entropic_wasserstein, fill};
+use smoothenc::engine::ops::fill;
+use smoothenc::method::ops::entropic_wasserstein;
 
 use crate::harness::{Case, Input};
 use crate::inputs::{Rng, seed};

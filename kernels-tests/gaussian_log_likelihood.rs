@@ -4,7 +4,8 @@ use std::f64::consts::TAU;
 
 use smoothenc::engine::autodiff;
 use smoothenc::engine::graph::{Graph, Tensor};
-use smoothenc::engine::ops::{fill, gaussian_log_likelihood};
+use smoothenc::engine::ops::fill;
+use smoothenc::method::ops::gaussian_log_likelihood;
 
 use crate::harness::{Case, Input};
 

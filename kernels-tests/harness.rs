@@ -10,7 +10,7 @@ use smoothenc::engine::device::gpu::pipelines::text;
 use smoothenc::engine::device::gpu::{Gpu, adapter};
 use smoothenc::engine::device::{self, Device};
 use smoothenc::engine::graph::{Graph, Tensor, plan};
-use smoothenc::engine::ops::{KERNELS, elementwise};
+use smoothenc::engine::ops::elementwise;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::{DType, Shape};
 
@@ -478,7 +478,7 @@ pub fn device(gpu: bool) -> Result<Device> {
 
 /// Whether a kernel's text has the sum within a workgroup, which some devices have another text for.
 fn sums_in_workgroups(kernel: &str) -> bool {
-    let own = KERNELS.iter().find(|k| k.name == kernel);
+    let own = smoothenc::kernels().find(|k| k.name == kernel);
     own.is_some_and(|kernel| text(kernel, true) != text(kernel, false))
 }
 

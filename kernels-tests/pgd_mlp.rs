@@ -6,8 +6,9 @@
 //! pixel.
 
 use smoothenc::engine::graph::Tensor;
-use smoothenc::engine::ops::{Ascent, Dense, Goal, Norm, SHARINGS, Start, in_half, pgd_mlp};
+use smoothenc::engine::nn::Dense;
 use smoothenc::engine::rng::{self, Key};
+use smoothenc::method::ops::{Ascent, DrawnStart, Goal, Norm, SHARINGS, in_half, pgd_mlp};
 
 use crate::harness::{Case, Input};
 use crate::inputs::Rng;
@@ -327,7 +328,7 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
                 _ => Goal::Entropic { reference: t[3], gamma: build.gamma },
             };
             let Setting { norm, eps, step, steps, .. } = build;
-            let start = build.start.then_some(Start { clock: t[6], key: START_KEY });
+            let start = build.start.then_some(DrawnStart { clock: t[6], key: START_KEY });
             let layers = encoder.to_vec();
             let halves = if build.half { Some(in_half(g, t[0], &layers, t[2])?) } else { None };
             let (weights, points) = halves.map_or((t[0], None), |(weights, points)| (weights, Some(points)));

@@ -1,6 +1,6 @@
 //! `pgd_start`: random points of the ball in either norm.
 
-use smoothenc::engine::ops::{StartNoise, pgd_start};
+use smoothenc::method::ops::{StartNoise, pgd_start};
 
 use crate::harness::{Case, Input};
 use crate::pgd_step::norm_of;

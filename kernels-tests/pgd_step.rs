@@ -1,6 +1,6 @@
 //! `pgd_step`: one step in either norm, for gradients of any size.
 
-use smoothenc::engine::ops::{Norm, pgd_step};
+use smoothenc::method::ops::{Norm, pgd_step};
 
 use crate::harness::{Case, Input};
 use crate::inputs::{Rng, seed};

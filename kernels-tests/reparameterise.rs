@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use smoothenc::engine::ops::{Sample, reparameterise};
+use smoothenc::method::ops::{Sample, reparameterise};
 
 use crate::harness::{Case, Input};
 

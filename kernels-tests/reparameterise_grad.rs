@@ -1,6 +1,6 @@
 //! `reparameterise_grad`: the head's gradient from what flows into the sample and the terms.
 
-use smoothenc::engine::ops::reparameterise_grad;
+use smoothenc::method::ops::reparameterise_grad;
 
 use crate::harness::{Case, Input};
 

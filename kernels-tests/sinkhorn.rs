@@ -1,7 +1,8 @@
 //! `sinkhorn`: against the same iteration in float64, carried until the plan's marginals are right, and against plans
 //! that are known without it.
 
-use smoothenc::engine::ops::{log_softmax, sinkhorn};
+use smoothenc::engine::ops::log_softmax;
+use smoothenc::method::ops::sinkhorn;
 
 use crate::harness::{Case, Input};
 

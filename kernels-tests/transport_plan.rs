@@ -1,6 +1,6 @@
 //! `transport_plan`: weighed sums of plans.
 
-use smoothenc::engine::ops::transport_plan;
+use smoothenc::method::ops::transport_plan;
 
 use crate::harness::{Case, Input};
 

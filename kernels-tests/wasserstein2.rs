@@ -1,6 +1,6 @@
 //! `wasserstein2`: the squared distance of two heads, and its gradients.
 
-use smoothenc::engine::ops::wasserstein2;
+use smoothenc::method::ops::wasserstein2;
 
 use crate::entropic_wasserstein::{PAIRS, golden};
 use crate::harness::{Case, Input};

@@ -7,16 +7,17 @@ pub mod engine;
 pub mod error;
 pub mod experiment;
 pub mod files;
+pub mod method;
 pub mod progress;
 pub mod report;
 pub mod reproduce;
-pub mod robustness;
 pub mod run;
 pub mod runs;
-pub mod sampler;
-pub mod selection;
 pub mod sweep;
-pub mod tabular;
-pub mod vae;
 
 pub use error::{Error, Result};
+
+/// Every kernel: the engine's and the method's.
+pub fn kernels() -> impl Iterator<Item = &'static engine::recording::Kernel> + Clone {
+    engine::ops::KERNELS.iter().chain(method::ops::KERNELS).copied()
+}

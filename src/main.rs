@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use smoothenc::cli::{self, Cli, Command};
 use smoothenc::engine::device;
-use smoothenc::{Result, experiment};
+use smoothenc::{Result, experiment, method};
 
 fn main() -> ExitCode {
     quieten_vulkan();
@@ -54,7 +54,7 @@ fn run(cli: Cli) -> Result<()> {
             let name = args.device.clone();
             cli::divergence::run(&args, &move |cases| {
                 let device = device::open(&name, false)?;
-                cases.iter().map(|case| experiment::divergence::on_device(&device, case)).collect()
+                cases.iter().map(|case| method::divergence::on_device(&device, case)).collect()
             })
         }
         Command::Data(args) => cli::data::run(&args),

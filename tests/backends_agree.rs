@@ -16,10 +16,11 @@ use std::cmp::Ordering;
 use smoothenc::data::Images;
 use smoothenc::engine::device::{self, Device};
 use smoothenc::engine::nn::Init;
-use smoothenc::engine::ops::{AdamSettings, Convolution, Norm};
-use smoothenc::experiment::{TrainSettings, Trainer};
-use smoothenc::selection::{Metric, Selection};
-use smoothenc::vae::{Objective, Vae};
+use smoothenc::engine::ops::{AdamSettings, Convolution};
+use smoothenc::method::ops::Norm;
+use smoothenc::method::selection::{Metric, Selection};
+use smoothenc::method::vae::{Objective, Vae};
+use smoothenc::method::{TrainSettings, Trainer};
 
 const BATCH: usize = 24;
 const EPS: f32 = 0.1;

@@ -15,6 +15,7 @@ use smoothenc::engine::ops::reduce::row_sums;
 use smoothenc::engine::ops::{self, Term, broadcast, concat, linear, weighted_mean};
 use smoothenc::engine::tensor::DType::{F32, U32};
 use smoothenc::error::{Error, Result};
+use smoothenc::method::ops::{reparameterise, wasserstein2};
 
 /// Names of the kernels that a run calls, loops once, and how often each turn of them is made.
 fn kernels(g: &Graph) -> Vec<(&'static str, usize)> {
@@ -50,8 +51,8 @@ fn shape_errors_name_the_op_and_the_shapes() {
     refused(row_sums(&mut g, words), &["reduce", "[3, 4]"]);
     refused(broadcast::rows(&mut g, bias, [3, 4].into()), &["broadcast", "[7]", "[3, 4]"]);
     refused(broadcast::scalar(&mut g, bias, [3, 4].into(), 1.0, 0..3), &["broadcast", "[7]"]);
-    refused(ops::wasserstein2(&mut g, a, b).map(|d| d.value), &["wasserstein2", "3, 4", "5, 6"]);
-    refused(ops::reparameterise(&mut g, a, b).map(|s| s.z), &["reparameterise", "3, 4", "5, 6"]);
+    refused(wasserstein2(&mut g, a, b).map(|d| d.value), &["wasserstein2", "3, 4", "5, 6"]);
+    refused(reparameterise(&mut g, a, b).map(|s| s.z), &["reparameterise", "3, 4", "5, 6"]);
     let term = [Term { values: bias, rows: 0..8, weight: 1.0 }];
     refused(weighted_mean(&mut g, &term, 8).map(|m| m.0), &["weighted_mean", "7", "0..8"]);
     refused(ops::gather(&mut g, a, b), &["gather"]);

@@ -3,12 +3,12 @@
 use smoothenc::engine::device;
 use smoothenc::engine::graph::{Graph, plan};
 use smoothenc::engine::nn::{Init, Weights, initialise};
-use smoothenc::engine::ops::{Norm, wasserstein2};
 use smoothenc::engine::rng::{Key, Purpose, uniform};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::{F32, U32};
-use smoothenc::selection::{Metric, Selection, Start};
-use smoothenc::vae::Vae;
+use smoothenc::method::ops::{Norm, wasserstein2};
+use smoothenc::method::selection::{Metric, Selection, Start};
+use smoothenc::method::vae::Vae;
 
 /// Two panels of the CPU's, the second not full.
 const ROWS: usize = 21;

@@ -9,11 +9,12 @@ use smoothenc::engine::autodiff;
 use smoothenc::engine::device::{self, Device};
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::nn::{Layout, Stack, Weights, weight_gradients};
-use smoothenc::engine::ops::{self, AdamSettings, Norm, StartNoise};
+use smoothenc::engine::ops::{self, AdamSettings};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType;
-use smoothenc::selection::{Metric, Selection, Start};
-use smoothenc::vae::{Objective, Vae};
+use smoothenc::method::ops::{Norm, StartNoise, pgd_start, pgd_step, wasserstein2};
+use smoothenc::method::selection::{Metric, Selection, Start};
+use smoothenc::method::vae::{Objective, Vae};
 
 type Rows = Vec<Vec<f64>>;
 
@@ -197,7 +198,7 @@ impl Net {
         let selected = self.input(&mut g, "selected", self.golden.din);
         let a = self.vae.encode(&mut g, &weights.views, x).unwrap();
         let b = self.vae.encode(&mut g, &weights.views, selected).unwrap();
-        let w2 = ops::wasserstein2(&mut g, a, b).unwrap().value;
+        let w2 = wasserstein2(&mut g, a, b).unwrap().value;
         let w2 = self.run(g, "w2", w2);
         self.check("w2 at the end", &w2, &self.golden.w2_final.clone());
     }
@@ -285,7 +286,7 @@ impl Net {
         let x_adv = self.input(&mut g, "x_adv", self.golden.din);
         let labels = g.variable("labels", [self.golden.batch], DType::U32).unwrap();
         let (eps, steps) = (self.golden.eps, self.golden.steps);
-        ops::pgd_start(&mut g, x_adv, x, StartNoise::Linf(uniforms), eps).unwrap();
+        pgd_start(&mut g, x_adv, x, StartNoise::Linf(uniforms), eps).unwrap();
         let logits = |g: &mut Graph| {
             let mean = self.vae.encode_mean(g, &weights.views, x_adv).unwrap();
             linear.forward(g, &probe.views, mean).unwrap()
@@ -294,7 +295,7 @@ impl Net {
             let logits = logits(g);
             let entropy = ops::softmax_cross_entropy(g, logits, labels)?;
             let gradient = autodiff::gradients_from(g, &[(logits, entropy.d_logits)], &[x_adv])?[0];
-            ops::pgd_step(g, Norm::Linf, x_adv, gradient, x, eps, 2.5 * eps / steps as f32)
+            pgd_step(g, Norm::Linf, x_adv, gradient, x, eps, 2.5 * eps / steps as f32)
         })
         .unwrap();
         let end = logits(&mut g);

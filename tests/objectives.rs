@@ -6,7 +6,7 @@ use smoothenc::engine::nn::{Init, Weights, initialise, weight_gradients};
 use smoothenc::engine::rng::{Key, Purpose, fill};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::F32;
-use smoothenc::vae::{Objective, Vae};
+use smoothenc::method::vae::{Objective, Vae};
 
 const BATCH: usize = 40;
 

@@ -3,6 +3,8 @@
 //! GLSL, which is what keeps it running on machines that the tests do not run on. Texts for matrix units, which only
 //! Vulkan and Metal offer, are translated to SPIR-V and MSL.
 
+use smoothenc::engine::nn::Dense;
+use smoothenc::method::ops::{Ascent, Goal, Norm, SHARINGS, in_half, pgd_mlp};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,9 +15,10 @@ use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInne
 use smoothenc::bench;
 use smoothenc::engine::device::gpu::pipelines::{text, units_text};
 use smoothenc::engine::graph::{self, Graph};
-use smoothenc::engine::ops::{self, KERNELS};
+use smoothenc::engine::ops;
 use smoothenc::engine::recording::{Access, Call, Kernel, LARGE_BYTES, LARGE_INVOCATIONS, MatrixUnits};
 use smoothenc::engine::tensor::DType;
+use smoothenc::kernels;
 
 /// Overrides with more values than 0 and 1: how many.
 const VALUES: &[(&str, u32)] = &[("FUNCTION", 9), ("MODE", 4), ("GOAL", 3)];
@@ -52,7 +55,7 @@ fn wgsl_files(folder: &str) -> Vec<PathBuf> {
 
 /// The kernels of graphs, and those that only `smoothenc bench` runs.
 fn all_kernels() -> impl Iterator<Item = &'static Kernel> {
-    KERNELS.iter().chain(bench::KERNELS).copied()
+    kernels().chain(bench::KERNELS.iter().copied())
 }
 
 fn stem(path: &Path) -> String {
@@ -82,17 +85,18 @@ fn validate(name: &str, module: &Module, capabilities: Capabilities, text: &str)
 #[test]
 fn every_shader_has_its_op_its_test_and_its_place() {
     let files: BTreeSet<_> = wgsl_files("shaders").iter().map(|path| stem(path)).collect();
-    let kernels: BTreeSet<_> = KERNELS.iter().map(|kernel| kernel.name.to_string()).collect();
-    assert_eq!(files, kernels, "shaders/*.wgsl and ops::KERNELS");
-    assert_eq!(kernels.len(), KERNELS.len(), "a name twice in ops::KERNELS");
+    let names: BTreeSet<_> = kernels().map(|kernel| kernel.name.to_string()).collect();
+    assert_eq!(files, names, "shaders/*.wgsl and the rooms' ops::KERNELS");
+    assert_eq!(names.len(), kernels().count(), "a name twice in ops::KERNELS");
     let files: BTreeSet<_> = wgsl_files("shaders/bench").iter().map(|path| stem(path)).collect();
     let measuring: BTreeSet<_> = bench::KERNELS.iter().map(|kernel| kernel.name.to_string()).collect();
     assert_eq!(files, measuring, "shaders/bench/*.wgsl and bench::KERNELS");
     let suites = fs::read_to_string(root().join("kernels-tests/main.rs")).unwrap();
-    for name in &kernels {
-        for part in [format!("src/engine/ops/{name}.rs"), format!("kernels-tests/{name}.rs")] {
-            assert!(root().join(&part).is_file(), "no {part} for shaders/{name}.wgsl");
-        }
+    for name in &names {
+        let places = |parts: &[&str]| parts.iter().filter(|part| root().join(part).is_file()).count();
+        let [engine, method] = ["engine", "method"].map(|room| format!("src/{room}/ops/{name}.rs"));
+        assert_eq!(places(&[&engine, &method]), 1, "{engine} or {method} for shaders/{name}.wgsl");
+        assert_eq!(places(&[&format!("kernels-tests/{name}.rs")]), 1, "a test for shaders/{name}.wgsl");
         let entry = format!("(\"{name}\", {name}::cases)");
         assert!(suites.contains(&entry), "kernels-tests/main.rs does not list {entry}");
     }
@@ -113,8 +117,8 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
         assert!(file.starts_with(&header), "{}.wgsl does not begin with {header}", kernel.name);
     }
     for (path, text) in wgsl_files("shaders/common").iter().zip(&common) {
-        let plain = KERNELS.iter().any(|kernel| texts(kernel).iter().any(|(_, whole)| whole.contains(text)));
-        let on_units = KERNELS.iter().flat_map(|kernel| units(kernel));
+        let plain = kernels().any(|kernel| texts(kernel).iter().any(|(_, whole)| whole.contains(text)));
+        let on_units = kernels().flat_map(units);
         let used = plain || on_units.into_iter().any(|(units, _)| units_text(&units).contains(text));
         assert!(used, "{} is used by no kernel", path.display());
     }
@@ -123,9 +127,8 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
 #[test]
 fn bindings_are_what_the_registry_says() {
     let plain = all_kernels().map(|kernel| (kernel, text(kernel, false)));
-    let on_units = KERNELS
-        .iter()
-        .flat_map(|kernel| units(kernel).into_iter().map(move |(units, _)| (*kernel, units_text(&units))));
+    let on_units = kernels()
+        .flat_map(|kernel| units(kernel).into_iter().map(move |(units, _)| (kernel, units_text(&units))));
     for (kernel, text) in plain.chain(on_units) {
         let (name, module) = (kernel.name, parse(&text));
         assert!(kernel.bindings.len() <= STORAGE_BUFFERS, "{name}: too many storage buffers");
@@ -193,13 +196,13 @@ fn call_with_variants(kernel: &Kernel) -> Option<Call> {
             let [weights, x, reference, x_adv] =
                 [("weights", [2, 64]), ("x", [16, 8]), ("r", [16, 2]), ("y", [16, 8])]
                     .map(|(name, shape)| float(name, shape));
-            let layers = vec![ops::Dense { outputs: 2, weight: 0, bias: 64, relu: false }];
-            let (weights, points) = ops::in_half(&mut g, weights, &layers, x).unwrap();
-            let goal = ops::Goal::W2 { reference };
-            let (norm, eps, step, steps, start) = (ops::Norm::Linf, 0.1, 0.1, 1, None);
+            let layers = vec![Dense { outputs: 2, weight: 0, bias: 64, relu: false }];
+            let (weights, points) = in_half(&mut g, weights, &layers, x).unwrap();
+            let goal = Goal::W2 { reference };
+            let (norm, eps, step, steps, start) = (Norm::Linf, 0.1, 0.1, 1, None);
             let points = Some(points);
-            let ascent = ops::Ascent { weights, layers, goal, norm, eps, step, steps, start, points };
-            ops::pgd_mlp(&mut g, x_adv, x, ascent).unwrap();
+            let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start, points };
+            pgd_mlp(&mut g, x_adv, x, ascent).unwrap();
         }
         _ => return None,
     };
@@ -231,7 +234,7 @@ fn offered(kernel: &Kernel) -> Vec<(Workgroup, Constants)> {
     );
     let most = |large: bool| if large { LARGE } else { BASE };
     let plain: Vec<_> = plain.map(|v| (most(v.large), constants(&v.constants))).collect();
-    let count = if kernel.name == "matmul" { ops::TILINGS } else { ops::SHARINGS };
+    let count = if kernel.name == "matmul" { ops::TILINGS } else { SHARINGS };
     assert_eq!(plain.len(), count, "{}", kernel.name);
     plain
 }
@@ -298,7 +301,7 @@ fn every_variant_for_matrix_units_validates_translates_and_fits_them() {
     let capabilities =
         Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
     let mut files = BTreeSet::new();
-    for kernel in KERNELS {
+    for kernel in kernels() {
         for (units, offered) in units(kernel) {
             files.insert(kernel.name.to_string());
             let text = units_text(&units);
@@ -393,7 +396,7 @@ fn translate(what: &str, module: &Module, info: &ModuleInfo, capabilities: Capab
 /// The suite above must be able to fail: a kernel that WGSL's rules forbid is refused.
 #[test]
 fn a_wrong_kernel_is_refused() {
-    let good = text(KERNELS.iter().find(|k| k.name == "fill").unwrap(), false);
+    let good = text(kernels().find(|k| k.name == "fill").unwrap(), false);
     let parses = |text: &str| naga::front::wgsl::parse_str(text);
     let valid = |text: &str| {
         let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());

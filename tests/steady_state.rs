@@ -7,10 +7,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use smoothenc::data::{Images, Table};
+use smoothenc::data::Images;
 use smoothenc::engine::device::{self, Device};
 use smoothenc::engine::graph::plan;
-use smoothenc::experiment::{Trainer, settings, training_graph};
+use smoothenc::experiment::settings;
+use smoothenc::method::{Table, Trainer, training_graph};
 
 use smoothenc::run::config::{Config, Norm};
 

@@ -1,6 +1,6 @@
 // ball: what a step of projected gradient ascent does to one pixel or one row        SPEC section 4
 //
-// Needs common/bits.wgsl and common/box.wgsl. The Rust twins are in src/engine/ops/pgd_step.rs.
+// Needs common/bits.wgsl and common/box.wgsl. The Rust twins are in src/method/ops/pgd_step.rs.
 
 // The sign; of 0 it is 0 and of a NaN a NaN. By the bits, since a comparison may take a number below the normal ones for 0.
 fn direction(g: f32) -> f32 {

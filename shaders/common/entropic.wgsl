@@ -8,7 +8,7 @@
 //   gamma/2 ((mu_a - mu_b)^2 + (sa - sb)^2) + 1/2 - 1/(2 (s + U)) + log(1 + U)/2
 //   - (log 2 + l_a + l_b)/2 - log(2 pi) - 1
 //
-// Needs common/precise.wgsl. The Rust twin is in src/engine/ops/entropic_wasserstein.rs.
+// Needs common/precise.wgsl. The Rust twin is in src/method/ops/entropic_wasserstein.rs.
 
 struct Deviations { a: f32, b: f32, difference: f32 }
 

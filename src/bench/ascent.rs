@@ -13,8 +13,8 @@ use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::experiment::settings;
+use crate::method::selection::{Selection, Start};
 use crate::run::config::Config;
-use crate::selection::{Selection, Start};
 
 /// One size of the selection; medians of rounds in which each way has its turn.
 #[derive(Debug, Clone, Serialize)]

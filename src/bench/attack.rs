@@ -11,7 +11,7 @@ use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::error::Result;
 use crate::experiment::settings;
-use crate::robustness::{Attack, Probe, attack, encode_means};
+use crate::method::robustness::{Attack, Probe, attack, encode_means};
 use crate::run::config::Config;
 
 /// One attack.

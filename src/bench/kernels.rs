@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::bench::{Ceilings, IMAGE, Options, random_images, timing};
-use crate::data::Table;
 use crate::engine::device::{Buffer, Device};
 use crate::engine::graph::{Graph, Plan, plan};
 use crate::engine::nn::initialise;
@@ -12,7 +11,9 @@ use crate::engine::recording::{Access, BufferSpec, Call, NONE, Scope};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::experiment::{settings, training_graph};
+use crate::experiment::settings;
+use crate::method::Table;
+use crate::method::training_graph;
 use crate::run::config::{Config, Precision};
 
 /// One kernel with its constants and shapes. Without a time where it was not measured.

@@ -3,14 +3,15 @@
 use serde::Serialize;
 
 use crate::bench::{IMAGE, Options, random_images, timing};
-use crate::data::Table;
 use crate::engine::device::Device;
 use crate::engine::graph::plan;
 use crate::engine::nn::initialise;
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::experiment::{settings, training_graph};
+use crate::experiment::settings;
+use crate::method::Table;
+use crate::method::training_graph;
 use crate::run::config::Config;
 
 /// One size of the step.

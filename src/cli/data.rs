@@ -9,7 +9,7 @@ use crate::cli::report::write;
 use crate::data::celeba::{self, ATTRIBUTES_FILE, PARTITION_FILE, PHOTOS};
 use crate::data::{self, Dataset, Source, faces};
 use crate::experiment::progress;
-use crate::run::result::Accuracies;
+use crate::method::robustness::Accuracies;
 use crate::{Error, Result};
 
 /// The arguments of `data`.

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::engine::device::gpu::adapter::Choice;
-use crate::vae::divergence::{DiagonalCase, DiagonalOut, FullCase};
+use crate::method::divergence::{DiagonalCase, DiagonalOut, FullCase};
 use crate::{Error, Result};
 
 /// Computes factorised cases on a GPU, in float32: one result for each case, in order. `main` fills it in with

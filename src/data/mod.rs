@@ -9,7 +9,6 @@ pub mod color;
 pub mod faces;
 mod idx;
 mod images;
-mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,6 @@ use crate::{Error, Result};
 
 pub use idx::{read_images, read_labels};
 pub use images::Images;
-pub use table::{RESIDENT_BYTES, Table};
 
 /// The largest image side the models are built for, in pixels.
 pub const MAX_SIDE: usize = 64;

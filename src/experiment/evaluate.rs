@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::data::{Dataset, Images};
+use crate::engine::nn::NamedTensor;
+use crate::engine::nn::load_weights;
 use crate::engine::rng::{Key, Purpose, uniform};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::experiment::trainer::load_weights;
 use crate::experiment::{model_file, progress, settings};
-use crate::robustness::{self, Probe, encode_means};
-use crate::run::checkpoint::NamedTensor;
+use crate::method::robustness::{self, Accuracies, Probe, encode_means};
+use crate::method::vae::Vae;
 use crate::run::config::{AttackConfig, Config};
-use crate::run::result::{Accuracies, AttackResult, TaskResult};
-use crate::vae::Vae;
+use crate::run::result::{AttackResult, TaskResult};
 
 /// A trained probe of one task.
 #[derive(Debug)]

@@ -4,21 +4,23 @@ use std::path::Path;
 
 use crate::data::{Dataset, Source, celeba};
 use crate::engine::device::Device;
-use crate::engine::ops::Norm;
+use crate::engine::nn::NamedTensor;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::experiment::evaluate::{self, Labels};
-use crate::experiment::{lipschitz, model_file, settings};
-use crate::robustness::encode_means;
-use crate::run::checkpoint::{self, NamedTensor};
+use crate::experiment::{model_file, settings};
+use crate::method::lipschitz;
+use crate::method::ops::Norm;
+use crate::method::robustness::encode_means;
+use crate::method::selection::{Metric, Selection};
+use crate::method::vae::Vae;
+use crate::run::checkpoint::{self};
 use crate::run::config::{AttackConfig, Config};
 use crate::run::dir::RunDir;
 use crate::run::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, TaskResult};
 use crate::run::short;
-use crate::selection::{Metric, Selection};
-use crate::vae::Vae;
 
-use super::trainer::load_weights;
+use crate::engine::nn::load_weights;
 
 /// A run's model on a device, its data beside it.
 #[derive(Debug)]

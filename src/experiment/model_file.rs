@@ -5,16 +5,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::data::Images;
-use crate::engine::nn::{Layer, Stack};
+use crate::engine::nn::{Layer, NamedTensor, Stack, named_weights};
 use crate::engine::ops::Convolution;
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::robustness::Probe;
-use crate::run::checkpoint::{self, Metadata, NamedTensor};
+use crate::method::robustness::Probe;
+use crate::method::vae::Vae;
+use crate::run::checkpoint::{self, Metadata};
 use crate::run::config::Config;
-use crate::vae::Vae;
-
-use super::trainer::named_weights;
 
 /// Writes the weights in the variable `model`, and of `probes` (task and tensors), whole or not at all.
 pub fn save(

@@ -1,13 +1,14 @@
 //! From a run's configuration to what the engine's parts want to know.
 
 use crate::engine::nn::Init;
-use crate::engine::ops::{AdamSettings, ImageShape, Norm};
+use crate::engine::ops::{AdamSettings, ImageShape};
 use crate::error::{Error, Result};
-use crate::experiment::TrainSettings;
-use crate::robustness::{Attack, ProbeSettings};
+use crate::method::TrainSettings;
+use crate::method::ops::Norm;
+use crate::method::robustness::{Attack, ProbeSettings};
+use crate::method::selection::{Metric, Selection};
+use crate::method::vae::{Objective, Vae};
 use crate::run::config::{self, AttackConfig, Config};
-use crate::selection::{Metric, Selection};
-use crate::vae::{Objective, Vae};
 
 /// The model of `config` for images `[channels, height, width]`.
 ///

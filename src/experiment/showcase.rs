@@ -4,17 +4,18 @@
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Weights;
+use crate::engine::nn::load_weights;
 use crate::engine::ops::ImageShape;
 use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::experiment::trainer::load_weights;
-use crate::experiment::{LoadedRun, lipschitz, model_file, settings};
-use crate::robustness::{self, Attack, Probe};
+use crate::experiment::{LoadedRun, model_file, settings};
+use crate::method::lipschitz;
+use crate::method::robustness::{self, Attack, Probe};
+use crate::method::selection::{Metric, Selection};
+use crate::method::vae::Vae;
 use crate::run::config::{AttackConfig, Norm};
-use crate::selection::{Metric, Selection};
-use crate::vae::Vae;
 
 /// Images in a row of the page.
 pub const ROW: usize = 10;

@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 
 use crate::data::Dataset;
 use crate::engine::device::Device;
+use crate::engine::nn::NamedTensor;
 use crate::error::{Error, Result};
 use crate::experiment::evaluate::{self, Labels};
-use crate::experiment::trainer::Trainer;
-use crate::experiment::{mean_elbo, model_file, progress, settings};
-use crate::run::checkpoint::{self, Metadata, NamedTensor};
+use crate::experiment::{model_file, progress, settings};
+use crate::method::{Averages, Trainer, mean_elbo};
+use crate::run::checkpoint::{self, Metadata};
 use crate::run::config::Config;
 use crate::run::dir::RunDir;
 use crate::run::metrics::{self, Metrics};
@@ -242,7 +243,7 @@ fn stopped(step: u64, run: &RunDir) -> Error {
 }
 
 /// One line of metrics.jsonl.
-fn metrics_line(step: u64, seconds: f64, averages: &super::Averages, rate: f64) -> Map<String, Value> {
+fn metrics_line(step: u64, seconds: f64, averages: &Averages, rate: f64) -> Map<String, Value> {
     let mut line = Map::new();
     let mut put = |key: &str, value: Value| _ = line.insert(key.to_string(), value);
     put("step", json!(step));

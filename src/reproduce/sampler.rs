@@ -2,8 +2,8 @@
 
 use crate::data::{Dataset, Images, Source};
 use crate::error::Result;
+use crate::method::sampler::{self, Outcome, Settings, mode, ring};
 use crate::report::{Chart, Drawing, Grid, Image, Series};
-use crate::sampler::{self, Outcome, Settings, mode, ring};
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;

@@ -2,8 +2,8 @@
 
 use crate::engine::device;
 use crate::error::Result;
+use crate::method::tabular::{self, Outcome, Pick, Settings, Smooth};
 use crate::report::{Chart, Drawing, HeatMap, Series};
-use crate::tabular::{self, Outcome, Pick, Settings, Smooth};
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;

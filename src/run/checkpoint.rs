@@ -12,54 +12,26 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::engine::nn::{NamedTensor, TensorData};
 use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// The metadata key of the checksum.
 const SEAL: &str = "sha256";
 
-/// The numbers of a tensor, row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TensorData {
-    F32(Vec<f32>),
-    U32(Vec<u32>),
-}
-
-impl TensorData {
-    /// How many numbers there are.
-    pub fn len(&self) -> usize {
-        match self {
-            TensorData::F32(values) => values.len(),
-            TensorData::U32(values) => values.len(),
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn type_name(&self) -> &'static str {
-        match self {
-            TensorData::F32(_) => "F32",
-            TensorData::U32(_) => "U32",
-        }
-    }
-
-    /// The bytes in the file's order, which is little-endian.
-    fn push_bytes(&self, bytes: &mut Vec<u8>) {
-        match self {
-            TensorData::F32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
-            TensorData::U32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
-        }
+fn type_name(data: &TensorData) -> &'static str {
+    match data {
+        TensorData::F32(_) => "F32",
+        TensorData::U32(_) => "U32",
     }
 }
 
-/// A tensor with its name; `shape`'s product is the number of values.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedTensor {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub data: TensorData,
+/// The bytes in the file's order, which is little-endian.
+fn push_bytes(data: &TensorData, bytes: &mut Vec<u8>) {
+    match data {
+        TensorData::F32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
+        TensorData::U32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
+    }
 }
 
 /// What a file holds beside its tensors.
@@ -152,9 +124,9 @@ fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
             )));
         }
         let start = data.len();
-        tensor.data.push_bytes(&mut data);
+        push_bytes(&tensor.data, &mut data);
         let entry: Value = json!({
-            "dtype": tensor.data.type_name(),
+            "dtype": type_name(&tensor.data),
             "shape": tensor.shape,
             "data_offsets": [start, data.len()],
         });

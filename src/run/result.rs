@@ -104,40 +104,6 @@ impl AttackResult {
     }
 }
 
-/// Accuracies of one classifier on one set of examples, in percent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Accuracies {
-    pub plain: f64,
-    /// The mean of the accuracies of the classes that occur.
-    pub balanced: f64,
-    /// What always answering the most frequent class would give.
-    pub majority: f64,
-}
-
-impl Accuracies {
-    /// From each example's class and whether it was got right.
-    pub fn of(outcomes: impl Iterator<Item = (u32, bool)>) -> Self {
-        let mut classes = BTreeMap::<u32, (usize, usize)>::new();
-        for (label, right) in outcomes {
-            let (rights, count) = classes.entry(label).or_default();
-            *rights += usize::from(right);
-            *count += 1;
-        }
-        let sum = |of: fn(&(usize, usize)) -> usize| classes.values().map(of).sum::<usize>();
-        let recalls = classes.values().map(|&(rights, count)| percent(rights, count));
-        Accuracies {
-            plain: percent(sum(|c| c.0), sum(|c| c.1)),
-            balanced: recalls.sum::<f64>() / classes.len().max(1) as f64,
-            majority: percent(classes.values().map(|c| c.1).max().unwrap_or(0), sum(|c| c.1)),
-        }
-    }
-}
-
-/// `correct` out of `total` in percent; 0 of none.
-pub fn percent(correct: usize, total: usize) -> f64 {
-    100.0 * correct as f64 / total.max(1) as f64
-}
-
 impl TaskResult {
     /// Whether its probe is the run's own, on all labels, each once; not one that `probe` has put in its place. Another
     /// order of the batches (`probe --seed`) measures the same.
@@ -289,6 +255,7 @@ mod by_radius {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::method::robustness::percent;
 
     /// The example of INTERFACE.md, key by key, with what was added to the attack.
     const EXAMPLE: &str = r#"{
@@ -397,18 +364,6 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_answer_is_half_right_in_balance() {
-        let constant = |label: u32| (label, label == 0);
-        let nine_of_ten = (0..10).map(|i| constant(u32::from(i == 3)));
-        let accuracies = Accuracies::of(nine_of_ten);
-        assert_eq!(accuracies, Accuracies { plain: 90.0, balanced: 50.0, majority: 90.0 });
-        // A class that does not occur has no accuracy.
-        let accuracies = Accuracies::of([(0, true), (7, false), (7, true)].into_iter());
-        assert_eq!((accuracies.balanced, accuracies.majority), (75.0, 200.0 / 3.0));
-        assert_eq!(Accuracies::of([].into_iter()).plain, 0.0);
-    }
-
-    #[test]
     fn what_json_cannot_hold_is_an_error() {
         let sound: RunResult = serde_json::from_str(EXAMPLE).unwrap();
         let result = RunResult { elbo_test: f64::NAN, ..sound.clone() };
@@ -429,6 +384,5 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains("result.json does not read as a result"));
         }
-        assert_eq!(percent(0, 0), 0.0);
     }
 }

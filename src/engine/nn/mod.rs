@@ -2,10 +2,12 @@
 
 mod init;
 mod layout;
+mod named;
 mod optimiser;
 mod stack;
 
 pub use init::{Init, initialise};
 pub use layout::{Entry, Layout};
+pub use named::{NamedTensor, TensorData, find_f32, load_weights, named_weights};
 pub use optimiser::{Weights, train_step, weight_gradients};
-pub use stack::{Layer, Stack, linears};
+pub use stack::{Dense, Layer, Stack, linears};

@@ -2,8 +2,19 @@
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Layout;
-use crate::engine::ops::{self, Convolution, Dense, ImageShape};
+use crate::engine::ops::{self, Convolution, ImageShape};
 use crate::error::Result;
+
+/// A dense layer `act(W x + b)` of the network, by where its weights start in their arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dense {
+    pub outputs: usize,
+    /// First word of W, `[outputs, inputs]`.
+    pub weight: usize,
+    /// First word of b.
+    pub bias: usize,
+    pub relu: bool,
+}
 
 /// A layer. Images are rows of words here, channel by channel, so that to flatten them and to unflatten rows is to do
 /// nothing; both are layers for their places in the numbering.

@@ -3,7 +3,8 @@
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::ops::{self, Term};
 use crate::error::Result;
-use crate::vae::Vae;
+use crate::method::ops::{entropic_wasserstein, reparameterise};
+use crate::method::vae::Vae;
 
 /// What is maximised.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +63,7 @@ impl Objective {
             None => x,
         };
         let head = vae.encode(g, weights, encoded)?;
-        let code = ops::reparameterise(g, head, u)?;
+        let code = reparameterise(g, head, u)?;
         let log_likelihood = vae.log_likelihood(g, weights, code.z, x)?;
         let term = |values, rows, weight| Term { values, rows, weight };
         let (a, b) = (0..batch, batch..2 * batch);
@@ -73,7 +74,7 @@ impl Objective {
                 term(code.entropy, a, -beta),
             ],
             Objective::Smooth { gamma } => {
-                let wd = ops::entropic_wasserstein(g, head, gamma)?;
+                let wd = entropic_wasserstein(g, head, gamma)?;
                 vec![
                     term(log_likelihood, a.clone(), -1.0),
                     term(code.prior, a.clone(), -1.0),

@@ -4,6 +4,7 @@ use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Layer, Layout, Stack, linears};
 use crate::engine::ops::{self, Convolution};
 use crate::error::Result;
+use crate::method::ops::gaussian_log_likelihood;
 
 /// An encoder `inputs -> 2 latent` (mean, log-variance) and a decoder `latent -> inputs`.
 #[derive(Debug, Clone)]
@@ -83,6 +84,6 @@ impl Vae {
     /// `log p(x|z)` `[rows]`, constants included, for codes `z` `[rows, latent]`.
     pub fn log_likelihood(&self, g: &mut Graph, weights: &[Tensor], z: Tensor, x: Tensor) -> Result<Tensor> {
         let output = self.decoder.forward(g, weights, z)?;
-        ops::gaussian_log_likelihood(g, output, x, self.variance, self.sigmoid)
+        gaussian_log_likelihood(g, output, x, self.variance, self.sigmoid)
     }
 }

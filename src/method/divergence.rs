@@ -5,6 +5,7 @@
 //! does not cancel: differences of deviations go through `expm1`, and `psi`, `u - 1` and the like are written
 //! without a subtraction.
 
+mod device;
 pub mod full;
 
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::f64::consts::{E, LN_2, PI};
 
 use serde::{Deserialize, Serialize};
 
+pub use device::on_device;
 pub use full::{FullCase, FullOut};
 
 /// A pair of factorised Gaussians, all four lists of one length, and the coupling `gamma >= 0`.

@@ -1,12 +1,13 @@
 //! The representation: means of the frozen encoder.
 
-use crate::data::{Images, Table};
+use crate::data::Images;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Weights;
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::vae::Vae;
+use crate::method::Table;
+use crate::method::vae::Vae;
 
 /// Rows encoded at a time.
 pub const CHUNK: usize = 512;

@@ -8,8 +8,9 @@ use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::robustness::{CHUNK, Chunk};
-use crate::vae::Vae;
+use crate::method::ops::reparameterise;
+use crate::method::robustness::{CHUNK, Chunk};
+use crate::method::vae::Vae;
 
 /// The mean ELBO (log-likelihood minus KL, constants included, in nats) of `images`, one draw of the code each, with
 /// the weights in `model`.
@@ -21,7 +22,7 @@ pub fn mean_elbo(session: &mut Session, vae: &Vae, images: &Images, seed: u64) -
     let x = chunk.images(&mut g)?;
     let head = vae.encode(&mut g, &weights.views, x)?;
     let u = ops::normal(&mut g, clock, [CHUNK, vae.latent], Key::new(seed, Purpose::Evaluation))?;
-    let code = ops::reparameterise(&mut g, head, u)?;
+    let code = reparameterise(&mut g, head, u)?;
     let log_likelihood = vae.log_likelihood(&mut g, &weights.views, code.z, x)?;
     let prior_and_entropy = ops::elementwise::add(&mut g, code.prior, code.entropy)?;
     let elbo = ops::elementwise::add(&mut g, log_likelihood, prior_and_entropy)?;

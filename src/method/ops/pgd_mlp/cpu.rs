@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{MAX_LAYERS, Params};
-use crate::engine::ops::entropic_wasserstein::entropic;
 use crate::engine::ops::half::floats_of;
-use crate::engine::ops::pgd_step::{Norm, clip};
 use crate::engine::recording::CpuCall;
 use crate::engine::rng::{self, Key};
 use crate::engine::simd::{
     self, Active, Column, LANES, Matrix, Work, exp_and_exp_m1, masked_product, sparse_product, transpose,
     transpose_back,
 };
+use crate::method::ops::entropic_wasserstein::entropic;
+use crate::method::ops::pgd_step::{Norm, clip};
 
 pub(super) fn pgd_mlp_cpu(call: &CpuCall, rows: Range<usize>) {
     thread_local! {

@@ -4,6 +4,7 @@
 //! `p(X = i | Z = j)` has its mode at `m_j` and the width `v_j`, `q(Z = j | X = i)` its mode at `mu_i` and the width `s_i`, all
 //! in turns of the circle; the prior is uniform. The parameters kept are the modes and the logarithms of the widths.
 
+use crate::method::ops::{cosine_logits, sinkhorn};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::device::{Device, Program};
@@ -148,8 +149,8 @@ const ENCODER_WIDTH: f32 = 0.2;
 /// The tables in a graph, in logarithms: `log q` `[Nx, Nz]` and `log p` `[Nz, Nx]`.
 fn tables(g: &mut Graph, weights: &Weights, settings: &Settings) -> Result<(Tensor, Tensor)> {
     let [m, v, mu, s] = weights.views[..] else { unreachable!("four entries") };
-    let encoder = ops::cosine_logits(g, mu, s, settings.codes)?;
-    let decoder = ops::cosine_logits(g, m, v, settings.observations)?;
+    let encoder = cosine_logits(g, mu, s, settings.codes)?;
+    let decoder = cosine_logits(g, m, v, settings.observations)?;
     Ok((ops::log_softmax(g, encoder)?, ops::log_softmax(g, decoder)?))
 }
 
@@ -170,13 +171,13 @@ fn divergences(g: &mut Graph, log_q: Tensor, pairs: usize, settings: &Settings) 
     };
     let (a, b) = (rows("pairs.a")?, rows("pairs.b")?);
     let cost = g.variable("cost", [settings.codes, settings.codes], DType::F32)?;
-    ops::sinkhorn(g, a, b, cost, TURNS)
+    sinkhorn(g, a, b, cost, TURNS)
 }
 
 /// Runs the experiment.
 ///
 /// # Errors
-/// Those of the device, and a request with more codes than [`ops::MOST_STATES`].
+/// Those of the device, and a request with more codes than [`MOST_STATES`].
 pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
     let Settings { observations: nx, codes: nz, draws, steps, .. } = *settings;
     let target = target(nx);

@@ -3,11 +3,16 @@
 use crate::engine::autodiff;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Weights;
-use crate::engine::ops::{self, Ascent, Goal, Norm, StartNoise};
+use crate::engine::ops;
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::vae::Vae;
+
+use crate::method::ops::{
+    Ascent, DrawnStart, Goal, Norm, StartNoise, entropic_distance, fits, in_half, pgd_mlp, pgd_start,
+    pgd_step, wasserstein2,
+};
+use crate::method::vae::Vae;
 
 /// What the ascent makes as large as it can.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,7 +95,7 @@ impl Selection {
         single.half = false;
         let reference = single.forward(g, &weights.views, x)?;
         let layers = vae.encoder.dense(&vae.layout, vae.encoder.outputs());
-        match layers.filter(|layers| self.fused && ops::fits(layers, vae.encoder.inputs())) {
+        match layers.filter(|layers| self.fused && fits(layers, vae.encoder.inputs())) {
             Some(layers) => {
                 let goal = match self.metric {
                     Metric::W2 => Goal::W2 { reference },
@@ -98,9 +103,7 @@ impl Selection {
                 };
                 let (norm, eps, step, steps) = (self.norm, self.eps, self.step_size, self.steps);
                 let (weights, points) = match vae.encoder.half {
-                    true => {
-                        ops::in_half(g, weights.arena, &layers, x).map(|(w, points)| (w, Some(points)))?
-                    }
+                    true => in_half(g, weights.arena, &layers, x).map(|(w, points)| (w, Some(points)))?,
                     false => (weights.arena, None),
                 };
                 let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start: None, points };
@@ -123,7 +126,7 @@ impl Selection {
                 start_noise(g, self.norm, clock, shape, seed)?
             }
         };
-        ops::pgd_start(g, selected, x, noise, self.eps)
+        pgd_start(g, selected, x, noise, self.eps)
     }
 
     /// The whole ascent in one kernel call, the random start among it, or in a few calls where one would keep a GPU
@@ -140,14 +143,14 @@ impl Selection {
         ascent.steps /= calls;
         match start {
             Start::Drawn { clock, seed } if self.norm == Norm::Linf => {
-                let drawn = ops::Start { clock, key: Key::new(seed, Purpose::Selection) };
-                ops::pgd_mlp(g, selected, x, Ascent { start: Some(drawn), ..ascent.clone() })?;
+                let drawn = DrawnStart { clock, key: Key::new(seed, Purpose::Selection) };
+                pgd_mlp(g, selected, x, Ascent { start: Some(drawn), ..ascent.clone() })?;
                 calls -= 1;
             }
             _ => self.start(g, x, selected, start)?,
         }
         if calls > 0 {
-            g.repeat(calls, |g| ops::pgd_mlp(g, selected, x, ascent))?;
+            g.repeat(calls, |g| pgd_mlp(g, selected, x, ascent))?;
         }
         Ok(())
     }
@@ -166,11 +169,11 @@ impl Selection {
         g.repeat(self.steps, |g| {
             let head = vae.encode(g, &weights.views, selected)?;
             let distance = match self.metric {
-                Metric::W2 => ops::wasserstein2(g, reference, head)?,
-                Metric::Entropic { gamma } => ops::entropic_distance(g, reference, head, gamma)?,
+                Metric::W2 => wasserstein2(g, reference, head)?,
+                Metric::Entropic { gamma } => entropic_distance(g, reference, head, gamma)?,
             };
             let gradient = autodiff::gradients_from(g, &[(head, distance.d_b)], &[selected])?[0];
-            ops::pgd_step(g, self.norm, selected, gradient, x, self.eps, self.step_size)
+            pgd_step(g, self.norm, selected, gradient, x, self.eps, self.step_size)
         })
     }
 }

@@ -5,14 +5,15 @@ use std::ops::Range;
 use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::broadcast;
 use crate::engine::ops::elementwise::{Function, elementwise};
 use crate::engine::ops::lanes::{self, Lanes};
-use crate::engine::ops::{broadcast, transport_plan};
 use crate::engine::recording::Access::{Read, Write};
 use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
 use crate::engine::simd::exp_and_exp_m1;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
+use crate::method::ops::transport_plan;
 
 pub static SINKHORN: Kernel = Kernel {
     name: "sinkhorn",

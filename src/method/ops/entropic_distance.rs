@@ -6,13 +6,13 @@ use std::ops::Range;
 use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
-use crate::engine::ops::entropic_wasserstein::{CPU_TILE, ENTROPIC_FLOPS, entropic};
 use crate::engine::ops::lanes::Lanes;
-use crate::engine::ops::wasserstein2::{Distance, distance_gradient, distance_outputs};
 use crate::engine::recording::Access::{Read, Write};
 use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::method::ops::entropic_wasserstein::{CPU_TILE, ENTROPIC_FLOPS, entropic};
+use crate::method::ops::wasserstein2::{Distance, distance_gradient, distance_outputs};
 
 pub static ENTROPIC_DISTANCE: Kernel = Kernel {
     name: "entropic_distance",

@@ -5,17 +5,18 @@
 
 mod cpu;
 
+use crate::engine::nn::Dense;
 use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::ops::half;
-use crate::engine::ops::pgd_step::Norm;
 use crate::engine::recording::Access::{Read, Write};
 use crate::engine::recording::{ALIGN_WORDS, Call, Kernel, MatrixUnits, NONE};
 use crate::engine::rng::Key;
 use crate::engine::simd::LANES;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::method::ops::pgd_step::Norm;
 
 pub static PGD_MLP: Kernel = Kernel {
     name: "pgd_mlp",
@@ -67,17 +68,6 @@ pub fn fits(layers: &[Dense], inputs: usize) -> bool {
         && layers.iter().all(|layer| layer.outputs <= MAX_OUTPUTS)
 }
 
-/// A dense layer `act(W x + b)` of the network, by where its weights start in their arena.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dense {
-    pub outputs: usize,
-    /// First word of W, `[outputs, inputs]`.
-    pub weight: usize,
-    /// First word of b.
-    pub bias: usize,
-    pub relu: bool,
-}
-
 /// What the ascent makes as large as it can, numbered as in the shader.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
@@ -117,7 +107,7 @@ pub struct Ascent {
     pub steps: usize,
     /// Draws the points to start from, as `pgd_start` does with uniforms of that key in the step in the clock,
     /// instead of going on from where they are. For L-infinity, and goals without a probe.
-    pub start: Option<Start>,
+    pub start: Option<DrawnStart>,
     /// With halves: room for the points as such, of [`in_half`], so that matrix units can take them.
     pub points: Option<Tensor>,
 }
@@ -145,7 +135,7 @@ pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Res
 
 /// Random starts: functions of a key, of the step in `clock` and of their index.
 #[derive(Debug, Clone, Copy)]
-pub struct Start {
+pub struct DrawnStart {
     pub clock: Tensor,
     pub key: Key,
 }
@@ -301,7 +291,7 @@ impl Op for PgdMlp {
             step,
             gamma,
             padding: 0,
-            key: start.map_or([0; 4], |Start { key: Key([a, b]), .. }| [a, b, 0, 0]),
+            key: start.map_or([0; 4], |DrawnStart { key: Key([a, b]), .. }| [a, b, 0, 0]),
             layer,
         };
         // A row of weights is as long as its layer has inputs.

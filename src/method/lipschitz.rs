@@ -5,8 +5,8 @@ use crate::engine::nn::Weights;
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::selection::{Selection, Start};
-use crate::vae::Vae;
+use crate::method::selection::{Selection, Start};
+use crate::method::vae::Vae;
 
 /// Images that are looked at together.
 const ROWS: usize = 128;
@@ -77,8 +77,8 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use crate::engine::device;
-    use crate::engine::ops::Norm;
-    use crate::selection::Metric;
+    use crate::method::ops::Norm;
+    use crate::method::selection::Metric;
 
     /// The mean of a network without hidden layers, made linear by hand, moves by at most its largest singular value.
     #[test]

@@ -1,8 +1,8 @@
 //! Linear softmax classifiers on the frozen representation (SPEC section 5, step 3).
 
 use crate::engine::graph::{Graph, Tensor};
-use crate::engine::nn::{Layout, Stack, Weights, train_step};
-use crate::engine::ops::{self, AdamSettings, Dense, SUMS, Term};
+use crate::engine::nn::{Dense, Layout, Stack, Weights, train_step};
+use crate::engine::ops::{self, AdamSettings, SUMS, Term};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;

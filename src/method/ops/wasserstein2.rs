@@ -6,12 +6,12 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::broadcast;
-use crate::engine::ops::entropic_wasserstein::{CPU_TILE, deviations};
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::recording::Access::{Read, Write};
 use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::method::ops::entropic_wasserstein::{CPU_TILE, deviations};
 
 pub static WASSERSTEIN2: Kernel = Kernel {
     name: "wasserstein2",

@@ -2,11 +2,11 @@
 
 use crate::engine::device::Device;
 use crate::engine::graph::Graph;
-use crate::engine::ops;
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::vae::divergence::{DiagonalCase, DiagonalOut, W2Grad, WdGrad};
+use crate::method::divergence::{DiagonalCase, DiagonalOut, W2Grad, WdGrad};
+use crate::method::ops::{entropic_distance, wasserstein2};
 
 /// The divergences of `case` with `wd`, `w2` and their gradients from the device's kernels. The
 /// KL terms have no kernel of their own and are the float64 ones.
@@ -16,9 +16,9 @@ pub fn on_device(device: &Device, case: &DiagonalCase) -> Result<DiagonalOut> {
     let h_a = g.variable("a", [1, 2 * latent], DType::F32)?;
     let h_b = g.variable("b", [1, 2 * latent], DType::F32)?;
     // The divergence is symmetric: the gradient for a is that for b with the two exchanged.
-    let wd = ops::entropic_distance(&mut g, h_a, h_b, case.gamma as f32)?;
-    let wd_swapped = ops::entropic_distance(&mut g, h_b, h_a, case.gamma as f32)?;
-    let w2 = ops::wasserstein2(&mut g, h_a, h_b)?;
+    let wd = entropic_distance(&mut g, h_a, h_b, case.gamma as f32)?;
+    let wd_swapped = entropic_distance(&mut g, h_b, h_a, case.gamma as f32)?;
+    let w2 = wasserstein2(&mut g, h_a, h_b)?;
     let outputs =
         [("wd", wd.value), ("wd_b", wd.d_b), ("wd_a", wd_swapped.d_b), ("w2", w2.value), ("w2_b", w2.d_b)];
     for (name, value) in outputs {

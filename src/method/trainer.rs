@@ -1,17 +1,19 @@
 //! A training run on the engine: one graph, replayed once a step.
 
-use crate::data::{Images, RESIDENT_BYTES, Table};
+use crate::data::Images;
 use crate::engine::device::{Device, Program};
 use crate::engine::graph::Graph;
-use crate::engine::nn::{Entry, Init, Layout, Weights, initialise, train_step};
+use crate::engine::nn::{
+    Init, NamedTensor, TensorData, Weights, find_f32, initialise, load_weights, named_weights, train_step,
+};
 use crate::engine::ops::{self, AdamSettings, SUMS};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
-use crate::run::checkpoint::{NamedTensor, TensorData};
-use crate::selection::{Selection, Start};
-use crate::vae::{Objective, Vae};
+use crate::method::selection::{Selection, Start};
+use crate::method::vae::{Objective, Vae};
+use crate::method::{RESIDENT_BYTES, Table};
 
 /// What fixes a training run's numbers, beside the data.
 #[derive(Debug, Clone)]
@@ -306,46 +308,12 @@ pub fn training_graph(
     Ok(std::mem::take(g))
 }
 
-/// The weights of an arena under their names.
-pub fn named_weights(session: &Session, arena: &str, layout: &Layout) -> Result<Vec<NamedTensor>> {
-    let words: Vec<f32> = session.get(arena)?;
-    let tensor = |(i, entry): (usize, &Entry)| NamedTensor {
-        name: entry.name.clone(),
-        shape: entry.shape.dims().to_vec(),
-        data: TensorData::F32(layout.slice(&words, i).to_vec()),
-    };
-    Ok(layout.entries().iter().enumerate().map(tensor).collect())
-}
-
-/// Fills an arena from named weights.
-pub fn load_weights(
-    session: &mut Session,
-    arena: &str,
-    layout: &Layout,
-    tensors: &[NamedTensor],
-) -> Result<()> {
-    let mut words = vec![0.0_f32; layout.words()];
-    for (i, entry) in layout.entries().iter().enumerate() {
-        let data = find_f32(tensors, &entry.name, entry.shape.len())?;
-        layout.slice_mut(&mut words, i).copy_from_slice(data);
-    }
-    session.set(arena, &words)
-}
-
-fn find_f32<'a>(tensors: &'a [NamedTensor], name: &str, len: usize) -> Result<&'a [f32]> {
-    match tensors.iter().find(|t| t.name == name).map(|t| &t.data) {
-        Some(TensorData::F32(data)) if data.len() == len => Ok(data),
-        Some(_) => Err(Error::request(format!("`{name}` has another size or type than this model's"))),
-        None => Err(Error::request(format!("`{name}` is missing: not a file of this model"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::device;
-    use crate::engine::ops::Norm;
-    use crate::selection::Metric;
+    use crate::method::ops::Norm;
+    use crate::method::selection::Metric;
 
     /// What is brought step by step trains the very same model, also from a checkpoint on.
     #[test]

@@ -12,9 +12,10 @@
 //! shrink towards the middle of the data: together with `W(a, a) / 2`, which does not depend on the sampler, that is the
 //! Sinkhorn divergence (Genevay, Peyré, Cuturi 2018).
 
+use crate::method::ops::sinkhorn;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Images, Table};
+use crate::data::Images;
 use crate::engine::device::{Device, Program};
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Init, Layout, Stack, Weights, initialise, train_step};
@@ -24,6 +25,7 @@ use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
+use crate::method::Table;
 
 /// An experiment.
 #[derive(Debug, Clone, Serialize)]
@@ -117,7 +119,7 @@ fn transport(g: &mut Graph, x: Tensor, y: Tensor, settings: &Settings) -> Result
     let distances = ops::squared_distances(g, x, y)?;
     let cost = scale(g, distances, 0.5 * settings.gamma)?;
     let uniform = ops::fill(g, [1, settings.batch], -(settings.batch as f32).ln())?;
-    ops::sinkhorn(g, uniform, uniform, cost, settings.turns)
+    sinkhorn(g, uniform, uniform, cost, settings.turns)
 }
 
 /// `f` and its weights.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Images;
+use crate::data::Images;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::ops;
 use crate::engine::session::Session;

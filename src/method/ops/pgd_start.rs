@@ -6,11 +6,11 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::ops::lanes::sum_of;
-use crate::engine::ops::pgd_step::{Norm, clip, image_grid};
 use crate::engine::recording::Access::{Read, Write};
 use crate::engine::recording::{Call, CpuCall, Kernel, NONE};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::method::ops::pgd_step::{Norm, clip, image_grid};
 
 pub static PGD_START: Kernel = Kernel {
     name: "pgd_start",

@@ -7,15 +7,17 @@
 use crate::engine::autodiff;
 use crate::engine::device::Program;
 use crate::engine::graph::Graph;
+use crate::engine::nn::Dense;
 use crate::engine::nn::Weights;
-use crate::engine::ops::{self, Ascent, Dense, Goal, Norm};
+use crate::engine::ops::{self};
 use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::robustness::Probe;
-use crate::run::result::Accuracies;
-use crate::vae::Vae;
+use crate::method::ops::{Ascent, Goal, Norm, fits, mark_wrong, pgd_mlp, pgd_step};
+use crate::method::robustness::Accuracies;
+use crate::method::robustness::Probe;
+use crate::method::vae::Vae;
 
 /// An attack's settings. Each radius takes `steps` steps of `2.5 radius / steps`.
 #[derive(Debug, Clone)]
@@ -26,7 +28,7 @@ pub struct Attack {
     pub steps: usize,
     pub restarts: usize,
     pub seed: u64,
-    /// Steps in one kernel call, where the encoder allows it; see [`Selection`](crate::selection::Selection).
+    /// Steps in one kernel call, where the encoder allows it; see [`Selection`](crate::method::selection::Selection).
     pub fused: bool,
 }
 
@@ -205,7 +207,7 @@ fn chunk(
     let wrong = g.variable("attack.wrong", [ROWS], DType::U32)?;
     let fits = |layers: &[Dense], probe| {
         let with_probe = [layers, &[probe]].concat();
-        settings.fused && ops::fits(&with_probe, vae.encoder.inputs())
+        settings.fused && fits(&with_probe, vae.encoder.inputs())
     };
     if let (Some(layers), Some(layer)) = (vae.encoder.dense(&vae.layout, vae.latent), probe.dense())
         && fits(&layers, layer)
@@ -223,13 +225,13 @@ fn chunk(
             start: None,
             points: None,
         };
-        ops::pgd_mlp(&mut g, x_adv, x, ascent)?;
+        pgd_mlp(&mut g, x_adv, x, ascent)?;
         return session.compile(&g);
     }
     let classify = |g: &mut Graph| {
         let means = vae.encode_mean(g, &model.views, x_adv)?;
         let logits = probe.logits(g, &head.views, means)?;
-        ops::mark_wrong(g, logits, labels, wrong)?;
+        mark_wrong(g, logits, labels, wrong)?;
         Ok(logits)
     };
     if steps > 0 {
@@ -237,7 +239,7 @@ fn chunk(
             let logits = classify(g)?;
             let entropy = ops::softmax_cross_entropy(g, logits, labels)?;
             let gradient = autodiff::gradients_from(g, &[(logits, entropy.d_logits)], &[x_adv])?[0];
-            ops::pgd_step(g, settings.norm, x_adv, gradient, x, radius, step_size)
+            pgd_step(g, settings.norm, x_adv, gradient, x, radius, step_size)
         })?;
     }
     classify(&mut g)?;

@@ -8,11 +8,11 @@ use bytemuck::{Pod, Zeroable};
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::fill;
 use crate::engine::ops::lanes::Lanes;
-use crate::engine::ops::reparameterise_grad::reparameterise_grad;
 use crate::engine::recording::Access::{Read, Write};
 use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
+use crate::method::ops::reparameterise_grad::reparameterise_grad;
 
 pub static REPARAMETERISE: Kernel = Kernel {
     name: "reparameterise",

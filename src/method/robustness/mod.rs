@@ -1,10 +1,12 @@
 //! The downstream protocol of SPEC section 5: a linear probe on the frozen code, and its
 //! accuracy under attack.
 
+mod accuracies;
 mod attack;
 mod encoder;
 mod probe;
 
+pub use accuracies::{Accuracies, percent};
 pub use attack::{Attack, AttackReport, ROWS, attack, perturbed};
 pub use encoder::{CHUNK, Chunk, encode_means};
 pub use probe::{Probe, ProbeSettings};

@@ -1,0 +1,72 @@
+//! Weights under their names, as files hold them.
+
+use crate::engine::nn::{Entry, Layout};
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+
+/// The numbers of a tensor, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+}
+
+impl TensorData {
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        match self {
+            TensorData::F32(values) => values.len(),
+            TensorData::U32(values) => values.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A tensor with its name; `shape`'s product is the number of values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub data: TensorData,
+}
+
+/// The weights of an arena under their names.
+pub fn named_weights(session: &Session, arena: &str, layout: &Layout) -> Result<Vec<NamedTensor>> {
+    let words: Vec<f32> = session.get(arena)?;
+    let tensor = |(i, entry): (usize, &Entry)| NamedTensor {
+        name: entry.name.clone(),
+        shape: entry.shape.dims().to_vec(),
+        data: TensorData::F32(layout.slice(&words, i).to_vec()),
+    };
+    Ok(layout.entries().iter().enumerate().map(tensor).collect())
+}
+
+/// Fills an arena from named weights.
+pub fn load_weights(
+    session: &mut Session,
+    arena: &str,
+    layout: &Layout,
+    tensors: &[NamedTensor],
+) -> Result<()> {
+    let mut words = vec![0.0_f32; layout.words()];
+    for (i, entry) in layout.entries().iter().enumerate() {
+        let data = find_f32(tensors, &entry.name, entry.shape.len())?;
+        layout.slice_mut(&mut words, i).copy_from_slice(data);
+    }
+    session.set(arena, &words)
+}
+
+/// The floats of the tensor `name`, `len` of them.
+///
+/// # Errors
+/// [`Error::Request`] where it is missing or does not fit.
+pub fn find_f32<'a>(tensors: &'a [NamedTensor], name: &str, len: usize) -> Result<&'a [f32]> {
+    match tensors.iter().find(|t| t.name == name).map(|t| &t.data) {
+        Some(TensorData::F32(data)) if data.len() == len => Ok(data),
+        Some(_) => Err(Error::request(format!("`{name}` has another size or type than this model's"))),
+        None => Err(Error::request(format!("`{name}` is missing: not a file of this model"))),
+    }
+}
