@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use clap::Parser;
 use smoothenc::engine::device;
-use smoothenc::experiment::LoadedRun;
-use smoothenc::run::config::AttackConfig;
+use smoothenc::runs::LoadedRun;
+use smoothenc::runs::config::AttackConfig;
 
 #[derive(Parser)]
 struct Args {

@@ -8,9 +8,9 @@ use std::time::Instant;
 use clap::Parser;
 use smoothenc::bench;
 use smoothenc::engine::device;
-use smoothenc::experiment::settings;
 use smoothenc::method::Trainer;
-use smoothenc::run::config::Config;
+use smoothenc::runs::config::Config;
+use smoothenc::runs::recipe;
 
 #[derive(Parser)]
 struct Args {
@@ -46,8 +46,8 @@ fn main() -> smoothenc::Result<()> {
     let images = bench::random_images(4096.max(args.batch));
     let device = device::open(&args.device, false)?;
     let name = device.description();
-    let vae = settings::model(&config, images.shape())?;
-    let mut trainer = Trainer::new(device, vae, &settings::training(&config)?, &images)?;
+    let vae = recipe::model(&config, images.shape())?;
+    let mut trainer = Trainer::new(device, vae, &recipe::training(&config)?, &images)?;
     let mut timed = |steps: usize| -> smoothenc::Result<Vec<f64>> {
         let one = |_| {
             let start = Instant::now();

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use smoothenc::engine::device;
 use smoothenc::engine::nn::{NamedTensor, TensorData};
-use smoothenc::experiment::LoadedRun;
-use smoothenc::run::checkpoint::{self, Metadata};
+use smoothenc::runs::LoadedRun;
+use smoothenc::runs::checkpoint::{self, Metadata};
 use smoothenc::{Error, Result};
 
 fn main() -> ExitCode {

@@ -5,15 +5,12 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
-pub mod experiment;
 pub mod files;
 pub mod method;
 pub mod progress;
 pub mod report;
 pub mod reproduce;
-pub mod run;
 pub mod runs;
-pub mod sweep;
 
 pub use error::{Error, Result};
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use smoothenc::cli::{self, Cli, Command};
 use smoothenc::engine::device;
-use smoothenc::{Result, experiment, method};
+use smoothenc::{Result, method, progress};
 
 fn main() -> ExitCode {
     quieten_vulkan();
@@ -32,7 +32,7 @@ fn quieten_vulkan() {
 fn run(cli: Cli) -> Result<()> {
     // Ctrl-C lets training write its checkpoint; a second one, or one at any other time, ends the program at once.
     let stop = || {
-        if !experiment::progress::request_stop() {
+        if !progress::request_stop() {
             eprintln!(
                 "error: stopped; the same command, or `smoothenc train --resume RUN`, goes on with a run that was being made"
             );

@@ -14,8 +14,8 @@ use common::{Lab, outcome};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use smoothenc::engine::device;
-use smoothenc::experiment::LoadedRun;
-use smoothenc::experiment::showcase::Pair;
+use smoothenc::runs::LoadedRun;
+use smoothenc::runs::showcase::Pair;
 
 const SECTIONS: [&str; 11] = [
     "accuracy",

@@ -10,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use smoothenc::data::Images;
 use smoothenc::engine::device::{self, Device};
 use smoothenc::engine::graph::plan;
-use smoothenc::experiment::settings;
 use smoothenc::method::{Table, Trainer, training_graph};
+use smoothenc::runs::recipe;
 
-use smoothenc::run::config::{Config, Norm};
+use smoothenc::runs::config::{Config, Norm};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -51,8 +51,8 @@ fn trainer(device: Device, selection_steps: usize) -> Trainer {
     };
     let pixels = (0..50 * 64).map(|i| (i * 31 % 256) as u8).collect();
     let images = Images::new([1, 8, 8], pixels);
-    let vae = settings::model(&config, images.shape()).unwrap();
-    Trainer::new(device, vae, &settings::training(&config).unwrap(), &images).unwrap()
+    let vae = recipe::model(&config, images.shape()).unwrap();
+    Trainer::new(device, vae, &recipe::training(&config).unwrap(), &images).unwrap()
 }
 
 fn steps(trainer: &mut Trainer, count: usize) {
@@ -106,8 +106,8 @@ fn memory_does_not_depend_on_the_selection_steps() {
     for selection_norm in [Norm::Linf, Norm::L2] {
         let scratch_and_ascents = |selection_steps| {
             let config = Config { selection_steps, selection_norm, batch: 2048, ..Config::default() };
-            let vae = settings::model(&config, images.shape()).unwrap();
-            let training = settings::training(&config).unwrap();
+            let vae = recipe::model(&config, images.shape()).unwrap();
+            let training = recipe::training(&config).unwrap();
             let graph = training_graph(&vae, &training, &table, Some(images.count)).unwrap();
             let planned = plan(&graph);
             let ascents = planned.recording.calls().filter(|(call, _)| call.kernel.name == "pgd_mlp");

@@ -12,9 +12,9 @@ use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::experiment::settings;
 use crate::method::selection::{Selection, Start};
-use crate::run::config::Config;
+use crate::runs::config::Config;
+use crate::runs::recipe;
 
 /// One size of the selection; medians of rounds in which each way has its turn.
 #[derive(Debug, Clone, Serialize)]
@@ -52,7 +52,7 @@ pub fn measure(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> R
 
 fn ascent(device: &Device, options: &Options, length: usize, batch: usize) -> Result<AscentTime> {
     let config = Config { selection_steps: length, batch, ..Config::default() };
-    let selection = settings::training(&config)?.selection;
+    let selection = recipe::training(&config)?.selection;
     let mut ways = vec![(true, false), (false, false)];
     if matches!(device, Device::Gpu(_)) {
         ways.push((true, true));
@@ -83,7 +83,7 @@ fn ascent(device: &Device, options: &Options, length: usize, batch: usize) -> Re
 
 /// The selection of a batch of random images by a model that is not trained.
 fn program(session: &mut Session, config: &Config, selection: Selection, half: bool) -> Result<Program> {
-    let vae = settings::model(config, IMAGE)?;
+    let vae = recipe::model(config, IMAGE)?;
     let vae = if half { vae.in_half() } else { vae };
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &vae.layout, "model")?;

@@ -10,9 +10,9 @@ use crate::engine::nn::{Init, initialise};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::experiment::settings;
 use crate::method::robustness::{Attack, Probe, attack, encode_means};
-use crate::run::config::Config;
+use crate::runs::config::Config;
+use crate::runs::recipe;
 
 /// One attack.
 #[derive(Debug, Clone, Serialize)]
@@ -36,7 +36,7 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     let (images, steps, restarts) = if small { (50, 10, 2) } else { (1000, 100, 10) };
     let radius = 1e-4;
     let (config, data) = (Config::default(), random_images(images));
-    let vae = settings::model(&config, IMAGE)?;
+    let vae = recipe::model(&config, IMAGE)?;
     let probe = Probe::new(vae.latent, 10);
     let mut session = Session::new(device.clone());
     session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init)))?;
@@ -44,7 +44,7 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     let means = encode_means(&mut session, &vae, &data)?;
     let labels = probe.predict(&session, &means)?;
     let x: Vec<f32> = (0..images).flat_map(|i| data.floats(i)).collect();
-    let mut settings = settings::attack(&config.attack);
+    let mut settings = recipe::attack(&config.attack);
     (settings.radii, settings.steps, settings.restarts) = (vec![radius], steps, restarts);
     // The first attack of its shape makes the pipelines.
     let warm_up = Attack { steps: 10, restarts: 1, ..settings.clone() };

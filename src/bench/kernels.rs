@@ -11,10 +11,10 @@ use crate::engine::recording::{Access, BufferSpec, Call, NONE, Scope};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::experiment::settings;
 use crate::method::Table;
 use crate::method::training_graph;
-use crate::run::config::{Config, Precision};
+use crate::runs::config::{Config, Precision};
+use crate::runs::recipe;
 
 /// One kernel with its constants and shapes. Without a time where it was not measured.
 #[derive(Debug, Clone, Serialize)]
@@ -122,16 +122,16 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
     let (batch, precision) = (if options.quick { 32 } else { 128 }, options.precision);
     let config = Config { batch, precision, ..Config::default() };
     let images = random_images(4096);
-    let vae = settings::model(&config, IMAGE)?;
+    let vae = recipe::model(&config, IMAGE)?;
     let table = Table::whole("train.images", &images);
-    let plan = plan(&training_graph(&vae, &settings::training(&config)?, &table, Some(images.count))?);
+    let plan = plan(&training_graph(&vae, &recipe::training(&config)?, &table, Some(images.count))?);
     let buffers = buffers(device, &plan.recording.buffers)?;
     for (spec, buffer) in plan.recording.buffers.iter().zip(&buffers) {
         match spec.variable.as_deref() {
             Some("model") => {
                 let weights = initialise(
                     &vae.layout,
-                    settings::training(&config)?.init,
+                    recipe::training(&config)?.init,
                     Key::new(config.seed, Purpose::Init),
                 );
                 buffer.write(0, &weights)?;

@@ -21,7 +21,7 @@ use crate::engine::device::Device;
 use crate::engine::ops::ImageShape;
 use crate::engine::rng::{Key, Purpose, threefry};
 use crate::error::Result;
-use crate::run::config::Precision;
+use crate::runs::config::Precision;
 
 /// What is measured, and how long.
 #[derive(Debug, Clone, Copy)]

@@ -9,10 +9,10 @@ use crate::engine::nn::initialise;
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::experiment::settings;
 use crate::method::Table;
 use crate::method::training_graph;
-use crate::run::config::Config;
+use crate::runs::config::Config;
+use crate::runs::recipe;
 
 /// One size of the step.
 #[derive(Debug, Clone, Serialize)]
@@ -108,7 +108,7 @@ fn step(device: &Device, options: &Options, length: usize, batch: usize) -> Resu
     let precision = options.precision;
     let config = Config { selection_steps: length, batch, precision, ..Config::default() };
     let images = random_images(batch.max(4096));
-    let (vae, training) = (settings::model(&config, IMAGE)?, settings::training(&config)?);
+    let (vae, training) = (recipe::model(&config, IMAGE)?, recipe::training(&config)?);
     let mut session = Session::new(device.clone());
     let table = Table::whole("train.images", &images);
     table.upload(&mut session, &images)?;

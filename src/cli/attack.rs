@@ -3,9 +3,9 @@
 use crate::cli::{AttackArgs, report};
 use crate::engine::device;
 use crate::error::Result;
-use crate::experiment::LoadedRun;
 use crate::report::run_page;
-use crate::run::dir::RunDir;
+use crate::runs::LoadedRun;
+use crate::runs::dir::RunDir;
 
 /// Attacks the run's probe and updates its result.json.
 pub fn run(args: AttackArgs) -> Result<()> {

@@ -7,8 +7,8 @@ use crate::cli::report::write;
 use crate::engine::device;
 use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
-use crate::experiment::progress;
-use crate::run::config::Precision;
+use crate::progress;
+use crate::runs::config::Precision;
 
 /// The arguments of `bench`.
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::cli::report::write;
 use crate::data::celeba::{self, ATTRIBUTES_FILE, PARTITION_FILE, PHOTOS};
 use crate::data::{self, Dataset, Source, faces};
-use crate::experiment::progress;
 use crate::method::robustness::Accuracies;
+use crate::progress;
 use crate::{Error, Result};
 
 /// The arguments of `data`.

@@ -22,7 +22,7 @@ pub use divergence::DivergenceArgs;
 pub use train_args::{Request, TrainArgs};
 
 use crate::engine::device::gpu::adapter::Choice;
-use crate::run::config::{AttackConfig, Norm};
+use crate::runs::config::{AttackConfig, Norm};
 use crate::{Error, Result};
 
 /// Train encoders whose representation resists adversarial perturbation of the input, with no labels and no

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use crate::cli::{ProbeArgs, report};
 use crate::engine::device;
 use crate::error::{Error, Result};
-use crate::experiment::LoadedRun;
-use crate::experiment::evaluate::Labels;
 use crate::report::run_page;
-use crate::run::dir::RunDir;
+use crate::runs::LoadedRun;
+use crate::runs::dir::RunDir;
+use crate::runs::evaluate::Labels;
 
 /// Trains the probe anew and updates the run's result.json and model.safetensors.
 pub fn run(args: ProbeArgs) -> Result<()> {

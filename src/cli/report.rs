@@ -3,9 +3,9 @@
 use std::io::{ErrorKind, Write};
 
 use crate::error::{Error, Result};
-use crate::run::config::Config;
-use crate::run::dir::RunDir;
-use crate::run::result::{RunResult, SYNTHETIC, TaskResult};
+use crate::runs::config::Config;
+use crate::runs::dir::RunDir;
+use crate::runs::result::{RunResult, SYNTHETIC, TaskResult};
 
 /// The result as one JSON document.
 pub fn json(result: &RunResult) -> Result<()> {

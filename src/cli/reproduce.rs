@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::report::write;
 use crate::error::Result;
 use crate::reproduce::{self, Outcome, Request, What};
-use crate::run::config::Preset;
+use crate::runs::config::Preset;
 
 /// The arguments of `reproduce`.
 #[derive(Debug, Args)]

@@ -9,9 +9,9 @@ use crate::cli::report::write;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::report::{Chart, Series};
-use crate::run::short;
-use crate::runs::Runs;
-use crate::sweep::{Grid, Row};
+use crate::runs::short;
+use crate::runs::store::Runs;
+use crate::runs::sweep::{Grid, Row};
 
 /// The arguments of `sweep`.
 #[derive(Debug, Args)]

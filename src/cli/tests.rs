@@ -3,8 +3,8 @@ use std::fs;
 use clap::CommandFactory;
 
 use super::*;
-use crate::run::config::{Arch, Config, Objective, Preset};
-use crate::run::dir::{Destination, RunDir};
+use crate::runs::config::{Arch, Config, Objective, Preset};
+use crate::runs::dir::{Destination, RunDir};
 
 fn parse(line: &str) -> std::result::Result<Cli, clap::Error> {
     Cli::try_parse_from(format!("smoothenc {line}").split_whitespace())

@@ -5,17 +5,17 @@ use std::io::IsTerminal;
 use crate::cli::{TrainArgs, report};
 use crate::engine::device;
 use crate::error::Result;
-use crate::experiment::{self, LoadedRun};
 use crate::report::run_page;
-use crate::run::dir::{Destination, RunDir};
+use crate::runs::dir::{Destination, RunDir};
+use crate::runs::{self, LoadedRun};
 
 /// Trains, probes, attacks and reports. All that can be checked is checked before a file is made.
 pub fn run(args: TrainArgs) -> Result<()> {
     let request = args.resolve()?;
     let config = &request.config;
-    let data = experiment::load_data(config)?;
+    let data = runs::load_data(config)?;
     if let Destination::Resume(path) = &request.destination {
-        experiment::check_resumable(config, &RunDir::open(path)?)?;
+        runs::check_resumable(config, &RunDir::open(path)?)?;
     }
     let device = device::open(&config.device, config.checked)?;
     let device_name = device.description();
@@ -23,7 +23,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     if std::io::stderr().is_terminal() {
         eprintln!("{} on {device_name}, into {}", config.title(), run.path().display());
     }
-    let result = experiment::train(config, &run, &data, device.clone())?;
+    let result = runs::train(config, &run, &data, device.clone())?;
     let page = match run_page::is_fresh(&run) {
         true => Ok(()),
         false => LoadedRun::with(run.clone(), config.clone(), data, device)

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::AttackFlags;
-use crate::run::config::{
+use crate::runs::config::{
     Arch, Config, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection,
 };
-use crate::run::dir::{Destination, RunDir};
+use crate::runs::dir::{Destination, RunDir};
 use crate::{Error, Result};
 
 /// The arguments of `train`. None where a flag was not given, so that presets and files show through.

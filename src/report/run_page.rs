@@ -7,18 +7,18 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::experiment::LoadedRun;
-use crate::experiment::showcase::{
-    Attacked, Example, Images, Neighbours, Pair, ROW, Showcase, TRAVERSAL_END, Traversal,
-};
 use crate::files::write_whole;
 use crate::report::html::{Block, Page, Section};
 use crate::report::plot::number;
 use crate::report::{Chart, Drawing, HeatMap, Image, SYNTHETIC_FACES, Series};
-use crate::run::config::{Config, Norm, Objective};
-use crate::run::dir::RunDir;
-use crate::run::result::{RunResult, SYNTHETIC, TaskResult};
-use crate::run::{metrics, short};
+use crate::runs::LoadedRun;
+use crate::runs::config::{Config, Norm, Objective};
+use crate::runs::dir::RunDir;
+use crate::runs::result::{RunResult, SYNTHETIC, TaskResult};
+use crate::runs::showcase::{
+    Attacked, Example, Images, Neighbours, Pair, ROW, Showcase, TRAVERSAL_END, Traversal,
+};
+use crate::runs::{metrics, short};
 
 /// More tasks than these are drawn as their mean and range.
 const MANY_TASKS: usize = 6;

@@ -2,10 +2,10 @@
 
 use crate::data::celeba::TASKS;
 use crate::error::Result;
-use crate::experiment::evaluate::Labels;
-use crate::run::config::{Config, Objective};
-use crate::run::result::{SYNTHETIC, TaskResult};
-use crate::run::short;
+use crate::runs::config::{Config, Objective};
+use crate::runs::evaluate::Labels;
+use crate::runs::result::{SYNTHETIC, TaskResult};
+use crate::runs::short;
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;

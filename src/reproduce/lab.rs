@@ -13,12 +13,12 @@ use sha2::{Digest, Sha256};
 use crate::data::faces;
 use crate::engine::device::{self, Device};
 use crate::error::{Error, Result};
-use crate::experiment::LoadedRun;
 use crate::report::Drawing;
-use crate::run::config::{Config, Preset};
-use crate::run::result::SYNTHETIC;
-use crate::run::short;
-use crate::runs::{Finished, Runs};
+use crate::runs::LoadedRun;
+use crate::runs::config::{Config, Preset};
+use crate::runs::result::SYNTHETIC;
+use crate::runs::short;
+use crate::runs::store::{Finished, Runs};
 use crate::{files, progress};
 
 /// A place to work in. `root` holds what figures share, `out` what one of them shows.

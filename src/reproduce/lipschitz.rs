@@ -1,7 +1,7 @@
 //! Appendix E.3: the smooth encoder has a smaller local Lipschitz ratio. On MNIST with the MLP, figure 5's runs.
 
 use crate::error::Result;
-use crate::run::config::{Arch, Config};
+use crate::runs::config::{Arch, Config};
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;

@@ -25,7 +25,7 @@ pub use what::What;
 
 use crate::error::{Error, Result};
 use crate::files;
-use crate::run::config::Preset;
+use crate::runs::config::Preset;
 use page::Shown;
 
 /// Makes a figure's files; returns its claims.

@@ -6,7 +6,7 @@ use super::lab::Made;
 use super::what::What;
 use crate::report::SYNTHETIC_FACES;
 use crate::report::html::{Block, Page, Section};
-use crate::run::config::{Arch, Config, Objective, Preset, Selection};
+use crate::runs::config::{Arch, Config, Objective, Preset, Selection};
 
 /// What there is to show of a figure.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 
 use crate::engine::ops::ImageShape;
 use crate::error::Result;
-use crate::experiment::showcase::Pair;
 use crate::report::{Grid, Image};
-use crate::run::config::{Config, Objective};
-use crate::run::result::SYNTHETIC;
-use crate::runs::Finished;
+use crate::runs::config::{Config, Objective};
+use crate::runs::result::SYNTHETIC;
+use crate::runs::showcase::Pair;
+use crate::runs::store::Finished;
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;

@@ -1,8 +1,8 @@
 //! Figures 4 and 5: accuracy under attack against the attack's radius, for the VAE and two smooth encoders.
 
 use crate::error::Result;
-use crate::run::config::{Arch, Config};
-use crate::runs::Finished;
+use crate::runs::config::{Arch, Config};
+use crate::runs::store::Finished;
 
 use super::claims::{Claim, Spread};
 use super::lab::Lab;
@@ -33,7 +33,7 @@ pub fn curve(runs: &[Finished], task: &str) -> Vec<(f64, Spread)> {
     for (i, (radius, _)) in first.adversarial_accuracy.iter().enumerate() {
         let at: Vec<f64> =
             attacks.iter().filter_map(|a| a.adversarial_accuracy.get(i)).map(|&(_, value)| value).collect();
-        points.push((crate::run::short(*radius), Spread::of(&at)));
+        points.push((crate::runs::short(*radius), Spread::of(&at)));
     }
     points
 }

@@ -1,8 +1,8 @@
 //! Figure 7: how the second point is selected, on ColorMNIST with the ConvNet.
 
 use crate::error::Result;
-use crate::run::config::{Config, Objective, Selection};
-use crate::runs::Finished;
+use crate::runs::config::{Config, Objective, Selection};
+use crate::runs::store::Finished;
 
 use super::claims::Claim;
 use super::lab::Lab;

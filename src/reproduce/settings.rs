@@ -2,7 +2,7 @@
 //! attacked images, so that a figure takes minutes on a laptop; paper has table 2's.
 
 use crate::error::Result;
-use crate::run::config::{Arch, AttackConfig, Config, Objective, ProbeConfig};
+use crate::runs::config::{Arch, AttackConfig, Config, Objective, ProbeConfig};
 
 use super::lab::Lab;
 
@@ -103,7 +103,7 @@ pub fn seeds(arch: Arch) -> &'static [u64] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::config::Preset;
+    use crate::runs::config::Preset;
 
     #[test]
     fn every_system_of_either_preset_can_be_trained() {

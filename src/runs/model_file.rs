@@ -11,8 +11,8 @@ use crate::engine::session::Session;
 use crate::error::Result;
 use crate::method::robustness::Probe;
 use crate::method::vae::Vae;
-use crate::run::checkpoint::{self, Metadata};
-use crate::run::config::Config;
+use crate::runs::checkpoint::{self, Metadata};
+use crate::runs::config::Config;
 
 /// Writes the weights in the variable `model`, and of `probes` (task and tensors), whole or not at all.
 pub fn save(

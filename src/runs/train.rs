@@ -8,15 +8,16 @@ use crate::data::Dataset;
 use crate::engine::device::Device;
 use crate::engine::nn::NamedTensor;
 use crate::error::{Error, Result};
-use crate::experiment::evaluate::{self, Labels};
-use crate::experiment::{model_file, progress, settings};
 use crate::method::{Averages, Trainer, mean_elbo};
-use crate::run::checkpoint::{self, Metadata};
-use crate::run::config::Config;
-use crate::run::dir::RunDir;
-use crate::run::metrics::{self, Metrics};
-use crate::run::result::{RunResult, SKIPPED, SYNTHETIC};
-use crate::run::tensorboard::EventFile;
+use crate::progress;
+use crate::runs::checkpoint::{self, Metadata};
+use crate::runs::config::Config;
+use crate::runs::dir::RunDir;
+use crate::runs::evaluate::{self, Labels};
+use crate::runs::metrics::{self, Metrics};
+use crate::runs::result::{RunResult, SKIPPED, SYNTHETIC};
+use crate::runs::tensorboard::EventFile;
+use crate::runs::{model_file, recipe};
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
 const WARM_UP: usize = 10;
@@ -28,8 +29,8 @@ const WARM_UP: usize = 10;
 /// request (a checkpoint is written first); [`Error::Request`] for a checkpoint of other settings.
 pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> Result<RunResult> {
     let device_name = device.description();
-    let vae = settings::model(config, data.train.images.shape())?;
-    let mut trainer = Trainer::new(device, vae, &settings::training(config)?, &data.train.images)?;
+    let vae = recipe::model(config, data.train.images.shape())?;
+    let mut trainer = Trainer::new(device, vae, &recipe::training(config)?, &data.train.images)?;
     let mut clock = resume(&mut trainer, config, run)?;
     if let Some(result) = finished(&trainer, config, run, data)? {
         return Ok(result);

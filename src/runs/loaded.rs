@@ -7,18 +7,18 @@ use crate::engine::device::Device;
 use crate::engine::nn::NamedTensor;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
-use crate::experiment::evaluate::{self, Labels};
-use crate::experiment::{model_file, settings};
 use crate::method::lipschitz;
 use crate::method::ops::Norm;
 use crate::method::robustness::encode_means;
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::Vae;
-use crate::run::checkpoint::{self};
-use crate::run::config::{AttackConfig, Config};
-use crate::run::dir::RunDir;
-use crate::run::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, TaskResult};
-use crate::run::short;
+use crate::runs::checkpoint::{self};
+use crate::runs::config::{AttackConfig, Config};
+use crate::runs::dir::RunDir;
+use crate::runs::evaluate::{self, Labels};
+use crate::runs::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, TaskResult};
+use crate::runs::short;
+use crate::runs::{model_file, recipe};
 
 use crate::engine::nn::load_weights;
 
@@ -62,7 +62,7 @@ impl LoadedRun {
     pub fn with(run: RunDir, config: Config, data: Dataset, device: Device) -> Result<Self> {
         let (tensors, _) = checkpoint::load(&run.model_path())?;
         let result = RunResult::load(&run.result_path())?;
-        let vae = settings::model(&config, data.train.images.shape())?;
+        let vae = recipe::model(&config, data.train.images.shape())?;
         let mut session = Session::new(device);
         let refuse = |e: Error| Error::request(format!("{}: {e}", run.model_path().display()));
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;
@@ -130,7 +130,7 @@ impl LoadedRun {
             steps,
             step_size: 2.5 * eps / steps as f32,
             metric: Metric::W2,
-            ..settings::training(&self.config)?.selection
+            ..recipe::training(&self.config)?.selection
         };
         let found = lipschitz::farthest(&mut self.session, &self.vae, &selection, &x, self.config.seed)?;
         Ok(found.ratios)

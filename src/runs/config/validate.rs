@@ -3,7 +3,7 @@
 use super::{Arch, AttackConfig, Config, Norm, Selection};
 use crate::data::{self, Dataset};
 use crate::engine::device::gpu::adapter::Choice;
-use crate::{Error, Result, run};
+use crate::{Error, Result, runs};
 
 /// Widths and batches beyond this would only exhaust the memory.
 const MAX_WIDTH: usize = 1 << 16;
@@ -161,7 +161,7 @@ fn radius(flag: &str, value: f32, norm: Norm) -> Result<()> {
     if norm == Norm::Linf && value > 1.0 {
         return Err(Error::request(format!(
             "{flag} must be at most 1 in the linf norm (pixels lie in [0, 1]), got {}",
-            run::short(value)
+            runs::short(value)
         )));
     }
     Ok(())

@@ -8,11 +8,12 @@ use crate::engine::nn::load_weights;
 use crate::engine::rng::{Key, Purpose, uniform};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::experiment::{model_file, progress, settings};
 use crate::method::robustness::{self, Accuracies, Probe, encode_means};
 use crate::method::vae::Vae;
-use crate::run::config::{AttackConfig, Config};
-use crate::run::result::{AttackResult, TaskResult};
+use crate::progress;
+use crate::runs::config::{AttackConfig, Config};
+use crate::runs::result::{AttackResult, TaskResult};
+use crate::runs::{model_file, recipe};
 
 /// A trained probe of one task.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ pub fn probe_tasks(
     let means = encode_means(session, vae, &data.train.images)?;
     let test_means = encode_means(session, vae, &data.test.images)?;
     let bar = progress::bar("probe", 0);
-    let settings = settings::probe(config, data.train.count());
+    let settings = recipe::probe(config, data.train.count());
     let mut probed = Vec::new();
     for &task in tasks {
         let about = &data.tasks[task];
@@ -116,7 +117,7 @@ pub fn attack_task(
     let tensors = model_file::of_probe(tensors, &about.name);
     load_weights(session, "probe", &probe.layout, &tensors)?;
     let examples = x.len() / vae.encoder.inputs();
-    let attack = settings::attack(config);
+    let attack = recipe::attack(config);
     let labels: Vec<u32> = data.test.images.sample(examples).map(|i| data.test.labels[task][i]).collect();
     let bar = progress::bar("attack", 0);
     bar.set_message(about.name.clone());

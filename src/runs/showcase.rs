@@ -10,12 +10,12 @@ use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::experiment::{LoadedRun, model_file, settings};
 use crate::method::lipschitz;
 use crate::method::robustness::{self, Attack, Probe};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::Vae;
-use crate::run::config::{AttackConfig, Norm};
+use crate::runs::config::{AttackConfig, Norm};
+use crate::runs::{LoadedRun, model_file, recipe};
 
 /// Images in a row of the page.
 pub const ROW: usize = 10;
@@ -171,7 +171,7 @@ impl LoadedRun {
 
     fn neighbours(&mut self, x: &[f32], shown: usize) -> Result<Neighbours> {
         let eps = self.config.eps;
-        let trained = settings::training(&self.config)?.selection;
+        let trained = recipe::training(&self.config)?.selection;
         let selection =
             Selection { steps: STEPS, step_size: 2.5 * eps / STEPS as f32, metric: Metric::W2, ..trained };
         let found = lipschitz::farthest(&mut self.session, &self.vae, &selection, x, self.config.seed)?;
@@ -260,7 +260,7 @@ impl LoadedRun {
     ) -> Result<Attacked> {
         let about = self.data.tasks[task].clone();
         let config = AttackConfig { norm, ..self.config.attack.clone() };
-        let attack = Attack { steps: STEPS, ..settings::attack(&config) };
+        let attack = Attack { steps: STEPS, ..recipe::attack(&config) };
 
         let probe = Probe::new(self.vae.latent, about.classes);
         self.session.forget("probe"); // The one before may have had another number of classes.

@@ -9,12 +9,12 @@ use toml::Table;
 
 use crate::engine::device;
 use crate::error::{Error, Result};
-use crate::experiment::{LoadedRun, check_resumable, load_data, train};
 use crate::progress;
 use crate::report::run_page;
-use crate::run::config::Config;
-use crate::run::dir::{Destination, RunDir};
-use crate::run::result::{RunResult, TaskResult};
+use crate::runs::config::Config;
+use crate::runs::dir::{Destination, RunDir};
+use crate::runs::result::{RunResult, TaskResult};
+use crate::runs::{LoadedRun, check_resumable, load_data, train};
 
 /// The folder.
 #[derive(Debug, Clone)]

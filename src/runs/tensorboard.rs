@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value};
 
 use crate::files::write_whole;
-use crate::run::metrics;
+use crate::runs::metrics;
 use crate::{Error, Result};
 
 /// The file's name; TensorBoard looks for `tfevents` in it.

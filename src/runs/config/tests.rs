@@ -64,7 +64,7 @@ fn single_precision_survives_the_text() {
         bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let value = f32::from_bits(bits);
         if value.is_finite() {
-            assert_eq!(crate::run::short(value) as f32, value);
+            assert_eq!(crate::runs::short(value) as f32, value);
         }
     }
 }

@@ -1,11 +1,23 @@
-//! What a run leaves on the disk and what it is made from: settings, directory, metrics, checkpoints, results.
+//! Training runs: their settings, their directories and files, the work on them from start to result, folders of them, and
+//! grids of settings.
 
 pub mod checkpoint;
 pub mod config;
 pub mod dir;
+pub mod evaluate;
+mod loaded;
 pub mod metrics;
+pub mod model_file;
+pub mod recipe;
 pub mod result;
+pub mod showcase;
+pub mod store;
+pub mod sweep;
 pub mod tensorboard;
+mod train;
+
+pub use loaded::{LoadedRun, load_data};
+pub use train::{check_resumable, train};
 
 /// The double whose shortest decimal is that of the single-precision `value`: 0.1f32 becomes 0.1 and not
 /// 0.10000000149. Everything written as text goes through this.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::{Arch, Config};
-use crate::{Error, Result, run};
+use crate::{Error, Result, runs};
 
 /// The settings that do not fix the numbers of training: where it runs, how long, what it writes and what follows.
 const NOT_HASHED: [&str; 9] = [
@@ -109,14 +109,14 @@ pub(super) fn is_zero(value: &u64) -> bool {
 }
 
 pub(super) fn short<S: Serializer>(value: &f32, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_f64(run::short(*value))
+    serializer.serialize_f64(runs::short(*value))
 }
 
 pub(super) fn short_list<S: Serializer>(
     values: &[f32],
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_seq(values.iter().map(|&value| run::short(value)))
+    serializer.collect_seq(values.iter().map(|&value| runs::short(value)))
 }
 
 pub(super) fn short_or_auto<S: Serializer>(

@@ -8,7 +8,7 @@ use crate::method::ops::Norm;
 use crate::method::robustness::{Attack, ProbeSettings};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::{Objective, Vae};
-use crate::run::config::{self, AttackConfig, Config};
+use crate::runs::config::{self, AttackConfig, Config};
 
 /// The model of `config` for images `[channels, height, width]`.
 ///

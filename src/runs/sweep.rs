@@ -6,9 +6,9 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
-use crate::run::config::{Arch, Config, Preset};
-use crate::run::short;
-use crate::runs::{Finished, Runs};
+use crate::runs::config::{Arch, Config, Preset};
+use crate::runs::short;
+use crate::runs::store::{Finished, Runs};
 
 /// What a grid file asks for.
 #[derive(Debug, Clone)]
