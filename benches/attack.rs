@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use smoothenc::engine::device;
+use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
 use smoothenc::runs::config::AttackConfig;
 
@@ -37,7 +38,7 @@ fn main() -> smoothenc::Result<()> {
     let args = Args::parse();
     let device = device::open(&args.device, false)?;
     let name = device.description();
-    let mut run = LoadedRun::open(&args.run, |_| Ok(device))?;
+    let mut run = LoadedRun::open(&args.run, |_| Ok(device), &Context::silent())?;
     let settings = |steps, restarts| AttackConfig {
         radii: vec![args.radius],
         steps,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use smoothenc::engine::device;
 use smoothenc::engine::nn::{NamedTensor, TensorData};
+use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
 use smoothenc::runs::checkpoint::{self, Metadata};
 use smoothenc::{Error, Result};
@@ -26,7 +27,8 @@ fn run(arguments: &[String]) -> Result<()> {
     let [run, out] = arguments else {
         return Err(Error::request("usage: means RUN OUT.safetensors"));
     };
-    let mut loaded = LoadedRun::open(Path::new(run), |config| device::open("cpu", config.checked))?;
+    let mut loaded =
+        LoadedRun::open(Path::new(run), |config| device::open("cpu", config.checked), &Context::silent())?;
     let means = loaded.test_means()?;
     let shape = vec![loaded.data.test.count(), loaded.config.latent];
     let tensor = NamedTensor { name: "means".into(), shape, data: TensorData::F32(means) };

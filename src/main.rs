@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use smoothenc::Result;
 use smoothenc::cli::{self, Cli, Command};
-use smoothenc::engine::device;
-use smoothenc::{Result, method, progress};
+use smoothenc::progress::Stop;
 
 fn main() -> ExitCode {
     quieten_vulkan();
@@ -30,35 +30,36 @@ fn quieten_vulkan() {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    // Ctrl-C lets training write its checkpoint; a second one, or one at any other time, ends the program at once.
-    let stop = || {
-        if !progress::request_stop() {
+    let stop = Stop::default();
+    if matches!(cli.command, Command::Train(_) | Command::Sweep(_) | Command::Reproduce(_)) {
+        stop_by_signal(&stop);
+    }
+    let context = &cli::progress::context(stop);
+    match cli.command {
+        Command::Train(args) => cli::train::run(*args, context),
+        Command::Sweep(args) => cli::sweep::run(&args, context),
+        Command::Reproduce(args) => cli::reproduce::run(&args, context),
+        Command::Probe(args) => cli::probe::run(args, context),
+        Command::Attack(args) => cli::attack::run(args, context),
+        Command::Divergence(args) => cli::divergence::run(&args),
+        Command::Data(args) => cli::data::run(&args),
+        Command::Devices(args) => cli::devices::run(args),
+        Command::Bench(args) => cli::bench::run(&args),
+    }
+}
+
+/// Ctrl-C lets training write its checkpoint; a second one, or one at any other time, ends the program at once.
+fn stop_by_signal(stop: &Stop) {
+    let stop = stop.clone();
+    let handler = move || {
+        if !stop.request() {
             eprintln!(
                 "error: stopped; the same command, or `smoothenc train --resume RUN`, goes on with a run that was being made"
             );
             std::process::exit(1);
         }
     };
-    if matches!(cli.command, Command::Train(_) | Command::Sweep(_) | Command::Reproduce(_))
-        && let Err(error) = ctrlc::set_handler(stop)
-    {
+    if let Err(error) = ctrlc::set_handler(handler) {
         log::warn!("Ctrl-C will not write a checkpoint: {error}");
-    }
-    match cli.command {
-        Command::Train(args) => cli::train::run(*args),
-        Command::Sweep(args) => cli::sweep::run(&args),
-        Command::Reproduce(args) => cli::reproduce::run(&args),
-        Command::Probe(args) => cli::probe::run(args),
-        Command::Attack(args) => cli::attack::run(args),
-        Command::Divergence(args) => {
-            let name = args.device.clone();
-            cli::divergence::run(&args, &move |cases| {
-                let device = device::open(&name, false)?;
-                cases.iter().map(|case| method::divergence::on_device(&device, case)).collect()
-            })
-        }
-        Command::Data(args) => cli::data::run(&args),
-        Command::Devices(args) => cli::devices::run(args),
-        Command::Bench(args) => cli::bench::run(&args),
     }
 }

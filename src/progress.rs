@@ -1,57 +1,118 @@
-//! Progress bars on a terminal, and the wish to stop.
+//! How work tells how far it has come, and how it is asked to stop. The library draws nothing and installs no handler: whoever
+//! starts the work passes a [`Context`].
 
-use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+/// Told of work as it goes on.
+pub trait Observer: Debug + Send + Sync {
+    /// Work named `title` begins, `done` of `total` units done already; a `total` of 0 is not known yet.
+    fn begin(&self, title: &'static str, done: u64, total: u64) -> Box<dyn Task>;
 
-static STOP: AtomicBool = AtomicBool::new(false);
-static HEEDED: AtomicBool = AtomicBool::new(false);
-
-/// Asks whatever runs to stop at its next step; for a signal handler. Returns whether that will
-/// happen: false where nothing running looks at the wish, or where it was asked before.
-pub fn request_stop() -> bool {
-    !STOP.swap(true, Ordering::SeqCst) && HEEDED.load(Ordering::SeqCst)
+    /// One line for people: what comes next.
+    fn say(&self, line: &str);
 }
 
-/// True once [`request_stop`] was called.
-pub fn stop_requested() -> bool {
-    STOP.load(Ordering::SeqCst)
+/// One piece of work under way. It ends when it is dropped.
+pub trait Task: Send + Sync {
+    /// So many units of so many are done.
+    fn advance(&self, done: u64, total: u64);
+
+    /// What is being done just now.
+    fn note(&self, text: &str);
 }
 
-/// While it lives, what runs looks at [`stop_requested`] at every step.
+/// An observer that ignores everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn begin(&self, _title: &'static str, _done: u64, _total: u64) -> Box<dyn Task> {
+        Box::new(Silent)
+    }
+
+    fn say(&self, _line: &str) {}
+}
+
+impl Task for Silent {
+    fn advance(&self, _done: u64, _total: u64) {}
+
+    fn note(&self, _text: &str) {}
+}
+
+/// A wish to stop. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    requested: AtomicBool,
+    watchers: AtomicUsize,
+}
+
+/// While it lives, some work looks at the wish at every step.
 #[derive(Debug)]
-pub struct Heeding(());
+pub struct Watching(Stop);
 
-impl Heeding {
-    pub fn start() -> Self {
-        HEEDED.store(true, Ordering::SeqCst);
-        Heeding(())
+impl Stop {
+    /// Asks whatever runs to stop at its next step; for a signal handler. Returns whether that will happen: false where
+    /// nothing that runs looks at the wish, or where it was asked before.
+    pub fn request(&self) -> bool {
+        !self.0.requested.swap(true, Ordering::SeqCst) && self.0.watchers.load(Ordering::SeqCst) > 0
+    }
+
+    /// True once [`request`](Self::request) was called.
+    pub fn requested(&self) -> bool {
+        self.0.requested.load(Ordering::SeqCst)
+    }
+
+    /// Declares that the caller looks at the wish until the result is dropped.
+    pub fn watch(&self) -> Watching {
+        self.0.watchers.fetch_add(1, Ordering::SeqCst);
+        Watching(self.clone())
     }
 }
 
-impl Drop for Heeding {
+impl Drop for Watching {
     fn drop(&mut self) {
-        HEEDED.store(false, Ordering::SeqCst);
+        self.0.0.watchers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// A bar on stderr, drawn only where that is a terminal.
-pub fn bar(title: &'static str, length: u64) -> ProgressBar {
-    let template = "{prefix:>9} [{bar:30}] {pos}/{len}  {msg}  {rate}, {eta} left";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let rate = |state: &ProgressState, out: &mut dyn Write| _ = write!(out, "{:.1}/s", state.per_sec());
-    let style = style.with_key("rate", rate);
-    let bar = ProgressBar::new(length).with_style(style.progress_chars("=> "));
-    bar.set_prefix(title);
-    bar
+/// What work is passed: whom to tell, and whether to stop.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub observer: Arc<dyn Observer>,
+    pub stop: Stop,
 }
 
-/// What is being done, on stderr, drawn only where that is a terminal.
-pub fn spinner(title: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>9} {spinner} {msg}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bar = ProgressBar::new_spinner().with_style(style);
-    bar.set_prefix(title);
-    bar
+impl Context {
+    /// Tells nobody and is never stopped.
+    pub fn silent() -> Self {
+        Context { observer: Arc::new(Silent), stop: Stop::default() }
+    }
+
+    /// See [`Observer::begin`].
+    pub fn begin(&self, title: &'static str, done: u64, total: u64) -> Box<dyn Task> {
+        self.observer.begin(title, done, total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_heeded_once_and_only_while_something_watches() {
+        let stop = Stop::default();
+        assert!(!stop.request(), "nothing watches");
+        let stop = Stop::default();
+        let watching = stop.watch();
+        assert!(!stop.requested());
+        assert!(stop.clone().request() && stop.requested());
+        assert!(!stop.request(), "asked before");
+        drop(watching);
+        assert!(!Stop::default().request());
+    }
 }

@@ -3,16 +3,18 @@
 use crate::cli::{AttackArgs, report};
 use crate::engine::device;
 use crate::error::Result;
+use crate::progress::Context;
 use crate::report::run_page;
 use crate::runs::LoadedRun;
 use crate::runs::dir::RunDir;
 
 /// Attacks the run's probe and updates its result.json.
-pub fn run(args: AttackArgs) -> Result<()> {
+pub fn run(args: AttackArgs, context: &Context) -> Result<()> {
     let mut settings = RunDir::open(&args.run)?.config()?.attack;
     args.attack.apply(&mut settings);
     settings.validate()?;
-    let mut loaded = LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked))?;
+    let mut loaded =
+        LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked), context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.attack(&tasks, &settings)?;
     let page = run_page::write(&mut loaded);

@@ -3,11 +3,11 @@
 use clap::{Args, ValueEnum};
 
 use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
+use crate::cli::progress;
 use crate::cli::report::write;
 use crate::engine::device;
 use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
-use crate::progress;
 use crate::runs::config::Precision;
 
 /// The arguments of `bench`.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::cli::progress::Bars;
 use crate::cli::report::write;
 use crate::data::celeba::{self, ATTRIBUTES_FILE, PARTITION_FILE, PHOTOS};
 use crate::data::{self, Dataset, Source, faces};
 use crate::method::robustness::Accuracies;
-use crate::progress;
 use crate::{Error, Result};
 
 /// The arguments of `data`.
@@ -137,7 +137,12 @@ struct TaskSummary<'a> {
 
 fn check(set: &SetArgs) -> Result<()> {
     let photos = celeba::Options { crop: set.crop, skip_bad: set.skip_bad };
-    let data = Dataset::load(&Source { name: &set.dataset, directory: set.data_dir.as_deref(), photos })?;
+    let data = Dataset::load(&Source {
+        name: &set.dataset,
+        directory: set.data_dir.as_deref(),
+        photos,
+        observer: Some(&Bars),
+    })?;
     let summary = summary(&data);
     if set.json {
         let text = serde_json::to_string_pretty(&summary).map_err(|e| Error::run(format!("data: {e}")))?;
@@ -181,9 +186,7 @@ fn summary(data: &Dataset) -> Summary<'_> {
 }
 
 fn draw(make: &MakeArgs) -> Result<()> {
-    let bar = progress::bar("faces", make.images as u64);
-    faces::make(&make.out, make.images, make.seed, &|| bar.inc(1))?;
-    bar.finish_and_clear();
+    faces::make(&make.out, make.images, make.seed, &Bars)?;
     let out = make.out.display();
     write(&format!(
         "{out}: {} synthetic faces (drawn, no photographs) in CelebA's layout\n\

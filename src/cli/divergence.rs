@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value};
 
+use crate::engine::device;
 use crate::engine::device::gpu::adapter::Choice;
-use crate::method::divergence::{DiagonalCase, DiagonalOut, FullCase};
+use crate::method::divergence::{self, DiagonalCase, DiagonalOut, FullCase};
 use crate::{Error, Result};
 
-/// Computes factorised cases on a GPU, in float32: one result for each case, in order. `main` fills it in with
-/// the device the arguments ask for, so that this command needs to know nothing of devices.
+/// Computes factorised cases on a GPU, in float32: one result for each case, in order.
 pub type DiagonalOnDevice = dyn Fn(&[DiagonalCase]) -> Result<Vec<DiagonalOut>>;
 
 /// The arguments of `divergence`.
@@ -41,17 +41,20 @@ distance), kl_ab, and more. gamma may be 0. Other keys are passed through.";
 /// Runs the command: reads, computes, prints one JSON document on stdout.
 ///
 /// # Errors
-/// [`Error::Request`] for input that cannot be used, naming case and key; whatever `on_device` returns.
-pub fn run(args: &DivergenceArgs, on_device: &DiagonalOnDevice) -> Result<()> {
-    let on_device = match args.device.parse()? {
+/// [`Error::Request`] for input that cannot be used, naming case and key; those of the device.
+pub fn run(args: &DivergenceArgs) -> Result<()> {
+    let text = match args.device.parse()? {
         Choice::Gpu(_) => {
-            // Opens the device before anything is read, so that a missing one is the first to be told.
-            on_device(&[])?;
-            Some(on_device)
+            // Opened before anything is read, so that a missing device is the first to be told.
+            let device = device::open(&args.device, false)?;
+            let on_device = move |cases: &[DiagonalCase]| {
+                cases.iter().map(|case| divergence::on_device(&device, case)).collect()
+            };
+            evaluate(&read(args)?, Some(&on_device))?
         }
-        Choice::Cpu | Choice::Auto => None,
+        Choice::Cpu | Choice::Auto => evaluate(&read(args)?, None)?,
     };
-    super::report::write(&(evaluate(&read(args)?, on_device)? + "\n"))
+    super::report::write(&(text + "\n"))
 }
 
 fn read(args: &DivergenceArgs) -> Result<String> {

@@ -6,6 +6,7 @@ pub mod data;
 pub mod devices;
 pub mod divergence;
 pub mod probe;
+pub mod progress;
 mod report;
 pub mod reproduce;
 pub mod sweep;

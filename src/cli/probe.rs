@@ -5,23 +5,25 @@ use std::collections::BTreeSet;
 use crate::cli::{ProbeArgs, report};
 use crate::engine::device;
 use crate::error::{Error, Result};
+use crate::progress::Context;
 use crate::report::run_page;
 use crate::runs::LoadedRun;
 use crate::runs::dir::RunDir;
 use crate::runs::evaluate::Labels;
 
 /// Trains the probe anew and updates the run's result.json and model.safetensors.
-pub fn run(args: ProbeArgs) -> Result<()> {
+pub fn run(args: ProbeArgs, context: &Context) -> Result<()> {
     args.validate()?;
-    let mut loaded = LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked))?;
+    let mut loaded =
+        LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked), context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
-    loaded.config.seed = args.seed.unwrap_or(loaded.config.seed);
+    let seed = args.seed.unwrap_or(loaded.config.seed);
     let ProbeArgs { labels_fraction: fraction, balanced, .. } = args;
-    let labels = Labels { fraction, seed: loaded.config.seed, balanced };
+    let labels = Labels { fraction, seed, balanced };
     for &task in &tasks {
         refuse_missing(&loaded, task, labels)?;
     }
-    loaded.probe(&tasks, labels)?;
+    loaded.probe(&tasks, labels, seed)?;
     let page = run_page::write(&mut loaded);
     match args.json {
         true => report::json(&loaded.result),

@@ -1,12 +1,12 @@
 //! `reproduce`: the paper's figures and tables.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cli::report::write;
 use crate::error::Result;
+use crate::progress::Context;
 use crate::reproduce::{self, Outcome, Request, What};
 use crate::runs::config::Preset;
 
@@ -50,7 +50,7 @@ reproduce is a result, and the exit code still 0.";
 ///
 /// # Errors
 /// As [`reproduce::run`].
-pub fn run(args: &ReproduceArgs) -> Result<()> {
+pub fn run(args: &ReproduceArgs, context: &Context) -> Result<()> {
     let ReproduceArgs { what, preset, .. } = *args;
     let request = Request {
         what,
@@ -60,12 +60,7 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         data_dir: args.data_dir.as_deref(),
         config: args.config.as_deref(),
     };
-    let progress = |what: What| {
-        if std::io::stderr().is_terminal() {
-            eprintln!("{}", what.name());
-        }
-    };
-    let outcomes = reproduce::run(&request, &progress, &mut |outcome| write(&text(outcome)))?;
+    let outcomes = reproduce::run(&request, context, &mut |outcome| write(&text(outcome)))?;
     let all = || outcomes.iter().flat_map(|outcome| &outcome.claims);
     let held = all().filter(|claim| claim.reproduced).count();
     write(&format!("\n{held} of {} claims reproduced\n", all().count()))

@@ -1,13 +1,15 @@
 //! `sweep`: a grid of settings, compared.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use crate::cli::report::write;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
+use crate::progress::Context;
+use crate::report::run_page::RunPage;
 use crate::report::{Chart, Series};
 use crate::runs::short;
 use crate::runs::store::Runs;
@@ -51,18 +53,14 @@ accuracy. Stopped, the same command goes on.";
 ///
 /// # Errors
 /// As [`Grid::read`] and [`Grid::run`].
-pub fn run(args: &SweepArgs) -> Result<()> {
+pub fn run(args: &SweepArgs, context: &Context) -> Result<()> {
     args.device.parse::<crate::engine::device::gpu::adapter::Choice>()?;
     let grid = Grid::read(&args.grid, &args.device)?;
     let stem = args.grid.file_stem().map(Path::new).unwrap_or(Path::new("grid"));
     let out = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(stem));
     std::fs::create_dir_all(&out)
         .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
-    let rows = grid.run(&Runs::new(out.join("runs")), &|i, words| {
-        if std::io::stderr().is_terminal() {
-            eprintln!("{} of {}: {words}", i + 1, grid.len());
-        }
-    })?;
+    let rows = grid.run(&Runs::new(out.join("runs"), context.clone(), Arc::new(RunPage)))?;
     write_whole(&out.join("results.csv"), csv(&grid, &rows).as_bytes())?;
     pareto(&grid, &rows).drawing().save(&out, "pareto")?;
     write(&table(&grid, &rows, &out))

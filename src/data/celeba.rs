@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use self::cache::Skipped;
 use self::lists::Part;
 use super::{Dataset, Images, Split, Task};
+use crate::progress::Observer;
 use crate::{Error, Result};
 
 pub use lists::{ATTRIBUTES, ATTRIBUTES_FILE, PARTITION_FILE, attribute};
@@ -87,11 +88,11 @@ pub fn missing(directory: &Path) -> Vec<&'static str> {
 /// [`Error::Request`] naming the file, the line or the photograph: a list that is missing or does not read, an attribute
 /// column too many or too few, a wrong count, an image in one list only, a partition without training or test
 /// images; and, unless they are to be skipped, a photograph that is missing, no JPEG, truncated or of another size.
-pub fn load(directory: &Path, options: &Options) -> Result<Dataset> {
+pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Result<Dataset> {
     check_crop(options.crop)?;
     let set = Listed::read(directory)?;
     let photos: Vec<_> = set.of(Part::Train).chain(set.of(Part::Test)).map(|i| set.path(i)).collect();
-    let cached = cache::open_or_build(directory, &photos, options)?;
+    let cached = cache::open_or_build(directory, &photos, options, observer)?;
     let (train, test) = (set.kept(Part::Train, &cached.skipped), set.kept(Part::Test, &cached.skipped));
     for (what, kept) in [("training", &train), ("test", &test)] {
         if kept.is_empty() {

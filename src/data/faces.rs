@@ -7,6 +7,7 @@ mod traits;
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage, imageops};
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 
 use self::traits::{Draws, Traits};
 use super::celeba::{ATTRIBUTES, ATTRIBUTES_FILE, HEIGHT, PARTITION_FILE, PHOTOS, SYNTHETIC_MARK, WIDTH};
+use crate::progress::Observer;
 use crate::{Error, Result, files};
 
 /// The most pictures of a set: their numbers have six digits.
@@ -25,11 +27,11 @@ pub const FEWEST: usize = 10;
 
 /// Draws `images` faces into the folder `out`, which must not exist: photographs, attributes and partitions (80 % to
 /// train, 10 % to validate, 10 % to test) as the official set has them. The same seed draws the same bytes. The folder
-/// appears when it is whole. `progress` is told of every picture.
+/// appears when it is whole. `observer` is told of every picture.
 ///
 /// # Errors
 /// [`Error::Request`] for a folder that exists or a number that cannot be; [`Error::Io`] where nothing can be written.
-pub fn make(out: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) -> Result<()> {
+pub fn make(out: &Path, images: usize, seed: u64, observer: &dyn Observer) -> Result<()> {
     if !(FEWEST..=MOST).contains(&images) {
         return Err(Error::request(format!("--images must be from {FEWEST} to {MOST}, got {images}")));
     }
@@ -40,7 +42,7 @@ pub fn make(out: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) 
         out.file_name().ok_or_else(|| Error::request(format!("--out {} names no folder", out.display())))?;
     let unfinished =
         out.with_file_name(format!(".{}.unfinished-{}", name.to_string_lossy(), std::process::id()));
-    let made = fill(&unfinished, images, seed, progress)
+    let made = fill(&unfinished, images, seed, observer)
         .and_then(|()| fs::rename(&unfinished, out).map_err(Error::io(out)));
     if made.is_err() {
         _ = fs::remove_dir_all(&unfinished);
@@ -48,15 +50,17 @@ pub fn make(out: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) 
     made
 }
 
-fn fill(folder: &Path, images: usize, seed: u64, progress: &(dyn Fn() + Sync)) -> Result<()> {
+fn fill(folder: &Path, images: usize, seed: u64, observer: &dyn Observer) -> Result<()> {
     let photos = folder.join(PHOTOS);
     fs::create_dir_all(&photos).map_err(Error::io(&photos))?;
     let file = |i: usize| format!("{:06}.jpg", i + 1);
+    let task = observer.begin("faces", 0, images as u64);
+    let done = AtomicU64::new(0);
     let drawn = (0..images).into_par_iter().map(|i| {
         let (traits, picture) = picture(seed, i as u32);
         let path = photos.join(file(i));
         fs::write(&path, jpeg(&picture)?).map_err(Error::io(&path))?;
-        progress();
+        task.advance(done.fetch_add(1, Ordering::Relaxed) + 1, images as u64);
         Ok(traits)
     });
     let drawn: Vec<Traits> = drawn.collect::<Result<_>>()?;

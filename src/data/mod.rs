@@ -12,6 +12,7 @@ mod images;
 
 use std::path::{Path, PathBuf};
 
+use crate::progress::{Observer, Silent};
 use crate::{Error, Result};
 
 pub use idx::{read_images, read_labels};
@@ -70,6 +71,8 @@ pub struct Source<'a> {
     pub directory: Option<&'a Path>,
     /// Settings of [`celeba`], which no other set uses.
     pub photos: celeba::Options,
+    /// Told how far the work on a large set has come; nobody where there is none.
+    pub observer: Option<&'a dyn Observer>,
 }
 
 /// Whether `name` may stand for a data set: it becomes part of a directory's name, so it is letters, digits,
@@ -118,7 +121,9 @@ impl Dataset {
         let name = source.name;
         check_available(name, source.directory)?;
         match (name, source.directory) {
-            ("celeba", Some(directory)) => celeba::load(directory, &source.photos),
+            ("celeba", Some(directory)) => {
+                celeba::load(directory, &source.photos, source.observer.unwrap_or(&Silent))
+            }
             ("color-mnist", _) => {
                 let grey = Source { name: "mnist", ..source.clone() };
                 Ok(color::colored(Dataset::load(&grey)?, name))

@@ -13,6 +13,7 @@
 //! Sinkhorn divergence (Genevay, Peyré, Cuturi 2018).
 
 use crate::method::ops::sinkhorn;
+use crate::progress::Observer;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Images;
@@ -73,6 +74,7 @@ pub fn experiment(
     settings: &Settings,
     [train, test]: [&Images; 2],
     draws: usize,
+    observer: &dyn Observer,
 ) -> Result<Outcome> {
     let need = BATCHES * settings.batch;
     if train.count < need || test.count < need {
@@ -96,7 +98,8 @@ pub fn experiment(
     let tested = first(test);
     let floor = measure.mean(&mut session, &tested, &first(train))?;
     let mut curve = Vec::new();
-    let bar = crate::progress::bar("sampler", settings.steps.into());
+    let all = settings.steps.into();
+    let task = observer.begin("sampler", 0, all);
     for done in 0..=settings.steps {
         if done % settings.steps.div_ceil(LOOKS).max(1) == 0 || done == settings.steps {
             let samples = drawing.samples(&mut session, need)?;
@@ -105,10 +108,10 @@ pub fn experiment(
         if done < settings.steps {
             session.set("sampler.clock", &[done, 0])?;
             step.run()?;
-            bar.inc(1);
+            task.advance(u64::from(done) + 1, all);
         }
     }
-    bar.finish_and_clear();
+    drop(task);
     let samples = drawing.samples(&mut session, draws)?;
     let samples = samples.chunks_exact(train.image_len()).map(<[f32]>::to_vec).collect();
     Ok(Outcome { curve, floor, samples })
@@ -265,6 +268,7 @@ pub fn mode(k: usize, modes: usize) -> [f32; 2] {
 mod tests {
     use super::*;
     use crate::engine::device;
+    use crate::progress::Silent;
 
     /// Samples within `reach` of each mode.
     fn reached(samples: &[Vec<f32>], modes: usize, reach: f32) -> Vec<usize> {
@@ -290,7 +294,7 @@ mod tests {
         };
         let sets = [ring(modes, deviation, 2000, 1), ring(modes, deviation, 500, 2)];
         let device = device::open("cpu", false).unwrap();
-        let run = || experiment(&device, &settings, [&sets[0], &sets[1]], 400).unwrap();
+        let run = || experiment(&device, &settings, [&sets[0], &sets[1]], 400, &Silent).unwrap();
         let found = run();
         let (first, last) = (found.curve[0], found.curve[found.curve.len() - 1]);
         assert_eq!((first.0, last.0, found.samples.len()), (0, 400, 400));
@@ -316,7 +320,7 @@ mod tests {
             seed: 0,
         };
         let device = device::open("cpu", false).unwrap();
-        let error = experiment(&device, &settings, [&images, &images], 1).unwrap_err();
+        let error = experiment(&device, &settings, [&images, &images], 1, &Silent).unwrap_err();
         assert!(error.to_string().contains("64 images"), "{error}");
     }
 }

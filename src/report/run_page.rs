@@ -14,6 +14,7 @@ use crate::report::{Chart, Drawing, HeatMap, Image, SYNTHETIC_FACES, Series};
 use crate::runs::LoadedRun;
 use crate::runs::config::{Config, Norm, Objective};
 use crate::runs::dir::RunDir;
+use crate::runs::pipeline::PageWriter;
 use crate::runs::result::{RunResult, SYNTHETIC, TaskResult};
 use crate::runs::showcase::{
     Attacked, Example, Images, Neighbours, Pair, ROW, Showcase, TRAVERSAL_END, Traversal,
@@ -25,6 +26,20 @@ const MANY_TASKS: usize = 6;
 /// Points of a learning curve at the most.
 const CURVE_POINTS: usize = 500;
 const SIZE: (f64, f64) = (460.0, 320.0);
+
+/// The page of a run, for whoever completes one.
+#[derive(Debug, Clone, Copy)]
+pub struct RunPage;
+
+impl PageWriter for RunPage {
+    fn is_fresh(&self, run: &RunDir) -> bool {
+        is_fresh(run)
+    }
+
+    fn write(&self, run: &mut LoadedRun) -> Result<()> {
+        write(run)
+    }
+}
 
 /// Writes the run's `report.html`, computing what it shows on the run's device.
 ///
@@ -44,7 +59,7 @@ pub fn write(loaded: &mut LoadedRun) -> Result<()> {
 }
 
 /// Whether the run's page is there and no older than its result.
-pub fn is_fresh(run: &RunDir) -> bool {
+fn is_fresh(run: &RunDir) -> bool {
     let time = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).ok();
     match (time(&run.report_path()), time(&run.result_path())) {
         (Some(page), Some(result)) => page >= result,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,13 +14,15 @@ use sha2::{Digest, Sha256};
 use crate::data::faces;
 use crate::engine::device::{self, Device};
 use crate::error::{Error, Result};
+use crate::files;
+use crate::progress::Context;
 use crate::report::Drawing;
+use crate::report::run_page::RunPage;
 use crate::runs::LoadedRun;
 use crate::runs::config::{Config, Preset};
 use crate::runs::result::SYNTHETIC;
 use crate::runs::short;
 use crate::runs::store::{Finished, Runs};
-use crate::{files, progress};
 
 /// A place to work in. `root` holds what figures share, `out` what one of them shows.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub struct Lab {
     root: PathBuf,
     out: PathBuf,
     runs: Runs,
+    context: Context,
     device: String,
     data_dir: Option<PathBuf>,
     /// Settings laid over those of every run, and the file they are from.
@@ -69,6 +73,7 @@ impl Lab {
         device: &str,
         data_dir: Option<&Path>,
         over: Option<&Path>,
+        context: Context,
     ) -> Result<Self> {
         let read = |path: &Path| {
             let text = fs::read_to_string(path)
@@ -80,7 +85,8 @@ impl Lab {
             preset,
             root: root.to_path_buf(),
             out: root.to_path_buf(),
-            runs: Runs::new(root.join("runs")),
+            runs: Runs::new(root.join("runs"), context.clone(), Arc::new(RunPage)),
+            context,
             device: device.to_string(),
             data_dir: data_dir.map(Path::to_path_buf),
             over: over.map(read).transpose()?,
@@ -104,6 +110,11 @@ impl Lab {
 
     pub fn quick(&self) -> bool {
         self.preset == Preset::Quick
+    }
+
+    /// Whom work tells how it goes on.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The device asked for.
@@ -170,7 +181,7 @@ impl Lab {
 
     /// A finished run with its model and data.
     pub fn open(&self, run: &Finished) -> Result<LoadedRun> {
-        LoadedRun::open(&run.path, |config| device::open(&self.device, config.checked))
+        LoadedRun::open(&run.path, |config| device::open(&self.device, config.checked), &self.context)
     }
 
     /// What `compute` finds, or found before: `key` says in words what it depends on.
@@ -208,9 +219,7 @@ impl Lab {
         let faces = self.root.join("synthetic-faces");
         if !faces.exists() {
             fs::create_dir_all(&self.root).map_err(Error::io(&self.root))?;
-            let bar = progress::bar("faces", FACES as u64);
-            faces::make(&faces, FACES, 0, &|| bar.inc(1))?;
-            bar.finish_and_clear();
+            faces::make(&faces, FACES, 0, &*self.context.observer)?;
         }
         std::path::absolute(&faces).map_err(Error::io(&faces))
     }

@@ -25,6 +25,7 @@ pub use what::What;
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::progress::Context;
 use crate::runs::config::Preset;
 use page::Shown;
 
@@ -75,20 +76,20 @@ pub struct Outcome {
 /// The page of a figure, or of all.
 pub const PAGE: &str = "report.html";
 
-/// Reproduces what is asked for. `progress` is told of each part before it begins, `done` of its outcome.
+/// Reproduces what is asked for. `context` is told of each part before it begins, `done` of its outcome.
 ///
 /// # Errors
 /// [`Error::Request`] for settings that cannot be; else those of the work.
 pub fn run(
     request: &Request,
-    progress: &dyn Fn(What),
+    context: &Context,
     done: &mut dyn FnMut(&Outcome) -> Result<()>,
 ) -> Result<Vec<Outcome>> {
     // Runs, parts and faces lie beside the figures, so that these share them.
     let root = request.out.map_or_else(|| PathBuf::from(FOLDER), Path::to_path_buf);
     let Request { preset, device, data_dir, config, .. } = *request;
     device.parse::<crate::engine::device::gpu::adapter::Choice>()?;
-    let mut lab = Lab::new(&root, preset, device, data_dir, config)?;
+    let mut lab = Lab::new(&root, preset, device, data_dir, config, context.clone())?;
     let parts = match request.what {
         What::All => What::each(),
         one => vec![one],
@@ -99,7 +100,7 @@ pub fn run(
     };
     let (mut outcomes, mut shown) = (Vec::new(), Vec::new());
     for what in parts {
-        progress(what);
+        context.observer.say(&what.name());
         lab.begin(&own(what))?;
         let claims = measure(what, &lab)?;
         lab.write_settings(&what.name())?;

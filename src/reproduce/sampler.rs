@@ -53,7 +53,7 @@ pub fn measure(lab: &Lab) -> Result<Vec<Claim>> {
 fn learnt(lab: &Lab, data: &str, settings: &Settings, sets: [&Images; 2]) -> Result<Outcome> {
     lab.made_with(&format!("sampler of {data}"), settings)?;
     lab.part(&format!("sampler of {data}: {settings:?}, {DRAWS} samples"), || {
-        sampler::experiment(&lab.device()?, settings, sets, DRAWS)
+        sampler::experiment(&lab.device()?, settings, sets, DRAWS, &*lab.context().observer)
     })
 }
 

@@ -103,13 +103,16 @@ pub fn seeds(arch: Arch) -> &'static [u64] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Context;
     use crate::runs::config::Preset;
 
     #[test]
     fn every_system_of_either_preset_can_be_trained() {
         for preset in [Preset::Quick, Preset::Paper] {
             let faces = std::path::Path::new("faces");
-            let lab = Lab::new(std::path::Path::new("none"), preset, "cpu", Some(faces), None).unwrap();
+            let lab =
+                Lab::new(std::path::Path::new("none"), preset, "cpu", Some(faces), None, Context::silent())
+                    .unwrap();
             let mnist = [Arch::Mlp, Arch::Conv].map(|arch| systems(&lab, &mnist(&lab, arch), wide(arch)));
             let colors = systems(&lab, &color_mnist(&lab), WIDE_COLORS);
             let labels = colors.clone().map(|system| system.label);

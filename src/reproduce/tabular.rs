@@ -83,16 +83,18 @@ pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
         lab.made_with(&format!("{name}, seed {}", settings.seed), &settings)?;
         lab.part(&format!("tables: {settings:?}"), || tabular::experiment(&device, &settings))
     };
-    let bar = crate::progress::bar("tables", 2 * SEEDS.len() as u64);
+    let (all, mut done) = (2 * SEEDS.len() as u64, 0);
+    let task = lab.context().begin("tables", done, all);
     let (mut stayed, mut moved) = (Vec::new(), Vec::new());
     let (mut ratios, mut excess, mut chords) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
     let mut rows = Vec::new();
     for seed in SEEDS {
         let base = Settings { seed, ..Settings::default() };
         let vae = learnt(base)?;
-        bar.inc(1);
+        task.advance(done + 1, all);
         let se = learnt(Settings { smooth: Some(SMOOTH), ..base })?;
-        bar.inc(1);
+        done += 2;
+        task.advance(done, all);
         if seed == SEEDS[0] {
             write(lab, "fig3a", &vae)?;
             write(lab, "fig3b", &se)?;
@@ -113,7 +115,7 @@ pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
         let numbers = [vae.chord, se.chord, vae.kl, se.kl].map(|x| format!("{x:.4}"));
         rows.push([&[seed.to_string()][..], &numbers].concat());
     }
-    bar.finish_and_clear();
+    drop(task);
     lab.csv("fig3", &["seed", "vae_chord", "se_chord", "vae_kl", "se_kl"], &rows)?;
     let untouched = Claim::new(
         "fig3a-rows-without-data-stay",

@@ -8,10 +8,10 @@ use crate::engine::nn::load_weights;
 use crate::engine::rng::{Key, Purpose, uniform};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::method::robustness::{self, Accuracies, Probe, encode_means};
+use crate::method::robustness::{self, Accuracies, Probe, ProbeSettings, encode_means};
 use crate::method::vae::Vae;
-use crate::progress;
-use crate::runs::config::{AttackConfig, Config};
+use crate::progress::Context;
+use crate::runs::config::AttackConfig;
 use crate::runs::result::{AttackResult, TaskResult};
 use crate::runs::{model_file, recipe};
 
@@ -55,92 +55,93 @@ impl Labels {
     }
 }
 
-/// Trains a linear probe for each of `tasks` (numbers of tasks of `data`) on the codes of the training images with
-/// these labels, and tests it on the test split. All share one pass of the encoder over either split.
-pub fn probe_tasks(
-    session: &mut Session,
-    vae: &Vae,
-    config: &Config,
-    data: &Dataset,
-    tasks: &[usize],
-    labels: Labels,
-) -> Result<Vec<Probed>> {
-    let means = encode_means(session, vae, &data.train.images)?;
-    let test_means = encode_means(session, vae, &data.test.images)?;
-    let bar = progress::bar("probe", 0);
-    let settings = recipe::probe(config, data.train.count());
-    let mut probed = Vec::new();
-    for &task in tasks {
-        let about = &data.tasks[task];
-        let probe = Probe::new(vae.latent, about.classes);
-        bar.set_message(about.name.clone());
-        let classes = &data.train.labels[task];
-        probe.train(session, &means, classes, &labels.examples(classes), settings, &|done, all| {
-            bar.set_length(all as u64);
-            bar.set_position(done as u64);
-        })?;
-        let predicted = probe.predict(session, &test_means)?;
-        let right = data.test.labels[task].iter().zip(predicted);
-        let accuracies = Accuracies::of(right.map(|(&label, answer)| (label, label == answer)));
-        probed.push(Probed {
-            tensors: model_file::probe_tensors(session, &probe, &about.name)?,
-            result: TaskResult {
-                nominal_accuracy: accuracies.plain,
-                majority_baseline: accuracies.majority,
-                balanced_accuracy: accuracies.balanced,
-                attack: None,
-                extra: Default::default(),
-            },
-        });
-    }
-    bar.finish_and_clear();
-    Ok(probed)
+/// Probes and attacks a trained encoder.
+#[derive(Debug)]
+pub struct Evaluator<'a> {
+    /// Holds the weights in its variable `model`.
+    pub session: &'a mut Session,
+    pub vae: &'a Vae,
+    pub data: &'a Dataset,
+    pub context: &'a Context,
 }
 
-/// Adversarial accuracy of the probe of `task`, whose weights are among `tensors`, on the test images `x` from
-/// [`attacked_images`].
-///
-/// # Errors
-/// [`Error::Request`](crate::Error::Request) where the weights are not there.
-pub fn attack_task(
-    session: &mut Session,
-    vae: &Vae,
-    data: &Dataset,
-    task: usize,
-    tensors: &[NamedTensor],
-    x: &[f32],
-    config: &AttackConfig,
-) -> Result<AttackResult> {
-    let about = &data.tasks[task];
-    let probe = Probe::new(vae.latent, about.classes);
-    session.forget("probe"); // The one before may have had another number of classes.
-    let tensors = model_file::of_probe(tensors, &about.name);
-    load_weights(session, "probe", &probe.layout, &tensors)?;
-    let examples = x.len() / vae.encoder.inputs();
-    let attack = recipe::attack(config);
-    let labels: Vec<u32> = data.test.images.sample(examples).map(|i| data.test.labels[task][i]).collect();
-    let bar = progress::bar("attack", 0);
-    bar.set_message(about.name.clone());
-    let report = robustness::attack(session, vae, &probe, x, &labels, &attack, &|done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    })?;
-    bar.finish_and_clear();
-    let by_radius = |of: fn(&Accuracies) -> f64| {
-        attack.radii.iter().copied().zip(report.adversarial.iter().map(of)).collect()
-    };
-    Ok(AttackResult {
-        norm: config.norm,
-        steps: config.steps,
-        restarts: config.restarts,
-        examples,
-        nominal_accuracy: report.nominal.plain,
-        adversarial_accuracy: by_radius(|a| a.plain),
-        majority_baseline: report.nominal.majority,
-        balanced_accuracy: report.nominal.balanced,
-        adversarial_balanced_accuracy: by_radius(|a| a.balanced),
-        extra: Default::default(),
-    })
+impl Evaluator<'_> {
+    /// Trains a linear probe for each of `tasks` (numbers of tasks of the data) on the codes of the training images with
+    /// these labels, and tests it on the test split. All share one pass of the encoder over either split.
+    pub fn probe(&mut self, tasks: &[usize], labels: Labels, settings: ProbeSettings) -> Result<Vec<Probed>> {
+        let Evaluator { session, vae, data, context } = self;
+        let means = encode_means(session, vae, &data.train.images)?;
+        let test_means = encode_means(session, vae, &data.test.images)?;
+        let progress = context.begin("probe", 0, 0);
+        let mut probed = Vec::new();
+        for &task in tasks {
+            let about = &data.tasks[task];
+            let probe = Probe::new(vae.latent, about.classes);
+            progress.note(&about.name);
+            let classes = &data.train.labels[task];
+            probe.train(session, &means, classes, &labels.examples(classes), settings, &|done, all| {
+                progress.advance(done as u64, all as u64);
+            })?;
+            let predicted = probe.predict(session, &test_means)?;
+            let right = data.test.labels[task].iter().zip(predicted);
+            let accuracies = Accuracies::of(right.map(|(&label, answer)| (label, label == answer)));
+            probed.push(Probed {
+                tensors: model_file::probe_tensors(session, &probe, &about.name)?,
+                result: TaskResult {
+                    nominal_accuracy: accuracies.plain,
+                    majority_baseline: accuracies.majority,
+                    balanced_accuracy: accuracies.balanced,
+                    attack: None,
+                    extra: Default::default(),
+                },
+            });
+        }
+        Ok(probed)
+    }
+
+    /// Adversarial accuracy of the probe of `task`, whose weights are among `tensors`, on the test images `x` from
+    /// [`attacked_images`].
+    ///
+    /// # Errors
+    /// [`Error::Request`](crate::Error::Request) where the weights are not there.
+    pub fn attack(
+        &mut self,
+        task: usize,
+        tensors: &[NamedTensor],
+        x: &[f32],
+        config: &AttackConfig,
+    ) -> Result<AttackResult> {
+        let Evaluator { session, vae, data, context } = self;
+        let about = &data.tasks[task];
+        let probe = Probe::new(vae.latent, about.classes);
+        session.forget("probe"); // The one before may have had another number of classes.
+        let tensors = model_file::of_probe(tensors, &about.name);
+        load_weights(session, "probe", &probe.layout, &tensors)?;
+        let examples = x.len() / vae.encoder.inputs();
+        let attack = recipe::attack(config);
+        let sample = data.test.images.sample(examples);
+        let labels: Vec<u32> = sample.map(|i| data.test.labels[task][i]).collect();
+        let progress = context.begin("attack", 0, 0);
+        progress.note(&about.name);
+        let report = robustness::attack(session, vae, &probe, x, &labels, &attack, &|done, all| {
+            progress.advance(done as u64, all as u64);
+        })?;
+        let by_radius = |of: fn(&Accuracies) -> f64| {
+            attack.radii.iter().copied().zip(report.adversarial.iter().map(of)).collect()
+        };
+        Ok(AttackResult {
+            norm: config.norm,
+            steps: config.steps,
+            restarts: config.restarts,
+            examples,
+            nominal_accuracy: report.nominal.plain,
+            adversarial_accuracy: by_radius(|a| a.plain),
+            majority_baseline: report.nominal.majority,
+            balanced_accuracy: report.nominal.balanced,
+            adversarial_balanced_accuracy: by_radius(|a| a.balanced),
+            extra: Default::default(),
+        })
+    }
 }
 
 /// The test images that `config` has attacked, in [0, 1].

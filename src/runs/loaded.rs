@@ -9,13 +9,14 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::lipschitz;
 use crate::method::ops::Norm;
-use crate::method::robustness::encode_means;
+use crate::method::robustness::{ProbeSettings, encode_means};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::Vae;
+use crate::progress::Context;
 use crate::runs::checkpoint::{self};
 use crate::runs::config::{AttackConfig, Config};
 use crate::runs::dir::RunDir;
-use crate::runs::evaluate::{self, Labels};
+use crate::runs::evaluate::{self, Evaluator, Labels};
 use crate::runs::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, TaskResult};
 use crate::runs::short;
 use crate::runs::{model_file, recipe};
@@ -32,6 +33,7 @@ pub struct LoadedRun {
     pub(super) vae: Vae,
     pub(super) tensors: Vec<NamedTensor>,
     pub(super) session: Session,
+    context: Context,
 }
 
 impl LoadedRun {
@@ -39,7 +41,11 @@ impl LoadedRun {
     ///
     /// # Errors
     /// [`Error::Request`] where it is no run, or one whose training has not ended.
-    pub fn open(path: &Path, device: impl FnOnce(&Config) -> Result<Device>) -> Result<Self> {
+    pub fn open(
+        path: &Path,
+        device: impl FnOnce(&Config) -> Result<Device>,
+        context: &Context,
+    ) -> Result<Self> {
         let run = RunDir::open(path)?;
         let config = run.config()?;
         for file in [run.model_path(), run.result_path()] {
@@ -50,23 +56,29 @@ impl LoadedRun {
                 return Err(Error::request(text));
             }
         }
-        let data = load_data(&config)?;
+        let data = load_data(&config, context)?;
         let device = device(&config)?;
-        LoadedRun::with(run, config, data, device)
+        LoadedRun::with(run, config, data, device, context.clone())
     }
 
     /// The same with what is there already: a finished run with its settings and its data set.
     ///
     /// # Errors
     /// [`Error::Request`] naming the file that does not read or fit.
-    pub fn with(run: RunDir, config: Config, data: Dataset, device: Device) -> Result<Self> {
+    pub fn with(
+        run: RunDir,
+        config: Config,
+        data: Dataset,
+        device: Device,
+        context: Context,
+    ) -> Result<Self> {
         let (tensors, _) = checkpoint::load(&run.model_path())?;
         let result = RunResult::load(&run.result_path())?;
         let vae = recipe::model(&config, data.train.images.shape())?;
         let mut session = Session::new(device);
         let refuse = |e: Error| Error::request(format!("{}: {e}", run.model_path().display()));
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;
-        Ok(LoadedRun { config, data, result, run, vae, tensors, session })
+        Ok(LoadedRun { config, data, result, run, vae, tensors, session, context })
     }
 
     /// Its directory.
@@ -95,11 +107,16 @@ impl LoadedRun {
         encode_means(&mut self.session, &self.vae, &self.data.test.images)
     }
 
-    /// Trains new probes of `tasks` on these labels, and puts them in the run's files in place of the ones before.
+    fn evaluator(&mut self) -> Evaluator<'_> {
+        let LoadedRun { session, vae, data, context, .. } = self;
+        Evaluator { session, vae, data, context }
+    }
+
+    /// Trains new probes of `tasks` on these labels, their batches in the order of `seed`, and puts them in the run's files in place of the ones before.
     /// What attacks on those measured goes with them.
-    pub fn probe(&mut self, tasks: &[usize], labels: Labels) -> Result<()> {
-        let probed =
-            evaluate::probe_tasks(&mut self.session, &self.vae, &self.config, &self.data, tasks, labels)?;
+    pub fn probe(&mut self, tasks: &[usize], labels: Labels, seed: u64) -> Result<()> {
+        let settings = ProbeSettings { seed, ..recipe::probe(&self.config, self.data.train.count()) };
+        let probed = self.evaluator().probe(tasks, labels, settings)?;
         for (&task, mut probed) in tasks.iter().zip(probed) {
             let name = &self.data.tasks[task].name;
             let prefix = model_file::probe_prefix(name);
@@ -143,11 +160,12 @@ impl LoadedRun {
         labels: Labels,
         attack: &AttackConfig,
     ) -> Result<Vec<TaskResult>> {
-        let (session, vae, data) = (&mut self.session, &self.vae, &self.data);
-        let x = evaluate::attacked_images(&data.test.images, attack);
-        let probed = evaluate::probe_tasks(session, vae, &self.config, data, tasks, labels)?;
+        let x = evaluate::attacked_images(&self.data.test.images, attack);
+        let settings = recipe::probe(&self.config, self.data.train.count());
+        let mut evaluator = self.evaluator();
+        let probed = evaluator.probe(tasks, labels, settings)?;
         let attacked = probed.into_iter().zip(tasks).map(|(probed, &task)| {
-            let outcome = evaluate::attack_task(session, vae, data, task, &probed.tensors, &x, attack)?;
+            let outcome = evaluator.attack(task, &probed.tensors, &x, attack)?;
             Ok(TaskResult { attack: Some(outcome), ..probed.result })
         });
         attacked.collect()
@@ -169,9 +187,9 @@ impl LoadedRun {
         }
         let x = evaluate::attacked_images(&self.data.test.images, config);
         for &task in tasks {
-            let (session, data) = (&mut self.session, &self.data);
-            let attack = evaluate::attack_task(session, &self.vae, data, task, &self.tensors, &x, config)?;
-            if let Some(entry) = self.result.tasks.get_mut(&data.tasks[task].name) {
+            let LoadedRun { session, vae, data, context, tensors, .. } = &mut *self;
+            let attack = Evaluator { session, vae, data, context }.attack(task, tensors, &x, config)?;
+            if let Some(entry) = self.result.tasks.get_mut(&self.data.tasks[task].name) {
                 entry.attack = Some(attack);
             }
             self.result.save(&self.run.result_path())?;
@@ -181,11 +199,12 @@ impl LoadedRun {
 }
 
 /// The data of a run: loaded, checked against its settings, and part held out where these say so.
-pub fn load_data(config: &Config) -> Result<Dataset> {
+pub fn load_data(config: &Config, context: &Context) -> Result<Dataset> {
     let source = Source {
         name: &config.dataset,
         directory: config.data_dir.as_deref(),
         photos: celeba::Options { crop: config.crop, skip_bad: config.skip_bad },
+        observer: Some(&*context.observer),
     };
     let data = Dataset::load(&source)?.hold_out(config.holdout)?;
     config.validate_for(&data)?;

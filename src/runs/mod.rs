@@ -8,6 +8,7 @@ pub mod evaluate;
 mod loaded;
 pub mod metrics;
 pub mod model_file;
+pub mod pipeline;
 pub mod recipe;
 pub mod result;
 pub mod showcase;

@@ -3,23 +3,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use toml::Table;
 
-use crate::engine::device;
 use crate::error::{Error, Result};
-use crate::progress;
-use crate::report::run_page;
+use crate::progress::Context;
 use crate::runs::config::Config;
 use crate::runs::dir::{Destination, RunDir};
+use crate::runs::pipeline::{self, PageWriter};
 use crate::runs::result::{RunResult, TaskResult};
-use crate::runs::{LoadedRun, check_resumable, load_data, train};
 
 /// The folder.
 #[derive(Debug, Clone)]
 pub struct Runs {
     folder: PathBuf,
+    context: Context,
+    pages: Arc<dyn PageWriter>,
 }
 
 /// A run with nothing left to do.
@@ -30,8 +31,9 @@ pub struct Finished {
 }
 
 impl Runs {
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Runs { folder: folder.into() }
+    /// Runs made in it tell `context` how they go on, and get a page from `pages`.
+    pub fn new(folder: impl Into<PathBuf>, context: Context, pages: Arc<dyn PageWriter>) -> Self {
+        Runs { folder: folder.into(), context, pages }
     }
 
     /// Where the run of these settings is, or would be: its name has what is trained, the seed, and a hash of every
@@ -75,7 +77,7 @@ impl Runs {
     /// numbers do not say is logged.
     ///
     /// # Errors
-    /// As [`train`]; [`Error::Run`] that tells how to go on where the user stopped it.
+    /// As [`pipeline::complete`]; [`Error::Run`] that tells how to go on where the user stopped it.
     pub fn get(&self, config: &Config) -> Result<Finished> {
         let run = match self.find(config)? {
             Some(done) => done,
@@ -89,8 +91,6 @@ impl Runs {
 
     fn make(&self, config: &Config) -> Result<Finished> {
         let path = self.path(config)?;
-        config.validate()?;
-        let data = load_data(config)?;
         let destination = match path.join("config.toml").is_file() {
             true => Destination::Resume(path.clone()),
             false => {
@@ -100,21 +100,18 @@ impl Runs {
                 Destination::Out { path: path.clone(), overwrite: false }
             }
         };
-        if let Destination::Resume(path) = &destination {
-            check_resumable(config, &RunDir::open(path)?)?;
-        }
-        let device = device::open(&config.device, config.checked)?;
-        let run = RunDir::prepare(&destination, config)?;
-        train(config, &run, &data, device.clone()).map_err(|error| match progress::stop_requested() {
+        let completed = pipeline::complete(config, &destination, &self.context, self.pages.as_ref());
+        let completed = completed.map_err(|error| match self.context.stop.requested() {
             true => Error::run("stopped; the same command goes on from here"),
             false => error,
         })?;
-        if !run_page::is_fresh(&run) {
-            run_page::write(&mut LoadedRun::with(run.clone(), config.clone(), data, device)?)?;
-        }
-        // As the file has it, rounded, so that the first time gives the same as every other.
-        let result = RunResult::load(&run.result_path())?;
-        Ok(Finished { path, result })
+        completed.page?;
+        Ok(Finished { path, result: completed.result })
+    }
+
+    /// Whom its work tells how it goes on.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The folder itself.

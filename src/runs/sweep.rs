@@ -146,16 +146,17 @@ impl Grid {
         self.points.iter().any(|point| point.config.holdout == 0)
     }
 
-    /// Runs every point whose run is not there yet, and compares them. `progress` is told of each before it begins.
+    /// Runs every point whose run is not there yet, and compares them.
     ///
     /// # Errors
     /// As [`Runs::get`]; [`Error::Request`] for a task that the data set has not got.
-    pub fn run(&self, runs: &Runs, progress: &dyn Fn(usize, &str)) -> Result<Vec<Row>> {
+    pub fn run(&self, runs: &Runs) -> Result<Vec<Row>> {
         let mut found: Vec<(Vec<String>, Vec<Finished>)> = Vec::new();
         let settings = self.axes.iter().filter(|axis| *axis != SEED).count();
         for (i, point) in self.points.iter().enumerate() {
             let words = self.axes.iter().zip(&point.values).map(|(axis, value)| format!("{axis} {value}"));
-            progress(i, &words.collect::<Vec<_>>().join(", "));
+            let words = words.collect::<Vec<_>>().join(", ");
+            runs.context().observer.say(&format!("{} of {}: {words}", i + 1, self.len()));
             let run = runs.get(&point.config)?;
             let values = point.values[..settings].to_vec();
             match found.iter_mut().find(|(there, _)| *there == values) {

@@ -9,11 +9,11 @@ use crate::engine::device::Device;
 use crate::engine::nn::NamedTensor;
 use crate::error::{Error, Result};
 use crate::method::{Averages, Trainer, mean_elbo};
-use crate::progress;
+use crate::progress::Context;
 use crate::runs::checkpoint::{self, Metadata};
 use crate::runs::config::Config;
 use crate::runs::dir::RunDir;
-use crate::runs::evaluate::{self, Labels};
+use crate::runs::evaluate::{self, Evaluator, Labels};
 use crate::runs::metrics::{self, Metrics};
 use crate::runs::result::{RunResult, SKIPPED, SYNTHETIC};
 use crate::runs::tensorboard::EventFile;
@@ -27,7 +27,13 @@ const WARM_UP: usize = 10;
 /// # Errors
 /// [`Error::Run`] for a loss that is not finite (the last good checkpoint stays) and for a stop on
 /// request (a checkpoint is written first); [`Error::Request`] for a checkpoint of other settings.
-pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> Result<RunResult> {
+pub fn train(
+    config: &Config,
+    run: &RunDir,
+    data: &Dataset,
+    device: Device,
+    context: &Context,
+) -> Result<RunResult> {
     let device_name = device.description();
     let vae = recipe::model(config, data.train.images.shape())?;
     let mut trainer = Trainer::new(device, vae, &recipe::training(config)?, &data.train.images)?;
@@ -35,7 +41,7 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     if let Some(result) = finished(&trainer, config, run, data)? {
         return Ok(result);
     }
-    train_to_the_end(&mut trainer, config, run, &mut clock).map_err(|error| match error {
+    train_to_the_end(&mut trainer, config, run, &mut clock, context).map_err(|error| match error {
         Error::Io { .. } => Error::run(format!(
             "{error}; mend that and go on from the last checkpoint with: smoothenc train --resume {}",
             run.path().display()
@@ -44,6 +50,8 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
     })?;
 
     let Trainer { session, vae, .. } = &mut trainer;
+    let elbo_test = mean_elbo(session, vae, &data.test.images, config.seed)?;
+    let mut evaluator = Evaluator { session, vae, data, context };
     let mut result = RunResult {
         dataset: config.dataset.clone(),
         objective: config.objective,
@@ -53,7 +61,7 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
         device: device_name,
         train_seconds: clock.seconds_before,
         seconds_per_step: clock.seconds_per_step,
-        elbo_test: mean_elbo(session, vae, &data.test.images, config.seed)?,
+        elbo_test,
         tasks: Default::default(),
         extra: Map::new(),
     };
@@ -67,20 +75,20 @@ pub fn train(config: &Config, run: &RunDir, data: &Dataset, device: Device) -> R
         result.extra.insert(SKIPPED.into(), data.skipped.into());
     }
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
-    let probed = evaluate::probe_tasks(session, vae, config, data, &tasks, Labels::ALL)?;
+    let probed = evaluator.probe(&tasks, Labels::ALL, recipe::probe(config, data.train.count()))?;
     // Numbers of a shorter run must not stand beside the new model, should this end here.
     if run.result_path().exists() {
         std::fs::remove_file(run.result_path()).map_err(Error::io(run.result_path()))?;
     }
     let tensors: Vec<_> = probed.iter().flat_map(|p| p.tensors.clone()).collect();
-    model_file::save(&run.model_path(), session, vae, config, &data.train.images, &tensors)?;
+    model_file::save(&run.model_path(), evaluator.session, vae, config, &data.train.images, &tensors)?;
     let names = data.tasks.iter().map(|task| task.name.clone());
     result.tasks = names.zip(probed.into_iter().map(|p| p.result)).collect();
     result.save(&run.result_path())?;
     if config.attack.enabled {
         let x = evaluate::attacked_images(&data.test.images, &config.attack);
         for (number, task) in data.tasks.iter().enumerate() {
-            let attack = evaluate::attack_task(session, vae, data, number, &tensors, &x, &config.attack)?;
+            let attack = evaluator.attack(number, &tensors, &x, &config.attack)?;
             if let Some(entry) = result.tasks.get_mut(&task.name) {
                 entry.attack = Some(attack);
             }
@@ -178,9 +186,10 @@ fn train_to_the_end(
     config: &Config,
     run: &RunDir,
     clock: &mut TrainClock,
+    context: &Context,
 ) -> Result<()> {
     let first = trainer.steps_done()?;
-    let heeding = progress::Heeding::start();
+    let watching = context.stop.watch();
     let mut metrics = Metrics::append(&run.metrics_path())?;
     let mut events = match config.tensorboard {
         true => {
@@ -189,22 +198,21 @@ fn train_to_the_end(
         }
         false => None,
     };
-    let bar = progress::bar("training", config.iterations).with_position(first);
-    bar.reset_eta();
+    let task = context.begin("training", first, config.iterations);
     let (seconds_before, started) = (clock.seconds_before, Instant::now());
     let mut durations: Vec<f64> = Vec::new();
     let (mut looked_at, mut looked) = (Instant::now(), first);
     let mut step_started = Instant::now();
     for step in first + 1..=config.iterations {
         trainer.step()?;
-        bar.inc(1);
-        let (last, stop) = (step == config.iterations, progress::stop_requested());
+        task.advance(step, config.iterations);
+        let (last, stop) = (step == config.iterations, context.stop.requested());
         if step.is_multiple_of(config.log_every) || last {
             let averages = trainer.take_averages()?;
             let examples = (step - looked) as f64 * config.batch as f64;
             let rate = examples / looked_at.elapsed().as_secs_f64();
             (looked_at, looked) = (Instant::now(), step);
-            bar.set_message(format!("loss {:.2}", averages.loss));
+            task.note(&format!("loss {:.2}", averages.loss));
             let seconds = seconds_before + started.elapsed().as_secs_f64();
             let line = metrics_line(step, seconds, &averages, rate);
             metrics.write(&line)?;
@@ -223,14 +231,12 @@ fn train_to_the_end(
             save_checkpoint(trainer, config, run, clock)?;
         }
         if stop {
-            bar.abandon();
             return Err(stopped(step, run));
         }
         step_started = Instant::now();
     }
-    bar.finish_and_clear();
-    drop(heeding);
-    match progress::stop_requested() {
+    drop((task, watching));
+    match context.stop.requested() {
         true => Err(stopped(config.iterations, run)),
         false => Ok(()),
     }

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Options, SIDE, photo};
-use crate::{Error, Result, progress};
+use crate::progress::Observer;
+use crate::{Error, Result};
 
 const MARK: &[u8; 16] = b"smoothenc cache\n";
 
@@ -56,7 +57,12 @@ pub struct Cache {
 /// # Errors
 /// [`Error::Request`] naming a photograph that cannot be used, unless these are to be skipped; or where the
 /// directory cannot be written.
-pub fn open_or_build(directory: &Path, photos: &[PathBuf], options: &Options) -> Result<Cache> {
+pub fn open_or_build(
+    directory: &Path,
+    photos: &[PathBuf],
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Cache> {
     let path = directory.join(format!(".smoothenc-{}.cache", options.crop));
     let source = checksum(photos, options.crop);
     if let Some(cache) = open(&path, &source, photos.len()) {
@@ -70,7 +76,7 @@ pub fn open_or_build(directory: &Path, photos: &[PathBuf], options: &Options) ->
         return usable(cache, photos, options);
     }
     let temporary = path.with_extension("tmp");
-    build(&temporary, &source, photos, options).inspect_err(|_| _ = fs::remove_file(&temporary))?;
+    build(&temporary, &source, photos, options, observer).inspect_err(|_| _ = fs::remove_file(&temporary))?;
     fs::rename(&temporary, &path).map_err(|error| unwritable(&path, &error))?;
     let gone = || Error::run(format!("{} was changed while it was read", directory.display()));
     open(&path, &source, photos.len()).ok_or_else(gone)
@@ -134,11 +140,18 @@ fn open(path: &Path, source: &str, photos: usize) -> Option<Cache> {
     whole.then(|| Cache { map: Arc::new(map), bytes: start, skipped: trailer.skipped })
 }
 
-fn build(path: &Path, source: &str, photos: &[PathBuf], options: &Options) -> Result<()> {
+fn build(
+    path: &Path,
+    source: &str,
+    photos: &[PathBuf],
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<()> {
     let failed = |error: std::io::Error| unwritable(path, &error);
     let mut file = BufWriter::new(File::create(path).map_err(failed)?);
     let mut skipped = Vec::new();
-    let bar = progress::bar("scaling", photos.len() as u64);
+    let (all, mut done) = (photos.len() as u64, 0);
+    let task = observer.begin("scaling", done, all);
     for chunk in photos.chunks(CHUNK) {
         let images: Vec<_> = chunk.par_iter().map(|path| photo::load(path, options.crop)).collect();
         for (path, image) in chunk.iter().zip(images) {
@@ -151,9 +164,10 @@ fn build(path: &Path, source: &str, photos: &[PathBuf], options: &Options) -> Re
                 Err(why) => return Err(bad(path, &why)),
             }
         }
-        bar.inc(chunk.len() as u64);
+        done += chunk.len() as u64;
+        task.advance(done, all);
     }
-    bar.finish_and_clear();
+    drop(task);
     let images = photos.len() - skipped.len();
     let trailer = serde_json::to_vec(&Trailer { source: source.into(), images, skipped })
         .map_err(|error| Error::run(format!("{}: {error}", path.display())))?;

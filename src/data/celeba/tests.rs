@@ -1,3 +1,4 @@
+use crate::progress::Silent;
 use std::fs;
 
 use image::codecs::jpeg::JpegEncoder;
@@ -47,7 +48,7 @@ fn at(base: &TempDir, i: usize) -> PathBuf {
 }
 
 fn read(base: &TempDir, skip_bad: bool) -> Result<Dataset> {
-    load(base.path(), &Options { skip_bad, ..Options::default() })
+    load(base.path(), &Options { skip_bad, ..Options::default() }, &Silent)
 }
 
 #[track_caller]
@@ -181,6 +182,6 @@ fn only_a_whole_cache_of_these_photographs_is_used() {
     fs::write(&path, &marked).unwrap();
     fs::write(at(&base, 1), photo(4, WIDTH, HEIGHT)).unwrap();
     assert_eq!(levels(&read(&base, false).unwrap().train.images), [4, 3, 6, 7, 9]);
-    load(base.path(), &Options { crop: 100, skip_bad: false }).unwrap();
+    load(base.path(), &Options { crop: 100, skip_bad: false }, &Silent).unwrap();
     assert!(base.path().join(".smoothenc-100.cache").exists() && path.exists());
 }

@@ -1,3 +1,4 @@
+use crate::progress::Silent;
 use nalgebra::DMatrix;
 
 use super::*;
@@ -44,17 +45,17 @@ fn every_task_can_be_seen() {
 fn a_made_set_is_read_as_the_official_one_and_repeats() {
     let base = tempfile::tempdir().unwrap();
     let [a, b, c] = ["a", "b", "c"].map(|name| base.path().join(name));
-    make(&a, 40, 3, &|| ()).unwrap();
-    make(&b, 40, 3, &|| ()).unwrap();
-    make(&c, 40, 4, &|| ()).unwrap();
+    make(&a, 40, 3, &Silent).unwrap();
+    make(&b, 40, 3, &Silent).unwrap();
+    make(&c, 40, 4, &Silent).unwrap();
     let photo = |set: &Path| fs::read(set.join(PHOTOS).join("000017.jpg")).unwrap();
     assert_eq!(photo(&a), photo(&b));
     assert_ne!(photo(&a), photo(&c));
-    let set = celeba::load(&a, &celeba::Options::default()).unwrap();
+    let set = celeba::load(&a, &celeba::Options::default(), &Silent).unwrap();
     assert_eq!((set.train.count(), set.test.count(), set.tasks.len()), (32, 4, 17));
     assert!(set.synthetic);
-    assert!(make(&a, 40, 3, &|| ()).unwrap_err().to_string().contains("exists"));
-    assert!(make(&base.path().join("d"), 9, 3, &|| ()).unwrap_err().to_string().contains("--images"));
+    assert!(make(&a, 40, 3, &Silent).unwrap_err().to_string().contains("exists"));
+    assert!(make(&base.path().join("d"), 9, 3, &Silent).unwrap_err().to_string().contains("--images"));
     let left: Vec<_> = fs::read_dir(base.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
 }
@@ -66,8 +67,8 @@ fn every_task_is_above_the_majority_for_a_linear_probe_on_pixels() {
     const BLOCKS: usize = 16;
     let base = tempfile::tempdir().unwrap();
     let set = base.path().join("set");
-    make(&set, 2000, 1, &|| ()).unwrap();
-    let set = celeba::load(&set, &celeba::Options::default()).unwrap();
+    make(&set, 2000, 1, &Silent).unwrap();
+    let set = celeba::load(&set, &celeba::Options::default(), &Silent).unwrap();
     assert_eq!((set.train.count(), set.test.count()), (TRAIN, 200));
     let features = |images: &crate::data::Images| {
         let (columns, side) = (3 * BLOCKS * BLOCKS + 1, images.height / BLOCKS);

@@ -1,0 +1,65 @@
+//! Progress bars on stderr, drawn only where that is a terminal.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use crate::progress::{Context, Observer, Stop, Task};
+
+/// Draws a bar for each piece of work.
+#[derive(Debug, Clone, Copy)]
+pub struct Bars;
+
+/// Work that is drawn as bars and ends by `stop`.
+pub fn context(stop: Stop) -> Context {
+    Context { observer: Arc::new(Bars), stop }
+}
+
+impl Observer for Bars {
+    fn begin(&self, title: &'static str, done: u64, total: u64) -> Box<dyn Task> {
+        let template = "{prefix:>9} [{bar:30}] {pos}/{len}  {msg}  {rate}, {eta} left";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let rate = |state: &ProgressState, out: &mut dyn Write| _ = write!(out, "{:.1}/s", state.per_sec());
+        let style = style.with_key("rate", rate);
+        let bar = ProgressBar::new(total).with_style(style.progress_chars("=> ")).with_position(done);
+        bar.set_prefix(title);
+        bar.reset_eta();
+        Box::new(Bar(bar))
+    }
+
+    fn say(&self, line: &str) {
+        if std::io::stderr().is_terminal() {
+            eprintln!("{line}");
+        }
+    }
+}
+
+struct Bar(ProgressBar);
+
+impl Task for Bar {
+    fn advance(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
+    fn note(&self, text: &str) {
+        self.0.set_message(text.to_string());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// What is being done, where its length is not known.
+pub fn spinner(title: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>9} {spinner} {msg}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.set_prefix(title);
+    bar
+}

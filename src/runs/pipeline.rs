@@ -1,0 +1,62 @@
+//! The whole job on one run: check, train or go on, probe, attack, write the page. `train`, `sweep` and `reproduce` all call
+//! [`complete`].
+
+use crate::engine::device;
+use crate::error::Result;
+use crate::progress::Context;
+use crate::runs::config::Config;
+use crate::runs::dir::{Destination, RunDir};
+use crate::runs::result::RunResult;
+use crate::runs::{LoadedRun, check_resumable, load_data, train};
+
+/// Writes the page of a run: the room of reports is above this one, so callers pass it.
+pub trait PageWriter: std::fmt::Debug {
+    /// Whether the run's page is there and no older than its result.
+    fn is_fresh(&self, run: &RunDir) -> bool;
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Any; the run's other files are complete then.
+    fn write(&self, run: &mut LoadedRun) -> Result<()>;
+}
+
+/// A run with nothing left to do.
+#[derive(Debug)]
+pub struct Completed {
+    pub run: RunDir,
+    /// As its file has it, rounded, so that the first time gives the same as every other.
+    pub result: RunResult,
+    /// Whether its page could be written. The result stands either way.
+    pub page: Result<()>,
+}
+
+/// Makes the run of `config` at `destination`, or goes on with it. All that can be checked is checked before a file is made.
+///
+/// # Errors
+/// [`Error::Request`](crate::Error::Request) for settings, data, a device or a folder that cannot be used; else as
+/// [`train`].
+pub fn complete(
+    config: &Config,
+    destination: &Destination,
+    context: &Context,
+    pages: &dyn PageWriter,
+) -> Result<Completed> {
+    config.validate()?;
+    let data = load_data(config, context)?;
+    if let Destination::Resume(path) = destination {
+        check_resumable(config, &RunDir::open(path)?)?;
+    }
+    let device = device::open(&config.device, config.checked)?;
+    let run = RunDir::prepare(destination, config)?;
+    let title = config.title();
+    context.observer.say(&format!("{title} on {}, into {}", device.description(), run.path().display()));
+    train(config, &run, &data, device.clone(), context)?;
+    let result = RunResult::load(&run.result_path())?;
+    let page = match pages.is_fresh(&run) {
+        true => Ok(()),
+        false => LoadedRun::with(run.clone(), config.clone(), data, device, context.clone())
+            .and_then(|mut loaded| pages.write(&mut loaded)),
+    };
+    Ok(Completed { run, result, page })
+}
