@@ -193,7 +193,9 @@ def accuracy(data, name, page):
             cells = [spread([row[key] for row in rows]) for key in ["clean_all", *RADII]]
             lines.append([f"**{label}**" if objective == "se" else label, str(len(rows)), *cells])
     head = ["`train mnist`", "seeds", "no attack", *(key[1:] for key in RADII)]
-    return markdown(head, lines)
+    dates = [row["date"] for rows in groups.values() for row in rows]
+    source = f"*{min(dates)} to {max(dates)}, CPU back end. Data: {link(data.files[names[0]], page)}.*"
+    return markdown(head, lines) + "\n\n" + source
 
 
 def faces(data, name, page):
