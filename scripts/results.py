@@ -131,7 +131,7 @@ def origin(data, names, page):
     for column in COMMON:
         values = unique(row.get(column, "") for row in rows)
         if len(values) == 1 and values[0] and column in rows[0]:
-            parts.append(f"{column} {values[0]}")
+            parts.append(values[0] if column == "work" else f"{column} {values[0]}")
     commands = unique(row["command"] for row in rows)
     text = f"*{'; '.join(parts)}. Recorded in {commits}. Data: {files}.*"
     if len(commands) <= 2:
@@ -173,7 +173,7 @@ def spread(values):
     """Mean and sample standard deviation; a single value stands alone."""
     numbers = [float(value) for value in values]
     if len(numbers) == 1:
-        return values[0]
+        return f"{numbers[0]:.1f}"
     return f"{statistics.mean(numbers):.1f} ± {statistics.stdev(numbers):.1f}"
 
 
@@ -251,8 +251,8 @@ def claims_line(data, name, page):
     last = data.rows("reproductions")[-1]
     up = "" if page.parent != REPOSITORY else "docs/"
     return (
-        f"{last['reproduced']} of {last['claims']} claims of the paper reproduce with the preset `quick` "
-        f"({last['date']}): [the table of claims]({up}reproduction.md)."
+        f"{last['reproduced']} of {last['claims']} claims reproduce with the preset `quick` ({last['date']}): "
+        f"[the table of claims]({up}reproduction.md)."
     )
 
 
