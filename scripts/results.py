@@ -245,15 +245,19 @@ def step_by_batch(data, name, page):
     return markdown(["ms a step", *(f"batch {batch}" for batch in batches)], lines) + "\n\n" + origin(data, [name], page)
 
 
+def reproductions(data, name, page):
+    """Runs of all figures, by date."""
+    rows = data.rows(name)
+    keys = ["date", "claims", "reproduced", "seconds"]
+    return markdown(keys, [[row[key] for key in keys] for row in rows]) + "\n\n" + origin(data, [name], page)
+
+
 def claims_line(data, name, page):
     """The state of the claims in one sentence."""
     del name
     last = data.rows("reproductions")[-1]
-    up = "" if page.parent != REPOSITORY else "docs/"
-    return (
-        f"{last['reproduced']} of {last['claims']} claims reproduce with the preset `quick` ({last['date']}): "
-        f"[the table of claims]({up}reproduction.md)."
-    )
+    text = f"{last['reproduced']} of {last['claims']} claims reproduce with the preset `quick` ({last['date']})"
+    return text + (": [the table of claims](docs/reproduction.md)." if page.parent == REPOSITORY else ".")
 
 
 VIEWS = {
@@ -266,6 +270,7 @@ VIEWS = {
     "faces-counts": faces_counts,
     "faces-gamma-100": faces_pairs,
     "faces-seed-0": lambda data, name, page: faces_pairs(data, "faces", page),
+    "reproductions": reproductions,
     "step-cpu": step_by_batch,
 }
 
