@@ -96,7 +96,7 @@ def title(column):
 
 def markdown(head, rows):
     """A Markdown table; a column of numbers is set right."""
-    number = re.compile(r"[-+]?[\d.,]+(e-?\d+)?( ± [\d.]+)?$")
+    number = re.compile(r"(\*\*)?[-+]?[\d.,]+(e-?\d+)?( ± [\d.]+)?(\*\*)?$")
     def rule(column):
         cells = [row[column] for row in rows if row[column]]
         return "---:" if cells and all(number.match(cell) for cell in cells) else "---"
@@ -147,6 +147,40 @@ def plain(data, name, page):
     words = lambda row, key: OBJECTIVES.get(row[key], row[key]) if key == "objective" else row[key]
     cells = [[words(row, key) for key in columns] for row in rows]
     return markdown([title(key) for key in columns], cells) + "\n\n" + origin(data, [name], page)
+
+
+def with_medians(data, name, page):
+    """As `plain`, for accuracies by seed, with the medians of what has three seeds or more."""
+    rows = data.rows(name)
+    keys = ["objective", "setting"]
+    values = [key for key in rows[0] if re.match(r"clean|r0\.", key) and any(row[key] for row in rows)]
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    lines = []
+    for (objective, setting), group in groups.items():
+        label = [OBJECTIVES.get(objective, objective), setting]
+        lines += [[*label, row["seed"], *(row[value] for value in values)] for row in group]
+        if len(group) >= 3:
+            medians = [statistics.median(float(row[value]) for row in group) for value in values]
+            lines.append([*label, "median", *(f"**{median:.2f}**" for median in medians)])
+    return markdown([*keys, "seed", *map(title, values)], lines) + "\n\n" + origin(data, [name], page)
+
+
+def peers(data, name, page):
+    """As `plain`, with the ratio of the fastest rounds beside that of the medians."""
+    rows = data.rows(name)
+    ours = float(rows[0]["fastest_ms"])
+    keys = [key for key in ("program", "median_ms", "fastest_ms", "ratio", "standing") if any(row[key] for row in rows)]
+    lines = []
+    for row in rows:
+        fastest = "" if row is rows[0] else f"{ours / float(row['fastest_ms']):.2f}"
+        cells = [row[key] for key in keys]
+        cells.insert(keys.index("ratio") + 1, fastest)
+        lines.append(cells)
+    head = [title(key) for key in keys]
+    head.insert(keys.index("ratio") + 1, "of the fastest")
+    return markdown(head, lines) + "\n\n" + origin(data, [name], page)
 
 
 def by_seed(data, name, page):
@@ -270,6 +304,15 @@ VIEWS = {
     "faces-counts": faces_counts,
     "faces-gamma-100": faces_pairs,
     "faces-seed-0": lambda data, name, page: faces_pairs(data, "faces", page),
+    "mnist": with_medians,
+    "mnist-conv": with_medians,
+    "mnist-conv-gamma-100": with_medians,
+    **{
+        f"peers-{name}": peers
+        for name in (
+            "attack", "attack-first", "attack-skipping", "h100", "step", "step-by-examples", "step-first", "step-skipping"
+        )
+    },
     "reproductions": reproductions,
     "step-cpu": step_by_batch,
 }
