@@ -275,8 +275,10 @@ def step_by_batch(data, name, page):
     rows = data.rows(name)
     found = {(row["L"], row["batch"]): row["step_ms"] for row in rows}
     batches = unique(row["batch"] for row in rows)
-    lines = [[f"L {length}", *(found[length, batch] for batch in batches)] for length in unique(row["L"] for row in rows)]
-    return markdown(["ms a step", *(f"batch {batch}" for batch in batches)], lines) + "\n\n" + origin(data, [name], page)
+    lengths = unique(row["L"] for row in rows)
+    lines = [[f"L {length}", *(found[length, batch] for batch in batches)] for length in lengths]
+    head = ["ms a step", *(f"batch {batch}" for batch in batches)]
+    return markdown(head, lines) + "\n\n" + origin(data, [name], page)
 
 
 def reproductions(data, name, page):
@@ -294,6 +296,7 @@ def claims_line(data, name, page):
     return text + (": [the table of claims](docs/reproduction.md)." if page.parent == REPOSITORY else ".")
 
 
+PEERS = ["attack", "attack-first", "attack-skipping", "h100", "step", "step-by-examples", "step-first", "step-skipping"]
 VIEWS = {
     "accuracy": accuracy,
     "claims-line": claims_line,
@@ -307,12 +310,7 @@ VIEWS = {
     "mnist": with_medians,
     "mnist-conv": with_medians,
     "mnist-conv-gamma-100": with_medians,
-    **{
-        f"peers-{name}": peers
-        for name in (
-            "attack", "attack-first", "attack-skipping", "h100", "step", "step-by-examples", "step-first", "step-skipping"
-        )
-    },
+    **{f"peers-{name}": peers for name in PEERS},
     "reproductions": reproductions,
     "step-cpu": step_by_batch,
 }
