@@ -9,7 +9,7 @@ use smoothenc::method::ops::entropic_wasserstein;
 use crate::harness::{Case, Input};
 use crate::inputs::{Rng, seed};
 
-/// One latent dimension, SPEC section 3: the value, and its derivatives by mu_a, l_a, mu_b, l_b.
+/// One latent dimension, docs/method.md, section 3: the value, and its derivatives by mu_a, l_a, mu_b, l_b.
 fn dimension(g: f64, [mu_a, l_a, mu_b, l_b]: [f64; 4]) -> (f64, [f64; 4]) {
     let (sa, sb) = ((l_a / 2.0).exp(), (l_b / 2.0).exp());
     // In float64 the plain difference would lose what the test is about.

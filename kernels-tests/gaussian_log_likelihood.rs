@@ -13,7 +13,7 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// SPEC section 2, E1 with its constant.
+/// docs/method.md, section 2, E1 with its constant.
 fn oracle(cols: usize, v: f32, through_sigmoid: bool, x: &[Vec<f64>]) -> Vec<f64> {
     let v = f64::from(v);
     let rows = x[0].chunks(cols).zip(x[1].chunks(cols));

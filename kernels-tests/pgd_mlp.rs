@@ -227,7 +227,7 @@ impl Climbed {
     }
 }
 
-/// The goal's derivative by the network's output, SPEC sections 3, 4 and 5.
+/// The goal's derivative by the network's output, docs/method.md, sections 3, 4 and 5.
 fn goal_gradient(aim: Aim, gamma: f64, reference: &[f64], h: &[f64]) -> Vec<f64> {
     let latents = h.len() / 2;
     match aim {

@@ -9,7 +9,7 @@ pub fn norm_of(row: &[f64]) -> f64 {
     row.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// SPEC section 4, one row: x', its gradient, x.
+/// docs/method.md, section 4, one row: x', its gradient, x.
 pub fn oracle_row(norm: Norm, eps: f64, step: f64, x_adv: &[f64], grad: &[f64], x: &[f64]) -> Vec<f64> {
     let length = norm_of(grad);
     let direction = |g: f64| match norm {

@@ -41,7 +41,7 @@ const KNOWN_ANSWERS: [[[u32; 2]; 3]; 3] = [
     [[0x243f_6a88, 0x85a3_08d3], [0x1319_8a2e, 0x0370_7344], [0xc492_3a9c, 0x483d_f7a0]],
 ];
 
-/// SPEC section 9, rounded to float32 once, and kept off 1.
+/// docs/method.md, section 9, rounded to float32 once, and kept off 1.
 fn unit(bits: u32) -> f64 {
     let exact = (f64::from(bits >> 8) + 0.5) / f64::from(1 << 24);
     f64::from((exact as f32).min(1.0 - f32::EPSILON / 2.0))

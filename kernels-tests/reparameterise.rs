@@ -6,7 +6,7 @@ use smoothenc::method::ops::{Sample, reparameterise};
 
 use crate::harness::{Case, Input};
 
-/// z, prior, entropy by SPEC section 2.
+/// z, prior, entropy by docs/method.md, section 2.
 fn oracle(latents: usize, x: &[Vec<f64>]) -> [Vec<f64>; 3] {
     let (heads, u) = (x[0].chunks(2 * latents), x[1].chunks(latents));
     let sample = |(h, u): (&[f64], &[f64])| -> Vec<f64> {

@@ -1,4 +1,4 @@
-// adam: one step of Adam (Kingma and Ba, 2015) over all weights at once    SPEC section 4
+// adam: one step of Adam (Kingma and Ba, 2015) over all weights at once    docs/method.md, section 4
 //
 //   clock    [2]: the step, from 0; t = step + 1
 //   g        [n] gradients; `unscale` times what is stored, where the loss was scaled for half precision

@@ -1,4 +1,4 @@
-// classify: marks the rows that a classifier gets wrong                           SPEC section 5
+// classify: marks the rows that a classifier gets wrong                           docs/method.md, section 5
 //
 //   wrong[r] = 1 where the first largest of logits[r] is not the label, else left as it is
 //

@@ -1,5 +1,5 @@
 // conv2d: y[r, o, pixel] = act(sum over i, ky, kx of x[r, i, under (ky, kx)] w[o, i, ky, kx] + bias[o])
-//                                                        SPEC section 1, the ConvNet's encoder
+//                                                        docs/method.md, section 1, the ConvNet's encoder
 //
 //   x     [rows, large_c, large_h, large_w]
 //   w     [small_c, large_c, kernel_h, kernel_w]

@@ -1,5 +1,5 @@
 // conv2d_transpose: y[r, o, (Y, X)] = act(sum over i, ky, kx of x[r, i, (Y', X')] w[i, o, ky, kx] + bias[o]),
-//                   Y = stride Y' + ky - padding, X alike      SPEC section 1, the ConvNet's decoder
+//                   Y = stride Y' + ky - padding, X alike      docs/method.md, section 1, the ConvNet's decoder
 //
 //   x     [rows, small_c, small_h, small_w]
 //   w     [small_c, large_c, kernel_h, kernel_w]

@@ -1,5 +1,5 @@
 // conv2d_weight_grad: d[chunk, o, i, ky, kx] = sum over r, pixel of small[r, o, pixel] large[r, i, under (ky, kx)]
-//                                                        the chunk's rows r; the weights of SPEC section 1
+//                                                        the chunk's rows r; the weights of docs/method.md, section 1
 //
 //   small  [rows, small_c, small_h, small_w]: what flows back to conv2d, or the input of conv2d_transpose
 //   large  [rows, large_c, large_h, large_w]: the other of the two

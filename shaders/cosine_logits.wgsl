@@ -1,4 +1,4 @@
-// cosine_logits: log-odds that peak at a place on a circle                      SPEC section 7
+// cosine_logits: log-odds that peak at a place on a circle                      docs/method.md, section 7
 //
 //   out[r, c] = cos(2 pi (m[r] + shift - (c + 1) / cols)) e^-s[r]
 //

@@ -1,5 +1,5 @@
 // entropic_distance: the entropy-regularised Wasserstein divergence of two heads, and its gradient
-// with respect to the second: the selection metric `entropic`             SPEC sections 3 and 4
+// with respect to the second: the selection metric `entropic`             docs/method.md, sections 3 and 4
 //
 //   wd[r] = sum over latents of the form in common/entropic.wgsl, all constants included
 //   dh_b  = the derivative of wd[r] with respect to row r of h_b

@@ -1,5 +1,5 @@
 // entropic_wasserstein: the entropy-regularised Wasserstein divergence of the encoder at a point
-// and at its fictive point, and its gradient                      SPEC section 3, appendices B.2, C
+// and at its fictive point, and its gradient                      docs/method.md, section 3, appendices B.2, C
 //
 //   wd[r] = sum over latents of the form in common/entropic.wgsl, all constants included
 //   dh    = the derivative of wd[r] with respect to rows r and batch + r of h

@@ -2,10 +2,10 @@
 //
 //   table    [n, cols]: words, or, where BYTES = 1, bytes packed four to a word, lowest first
 //   indices  [rows]
-//   out      [rows, cols]: table[indices[r], c]; a byte b becomes b / 255 (images in [0, 1], SPEC 6)
+//   out      [rows, cols]: table[indices[r], c]; a byte b becomes b / 255 (images in [0, 1], docs/method.md, section 6)
 //
 // Where COLORS = 1 too, a row of the table is a grey image [1, cols / 3] that stands for 7 images [3, cols / 3]
-// (SPEC 6, color-mnist): index i is row i / 7 in colour k = i % 7, and the bits of k + 1 say which of the planes
+// (docs/method.md, section 6): index i is row i / 7 in colour k = i % 7, and the bits of k + 1 say which of the planes
 // red, green, blue have the grey image; the others are 0.
 //
 // Images stay on the device as bytes: a quarter of the memory. One invocation an element.

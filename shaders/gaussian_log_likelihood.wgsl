@@ -1,4 +1,4 @@
-// gaussian_log_likelihood: log N(x; xhat, v I) of each row and its derivative     SPEC section 2, E1
+// gaussian_log_likelihood: log N(x; xhat, v I) of each row and its derivative     docs/method.md, section 2, E1
 //
 //   ll[r]   = -|x - xhat|^2 / (2 v) - D/2 log(2 pi v)
 //   d[r, c] = (x - xhat) / v                     where SIGMOID = 0: xhat is the output

@@ -1,4 +1,4 @@
-// matmul: C = act(op(A) op(B) + bias)                    SPEC section 1, every layer of the MLP
+// matmul: C = act(op(A) op(B) + bias)                    docs/method.md, section 1, every layer of the MLP
 //
 //   A     [m, k], or [k, m] where TRANSPOSE_A = 1
 //   B     [k, n], or [n, k] where TRANSPOSE_B = 1 (a layer's weights, [out, in])

@@ -1,4 +1,4 @@
-// pgd_mlp: all steps of projected gradient ascent through an MLP             SPEC sections 4 and 5
+// pgd_mlp: all steps of projected gradient ascent through an MLP             docs/method.md, sections 4 and 5
 //
 // Where START = 1, x' first becomes x + eps (2 u - 1), clipped to the box, with a uniform draw u for every pixel
 // (section 9). One turn, for h_0 = x' and layers l = 0, 1, ... of the network:

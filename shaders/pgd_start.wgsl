@@ -1,4 +1,4 @@
-// pgd_start: the random start of projected gradient ascent, and the random selection   SPEC section 4
+// pgd_start: the random start of projected gradient ascent, and the random selection   docs/method.md, section 4
 //
 //   NORM 0, L-infinity   x' = clip(x + eps (2 noise - 1), 0, 1)
 //   NORM 1, L2           x' = clip(x + eps radius^(1/cols) noise / |noise|, 0, 1)

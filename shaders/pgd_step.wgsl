@@ -1,4 +1,4 @@
-// pgd_step: one step of projected gradient ascent on the points themselves       SPEC section 4
+// pgd_step: one step of projected gradient ascent on the points themselves       docs/method.md, section 4
 //
 //   NORM 0, L-infinity   x' <- clip(x' + step sign(grad), max(x - eps, 0), min(x + eps, 1)),
 //                        sign(0) = 0

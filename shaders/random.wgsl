@@ -1,4 +1,4 @@
-// random: uniform or standard normal draws                                 SPEC section 9
+// random: uniform or standard normal draws                                 docs/method.md, section 9
 //
 //   clock  [2]: the step, which every draw depends on
 //   out    [n]: words 2i and 2i + 1 come from block i,

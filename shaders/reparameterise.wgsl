@@ -1,4 +1,4 @@
-// reparameterise: a sample of the encoder's Gaussian, and its closed-form terms     SPEC section 2
+// reparameterise: a sample of the encoder's Gaussian, and its closed-form terms     docs/method.md, section 2
 //
 //   z[r]       = mu_r + exp(l_r/2) u_r                                    r < batch
 //   prior[r]   = -(|mu_r|^2 + sum exp(l_r)) / 2 - latents/2 log(2 pi)      (E2a, E2b)

@@ -1,4 +1,4 @@
-// shuffle: the examples of a training step, each epoch in a new order       SPEC section 9
+// shuffle: the examples of a training step, each epoch in a new order       docs/method.md, section 9
 //
 //   clock  [2]: the step
 //   out    [batch]: example i of the step is number q = step batch + i of the run; it is element

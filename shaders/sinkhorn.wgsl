@@ -1,4 +1,4 @@
-// sinkhorn: entropic optimal transport between rows of probabilities, in logarithms          SPEC section 7
+// sinkhorn: entropic optimal transport between rows of probabilities, in logarithms          docs/method.md, section 7
 //
 //   value[r] = min over plans Q with the marginals a[r], b[r] of
 //              sum over i, j of Q[i, j] cost[i, j]  -  H(Q),    H(Q) = -sum of Q log Q

@@ -1,4 +1,4 @@
-// softmax_cross_entropy: the loss of each row's label and its derivative        SPEC section 5
+// softmax_cross_entropy: the loss of each row's label and its derivative        docs/method.md, section 5
 //
 //   loss[r]       = -log softmax(logits[r])[label]
 //   dlogits[r, c] = softmax(logits[r])[c] - (1 where c is the label)

@@ -1,4 +1,4 @@
-// transport_plan: the plans of entropic optimal transport, weighed and added up                 SPEC section 7
+// transport_plan: the plans of entropic optimal transport, weighed and added up docs/method.md, section 7
 //
 //   out[i, j] = sum over r of d[r] e^(f[r, i] + h[r, j] - cost[i, j])
 //

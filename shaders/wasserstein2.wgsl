@@ -1,5 +1,5 @@
 // wasserstein2: the squared 2-Wasserstein distance of two heads' factorised Gaussians, and its
-// gradient with respect to the second: the selection metric `w2`    SPEC sections 3 and 4, eq 12
+// gradient with respect to the second: the selection metric `w2`    docs/method.md, sections 3 and 4, eq 12
 //
 //   w2[r] = |mu_a - mu_b|^2 + sum (sa - sb)^2          with deviations sa = exp(l_a/2), sb
 //   dh_b  = [2 (mu_b - mu_a) | (sb - sa) sb]

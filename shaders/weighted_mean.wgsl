@@ -1,4 +1,4 @@
-// weighted_mean: an objective from its terms                               SPEC section 2
+// weighted_mean: an objective from its terms                               docs/method.md, section 2
 //
 //   t0..t3  up to four vectors with a value per example; term k covers rows begin_k..end_k of its
 //           vector (the same vector may serve two terms)

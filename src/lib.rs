@@ -18,3 +18,9 @@ pub use error::{Error, Result};
 pub fn kernels() -> impl Iterator<Item = &'static engine::recording::Kernel> + Clone {
     engine::ops::KERNELS.iter().chain(method::ops::KERNELS).copied()
 }
+
+/// The programs in README.md and docs/library.md compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/library.md")]
+struct Pages;

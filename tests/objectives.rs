@@ -1,4 +1,4 @@
-//! What SPEC section 3 says of the objectives, on a model of the real size.
+//! What docs/method.md, section 3 says of the objectives, on a model of the real size.
 
 use smoothenc::engine::device;
 use smoothenc::engine::graph::Graph;

@@ -1,4 +1,4 @@
-// ball: what a step of projected gradient ascent does to one pixel or one row        SPEC section 4
+// ball: what a step of projected gradient ascent does to one pixel or one row        docs/method.md, section 4
 //
 // Needs common/bits.wgsl and common/box.wgsl. The Rust twins are in src/method/ops/pgd_step.rs.
 

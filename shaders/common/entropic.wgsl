@@ -1,5 +1,5 @@
 // entropic: one latent dimension of the entropy-regularised Wasserstein divergence of two
-// factorised Gaussians, and its derivatives                                SPEC section 3
+// factorised Gaussians, and its derivatives                                docs/method.md, section 3
 //
 //   mu_a, l_a, mu_b, l_b  means and log-variances; gamma >= 0 the coupling
 //

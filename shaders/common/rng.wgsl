@@ -1,4 +1,4 @@
-// rng: Threefry-2x32 with 20 rounds, counter-based random numbers           SPEC section 9
+// rng: Threefry-2x32 with 20 rounds, counter-based random numbers           docs/method.md, section 9
 // The twin of src/engine/rng.rs, equal to it bit for bit.
 
 fn rotate_left(x: u32, by: u32) -> u32 {

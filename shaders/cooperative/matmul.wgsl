@@ -1,4 +1,4 @@
-// matmul, on matrix units: C = act(op(A) op(B) + bias)   SPEC section 1, every layer of the MLP
+// matmul, on matrix units: C = act(op(A) op(B) + bias)   docs/method.md, section 1, every layer of the MLP
 //
 // The same as shaders/matmul.wgsl with HALF = 1, whose buffers and sizes it has: factors are halves, sums are floats.
 // Needs common/matrix_units_N.wgsl: a subgroup multiplies two fragments of SIDE x SIDE halves and adds the product to

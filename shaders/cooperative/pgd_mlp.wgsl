@@ -1,4 +1,4 @@
-// pgd_mlp, on matrix units: all steps of projected gradient ascent through an MLP          SPEC section 4
+// pgd_mlp, on matrix units: all steps of projected gradient ascent through an MLP          docs/method.md, section 4
 //
 // The same as shaders/pgd_mlp.wgsl with HALF = 1, NORM = 0 and GOAL 0 or 1, whose formulas and buffers it has. There only
 // the weights are halves; here all that is multiplied is, so that x' takes other steps where a gradient nearly

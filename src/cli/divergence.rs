@@ -1,4 +1,4 @@
-//! The `divergence` command: closed forms for pairs of Gaussians, JSON in and out (INTERFACE.md).
+//! The `divergence` command: closed forms for pairs of Gaussians, JSON in and out (docs/interface.md).
 
 use std::fs;
 use std::io::{self, IsTerminal, Read};

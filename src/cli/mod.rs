@@ -1,4 +1,4 @@
-//! The command line (INTERFACE.md): arguments, their help, and what they resolve to. Dispatch is in `main.rs`.
+//! The command line (docs/interface.md): arguments, their help, and what they resolve to. Dispatch is in `main.rs`.
 
 pub mod attack;
 pub mod bench;

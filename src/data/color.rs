@@ -1,4 +1,4 @@
-//! ColorMNIST: each grey image in the seven colours of the RGB cube's corners but black (SPEC section 6).
+//! ColorMNIST: each grey image in the seven colours of the RGB cube's corners but black (docs/method.md, section 6).
 //!
 //! Colour `k` has the bits of `k + 1`: bit 0 red, bit 1 green, bit 2 blue. So 0 is red, 1 green, 2 yellow, 3 blue,
 //! 4 magenta, 5 cyan and 6 white. The kernel `gather` paints the same way on the device.

@@ -61,7 +61,7 @@ impl Images {
         Images { count: self.count * color::COLORS, channels: 3, coloured: true, ..self }
     }
 
-    /// The numbers in one image (`Dx` of SPEC section 1).
+    /// The numbers in one image (`Dx` of docs/method.md, section 1).
     pub fn image_len(&self) -> usize {
         self.channels * self.height * self.width
     }

@@ -1,4 +1,4 @@
-//! Data sets: images as bytes, labels as class numbers, for one task or several (SPEC section 6).
+//! Data sets: images as bytes, labels as class numbers, for one task or several (docs/method.md, section 6).
 //!
 //! Pixels stay `u8` here; whoever uses them scales to [0, 1] by 1/255. Everything is checked on the way in, so
 //! that the rest of the program never meets a set that does not fit together. Every fault is an
@@ -56,7 +56,7 @@ pub struct Dataset {
     pub name: String,
     pub train: Split,
     pub test: Split,
-    /// `digit` for MNIST, `digit` and `color` in colours, SPEC's 17 for CelebA, `label` for any foreign set.
+    /// `digit` for MNIST, `digit` and `color` in colours, the 17 of docs/method.md for CelebA, `label` for any foreign set.
     pub tasks: Vec<Task>,
     /// Made by `data make`: no photographs.
     pub synthetic: bool,

@@ -1,4 +1,4 @@
-//! Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon et al., SC 2011; SPEC
+//! Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon et al., SC 2011; docs/method.md,
 //! section 9). The Rust twin of `shaders/common/rng.wgsl`.
 //!
 //! A draw is a pure function of (seed, purpose, step, index), so a run repeats, resumes, and
@@ -14,7 +14,7 @@ pub enum Purpose {
     /// The start of the selection in the ball, and its radius for L2 balls.
     Selection = 3,
     SelectionRadius = 4,
-    /// The reparameterisation noise u of SPEC section 2.
+    /// The reparameterisation noise u of docs/method.md, section 2.
     Reparameterise = 5,
     /// The same, when the ELBO of the test set is measured.
     Evaluation = 6,

@@ -1,4 +1,4 @@
-//! Closed-form divergences between Gaussians in float64 (SPEC section 3; appendix B.2 and C of the paper).
+//! Closed-form divergences between Gaussians in float64 (docs/method.md, section 3; appendix B.2 and C of the paper).
 //!
 //! This file has factorised Gaussians, given by mean and log-variance; [`full`] has full covariances. They serve the
 //! `divergence` command and are what the float32 kernels are tested against, so every form here is the one that
@@ -110,12 +110,12 @@ pub fn kl_standard(mu: &[f64], logvar: &[f64]) -> f64 {
     mu.iter().zip(logvar).map(|(m, &l)| (expm1_minus(l) + m * m) / 2.0).sum()
 }
 
-/// `E log N(z; 0, I)` under the Gaussian, constants included (`E2` of SPEC section 2).
+/// `E log N(z; 0, I)` under the Gaussian, constants included (`E2` of docs/method.md, section 2).
 pub fn prior_term(mu: &[f64], logvar: &[f64]) -> f64 {
     mu.iter().zip(logvar).map(|(m, l)| -(m * m + l.exp() + (2.0 * PI).ln()) / 2.0).sum()
 }
 
-/// The Gaussian's entropy, constants included (`H` of SPEC section 2).
+/// The Gaussian's entropy, constants included (`H` of docs/method.md, section 2).
 pub fn entropy(logvar: &[f64]) -> f64 {
     logvar.iter().map(|l| (l + (2.0 * PI * E).ln()) / 2.0).sum()
 }

@@ -1,4 +1,4 @@
-//! Selection of the fictive point x_b near x (SPEC section 4).
+//! Selection of the fictive point x_b near x (docs/method.md, section 4).
 
 use crate::engine::autodiff;
 use crate::engine::graph::{Graph, Tensor};

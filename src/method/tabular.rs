@@ -1,4 +1,4 @@
-//! The tabular system of section 2.2 (SPEC section 7): a VAE whose encoder and decoder are tables on two circles, small
+//! The tabular system of section 2.2 (docs/method.md, section 7): a VAE whose encoder and decoder are tables on two circles, small
 //! enough to be looked at whole, and the smooth encoder on it.
 //!
 //! `p(X = i | Z = j)` has its mode at `m_j` and the width `v_j`, `q(Z = j | X = i)` its mode at `mu_i` and the width `s_i`, all
@@ -58,7 +58,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// The VAE at the sizes of SPEC section 7.
+    /// The VAE at the sizes of docs/method.md, section 7.
     fn default() -> Self {
         Settings {
             observations: 50,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// A claim of the paper with the outcome here, an entry of `claims.json` (INTERFACE.md).
+/// A claim of the paper with the outcome here, an entry of `claims.json` (docs/interface.md).
 #[derive(Debug, Clone, Serialize)]
 pub struct Claim {
     pub id: String,

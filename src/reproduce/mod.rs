@@ -1,5 +1,5 @@
 //! The paper's figures and tables, each by one command: trains what is missing, writes data, pictures and settings, and
-//! holds what was measured against the paper's claims (SPEC section 8).
+//! holds what was measured against the paper's claims (docs/method.md, section 8).
 //!
 //! Runs are found by their settings, so figures share them, and what was stopped goes on where it was.
 

@@ -37,7 +37,7 @@ pub fn systems(lab: &Lab, base: &Config, wide: Wide) -> [System; 3] {
     [System { label: "VAE".into(), config: vae }, smooth(base.clone()), smooth(wide)]
 }
 
-/// The wider balls of figure 5: of the settings tried on held-out images (benches/RESULTS.md) those that kept most at radius
+/// The wider balls of figure 5: of the settings tried on held-out images (docs/results.md) those that kept most at radius
 /// 0.2.
 pub fn wide(arch: Arch) -> Wide {
     match arch {
@@ -46,7 +46,7 @@ pub fn wide(arch: Arch) -> Wide {
     }
 }
 
-/// That of figure 4: stronger couplings keep more with one seed, and lose the colours with others (benches/RESULTS.md).
+/// That of figure 4: stronger couplings keep more with one seed, and lose the colours with others (docs/results.md).
 pub const WIDE_COLORS: Wide = Wide { eps: 0.15, gamma: 200.0, gamma_warmup: 1500 };
 
 /// Figure 5: MNIST. The paper's selection has 50 steps there.

@@ -8,7 +8,7 @@ use crate::report::{Chart, Drawing, HeatMap, Series};
 use super::claims::{Claim, Spread};
 use super::lab::Lab;
 
-/// SPEC section 7 saw it work with these.
+/// docs/method.md, section 7 saw it work with these.
 const SMOOTH: Smooth = Smooth { radius: 2, coupling: 5.0, pick: Pick::Mean };
 
 /// Draws of the data.

@@ -1,4 +1,4 @@
-//! Every setting of `train` (INTERFACE.md), one field each, as it stands in a run's `config.toml`.
+//! Every setting of `train` (docs/interface.md), one field each, as it stands in a run's `config.toml`.
 //!
 //! A setting's name is the same in the file and as a flag (`learning-rate`, `--learning-rate`); those of the probe and
 //! the attack are in tables of their own (`[attack] radii`, `--attack-radii`).
@@ -94,7 +94,7 @@ pub struct Config {
     pub attack: AttackConfig,
 }
 
-/// How the linear classifiers on the frozen encoder are trained (SPEC section 5).
+/// How the linear classifiers on the frozen encoder are trained (docs/method.md, section 5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ProbeConfig {
@@ -108,7 +108,7 @@ pub struct ProbeConfig {
     pub learning_rate: f32,
 }
 
-/// The adversarial attack on encoder and classifier (SPEC section 5).
+/// The adversarial attack on encoder and classifier (docs/method.md, section 5).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct AttackConfig {
@@ -199,7 +199,7 @@ impl Preset {
     /// The settings the preset starts from for these networks and this data set.
     pub fn config(self, arch: Arch, dataset: &str) -> Config {
         let plain = Config { dataset: dataset.into(), ..Config::default() };
-        // Chosen by measurement, see benches/RESULTS.md.
+        // Chosen by measurement, see docs/results.md.
         let mut quick = match arch {
             Arch::Mlp => plain,
             Arch::Conv => {
@@ -253,13 +253,13 @@ impl Config {
         format!("{objective} of {}", self.dataset)
     }
 
-    /// The length of a selection step: the one set, else `2.5 eps / L` (SPEC section 4).
+    /// The length of a selection step: the one set, else `2.5 eps / L` (docs/method.md, section 4).
     pub fn step_size(&self) -> f32 {
         self.selection_step_size.unwrap_or(2.5 * self.eps / self.selection_steps as f32)
     }
 
     /// The ConvNet's convolutions of images `[channels, height, width]`, each of the one before: kernels 4x4, stride
-    /// 2, padding 1 (SPEC section 1). Where no channels are set: 32, 64 and 128, as many as leave a side of at least
+    /// 2, padding 1 (docs/method.md, section 1). Where no channels are set: 32, 64 and 128, as many as leave a side of at least
     /// 7 pixels, but at least one.
     ///
     /// # Errors

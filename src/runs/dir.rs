@@ -1,4 +1,4 @@
-//! A run's directory (INTERFACE.md): made before any work, and every file in it written whole or not at all.
+//! A run's directory (docs/interface.md): made before any work, and every file in it written whole or not at all.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -36,7 +36,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Each once, as in SPEC section 5.
+    /// Each once, as in docs/method.md, section 5.
     pub const ALL: Labels = Labels { fraction: 1.0, seed: 0, balanced: false };
 
     /// The examples to train on, of those with these labels; where balanced, those of the rarer classes in turn until

@@ -1,4 +1,4 @@
-//! `result.json` (INTERFACE.md), read as well as written, so that `probe` and `attack` can add to it.
+//! `result.json` (docs/interface.md), read as well as written, so that `probe` and `attack` can add to it.
 //!
 //! Keys this version does not know are kept where they were read.
 
@@ -44,7 +44,7 @@ pub struct RunResult {
     pub elbo_test: f64,
     /// One entry for each task probed, by its name.
     pub tasks: BTreeMap<String, TaskResult>,
-    /// Keys beyond those of INTERFACE.md.
+    /// Keys beyond those of docs/interface.md.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -63,7 +63,7 @@ pub struct TaskResult {
     /// None under `--no-attack`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attack: Option<AttackResult>,
-    /// Keys beyond those of INTERFACE.md.
+    /// Keys beyond those of docs/interface.md.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -92,7 +92,7 @@ pub struct AttackResult {
     /// ... and under it: 100 over the number of classes for an answer that is always the same.
     #[serde(default, with = "by_radius")]
     pub adversarial_balanced_accuracy: Vec<(f32, f64)>,
-    /// Keys beyond those of INTERFACE.md.
+    /// Keys beyond those of docs/interface.md.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
     use crate::method::robustness::percent;
 
-    /// The example of INTERFACE.md, key by key, with what was added to the attack.
+    /// The example of docs/interface.md, key by key, with what was added to the attack.
     const EXAMPLE: &str = r#"{
   "dataset": "mnist",
   "objective": "se",

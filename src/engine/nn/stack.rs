@@ -1,4 +1,4 @@
-//! Stacks of layers, numbered as PyTorch's `nn.Sequential` numbers them (SPEC section 1).
+//! Stacks of layers, numbered as PyTorch's `nn.Sequential` numbers them (docs/method.md, section 1).
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Layout;

@@ -203,7 +203,7 @@ const TILES: [Tile; 6] = [
     Tile { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16, pad: 0 },
 ];
 
-/// The tiling for a GPU that is not measured: the fastest on an H100 (benches/RESULTS.md), which large tiles suit only where
+/// The tiling for a GPU that is not measured: the fastest on an H100 (docs/results.md), which large tiles suit only where
 /// there are many.
 fn usual(m: usize, n: usize) -> usize {
     let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);

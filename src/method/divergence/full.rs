@@ -1,4 +1,4 @@
-//! The divergences for full covariances (SPEC section 3; eqs 12-21 of the paper).
+//! The divergences for full covariances (docs/method.md, section 3; eqs 12-21 of the paper).
 //!
 //! With Cholesky factors `S_a = K K'` and `S_b = L L'`, the matrix under the root in eqs 13-21 has the eigenvalues
 //! `m = c^2` of `S_b^(1/2) S_a S_b^(1/2)`, where `c` are the singular values of `L' K`: that product differs from

@@ -76,7 +76,7 @@ fn factorised_values_are_the_golden_ones() {
         close(&name("kl_ab"), got.kl_ab, want_values.kl_ab, 0.0);
         close(&name("kl_a_std"), got.kl_a_std, want_values.kl_a_std, 0.0);
         close(&name("kl_b_std"), got.kl_b_std, want_values.kl_b_std, 0.0);
-        // The objectives of SPEC section 2 from the parts.
+        // The objectives of docs/method.md, section 2 from the parts.
         let (prior_a, prior_b) =
             (prior_term(&case.mu_a, &case.logvar_a), prior_term(&case.mu_b, &case.logvar_b));
         close(&name("prior_a"), prior_a, want.prior_a, 0.0);

@@ -137,7 +137,7 @@ pub(crate) struct Entropic {
     pub d_l_b: f32,
 }
 
-/// SPEC section 3, the form that is accurate in float32.
+/// docs/method.md, section 3, the form that is accurate in float32.
 pub(crate) fn entropic(gamma: f32, mu_a: f32, l_a: f32, mu_b: f32, l_b: f32) -> Entropic {
     const LN_2_PI: f32 = 1.837_877_1;
     const CONSTANT: f32 = 0.5 * LN_2 + LN_2_PI + 1.0 - 0.5;

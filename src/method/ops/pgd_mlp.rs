@@ -351,7 +351,7 @@ struct Sharing {
 /// Ways that a GPU can choose from to share the layers of an ascent; a call offers those that take its network.
 pub const SHARINGS: usize = WAYS.len();
 
-/// For GPUs, from few rows to many (measured on an H100, benches/RESULTS.md), and the last two for software devices, which
+/// For GPUs, from few rows to many (measured on an H100, docs/results.md), and the last two for software devices, which
 /// take the last that they are offered.
 const WAYS: [Sharing; 5] = [
     Sharing { group: 512, shared: true, wide: 1, width: 512 },

@@ -1,4 +1,4 @@
-//! Adversarial accuracy: projected gradient ascent on the cross-entropy (SPEC section 5, step 4).
+//! Adversarial accuracy: projected gradient ascent on the cross-entropy (docs/method.md, section 5, step 4).
 //!
 //! Work is a queue of (image, restart). A fixed number of rows runs on the device; every few
 //! steps the host reads which rows were fooled, drops those images' other restarts, and fills the

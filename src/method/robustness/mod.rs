@@ -1,4 +1,4 @@
-//! The downstream protocol of SPEC section 5: a linear probe on the frozen code, and its
+//! The downstream protocol of docs/method.md, section 5: a linear probe on the frozen code, and its
 //! accuracy under attack.
 
 mod accuracies;

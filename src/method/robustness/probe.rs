@@ -1,4 +1,4 @@
-//! Linear softmax classifiers on the frozen representation (SPEC section 5, step 3).
+//! Linear softmax classifiers on the frozen representation (docs/method.md, section 5, step 3).
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Dense, Layout, Stack, Weights, train_step};

@@ -1,4 +1,4 @@
-//! The variational auto-encoder: an encoder and a decoder over one arena of weights (SPEC 1).
+//! The variational auto-encoder: an encoder and a decoder over one arena of weights (docs/method.md, section 1).
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Layer, Layout, Stack, linears};

@@ -1,4 +1,4 @@
-//! The training objectives (SPEC section 2), as losses to be minimised.
+//! The training objectives (docs/method.md, section 2), as losses to be minimised.
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::ops::{self, Term};

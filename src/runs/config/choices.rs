@@ -30,7 +30,7 @@ macro_rules! choice {
 }
 
 choice! {
-    /// What is maximised (SPEC section 2).
+    /// What is maximised (docs/method.md, section 2).
     Objective {
         /// the smooth encoder: the ELBO coupled to a perturbed copy
         Se = "se",
@@ -42,7 +42,7 @@ choice! {
 }
 
 choice! {
-    /// The networks (SPEC section 1).
+    /// The networks (docs/method.md, section 1).
     Arch {
         /// fully connected layers with ReLU
         Mlp = "mlp",
@@ -52,7 +52,7 @@ choice! {
 }
 
 choice! {
-    /// How the fictive point is chosen (SPEC section 4).
+    /// How the fictive point is chosen (docs/method.md, section 4).
     Selection {
         /// projected gradient ascent from a random start
         Pgd = "pgd",
