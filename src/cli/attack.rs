@@ -10,8 +10,7 @@ use crate::runs::dir::RunDir;
 
 /// Attacks the run's probe and updates its result.json.
 pub fn run(args: AttackArgs, context: &Context) -> Result<()> {
-    let mut settings = RunDir::open(&args.run)?.config()?.attack;
-    args.attack.apply(&mut settings);
+    let settings = args.attack.apply(&RunDir::open(&args.run)?.config()?.attack)?;
     settings.validate()?;
     let mut loaded =
         LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked), context)?;

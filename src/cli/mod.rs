@@ -9,6 +9,7 @@ pub mod probe;
 pub mod progress;
 mod report;
 pub mod reproduce;
+mod settings;
 pub mod sweep;
 pub mod train;
 mod train_args;
@@ -20,10 +21,10 @@ use clap::{Args, Parser, Subcommand};
 pub use bench::BenchArgs;
 pub use data::DataArgs;
 pub use divergence::DivergenceArgs;
+pub use settings::{AttackFlags, TrainFlags};
 pub use train_args::{Request, TrainArgs};
 
 use crate::engine::device::gpu::adapter::Choice;
-use crate::runs::config::{AttackConfig, Norm};
 use crate::{Error, Result};
 
 /// Train encoders whose representation resists adversarial perturbation of the input, with no labels and no
@@ -158,69 +159,6 @@ Examples:
 Without flags the run's own attack settings are used. An example counts as
 right only if it withstands every restart, and each radius also tries what
 fooled the classifier at the smaller ones.";
-
-/// The flags of an attack, shared by `train` and `attack`.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Attack")]
-pub struct AttackFlags {
-    /// The radii, in pixel units of the [0, 1] scale [default: 0.01,0.1,0.2,0.3]
-    #[arg(long, value_name = "R,..", value_delimiter = ',', allow_negative_numbers = true)]
-    pub attack_radii: Option<Vec<f32>>,
-    /// Steps of gradient ascent, each of 2.5 radius / steps [default: 100]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub attack_steps: Option<usize>,
-    /// Random starts; the worst counts [default: 10]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub attack_restarts: Option<usize>,
-    /// Attack the first N test images, or all; of color-mnist N different digits in colours in turn [default: 1000]
-    #[arg(long, value_name = "N|all", allow_negative_numbers = true)]
-    pub attack_examples: Option<Examples>,
-    /// The norm that bounds the perturbation [default: linf]
-    #[arg(long, value_name = "NORM", value_enum)]
-    pub attack_norm: Option<Norm>,
-}
-
-impl AttackFlags {
-    /// True where at least one was given.
-    pub fn any(&self) -> bool {
-        let numbers = self.attack_steps.is_some() || self.attack_restarts.is_some();
-        numbers || self.attack_radii.is_some() || self.attack_examples.is_some() || self.attack_norm.is_some()
-    }
-
-    /// Sets what was given. Radii come out ascending.
-    pub fn apply(&self, config: &mut AttackConfig) {
-        if let Some(radii) = &self.attack_radii {
-            config.radii = radii.clone();
-            config.radii.sort_by(f32::total_cmp);
-        }
-        config.steps = self.attack_steps.unwrap_or(config.steps);
-        config.restarts = self.attack_restarts.unwrap_or(config.restarts);
-        config.norm = self.attack_norm.unwrap_or(config.norm);
-        match self.attack_examples {
-            Some(Examples::All) => config.examples = None,
-            Some(Examples::First(count)) => config.examples = Some(count),
-            None => {}
-        }
-    }
-}
-
-/// The value of `--attack-examples`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Examples {
-    All,
-    First(usize),
-}
-
-impl std::str::FromStr for Examples {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "all" => Ok(Examples::All),
-            _ => text.parse().map(Examples::First).map_err(|_| "give a count, or all".to_string()),
-        }
-    }
-}
 
 /// The arguments of `devices`.
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use toml::Table;
 
 use crate::error::{Error, Result};
 use crate::progress::Context;
-use crate::runs::config::Config;
+use crate::runs::config::{Config, Role, declared};
 use crate::runs::dir::{Destination, RunDir};
 use crate::runs::pipeline::{self, PageWriter};
 use crate::runs::result::{RunResult, TaskResult};
@@ -42,10 +42,13 @@ impl Runs {
     /// # Errors
     /// [`Error::Request`] for settings that no file can hold.
     pub fn path(&self, config: &Config) -> Result<PathBuf> {
-        const OTHERS: [&str; 5] = ["device", "checked", "log-every", "checkpoint-every", "tensorboard"];
         let mut settings: Table = toml::from_str(&config.to_toml()?)
             .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
-        settings.retain(|key, _| !OTHERS.contains(&key));
+        for setting in declared() {
+            if setting.role == Role::Output || setting.is_neutral_in(&settings) {
+                setting.remove(&mut settings);
+            }
+        }
         let digest = Sha256::digest(settings.to_string());
         let hash: String = digest[..5].iter().map(|byte| format!("{byte:02x}")).collect();
         let Config { dataset, objective, arch, seed, .. } = config;
@@ -117,5 +120,38 @@ impl Runs {
     /// The folder itself.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct NoPages;
+
+    impl PageWriter for NoPages {
+        fn is_fresh(&self, _run: &RunDir) -> bool {
+            true
+        }
+
+        fn write(&self, _run: &mut crate::runs::LoadedRun) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A folder of runs made before settings were declared in one table is still found.
+    #[test]
+    fn runs_keep_their_names() {
+        let settings = "iterations = 1\nhidden = [4]\nlatent = 2\nbatch = 8\nholdout = 59000\ngamma = 1\n\
+                        [probe]\nepochs = 1\nleast-steps = 1\n[attack]\nsteps = 1\nrestarts = 1\nexamples = 10\n";
+        let config = Config::from_toml(settings, "here", &Config::default()).unwrap();
+        let runs = Runs::new("runs", Context::silent(), Arc::new(NoPages));
+        let path = |config: &Config| runs.path(config).unwrap().display().to_string();
+        assert_eq!(path(&config), "runs/mnist-mlp-se-seed0-81f0f45735");
+        let elsewhere = Config { device: "cpu".into(), log_every: 7, checked: true, ..config.clone() };
+        assert_eq!(path(&elsewhere), path(&config));
+        let rising = Config { gamma_warmup: 5, ..config.clone() };
+        assert_ne!(path(&rising), path(&config));
     }
 }

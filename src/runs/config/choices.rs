@@ -5,19 +5,43 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::setting::{Content, Settable};
+
 /// An enum whose variants have one name each: in TOML and JSON, as a flag's value and when displayed.
 macro_rules! choice {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+    ($(#[$about:meta])* $name:ident {
+        #[doc = $first_doc:literal] $first:ident = $first_text:literal,
+        $(#[doc = $doc:literal] $variant:ident = $text:literal,)*
+    }) => {
         $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
         pub enum $name {
-            $($(#[$doc])* #[serde(rename = $text)] #[value(name = $text)] $variant,)*
+            #[doc = $first_doc]
+            #[default]
+            #[serde(rename = $first_text)]
+            #[value(name = $first_text)]
+            $first,
+            $(#[doc = $doc] #[serde(rename = $text)] #[value(name = $text)] $variant,)*
+        }
+
+        impl Settable for $name {
+            fn content(&self) -> Content {
+                Content::Other
+            }
         }
 
         impl $name {
+            /// Every name with what it means.
+            pub fn known() -> &'static [(&'static str, &'static str)] {
+                &[($first_text, $first_doc), $(($text, $doc),)*]
+            }
+
             /// The name in files and on the command line.
             pub fn name(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
+                match self {
+                    $name::$first => $first_text,
+                    $($name::$variant => $text,)*
+                }
             }
         }
 

@@ -112,7 +112,7 @@ fn numbers_that_cannot_be_are_refused_by_name() {
         assert!(refused(|c| c.eps = bad).starts_with("--eps"));
         assert!(refused(|c| c.learning_rate = bad).starts_with("--learning-rate"));
         assert!(refused(|c| c.selection_step_size = Some(bad)).starts_with("--selection-step-size"));
-        assert!(refused(|c| c.probe.learning_rate = bad).starts_with("probe.learning-rate"));
+        assert!(refused(|c| c.probe.learning_rate = bad).starts_with("--probe-learning-rate"));
         assert!(refused(|c| c.attack.radii = vec![bad]).starts_with("--attack-radii"));
     }
     for bad in [-0.5, f32::NAN, f32::INFINITY] {
@@ -133,9 +133,9 @@ fn numbers_that_cannot_be_are_refused_by_name() {
     assert!(refused(|c| c.seed = 1 << 63).starts_with("--seed"));
     assert!(refused(|c| c.log_every = 0).starts_with("--log-every"));
     assert!(refused(|c| c.checkpoint_every = 0).starts_with("--checkpoint-every"));
-    assert!(refused(|c| c.probe.epochs = 0).starts_with("probe.epochs"));
-    assert!(refused(|c| c.probe.least_steps = 0).starts_with("probe.least-steps"));
-    assert!(refused(|c| c.probe.batch = 0).starts_with("probe.batch"));
+    assert!(refused(|c| c.probe.epochs = 0).starts_with("--probe-epochs"));
+    assert!(refused(|c| c.probe.least_steps = 0).starts_with("--probe-least-steps"));
+    assert!(refused(|c| c.probe.batch = 0).starts_with("--probe-batch"));
     assert!(refused(|c| c.attack.steps = 0).starts_with("--attack-steps"));
     assert!(refused(|c| c.attack.restarts = 0).starts_with("--attack-restarts"));
     assert!(refused(|c| c.attack.examples = Some(0)).starts_with("--attack-examples"));
@@ -148,7 +148,7 @@ fn numbers_that_cannot_be_are_refused_by_name() {
 #[test]
 fn choices_this_version_has_not_got_are_refused() {
     assert!(refused(|c| c.dataset = "celeba".into()).contains("celeba does not come with the program"));
-    assert!(refused(|c| c.crop = 63).contains("--crop must be from 64 to 178"));
+    assert!(refused(|c| c.crop = 63).contains("--crop must be at least 64, got 63"));
     assert!(refused(|c| c.crop = 179).contains("got 179"));
     assert!(refused(|c| c.dataset = "kmnist".into()).contains("--data-dir"));
     for bad in ["tpu", "gpu:", "gpu:x", "gpu:-1", "CPU", ""] {
@@ -269,4 +269,41 @@ fn celeba_has_a_shorter_preset() {
         let mnist = Preset::Paper.config(Arch::Conv, "mnist");
         (mnist.batch, mnist.attack, mnist.conv_channels)
     });
+}
+
+/// The names of runs and checkpoints hold on to what was made before settings were declared in one table.
+#[test]
+fn hashes_are_those_of_earlier_runs() {
+    assert_eq!(Config::default().hash().unwrap(), "ee2eb84f41398946");
+    assert_eq!(Preset::Quick.config(Arch::Conv, "color-mnist").hash().unwrap(), "cdd2e4d562d4a9ea");
+}
+
+#[test]
+fn the_base_preset_has_every_setting_and_the_file_too() {
+    let base: toml::Table = toml::from_str(include_str!("../../../presets/quick.toml")).unwrap();
+    let written: toml::Table = toml::from_str(&Config::default().to_toml().unwrap()).unwrap();
+    // A path may be given or not; all else has a default.
+    for setting in super::declared().filter(|setting| !matches!(setting.kind, super::Kind::Path)) {
+        assert!(setting.value_in(&base).is_some(), "presets/quick.toml has no {}", setting.path());
+        assert!(setting.value_in(&written).is_some(), "config.toml has no {}", setting.path());
+        assert!(setting.help().len() > 8, "{}", setting.path());
+    }
+}
+
+/// The guide's table and the schema are made from the declaration: `SMOOTHENC_WRITE_DOCS=1` writes them.
+#[test]
+fn the_guide_and_the_schema_are_current() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let schema = serde_json::to_string_pretty(&super::json_schema()).unwrap() + "\n";
+    let page = std::fs::read_to_string(docs.join("settings.md")).unwrap();
+    let (mark, end) = ("<!-- settings: generated -->\n", "<!-- end of settings -->");
+    let (before, rest) = page.split_once(mark).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let made = format!("{before}{mark}\n{}{end}{after}", super::markdown());
+    if std::env::var_os("SMOOTHENC_WRITE_DOCS").is_some() {
+        std::fs::write(docs.join("settings.md"), &made).unwrap();
+        std::fs::write(docs.join("settings.schema.json"), &schema).unwrap();
+    }
+    assert_eq!(page, made, "docs/settings.md is old: run this test with SMOOTHENC_WRITE_DOCS=1");
+    assert_eq!(std::fs::read_to_string(docs.join("settings.schema.json")).unwrap(), schema);
 }

@@ -3,26 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use serde::de::{self, Deserializer};
+use serde::de::{self, DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use super::{Arch, Config};
+use super::{Arch, AttackConfig, Config, Role, declared};
 use crate::{Error, Result, runs};
-
-/// The settings that do not fix the numbers of training: where it runs, how long, what it writes and what follows.
-const NOT_HASHED: [&str; 9] = [
-    "data-dir",
-    "iterations",
-    "log-every",
-    "checkpoint-every",
-    "device",
-    "checked",
-    "tensorboard",
-    "probe",
-    "attack",
-];
 
 impl Config {
     /// The text of `config.toml`: every setting, defaults included.
@@ -53,6 +40,16 @@ impl Config {
         Ok(config)
     }
 
+    /// These settings with those of `over` laid over them. Radii come out ascending.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the key whose value does not fit.
+    pub fn with(&self, over: Table) -> Result<Config> {
+        let mut config: Config = laid_over(self, over)?;
+        config.attack.radii.sort_by(f32::total_cmp);
+        Ok(config)
+    }
+
     /// Reads a settings file over `base`, as `--config` does.
     ///
     /// # Errors
@@ -69,9 +66,13 @@ impl Config {
     pub fn hash(&self) -> Result<String> {
         let mut table: Table = toml::from_str(&self.to_toml()?)
             .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
-        for key in NOT_HASHED {
-            table.remove(key);
+        for setting in declared() {
+            if setting.role != Role::Training || setting.is_neutral_in(&table) {
+                setting.remove(&mut table);
+            }
         }
+        // Tables of their own have nothing of training.
+        table.retain(|_, value| !value.is_table());
         if self.arch == Arch::Mlp {
             table.remove("conv-channels");
         }
@@ -83,8 +84,28 @@ impl Config {
     }
 }
 
+impl AttackConfig {
+    /// These settings with those of `over` laid over them. Radii come out ascending.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the key whose value does not fit.
+    pub fn with(&self, over: Table) -> Result<AttackConfig> {
+        let mut config: AttackConfig = laid_over(self, over)?;
+        config.radii.sort_by(f32::total_cmp);
+        Ok(config)
+    }
+}
+
+fn laid_over<T: Serialize + DeserializeOwned>(under: &T, over: Table) -> Result<T> {
+    let refuse =
+        |error: String| Error::request(format!("the settings: {}", error.trim().replace('\n', ", ")));
+    let mut table = Table::try_from(under).map_err(|error| refuse(error.to_string()))?;
+    lay_over(&mut table, over);
+    Value::Table(table).try_into().map_err(|error: toml::de::Error| refuse(error.to_string()))
+}
+
 /// Replaces the values of `under` by those of `over`, table by table.
-fn lay_over(under: &mut Table, over: Table) {
+pub(super) fn lay_over(under: &mut Table, over: Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
             (Some(Value::Table(inner)), Value::Table(value)) => lay_over(inner, value),
@@ -104,10 +125,6 @@ fn explain(error: &toml::de::Error, text: &str, origin: &str) -> Error {
     Error::request(format!("{origin}, line {} ({line}): {message}", number + 1))
 }
 
-pub(super) fn is_zero(value: &u64) -> bool {
-    *value == 0
-}
-
 pub(super) fn short<S: Serializer>(value: &f32, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_f64(runs::short(*value))
 }
@@ -119,68 +136,75 @@ pub(super) fn short_list<S: Serializer>(
     serializer.collect_seq(values.iter().map(|&value| runs::short(value)))
 }
 
-pub(super) fn short_or_auto<S: Serializer>(
-    value: &Option<f32>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => short(value, serializer),
-        None => serializer.serialize_str("auto"),
-    }
-}
-
-pub(super) fn counts_or_auto<S: Serializer>(
-    value: &Option<Vec<usize>>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    match value {
-        Some(counts) => counts.serialize(serializer),
-        None => serializer.serialize_str("auto"),
-    }
-}
-
-pub(super) fn count_or_all<S: Serializer>(
-    value: &Option<usize>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    match value {
-        Some(count) => count.serialize(serializer),
-        None => serializer.serialize_str("all"),
-    }
-}
-
-/// A number, or a list of them, or a word that stands for none.
+/// A value, or the word that stands for none.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OrWord<T> {
-    Number(T),
+    Value(T),
     Other(Value),
 }
 
-impl<T> OrWord<T> {
-    fn read<E: de::Error>(self, word: &str, number: &str) -> std::result::Result<Option<T>, E> {
-        match self {
-            OrWord::Number(value) => Ok(Some(value)),
-            OrWord::Other(Value::String(text)) if text == word => Ok(None),
-            OrWord::Other(other) => Err(E::custom(format!("must be {number} or \"{word}\", got {other}"))),
+fn read_or_word<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    word: &str,
+) -> std::result::Result<Option<T>, D::Error> {
+    match OrWord::deserialize(deserializer)? {
+        OrWord::Value(value) => Ok(Some(value)),
+        OrWord::Other(Value::String(text)) if text == word => Ok(None),
+        OrWord::Other(other) => {
+            Err(de::Error::custom(format!("must be a value of its type or \"{word}\", got {other}")))
         }
     }
 }
 
-pub(super) fn number_or_auto<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<f32>, D::Error> {
-    OrWord::deserialize(deserializer)?.read("auto", "a number")
+/// How a value is written: single precision as its shortest decimal.
+trait Written {
+    fn write<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>;
 }
 
-pub(super) fn counts_or_auto_back<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<Vec<usize>>, D::Error> {
-    OrWord::deserialize(deserializer)?.read("auto", "a list of counts")
+impl Written for f32 {
+    fn write<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        short(self, serializer)
+    }
 }
 
-pub(super) fn number_or_all<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<usize>, D::Error> {
-    OrWord::deserialize(deserializer)?.read("all", "a count")
+impl Written for usize {
+    fn write<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
 }
+
+impl Written for Vec<usize> {
+    fn write<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+}
+
+/// Makes a module for `#[serde(with = ..)]`, in whose files `$word` stands for none.
+macro_rules! or_word {
+    ($name:ident, $word:literal) => {
+        pub(super) mod $name {
+            use serde::{Deserialize, Deserializer, Serializer};
+
+            #[expect(private_bounds, reason = "only types of this module are written")]
+            pub fn serialize<T: super::Written, S: Serializer>(
+                value: &Option<T>,
+                serializer: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
+                match value {
+                    Some(value) => value.write(serializer),
+                    None => serializer.serialize_str($word),
+                }
+            }
+
+            pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> std::result::Result<Option<T>, D::Error> {
+                super::read_or_word(deserializer, $word)
+            }
+        }
+    };
+}
+
+or_word!(auto, "auto");
+or_word!(all, "all");

@@ -1,0 +1,91 @@
+//! The settings as flags, made from their declaration (`runs/config/declared.rs`).
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use toml::{Table, Value};
+
+use crate::error::Result;
+use crate::runs::config::{AttackConfig, Group, Kind, Preset, Setting, declared};
+
+/// What was given, as a file would have it. Of all settings, or (`ATTACK`) of the attack's.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SettingFlags<const ATTACK: bool> {
+    pub given: Table,
+}
+
+/// The flags of `train`.
+pub type TrainFlags = SettingFlags<false>;
+
+/// The flags of `attack`.
+pub type AttackFlags = SettingFlags<true>;
+
+impl<const ATTACK: bool> SettingFlags<ATTACK> {
+    /// Those with a flag of their own: a data set is named without one, and `--no-attack` turns the attack off.
+    fn settings() -> impl Iterator<Item = &'static Setting> {
+        let other = |setting: &Setting| ["dataset", "attack.enabled"].contains(&setting.path().as_str());
+        declared().filter(move |setting| !other(setting) && (!ATTACK || setting.group == Group::Attack))
+    }
+}
+
+impl AttackFlags {
+    /// Lays what was given over `config`. Radii come out ascending.
+    ///
+    /// # Errors
+    /// As [`AttackConfig::with`].
+    pub fn apply(&self, config: &AttackConfig) -> Result<AttackConfig> {
+        match self.given.get("attack") {
+            Some(Value::Table(given)) => config.with(given.clone()),
+            _ => Ok(config.clone()),
+        }
+    }
+}
+
+impl<const ATTACK: bool> Args for SettingFlags<ATTACK> {
+    fn augment_args(command: Command) -> Command {
+        Self::settings().fold(command, |command, setting| command.arg(argument(setting)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const ATTACK: bool> FromArgMatches for SettingFlags<ATTACK> {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+        for setting in Self::settings() {
+            let id = setting.flag();
+            let value = match setting.kind {
+                Kind::Switch => matches.get_flag(&id).then_some(Value::Boolean(true)),
+                _ => matches.get_one::<Value>(&id).cloned(),
+            };
+            if let Some(value) = value {
+                setting.put(&mut self.given, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn argument(setting: &'static Setting) -> Arg {
+    let flag = Arg::new(setting.flag()).long(setting.flag()).help_heading(setting.group.title());
+    let default = Preset::Quick.default_of(setting);
+    let flag = match setting.kind {
+        Kind::Switch => {
+            return flag.help(setting.help()).action(ArgAction::SetTrue).hide_short_help(!setting.common);
+        }
+        Kind::Choice(known) => {
+            let values = known().iter().map(|(name, about)| PossibleValue::new(*name).help(about.trim()));
+            flag.value_parser(PossibleValuesParser::new(values).map(Value::String))
+        }
+        _ => flag.value_parser(|text: &str| setting.parse(text)).allow_negative_numbers(true),
+    };
+    flag.value_name(setting.value_name)
+        .help(format!("{} [default: {default}]", setting.help()))
+        .hide_short_help(!setting.common)
+}
