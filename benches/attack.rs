@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
+use smoothenc::cli::tuning::tuning;
 use smoothenc::engine::device;
 use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
@@ -36,7 +37,7 @@ struct Args {
 
 fn main() -> smoothenc::Result<()> {
     let args = Args::parse();
-    let device = device::open(&args.device, false)?;
+    let device = device::open_tuned(&args.device, false, &tuning()?)?;
     let name = device.description();
     let mut run = LoadedRun::open(&args.run, |_| Ok(device), &Context::silent())?;
     let settings = |steps, restarts| AttackConfig {

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use clap::Parser;
+use smoothenc::cli::tuning::tuning;
 use smoothenc::engine::autodiff;
 use smoothenc::engine::device::{self, Device, Program};
 use smoothenc::engine::graph::Graph;
@@ -73,7 +74,7 @@ fn layer(
 
 fn main() -> smoothenc::Result<()> {
     let args = Args::parse();
-    let device = device::open(&args.device, false)?;
+    let device = device::open_tuned(&args.device, false, &tuning()?)?;
     let image = [args.channels, args.side, args.side];
     let first = Convolution::new(image, 32, [4, 4], 2, 1)?;
     let second = Convolution::new(first.small, 64, [4, 4], 2, 1)?;

@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use clap::Parser;
+use smoothenc::cli::tuning::tuning;
 use smoothenc::engine::device::{self, Device, Program};
 use smoothenc::engine::graph::{Graph, plan};
 use smoothenc::engine::ops;
@@ -44,7 +45,7 @@ fn sizes(text: &str) -> Result<[usize; 3]> {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let device = device::open(&args.device, false)?;
+    let device = device::open_tuned(&args.device, false, &tuning()?)?;
     for size in &args.sizes {
         let recording = recording(sizes(size)?)?;
         let Some((call, _)) = recording.calls().next() else { continue };

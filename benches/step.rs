@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use smoothenc::bench;
+use smoothenc::cli::tuning::tuning;
 use smoothenc::engine::device;
 use smoothenc::method::Trainer;
 use smoothenc::runs::config::Config;
@@ -44,7 +45,7 @@ fn main() -> smoothenc::Result<()> {
         ..Config::default()
     };
     let images = bench::random_images(4096.max(args.batch));
-    let device = device::open(&args.device, false)?;
+    let device = device::open_tuned(&args.device, false, &tuning()?)?;
     let name = device.description();
     let vae = recipe::model(&config, images.shape())?;
     let mut trainer = Trainer::new(device, vae, &recipe::training(&config)?, &images)?;

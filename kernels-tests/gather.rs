@@ -1,11 +1,11 @@
-//! `gather`: rows of floats, of words, of packed bytes and of grey bytes seen in colours, at indices in any order.
+//! `gather`: rows of floats, of words, and of packed bytes, at indices in any order.
 
-use smoothenc::engine::ops::{byte_table_words, gather, gather_bytes, gather_colored};
+use smoothenc::engine::ops::{byte_table_words, gather, gather_bytes};
 
 use crate::harness::{Case, Input};
 
 /// Repeats, the first row and the last one among them.
-fn indices(rows: usize, n: usize) -> Input {
+pub fn indices(rows: usize, n: usize) -> Input {
     let index = |r: usize| match r {
         0 => n - 1,
         1 => 0,
@@ -15,7 +15,7 @@ fn indices(rows: usize, n: usize) -> Input {
 }
 
 /// Rows of the table in f64, whatever it holds.
-fn rows_of(table: &[f64], indices: &[f64], cols: usize) -> Vec<f64> {
+pub fn rows_of(table: &[f64], indices: &[f64], cols: usize) -> Vec<f64> {
     indices.iter().flat_map(|&i| table[i as usize * cols..][..cols].to_vec()).collect()
 }
 
@@ -31,12 +31,12 @@ fn table(name: &str, rows: usize, [n, cols]: [usize; 2], table: Input) -> Case {
 }
 
 /// Each byte value appears; what pads the last word is not 0.
-fn byte(i: usize) -> u32 {
+pub fn byte(i: usize) -> u32 {
     (i * 7 + i / 256) as u32 & 0xff
 }
 
 /// Words that hold `count` bytes.
-fn packed(count: usize) -> Input {
+pub fn packed(count: usize) -> Input {
     let words = byte_table_words(count);
     let word = |w: usize| (0..4).fold(0, |word, b| word | byte(4 * w + b) << (8 * b));
     Input::words([words], (0..words).map(word).collect())
@@ -55,37 +55,6 @@ fn bytes(rows: usize, [n, cols]: [usize; 2]) -> Case {
     .tolerance(1e-7, 4e-7)
 }
 
-/// The colours by name, so that the oracle has nothing of the kernel's arithmetic.
-const RED_GREEN_BLUE: [[f64; 3]; 7] = [
-    [1.0, 0.0, 0.0],
-    [0.0, 1.0, 0.0],
-    [1.0, 1.0, 0.0],
-    [0.0, 0.0, 1.0],
-    [1.0, 0.0, 1.0],
-    [0.0, 1.0, 1.0],
-    [1.0, 1.0, 1.0],
-];
-
-/// `n` grey images of `pixels`, so `7 n` in colours.
-fn colored(rows: usize, [n, pixels]: [usize; 2]) -> Case {
-    let mut images = Vec::new();
-    for image in 0..n {
-        for color in RED_GREEN_BLUE {
-            for lit in color {
-                images.extend((0..pixels).map(|p| lit * f64::from(byte(image * pixels + p)) / 255.0));
-            }
-        }
-    }
-    Case::new(
-        format!("colored_{rows}of{n}x{pixels}"),
-        move |g, x| Ok(vec![gather_colored(g, x[0], x[1], pixels)?]),
-        move |x| vec![rows_of(&images, &x[1], 3 * pixels)],
-    )
-    .input(packed(n * pixels))
-    .input(indices(rows, 7 * n))
-    .tolerance(1e-7, 4e-7)
-}
-
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, sides) in [(1, [1, 1]), (9, [5, 7]), (300, [40, 1]), (70, [12, 785]), (1, [3, 784])] {
@@ -98,9 +67,6 @@ pub fn cases() -> Vec<Case> {
         [(1, [1, 1]), (2, [1, 3]), (9, [5, 7]), (300, [41, 1]), (33, [9, 785]), (5, [3, 784]), (64, [600, 2])]
     {
         cases.push(bytes(rows, sides));
-    }
-    for (rows, sides) in [(1, [1, 1]), (21, [3, 1]), (9, [2, 7]), (70, [11, 784]), (5, [3, 785])] {
-        cases.push(colored(rows, sides));
     }
     cases
 }

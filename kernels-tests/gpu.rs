@@ -110,7 +110,7 @@ fn tuned(rng: &mut Rng) -> Verdict {
     let run = || -> smoothenc::Result<Vec<f32>> {
         let device = common::open()?;
         if let Device::Gpu(gpu) = &device {
-            gpu.tune(file.clone());
+            gpu.tune(file.clone(), false);
         }
         let (mut g, mut session) = (Graph::new(), Session::new(device));
         let [x, y] = ["x", "y"].map(|name| g.variable(name, [70, 36], F32));

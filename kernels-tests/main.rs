@@ -46,6 +46,7 @@ mod inputs;
 mod log_softmax;
 mod matmul;
 mod monitor;
+mod paint;
 mod pgd_mlp;
 mod pgd_start;
 mod pgd_step;
@@ -88,6 +89,7 @@ const SUITES: &[Suite] = &[
     ("log_softmax", log_softmax::cases),
     ("matmul", matmul::cases),
     ("monitor", monitor::cases),
+    ("paint", paint::cases),
     ("pgd_mlp", pgd_mlp::cases),
     ("pgd_start", pgd_start::cases),
     ("pgd_step", pgd_step::cases),

@@ -4,14 +4,9 @@
 //   indices  [rows]
 //   out      [rows, cols]: table[indices[r], c]; a byte b becomes b / 255 (images in [0, 1], docs/method.md, section 6)
 //
-// Where COLORS = 1 too, a row of the table is a grey image [1, cols / 3] that stands for 7 images [3, cols / 3]
-// (docs/method.md, section 6): index i is row i / 7 in colour k = i % 7, and the bits of k + 1 say which of the planes
-// red, green, blue have the grey image; the others are 0.
-//
 // Images stay on the device as bytes: a quarter of the memory. One invocation an element.
 
 override BYTES: u32 = 0;
-override COLORS: u32 = 0;
 
 struct Params { rows: u32, cols: u32 }
 
@@ -25,17 +20,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         @builtin(local_invocation_index) local: u32) {
     let i = flat_index(group, groups, local);
     if i >= p.rows * p.cols { return; }
-    let index = indices[i / p.cols];
-    var at = index * p.cols + i % p.cols;
-    var lit = 1u;
-    if COLORS == 1 {
-        let pixels = p.cols / 3;
-        at = index / 7 * pixels + i % pixels; // cols is a multiple of pixels
-        lit = ((index % 7 + 1) >> (i % p.cols / pixels)) & 1u;
-    }
+    let at = indices[i / p.cols] * p.cols + i % p.cols;
     if BYTES == 1 {
         let byte = (table[at / 4] >> (8 * (at % 4))) & 0xffu;
-        out[i] = bitcast<u32>(f32(lit * byte) / 255.0);
+        out[i] = bitcast<u32>(f32(byte) / 255.0);
     } else {
         out[i] = table[at];
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// What can go wrong, split by who can mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request itself was wrong (a flag, a file, a value): exit code 2.
+    /// The request itself was wrong (a flag, a file, a value).
     /// The text names the flag, field or file and says what to do instead.
     #[error("{0}")]
     Request(String),
@@ -18,7 +18,7 @@ pub enum Error {
     /// The device refused or lost something.
     #[error("device: {0}")]
     Device(String),
-    /// The work failed while it was running: exit code 1.
+    /// The work failed while it was running.
     #[error("{0}")]
     Run(String),
 }
@@ -43,11 +43,8 @@ impl Error {
         move |source| Error::Io { path, source }
     }
 
-    /// The process exit code of this error: 2 for a wrong request, else 1.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Error::Request(_) => 2,
-            _ => 1,
-        }
+    /// Whether the request was wrong, and not the work.
+    pub fn is_request(&self) -> bool {
+        matches!(self, Error::Request(_))
     }
 }

@@ -15,7 +15,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::from(error.exit_code())
+            // 2: the request was wrong; 1: it failed while running (docs/interface.md).
+            ExitCode::from(if error.is_request() { 2 } else { 1 })
         }
     }
 }
@@ -34,17 +35,17 @@ fn run(cli: Cli) -> Result<()> {
     if matches!(cli.command, Command::Train(_) | Command::Sweep(_) | Command::Reproduce(_)) {
         stop_by_signal(&stop);
     }
-    let context = &cli::progress::context(stop);
+    let context = &cli::progress::context(stop)?;
     match cli.command {
         Command::Train(args) => cli::train::run(*args, context),
         Command::Sweep(args) => cli::sweep::run(&args, context),
         Command::Reproduce(args) => cli::reproduce::run(&args, context),
         Command::Probe(args) => cli::probe::run(args, context),
         Command::Attack(args) => cli::attack::run(args, context),
-        Command::Divergence(args) => cli::divergence::run(&args),
+        Command::Divergence(args) => cli::divergence::run(&args, context),
         Command::Data(args) => cli::data::run(&args),
         Command::Devices(args) => cli::devices::run(args),
-        Command::Bench(args) => cli::bench::run(&args),
+        Command::Bench(args) => cli::bench::run(&args, context),
     }
 }
 

@@ -5,6 +5,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::Result;
+use crate::engine::device::{self, Device, Tuning};
+
 /// Told of work as it goes on.
 pub trait Observer: Debug + Send + Sync {
     /// Work named `title` begins, `done` of `total` units done already; a `total` of 0 is not known yet.
@@ -80,17 +83,26 @@ impl Drop for Watching {
     }
 }
 
-/// What work is passed: whom to tell, and whether to stop.
+/// What work is passed: whom to tell, whether to stop, how to open devices.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
+    pub tuning: Tuning,
 }
 
 impl Context {
-    /// Tells nobody and is never stopped.
+    /// Tells nobody, is never stopped and tunes no device.
     pub fn silent() -> Self {
-        Context { observer: Arc::new(Silent), stop: Stop::default() }
+        Context { observer: Arc::new(Silent), stop: Stop::default(), tuning: Tuning::Off }
+    }
+
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// As [`device::open`].
+    pub fn open(&self, choice: &str, checked: bool) -> Result<Device> {
+        device::open_tuned(choice, checked, &self.tuning)
     }
 
     /// See [`Observer::begin`].

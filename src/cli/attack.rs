@@ -1,7 +1,6 @@
 //! `attack`: adversarial accuracy of a run's probe.
 
 use crate::cli::{AttackArgs, report};
-use crate::engine::device;
 use crate::error::Result;
 use crate::progress::Context;
 use crate::report::run_page;
@@ -13,7 +12,7 @@ pub fn run(args: AttackArgs, context: &Context) -> Result<()> {
     let settings = args.attack.apply(&RunDir::open(&args.run)?.config()?.attack)?;
     settings.validate()?;
     let mut loaded =
-        LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked), context)?;
+        LoadedRun::open(&args.run, |config| context.open(&args.device, config.checked), context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.attack(&tasks, &settings)?;
     let page = run_page::write(&mut loaded);

@@ -5,9 +5,9 @@ use clap::{Args, ValueEnum};
 use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
 use crate::cli::progress;
 use crate::cli::report::write;
-use crate::engine::device;
 use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
+use crate::progress::Context;
 use crate::runs::config::Precision;
 
 /// The arguments of `bench`.
@@ -87,9 +87,9 @@ impl BenchArgs {
 }
 
 /// Measures and prints.
-pub fn run(args: &BenchArgs) -> Result<()> {
+pub fn run(args: &BenchArgs, context: &Context) -> Result<()> {
     let options = args.options()?;
-    let device = device::open(&args.device, false)?;
+    let device = context.open(&args.device, false)?;
     let bar = progress::spinner("bench");
     let report = bench::run(&device, &options, &|what| {
         bar.set_message(what.to_string());

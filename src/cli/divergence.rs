@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::engine::device;
 use crate::engine::device::gpu::adapter::Choice;
 use crate::method::divergence::{self, DiagonalCase, DiagonalOut, FullCase};
+use crate::progress::Context;
 use crate::{Error, Result};
 
 /// Computes factorised cases on a GPU, in float32: one result for each case, in order.
@@ -42,11 +42,11 @@ distance), kl_ab, and more. gamma may be 0. Other keys are passed through.";
 ///
 /// # Errors
 /// [`Error::Request`] for input that cannot be used, naming case and key; those of the device.
-pub fn run(args: &DivergenceArgs) -> Result<()> {
+pub fn run(args: &DivergenceArgs, context: &Context) -> Result<()> {
     let text = match args.device.parse()? {
         Choice::Gpu(_) => {
             // Opened before anything is read, so that a missing device is the first to be told.
-            let device = device::open(&args.device, false)?;
+            let device = context.open(&args.device, false)?;
             let on_device = move |cases: &[DiagonalCase]| {
                 cases.iter().map(|case| divergence::on_device(&device, case)).collect()
             };

@@ -13,6 +13,7 @@ mod settings;
 pub mod sweep;
 pub mod train;
 mod train_args;
+pub mod tuning;
 
 use std::path::PathBuf;
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::cli::{ProbeArgs, report};
-use crate::engine::device;
 use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::report::run_page;
@@ -15,7 +14,7 @@ use crate::runs::evaluate::Labels;
 pub fn run(args: ProbeArgs, context: &Context) -> Result<()> {
     args.validate()?;
     let mut loaded =
-        LoadedRun::open(&args.run, |config| device::open(&args.device, config.checked), context)?;
+        LoadedRun::open(&args.run, |config| context.open(&args.device, config.checked), context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     let seed = args.seed.unwrap_or(loaded.config.seed);
     let ProbeArgs { labels_fraction: fraction, balanced, .. } = args;

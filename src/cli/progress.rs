@@ -6,15 +6,20 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use crate::Result;
+use crate::cli::tuning::tuning;
 use crate::progress::{Context, Observer, Stop, Task};
 
 /// Draws a bar for each piece of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Bars;
 
-/// Work that is drawn as bars and ends by `stop`.
-pub fn context(stop: Stop) -> Context {
-    Context { observer: Arc::new(Bars), stop }
+/// Work that is drawn as bars, ends by `stop` and tunes devices as the environment says.
+///
+/// # Errors
+/// As [`tuning`].
+pub fn context(stop: Stop) -> Result<Context> {
+    Ok(Context { observer: Arc::new(Bars), stop, tuning: tuning()? })
 }
 
 impl Observer for Bars {

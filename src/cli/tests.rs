@@ -33,15 +33,7 @@ fn the_definition_is_sound_and_teaches() {
         ("--help", vec!["train mnist", "Exit codes", "divergence", "devices"]),
         (
             "train --help",
-            vec![
-                "Model:",
-                "Training:",
-                "Attack:",
-                "Output:",
-                "[default: 0.02;",
-                "--resume",
-                "Examples:",
-            ],
+            vec!["Model:", "Training:", "Attack:", "Output:", "[default: 0.02;", "--resume", "Examples:"],
         ),
         ("divergence --help", vec!["logvar_a", "cov_a"]),
         ("attack --help", vec!["--attack-restarts", "Examples:"]),

@@ -1,10 +1,12 @@
 //! ColorMNIST: each grey image in the seven colours of the RGB cube's corners but black (docs/method.md, section 6).
 //!
 //! Colour `k` has the bits of `k + 1`: bit 0 red, bit 1 green, bit 2 blue. So 0 is red, 1 green, 2 yellow, 3 blue,
-//! 4 magenta, 5 cyan and 6 white. The kernel `gather` paints the same way on the device.
+//! 4 magenta, 5 cyan and 6 white. The kernel `paint` paints the same way on the device.
 
 use super::{Dataset, Split, Task};
-pub use crate::engine::ops::COLORS;
+
+/// The colours in which an image is shown.
+pub const COLORS: usize = 7;
 
 /// The planes `[3, grey.len()]` of a grey image in colour `color`.
 pub fn paint(grey: &[f32], color: usize) -> Vec<f32> {

@@ -8,6 +8,7 @@ use crate::engine::ops;
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
+use crate::method::ops::paint;
 
 /// The largest table kept whole on a device: what every device can bind (WebGPU's guaranteed 128 MiB). A larger set is
 /// streamed: each step's images are written to a small table before it runs.
@@ -49,7 +50,7 @@ impl Table {
     pub fn gather(&self, g: &mut Graph, indices: Tensor) -> Result<Tensor> {
         let table = g.variable(&self.name, [self.words()], DType::U32)?;
         match self.coloured {
-            true => ops::gather_colored(g, table, indices, self.stored_len),
+            true => paint(g, table, indices, self.stored_len),
             false => ops::gather_bytes(g, table, indices, self.image_len),
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::data::faces;
-use crate::engine::device::{self, Device};
+use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::progress::Context;
@@ -119,7 +119,7 @@ impl Lab {
 
     /// The device asked for.
     pub fn device(&self) -> Result<Device> {
-        device::open(&self.device, false)
+        self.context.open(&self.device, false)
     }
 
     /// `config` on the device asked for, with the settings laid over every run.
@@ -181,7 +181,7 @@ impl Lab {
 
     /// A finished run with its model and data.
     pub fn open(&self, run: &Finished) -> Result<LoadedRun> {
-        LoadedRun::open(&run.path, |config| device::open(&self.device, config.checked), &self.context)
+        LoadedRun::open(&run.path, |config| self.context.open(&self.device, config.checked), &self.context)
     }
 
     /// What `compute` finds, or found before: `key` says in words what it depends on.

@@ -142,7 +142,7 @@ mod tests {
         fs::write(&path, "{\"step\":1}\nhello\n").unwrap();
         let error = truncate_after(&path, 9).unwrap_err();
         assert!(error.to_string().contains("line 2"), "{error}");
-        assert_eq!(error.exit_code(), 2);
+        assert!(error.is_request());
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\nhello\n");
     }
 }

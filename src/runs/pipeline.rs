@@ -1,7 +1,6 @@
 //! The whole job on one run: check, train or go on, probe, attack, write the page. `train`, `sweep` and `reproduce` all call
 //! [`complete`].
 
-use crate::engine::device;
 use crate::error::Result;
 use crate::progress::Context;
 use crate::runs::config::Config;
@@ -47,7 +46,7 @@ pub fn complete(
     if let Destination::Resume(path) = destination {
         check_resumable(config, &RunDir::open(path)?)?;
     }
-    let device = device::open(&config.device, config.checked)?;
+    let device = context.open(&config.device, config.checked)?;
     let run = RunDir::prepare(destination, config)?;
     let title = config.title();
     context.observer.say(&format!("{title} on {}, into {}", device.description(), run.path().display()));

@@ -381,7 +381,7 @@ mod tests {
         for text in ["{}", "not json", &EXAMPLE.replace("\"0.1\"", "\"wide\"")] {
             fs::write(&path, text).unwrap();
             let error = RunResult::load(&path).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
+            assert!(error.is_request());
             assert!(error.to_string().contains("result.json does not read as a result"));
         }
     }

@@ -6,10 +6,11 @@
 pub mod cpu;
 pub mod gpu;
 
+use std::path::PathBuf;
+
 use bytemuck::Pod;
 
 use self::gpu::adapter::{self, Choice};
-use self::gpu::tune;
 use crate::engine::recording::{BufferId, Recording};
 use crate::error::{Error, Result};
 
@@ -34,16 +35,39 @@ pub enum Program {
     Gpu(gpu::Program),
 }
 
-/// Opens the device that `--device` names: `auto`, `cpu`, `gpu` or `gpu:N`. `checked` puts
-/// bounds checks in a GPU's kernels.
+/// Whether the variants of a GPU's kernels are measured at first use, and in which file the choices are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Tuning {
+    /// Never; each call has its usual variant.
+    #[default]
+    Off,
+    /// On real GPUs, for a few seconds of a process.
+    Brief(PathBuf),
+    /// On software devices too, however long it takes.
+    Everything(PathBuf),
+}
+
+/// Opens a device by its name, without tuning: `auto`, `cpu`, `gpu` or `gpu:N`. `checked` puts bounds checks in a GPU's
+/// kernels.
+///
+/// # Errors
+/// [`Error::Request`] for a name that is unknown or of no device here; [`Error::Device`] for one that does not open.
 pub fn open(choice: &str, checked: bool) -> Result<Device> {
+    open_tuned(choice, checked, &Tuning::Off)
+}
+
+/// The same with tuning.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_tuned(choice: &str, checked: bool, tuning: &Tuning) -> Result<Device> {
     match choice.parse()? {
         Choice::Cpu => Ok(Device::Cpu(cpu::Cpu)),
-        Choice::Gpu(number) => Ok(Device::Gpu(open_tuned(&adapter::pick(number)?, checked)?)),
+        Choice::Gpu(number) => Ok(Device::Gpu(open_gpu(&adapter::pick(number)?, checked, tuning)?)),
         Choice::Auto => {
             let adapters = adapter::adapters();
             let Some(best) = adapter::best_real(&adapters) else { return Ok(Device::Cpu(cpu::Cpu)) };
-            match open_tuned(&adapters[best], checked) {
+            match open_gpu(&adapters[best], checked, tuning) {
                 Ok(gpu) => Ok(Device::Gpu(gpu)),
                 Err(error) => {
                     log::warn!("{error}; running on the CPU");
@@ -54,14 +78,15 @@ pub fn open(choice: &str, checked: bool) -> Result<Device> {
     }
 }
 
-/// A GPU that takes the fastest variant of each kernel. With bounds checks in them all have their usual ones:
-/// checks change the times, and whoever looks for an error wants the same kernels every time.
-fn open_tuned(adapter: &wgpu::Adapter, checked: bool) -> Result<gpu::Gpu> {
-    let tuned = tune::wanted(!adapter::is_real(&adapter.get_info()))? && !checked;
+/// With bounds checks in them, all kernels have their usual variants: checks change the times, and whoever looks for an
+/// error wants the same kernels every time.
+fn open_gpu(adapter: &wgpu::Adapter, checked: bool, tuning: &Tuning) -> Result<gpu::Gpu> {
     let gpu = gpu::Gpu::open(adapter, checked)?;
-    match tune::file() {
-        Some(file) if tuned => gpu.tune(file),
-        _ => {}
+    match tuning {
+        _ if checked => {}
+        Tuning::Brief(file) if adapter::is_real(&adapter.get_info()) => gpu.tune(file.clone(), false),
+        Tuning::Everything(file) => gpu.tune(file.clone(), true),
+        Tuning::Off | Tuning::Brief(_) => {}
     }
     Ok(gpu)
 }

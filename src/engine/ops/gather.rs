@@ -28,8 +28,6 @@ struct Gather {
 enum Content {
     Words,
     Bytes,
-    /// Bytes of grey images, each standing for its seven coloured ones.
-    Grey,
 }
 
 #[repr(C)]
@@ -38,9 +36,6 @@ struct Params {
     rows: u32,
     cols: u32,
 }
-
-/// Colours in which [`gather_colored`] shows a grey image.
-pub const COLORS: usize = 7;
 
 /// Rows `[indices, cols]` of a word table `[n, cols]`, of its type.
 pub fn gather(g: &mut Graph, table: Tensor, indices: Tensor) -> Result<Tensor> {
@@ -52,13 +47,6 @@ pub fn gather(g: &mut Graph, table: Tensor, indices: Tensor) -> Result<Tensor> {
 /// [`byte_table_words`] words.
 pub fn gather_bytes(g: &mut Graph, table: Tensor, indices: Tensor, cols: usize) -> Result<Tensor> {
     g.apply_one(Gather { cols, content: Content::Bytes }, &[table, indices])
-}
-
-/// Coloured images `[indices, 3 * pixels]` as floats in [0, 1] from a table of grey ones, `[n, pixels]` packed
-/// bytes: image `i` is row `i / 7` in colour `i % 7`, whose number
-/// plus one has the bits 1 for red, 2 for green and 4 for blue.
-pub fn gather_colored(g: &mut Graph, table: Tensor, indices: Tensor, pixels: usize) -> Result<Tensor> {
-    g.apply_one(Gather { cols: 3 * pixels, content: Content::Grey }, &[table, indices])
 }
 
 /// Words that hold `bytes` packed bytes.
@@ -84,7 +72,6 @@ impl Op for Gather {
         let (rows, cols) = (io.inputs[1].0.len(), self.cols);
         Call::new(&GATHER, &Params { rows: rows as u32, cols: cols as u32 })
             .constant("BYTES", (self.content != Content::Words).into())
-            .constant("COLORS", (self.content == Content::Grey).into())
             .whole(io.input(0))
             .row(io.input(1))
             .row(io.output(0))
@@ -96,19 +83,6 @@ fn gather_cpu(call: &CpuCall, rows: Range<usize>) {
     let p: Params = call.params();
     let cols = p.cols as usize;
     let indices = call.rows::<u32>(1, &rows, 1);
-    if call.constant("COLORS") == 1 {
-        let (table, pixels): (&[u8], _) = (bytemuck::cast_slice(call.whole::<u32>(0)), cols / 3);
-        let images = call.rows_mut::<f32>(2, &rows, cols).chunks_exact_mut(cols);
-        for (image, &index) in images.zip(indices) {
-            let (row, color) = (index as usize / COLORS, index as usize % COLORS);
-            let grey = &table[row * pixels..][..pixels];
-            for (channel, plane) in image.chunks_exact_mut(pixels).enumerate() {
-                let lit = f32::from((color as u8 + 1) >> channel & 1);
-                plane.iter_mut().zip(grey).for_each(|(x, &byte)| *x = lit * (f32::from(byte) / 255.0));
-            }
-        }
-        return;
-    }
     let starts = indices.iter().map(|&i| i as usize * cols);
     if call.constant("BYTES") == 1 {
         let table: &[u8] = bytemuck::cast_slice(call.whole::<u32>(0));

@@ -6,6 +6,7 @@ mod cosine_logits;
 mod entropic_distance;
 mod entropic_wasserstein;
 mod gaussian_log_likelihood;
+mod paint;
 mod pgd_mlp;
 mod pgd_start;
 mod pgd_step;
@@ -20,6 +21,7 @@ pub use cosine_logits::cosine_logits;
 pub use entropic_distance::entropic_distance;
 pub use entropic_wasserstein::entropic_wasserstein;
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
+pub use paint::paint;
 pub use pgd_mlp::{Ascent, DrawnStart, Goal, MAX_LAYERS, SHARINGS, fits, in_half, pgd_mlp};
 pub use pgd_start::{StartNoise, pgd_start};
 pub use pgd_step::{Norm, pgd_step};
@@ -38,6 +40,7 @@ pub static KERNELS: &[&Kernel] = &[
     &entropic_distance::ENTROPIC_DISTANCE,
     &entropic_wasserstein::ENTROPIC_WASSERSTEIN,
     &gaussian_log_likelihood::GAUSSIAN_LOG_LIKELIHOOD,
+    &paint::PAINT,
     &pgd_mlp::PGD_MLP,
     &pgd_start::PGD_START,
     &pgd_step::PGD_STEP,

@@ -84,7 +84,7 @@ fn a_partial_file_keeps_the_base() {
 fn faults_of_a_file_name_line_and_key() {
     let fault = |text: &str| {
         let error = read(text).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+        assert!(error.is_request());
         let text = error.to_string();
         assert!(!text.contains('\n'), "{text}");
         text
@@ -101,7 +101,7 @@ fn faults_of_a_file_name_line_and_key() {
     let text = fault("[attack]\nexamples = 'some'");
     assert!(text.contains("\"all\"") && text.contains("some"), "{text}");
     assert!(fault("selection-step-size = true").contains("\"auto\""));
-    assert!(Config::from_file(Path::new("no/such.toml"), &Config::default()).unwrap_err().exit_code() == 2);
+    assert!(Config::from_file(Path::new("no/such.toml"), &Config::default()).unwrap_err().is_request());
 }
 
 #[test]

@@ -183,8 +183,8 @@ mod tests {
         assert_eq!(parsed("gpu"), Some(Choice::Gpu(None)));
         assert_eq!(parsed("gpu:12"), Some(Choice::Gpu(Some(12))));
         for wrong in ["", "GPU", "gpu:", "gpu:-1", "gpu:x", "cuda", "gpu:1 "] {
-            let error = wrong.parse::<Choice>().err().map(|e| (e.exit_code(), e.to_string()));
-            assert!(matches!(error, Some((2, text)) if text.contains("--device")), "{wrong:?}");
+            let error = wrong.parse::<Choice>().err().map(|e| (e.is_request(), e.to_string()));
+            assert!(matches!(error, Some((true, text)) if text.contains("--device")), "{wrong:?}");
         }
     }
 
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn an_adapter_number_out_of_range_is_a_wrong_request() {
-        let error = pick(Some(usize::MAX)).err().map(|e| e.exit_code());
-        assert_eq!(error, Some(2));
+        let error = pick(Some(usize::MAX)).err().map(|e| e.is_request());
+        assert_eq!(error, Some(true));
     }
 }

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -43,52 +42,20 @@ pub(super) struct Tune {
     device: String,
     choices: Choices,
     spent: Duration,
-}
-
-/// `SMOOTHENC_TUNE`: 0 turns measuring off; 1 measures everything, however long it takes, and on software devices too,
-/// which stand in for a GPU in tests and take long to compile a kernel.
-pub(crate) fn wanted(software: bool) -> Result<bool> {
-    match std::env::var("SMOOTHENC_TUNE").as_deref() {
-        Err(std::env::VarError::NotPresent) => Ok(!software),
-        Ok("0") => Ok(false),
-        Ok("1") => Ok(true),
-        _ => Err(Error::request(
-            "SMOOTHENC_TUNE: set it to 0 (never measure) or 1 (everything, however long it takes)",
-        )),
-    }
-}
-
-/// Whether time does not matter.
-fn everything() -> bool {
-    std::env::var("SMOOTHENC_TUNE").as_deref() == Ok("1")
-}
-
-/// Where choices are kept: `smoothenc/tune.json` in the user's directory for caches.
-pub(crate) fn file() -> Option<PathBuf> {
-    let variable =
-        |name: &str| std::env::var_os(name).filter(|v: &OsString| !v.is_empty()).map(PathBuf::from);
-    let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
-    let caches = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| {
-        if cfg!(windows) {
-            variable("LOCALAPPDATA")
-        } else if cfg!(target_os = "macos") {
-            home("Library/Caches")
-        } else {
-            home(".cache")
-        }
-    });
-    caches.map(|caches| caches.join("smoothenc").join("tune.json"))
+    /// However long it takes.
+    everything: bool,
 }
 
 impl Gpu {
-    /// From now on takes the fastest variants, found in `file` or measured and written there.
-    pub fn tune(&self, file: PathBuf) {
+    /// From now on takes the fastest variants, found in `file` or measured and written there: within a few seconds of a
+    /// process, or `everything`, what was left out before too.
+    pub fn tune(&self, file: PathBuf, everything: bool) {
         let info = &self.0.info;
         let (name, backend, version) = (&info.name, info.backend, env!("CARGO_PKG_VERSION"));
         let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
         let device = format!("{name}, {backend}, {}, smoothenc {version}", driver.trim());
         let choices = read(&file).remove(&device).unwrap_or_default();
-        *self.0.tune.borrow_mut() = Some(Tune { file, device, choices, spent: Duration::ZERO });
+        *self.0.tune.borrow_mut() = Some(Tune { file, device, choices, spent: Duration::ZERO, everything });
     }
 
     /// From now on takes, of every call that is not measured, variant number `variant` of those that the device runs, or the
@@ -167,12 +134,12 @@ impl Tune {
         let mut new = Choices::new();
         for call in calls.iter().filter(|call| call.variants.len() > 1) {
             let kept = self.choice(call).is_some_and(|i| gpu.runs(&call.variants[i]));
-            let kept = kept && !(everything() && self.unmeasured(call));
+            let kept = kept && !(self.everything && self.unmeasured(call));
             if kept || new.contains_key(&key(call)) {
                 continue;
             }
             let start = Instant::now();
-            let most = if everything() { Duration::MAX } else { MOST_TIME };
+            let most = if self.everything { Duration::MAX } else { MOST_TIME };
             let fastest = match most.checked_sub(self.spent) {
                 Some(left) => fastest(gpu, call, start.checked_add(left))?,
                 None => None,
@@ -322,7 +289,13 @@ mod tests {
 
     fn tune(file: &Path) -> Tune {
         let choices = read(file).remove("a device").unwrap_or_default();
-        Tune { file: file.into(), device: "a device".into(), choices, spent: Duration::ZERO }
+        Tune {
+            file: file.into(),
+            device: "a device".into(),
+            choices,
+            spent: Duration::ZERO,
+            everything: false,
+        }
     }
 
     fn new(m: u32, name: &str) -> Choices {

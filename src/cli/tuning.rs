@@ -1,0 +1,43 @@
+//! Whether and where the variants of a GPU's kernels are measured: the environment of the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::engine::device::Tuning;
+use crate::{Error, Result};
+
+/// As `SMOOTHENC_TUNE` says: 0 turns measuring off; 1 measures everything, however long it takes, and on software devices
+/// too, which stand in for a GPU in tests and take long to compile a kernel.
+///
+/// # Errors
+/// [`Error::Request`] for another value of it.
+pub fn tuning() -> Result<Tuning> {
+    let wanted = match std::env::var("SMOOTHENC_TUNE").as_deref() {
+        Err(std::env::VarError::NotPresent) => Tuning::Brief,
+        Ok("0") => return Ok(Tuning::Off),
+        Ok("1") => Tuning::Everything,
+        _ => {
+            return Err(Error::request(
+                "SMOOTHENC_TUNE: set it to 0 (never measure) or 1 (everything, however long it takes)",
+            ));
+        }
+    };
+    Ok(cache_folder().map_or(Tuning::Off, |folder| wanted(folder.join("tune.json"))))
+}
+
+/// `smoothenc` in the user's folder for caches.
+fn cache_folder() -> Option<PathBuf> {
+    let variable =
+        |name: &str| std::env::var_os(name).filter(|v: &OsString| !v.is_empty()).map(PathBuf::from);
+    let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
+    let caches = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| {
+        if cfg!(windows) {
+            variable("LOCALAPPDATA")
+        } else if cfg!(target_os = "macos") {
+            home("Library/Caches")
+        } else {
+            home(".cache")
+        }
+    });
+    caches.map(|caches| caches.join("smoothenc"))
+}

@@ -1,0 +1,153 @@
+//! The op of both convolutions. Each direction's gradient by its input is the other direction, so one op has both; the
+//! kernels are in `conv2d.rs` and `conv2d_transpose.rs`.
+
+use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::ops::conv2d::{self, CONV2D};
+use crate::engine::ops::conv2d_transpose::{self, CONV2D_TRANSPOSE};
+use crate::engine::ops::conv2d_weight_grad::conv2d_weight_grad;
+use crate::engine::ops::convolution::{Convolution, ImageShape, channel_sums};
+use crate::engine::ops::elementwise;
+use crate::engine::recording::{Call, Kernel, NONE};
+use crate::engine::tensor::{DType, Shape};
+use crate::error::Result;
+
+/// Examples that one thread computes at a time: two panels share the packing of the weights.
+pub(crate) const CPU_TILE: usize = 32;
+
+/// Which way through a [`Convolution`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// From the large image to the small one: `conv2d`.
+    Down,
+    /// From the small image to the large one: `conv2d_transpose`.
+    Up,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Convolve {
+    convolution: Convolution,
+    direction: Direction,
+    bias: bool,
+    relu: bool,
+}
+
+/// `act(x * W + b)`: x `[rows, large]`, W as in [`Convolution::weight_shape`], b `[small channels]`; gives
+/// `[rows, small]`. Without a bias there is no ReLU.
+pub fn conv2d(
+    g: &mut Graph,
+    convolution: Convolution,
+    x: Tensor,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    convolve(g, convolution, Direction::Down, [x, weight], bias, relu)
+}
+
+/// The way back of [`conv2d`]: x `[rows, small]`, W as in [`Convolution::weight_shape`], b
+/// `[large channels]`; gives `[rows, large]`. Without a bias there is no ReLU.
+pub fn conv2d_transpose(
+    g: &mut Graph,
+    convolution: Convolution,
+    x: Tensor,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    convolve(g, convolution, Direction::Up, [x, weight], bias, relu)
+}
+
+fn convolve(
+    g: &mut Graph,
+    convolution: Convolution,
+    direction: Direction,
+    [x, weight]: [Tensor; 2],
+    bias: Option<Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    let op = Convolve { convolution, direction, bias: bias.is_some(), relu: relu && bias.is_some() };
+    let inputs: Vec<_> = [Some(x), Some(weight), bias].into_iter().flatten().collect();
+    g.apply_one(op, &inputs)
+}
+
+impl Direction {
+    fn kernel(self) -> &'static Kernel {
+        match self {
+            Direction::Down => &CONV2D,
+            Direction::Up => &CONV2D_TRANSPOSE,
+        }
+    }
+
+    fn back(self) -> Direction {
+        match self {
+            Direction::Down => Direction::Up,
+            Direction::Up => Direction::Down,
+        }
+    }
+
+    /// The images that go in and come out.
+    fn ends(self, c: &Convolution) -> [ImageShape; 2] {
+        match self {
+            Direction::Down => [c.large, c.small],
+            Direction::Up => [c.small, c.large],
+        }
+    }
+}
+
+impl Op for Convolve {
+    fn name(&self) -> &'static str {
+        self.direction.kernel().name
+    }
+
+    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+        let [from, to] = self.direction.ends(&self.convolution);
+        self.convolution.outputs(inputs, from, to)
+    }
+
+    fn gradient(
+        &self,
+        g: &mut Graph,
+        node: &Node,
+        upstream: &[Option<Tensor>],
+        wanted: &[bool],
+    ) -> Result<Vec<Option<Tensor>>> {
+        let Some(mut dy) = upstream[0] else { return Ok(vec![None; node.inputs.len()]) };
+        if self.relu {
+            dy = elementwise::relu_grad(g, dy, node.outputs[0])?;
+        }
+        let (c, x, weight) = (self.convolution, node.inputs[0], node.inputs[1]);
+        let mut gradients = vec![None; node.inputs.len()];
+        if wanted[0] {
+            gradients[0] = Some(convolve(g, c, self.direction.back(), [dy, weight], None, false)?);
+        }
+        if wanted[1] {
+            let (small, large) = match self.direction {
+                Direction::Down => (dy, x),
+                Direction::Up => (x, dy),
+            };
+            gradients[1] = Some(conv2d_weight_grad(g, c, small, large)?);
+        }
+        if self.bias && wanted[2] {
+            let [_, to] = self.direction.ends(&c);
+            gradients[2] = Some(channel_sums(g, dy, to)?);
+        }
+        Ok(gradients)
+    }
+
+    fn call(&self, io: &Io) -> Call {
+        let (c, rows) = (self.convolution, io.inputs[0].0.rows());
+        let grid = match self.direction {
+            Direction::Down => conv2d::grid(&c, rows),
+            Direction::Up => conv2d_transpose::grid(&c, rows),
+        };
+        Call::new(self.direction.kernel(), &c.params(rows, 0))
+            .constant("BIAS", self.bias.into())
+            .constant("RELU", self.relu.into())
+            .row(io.input(0))
+            .whole(io.input(1))
+            .whole(if self.bias { io.input(2) } else { NONE })
+            .row(io.output(0))
+            .grid(rows, CPU_TILE, grid)
+            .flops(c.flops(rows))
+    }
+}
