@@ -50,6 +50,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Reproduce(args) => cli::reproduce::run(&args),
         Command::Probe(args) => cli::probe::run(args),
         Command::Attack(args) => cli::attack::run(args),
+        Command::Encode(args) => cli::encode::run(&args),
         Command::Divergence(args) => {
             let name = args.device.clone();
             cli::divergence::run(&args, &move |cases| {

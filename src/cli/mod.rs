@@ -5,6 +5,8 @@ pub mod bench;
 pub mod data;
 pub mod devices;
 pub mod divergence;
+pub mod encode;
+mod out_file;
 pub mod probe;
 mod report;
 pub mod reproduce;
@@ -61,6 +63,8 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Measure the adversarial accuracy of a run's classifiers
     Attack(AttackArgs),
+    /// Write the codes of images to a file, for other tools
+    Encode(encode::EncodeArgs),
     /// Compute divergences between pairs of Gaussians in closed form
     Divergence(DivergenceArgs),
     /// Check a data set, say where one comes from, or draw synthetic faces

@@ -2,6 +2,7 @@
 //! grids of settings.
 
 pub mod checkpoint;
+pub mod codes;
 pub mod config;
 pub mod dir;
 pub mod evaluate;

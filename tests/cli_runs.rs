@@ -1,0 +1,66 @@
+//! What can be done with finished runs: `encode`, the pictures, `runs`, `compare`; and `completions` and `man`.
+
+mod common;
+
+use std::fs;
+
+use common::{Lab, TEST, TRAIN};
+
+const LATENT: usize = 4;
+
+/// A NumPy file's matrix: its two sizes and its numbers.
+#[track_caller]
+fn npy(bytes: &[u8]) -> ([usize; 2], Vec<f32>) {
+    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
+    let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = std::str::from_utf8(&bytes[10..end]).unwrap();
+    assert!(end.is_multiple_of(64) && header.ends_with('\n'), "{header:?}");
+    let shape =
+        header.trim_end().strip_prefix("{'descr': '<f4', 'fortran_order': False, 'shape': (").unwrap();
+    let (rows, columns) = shape.strip_suffix("), }").unwrap().split_once(", ").unwrap();
+    let (words, rest) = bytes[end..].as_chunks();
+    assert!(rest.is_empty());
+    let values = words.iter().map(|&word| f32::from_le_bytes(word)).collect();
+    ([rows.parse().unwrap(), columns.parse().unwrap()], values)
+}
+
+#[test]
+fn codes_are_written_for_other_tools() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack --iterations 20");
+    let printed = lab.ok("encode run --out test.npy");
+    assert!(printed.contains("test.npy") && printed.contains(&format!("{TEST} images")), "{printed}");
+    let (shape, means) = npy(&lab.read("test.npy"));
+    assert_eq!((shape, means.len()), ([TEST, LATENT], TEST * LATENT));
+    assert!(means.iter().all(|mean| mean.is_finite()) && means.iter().any(|mean| *mean != means[0]));
+
+    lab.ok("encode run --out test.safetensors --split test --device cpu");
+    let (tensors, _) = lab.tensors("test.safetensors");
+    assert_eq!(tensors.keys().collect::<Vec<_>>(), ["log_variance", "mean"]);
+    assert_eq!(tensors["mean"], (vec![TEST, LATENT], means.clone()));
+    let log_variances = &tensors["log_variance"];
+    assert_eq!(log_variances.0, [TEST, LATENT]);
+    assert_ne!(log_variances.1, means);
+
+    lab.ok("encode run --out train.npy --split train");
+    assert_eq!(npy(&lab.read("train.npy")).0, [TRAIN, LATENT]);
+    // The same again is the same file, but only where that is wished.
+    let first = lab.read("test.npy");
+    lab.refused(2, "encode run --out test.npy", &["test.npy", "exists", "--overwrite"]);
+    lab.ok("encode run --out test.npy --overwrite");
+    assert_eq!(lab.read("test.npy"), first);
+}
+
+#[test]
+fn an_out_file_that_cannot_be_is_refused_before_any_work() {
+    let lab = Lab::new();
+    // Where the run is not there either, the file is named first: it needs no reading.
+    lab.refused(2, "encode run --out codes.csv", &["codes.csv", ".npy", ".safetensors"]);
+    lab.refused(2, "encode run --out codes", &["codes", ".npy"]);
+    lab.refused(2, "encode run --out none/codes.npy", &["none/codes.npy", "no such folder"]);
+    lab.refused(2, "encode run --out codes.npy", &["run is not a run"]);
+    lab.refused(2, "encode set --out codes.npy", &["set is not a run"]);
+    lab.refused(2, "encode run --out codes.npy --device tpu", &["tpu"]);
+    fs::create_dir(lab.path("folder.npy")).unwrap();
+    lab.refused(2, "encode run --out folder.npy --overwrite", &["folder.npy", "folder"]);
+}
