@@ -51,6 +51,9 @@ fn run(cli: Cli) -> Result<()> {
         Command::Probe(args) => cli::probe::run(args),
         Command::Attack(args) => cli::attack::run(args),
         Command::Encode(args) => cli::encode::run(&args),
+        Command::Reconstruct(args) => cli::reconstruct::run(&args),
+        Command::Sample(args) => cli::sample::run(&args),
+        Command::Traverse(args) => cli::traverse::run(&args),
         Command::Divergence(args) => {
             let name = args.device.clone();
             cli::divergence::run(&args, &move |cases| {

@@ -63,4 +63,37 @@ fn an_out_file_that_cannot_be_is_refused_before_any_work() {
     lab.refused(2, "encode run --out codes.npy --device tpu", &["tpu"]);
     fs::create_dir(lab.path("folder.npy")).unwrap();
     lab.refused(2, "encode run --out folder.npy --overwrite", &["folder.npy", "folder"]);
+    for command in ["reconstruct", "sample", "traverse"] {
+        lab.refused(2, &format!("{command} run --out a.jpg"), &["a.jpg", ".png"]);
+        lab.refused(2, &format!("{command} run --out a.png"), &["run is not a run"]);
+        lab.refused(2, &format!("{command} run --out a.png --count 0"), &["--count", "1 to 1000"]);
+    }
+}
+
+#[test]
+fn pictures_are_drawn_and_repeat() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack --iterations 20");
+    let size = |name: &str| {
+        let picture = image::load_from_memory(&lab.read(name)).unwrap();
+        (picture.width(), picture.height())
+    };
+    for command in ["reconstruct", "sample", "traverse"] {
+        let draw = |file: &str, more: &str| {
+            let printed = lab.ok(&format!("{command} run --out {file} {more}"));
+            assert!(printed.contains(file), "{printed}");
+            lab.read(file)
+        };
+        let file = |n: usize| format!("{command}-{n}.png");
+        let first = draw(&file(1), "");
+        assert!(first == draw(&file(2), "--count 8"), "{command}: the default is 8");
+        assert!(first != draw(&file(3), "--seed 7"), "{command}: a seed changes it");
+        assert!(draw(&file(3), "--seed 7 --overwrite") == draw(&file(4), "--seed 7"), "{command}: repeats");
+        let fewer = draw(&file(5), "--count 2");
+        assert!(first != fewer && size(&file(5)) < size(&file(1)), "{command}");
+        lab.refused(2, &format!("{command} run --out {}", file(1)), &["exists", "--overwrite"]);
+        // More than there are: all of them.
+        draw(&file(6), "--count 70");
+        assert!(size(&file(6)).1 >= size(&file(1)).1, "{command}");
+    }
 }

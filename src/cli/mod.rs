@@ -7,12 +7,16 @@ pub mod devices;
 pub mod divergence;
 pub mod encode;
 mod out_file;
+pub mod picture;
 pub mod probe;
+pub mod reconstruct;
 mod report;
 pub mod reproduce;
+pub mod sample;
 pub mod sweep;
 pub mod train;
 mod train_args;
+pub mod traverse;
 
 use std::path::PathBuf;
 
@@ -65,6 +69,12 @@ pub enum Command {
     Attack(AttackArgs),
     /// Write the codes of images to a file, for other tools
     Encode(encode::EncodeArgs),
+    /// Draw test images beside what the decoder makes of their codes
+    Reconstruct(reconstruct::ReconstructArgs),
+    /// Draw images decoded from the prior
+    Sample(sample::SampleArgs),
+    /// Draw what single latent dimensions change in an image
+    Traverse(traverse::TraverseArgs),
     /// Compute divergences between pairs of Gaussians in closed form
     Divergence(DivergenceArgs),
     /// Check a data set, say where one comes from, or draw synthetic faces

@@ -5,6 +5,7 @@ mod font;
 pub mod grid;
 pub mod html;
 mod image;
+pub mod pictures;
 pub mod plot;
 pub mod run_page;
 

@@ -9,6 +9,7 @@ pub mod evaluate;
 mod loaded;
 pub mod metrics;
 pub mod model_file;
+mod pictures;
 pub mod recipe;
 pub mod result;
 pub mod showcase;
