@@ -54,6 +54,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Reconstruct(args) => cli::reconstruct::run(&args),
         Command::Sample(args) => cli::sample::run(&args),
         Command::Traverse(args) => cli::traverse::run(&args),
+        Command::Runs(args) => cli::runs::run(&args),
         Command::Divergence(args) => {
             let name = args.device.clone();
             cli::divergence::run(&args, &move |cases| {

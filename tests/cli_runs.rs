@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Lab, TEST, TRAIN};
+use common::{Lab, TEST, TRAIN, keys};
 
 const LATENT: usize = 4;
 
@@ -96,4 +96,81 @@ fn pictures_are_drawn_and_repeat() {
         draw(&file(6), "--count 70");
         assert!(size(&file(6)).1 >= size(&file(1)).1, "{command}");
     }
+}
+
+/// A run of 20 steps, an attacked one, one that stopped half-way, and what is no run.
+fn some_runs(lab: &Lab) {
+    lab.train("runs/a", "--iterations 20 --no-attack");
+    lab.train("runs/deep/er/b", "--iterations 30 --objective vae --seed 3 --attack-radii 0.01,0.1");
+    lab.train("runs/c", "--iterations 20 --no-attack --checkpoint-every 10");
+    // As a run is that was stopped: more steps to go, and nothing measured.
+    let longer = lab.text("runs/c/config.toml").replace("iterations = 20", "iterations = 40");
+    fs::write(lab.path("runs/c/config.toml"), longer).unwrap();
+    fs::remove_file(lab.path("runs/c/result.json")).unwrap();
+    fs::create_dir(lab.path("runs/notes")).unwrap();
+    fs::write(lab.path("runs/notes/todo.txt"), "train more").unwrap();
+}
+
+#[test]
+fn runs_are_listed() {
+    let lab = Lab::new();
+    some_runs(&lab);
+    let text = lab.ok("runs");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    assert!(lines[1].starts_with("run ") && lines[1].contains("under attack"), "{text}");
+    for (line, parts) in lines[2..].iter().zip([
+        ["runs/a ", "tiny", "mlp", "se", "20/20"],
+        ["runs/c ", "tiny", "mlp", "se", "20/40"],
+        ["runs/deep/er/b ", "tiny", "vae", "30/30", "0.1:"],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "no {parts:?} in {line}");
+    }
+
+    let list = |line: &str| -> serde_json::Value { serde_json::from_str(&lab.ok(line)).unwrap() };
+    let paths = |line: &str| -> Vec<String> {
+        let runs = list(&format!("{line} --json"));
+        runs.as_array().unwrap().iter().map(|run| run["path"].as_str().unwrap().to_string()).collect()
+    };
+    let runs = list("runs --json");
+    let known = ["path", "dataset", "arch", "objective", "seed", "steps_done", "steps", "finished", "tasks"];
+    assert_eq!(keys(&runs[0]), known);
+    assert_eq!((&runs[0]["finished"], &runs[1]["finished"]), (&true.into(), &false.into()));
+    assert_eq!((&runs[1]["steps_done"], keys(&runs[1]["tasks"]).len()), (&20.into(), 0));
+    assert_eq!(runs[2]["tasks"], lab.json("runs/deep/er/b/result.json")["tasks"]);
+    assert_eq!(paths("runs"), ["runs/a", "runs/c", "runs/deep/er/b"]);
+    assert_eq!(paths("runs --finished"), ["runs/a", "runs/deep/er/b"]);
+    assert_eq!(paths("runs --objective vae"), ["runs/deep/er/b"]);
+    assert_eq!(paths("runs runs/deep --arch mlp --dataset tiny"), ["runs/deep/er/b"]);
+    assert_eq!(paths("runs runs/a"), ["runs/a"]);
+    assert!(paths("runs --arch conv").is_empty() && paths("runs --dataset mnist").is_empty());
+    assert_eq!(lab.ok("runs runs/notes"), "no runs under runs/notes\n");
+    assert_eq!(lab.ok("runs --arch conv"), "no runs of these under runs\n");
+}
+
+#[test]
+fn what_does_not_read_is_listed_with_the_reason() {
+    let lab = Lab::new();
+    lab.refused(2, "runs", &["no folder runs"]);
+    lab.refused(2, "runs set/none", &["no folder set/none"]);
+    some_runs(&lab);
+    fs::write(lab.path("runs/a/result.json"), "{").unwrap();
+    fs::write(lab.path("runs/c/checkpoint.safetensors"), "cut").unwrap();
+    fs::create_dir(lab.path("runs/foreign")).unwrap();
+    fs::write(lab.path("runs/foreign/config.toml"), "[package]\nname = 'x'\n").unwrap();
+    // Five folders down is too deep to be found.
+    fs::create_dir_all(lab.path("runs/1/2/3/4")).unwrap();
+    fs::rename(lab.path("runs/deep/er/b"), lab.path("runs/1/2/3/4/b")).unwrap();
+    let text = lab.ok("runs --finished");
+    let lines: Vec<&str> = text.lines().collect();
+    for (line, parts) in lines.iter().zip([
+        ["runs/a  does not read: ", "result.json"],
+        ["runs/c  does not read: ", "checkpoint.safetensors"],
+        ["runs/foreign  does not read: ", "config.toml"],
+    ]) {
+        assert!(line.starts_with(parts[0]) && line.contains(parts[1]), "{line}");
+    }
+    assert_eq!(lines.len(), 3, "{text}");
+    let runs: serde_json::Value = serde_json::from_str(&lab.ok("runs --json")).unwrap();
+    assert_eq!(keys(&runs[0]), ["path", "error"]);
 }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
-use crate::cli::report::write;
+use crate::cli::report::{json_document, write};
 use crate::engine::device;
 use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
@@ -97,8 +97,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     })?;
     bar.finish_and_clear();
     if args.json {
-        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::run(format!("bench: {e}")))?;
-        return write(&(text + "\n"));
+        return write(&json_document(&report)?);
     }
     write(&text(&report))
 }

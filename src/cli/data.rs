@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::report::write;
+use crate::cli::report::{json_document, write};
 use crate::data::celeba::{self, ATTRIBUTES_FILE, PARTITION_FILE, PHOTOS};
 use crate::data::{self, Dataset, Source, faces};
 use crate::method::robustness::Accuracies;
@@ -140,8 +140,7 @@ fn check(set: &SetArgs) -> Result<()> {
     let data = Dataset::load(&Source { name: &set.dataset, directory: set.data_dir.as_deref(), photos })?;
     let summary = summary(&data);
     if set.json {
-        let text = serde_json::to_string_pretty(&summary).map_err(|e| Error::run(format!("data: {e}")))?;
-        return write(&(text + "\n"));
+        return write(&json_document(&summary)?);
     }
     let [channels, height, width] = summary.image_shape;
     let mut text = format!(

@@ -12,6 +12,7 @@ pub mod probe;
 pub mod reconstruct;
 mod report;
 pub mod reproduce;
+pub mod runs;
 pub mod sample;
 pub mod sweep;
 pub mod train;
@@ -75,6 +76,8 @@ pub enum Command {
     Sample(sample::SampleArgs),
     /// Draw what single latent dimensions change in an image
     Traverse(traverse::TraverseArgs),
+    /// List the runs under a folder
+    Runs(runs::RunsArgs),
     /// Compute divergences between pairs of Gaussians in closed form
     Divergence(DivergenceArgs),
     /// Check a data set, say where one comes from, or draw synthetic faces

@@ -6,6 +6,7 @@ pub mod codes;
 pub mod config;
 pub mod dir;
 pub mod evaluate;
+pub mod list;
 mod loaded;
 pub mod metrics;
 pub mod model_file;
