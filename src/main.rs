@@ -55,6 +55,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Sample(args) => cli::sample::run(&args),
         Command::Traverse(args) => cli::traverse::run(&args),
         Command::Runs(args) => cli::runs::run(&args),
+        Command::Compare(args) => cli::compare::run(&args),
         Command::Divergence(args) => {
             let name = args.device.clone();
             cli::divergence::run(&args, &move |cases| {

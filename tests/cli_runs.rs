@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Lab, TEST, TRAIN, keys};
+use common::{Lab, TEST, TRAIN, keys, names};
 
 const LATENT: usize = 4;
 
@@ -173,4 +173,81 @@ fn what_does_not_read_is_listed_with_the_reason() {
     assert_eq!(lines.len(), 3, "{text}");
     let runs: serde_json::Value = serde_json::from_str(&lab.ok("runs --json")).unwrap();
     assert_eq!(keys(&runs[0]), ["path", "error"]);
+}
+
+#[test]
+fn runs_are_compared() {
+    let lab = Lab::new();
+    lab.train("a", "--iterations 20 --attack-radii 0.01,0.1,0.2");
+    lab.train("b", "--iterations 20 --attack-radii 0.1,0.2,0.3 --gamma 5 --seed 1");
+    let text = lab.ok("compare a b");
+    let heading = text.lines().find(|line| line.starts_with("run ")).unwrap();
+    let columns: Vec<&str> = heading.split_whitespace().collect();
+    assert_eq!(columns, ["run", "gamma", "seed", "accuracy", "0", "0.1", "0.2"]);
+
+    let compared: serde_json::Value = serde_json::from_str(&lab.ok("compare a b --json")).unwrap();
+    assert_eq!(keys(&compared), ["dataset", "differing", "runs", "common_radii", "synthetic", "remarks"]);
+    assert_eq!(compared["differing"], serde_json::json!(["gamma", "seed"]));
+    assert_eq!(compared["common_radii"], serde_json::json!({ "label": [0.0, 0.1, 0.2] }));
+    let result = lab.json("b/result.json");
+    let (run, attack) = (&compared["runs"][1], &result["tasks"]["label"]["attack"]);
+    assert_eq!(run["settings"], serde_json::json!({ "gamma": 5.0, "seed": 1 }));
+    assert_eq!(run["tasks"]["label"]["accuracy"], result["tasks"]["label"]["nominal_accuracy"]);
+    let curve = run["tasks"]["label"]["attack"]["curve"].as_array().unwrap();
+    assert_eq!(curve.len(), 4);
+    assert_eq!(curve[1]["accuracy"], attack["adversarial_accuracy"]["0.1"]);
+    for point in curve {
+        let [low, accuracy, high] = ["low", "accuracy", "high"].map(|key| point[key].as_f64().unwrap());
+        assert!(0.0 <= low && low <= accuracy && accuracy <= high && high <= 100.0, "{point}");
+        // 60 images tell an accuracy to about 13 points either way at the most.
+        assert!((4.0..27.0).contains(&(high - low)), "{point}");
+    }
+    // Three runs, one of them not attacked.
+    lab.train("c", "--iterations 20 --no-attack");
+    let text = lab.ok("compare a b c");
+    assert!(text.lines().any(|line| line.starts_with("c ") && line.ends_with('-')), "{text}");
+}
+
+#[test]
+fn a_comparison_has_a_page_and_a_table() {
+    let lab = Lab::new();
+    lab.train("a", "--iterations 20 --attack-radii 0.1,0.2");
+    lab.train("b", "--iterations 20 --attack-radii 0.1,0.3 --attack-norm l2");
+    let text = lab.ok("compare a b --out page");
+    assert!(text.contains("page/report.html") && text.contains("attack of b: L2"), "{text}");
+    assert_eq!(names(&lab.path("page")), ["report.html", "results.csv"]);
+    let page = lab.text("page/report.html");
+    for part in ["2 runs on tiny compared", "<svg", "id=\"settings\"", "None that a number depends on"] {
+        assert!(page.contains(part), "no {part}");
+    }
+    assert!(
+        !page.contains("http://")
+            || page.matches("http://").count() == page.matches("http://www.w3.org").count()
+    );
+    let table = lab.text("page/results.csv");
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines[0], ["run", "task", "norm", "examples", "radius", "accuracy", "low", "high"]);
+    assert_eq!(lines.len(), 1 + 2 * (1 + 3), "{table}");
+    assert_eq!(lines[2][..5], ["a", "label", "linf", "60", "0"]);
+
+    lab.refused(2, "compare a b --out page", &["page", "report.html", "--overwrite"]);
+    fs::write(lab.path("page/mine.txt"), "kept").unwrap();
+    lab.ok("compare a b --out page --overwrite");
+    assert_eq!(names(&lab.path("page")), ["mine.txt", "report.html", "results.csv"]);
+    lab.refused(2, "compare a b --out a --overwrite", &["--out a", "is a run"]);
+    lab.refused(2, "compare a b --out base.toml", &["--out base.toml"]);
+}
+
+#[test]
+fn runs_that_cannot_be_compared_are_refused() {
+    let lab = Lab::new();
+    lab.train("a", "--iterations 20 --no-attack");
+    lab.refused(2, "compare a", &["RUN"]);
+    lab.refused(2, "compare a none", &["none is not a run"]);
+    lab.train("b", "--iterations 20 --no-attack");
+    let other = lab.text("b/config.toml").replace("dataset = \"tiny\"", "dataset = \"other\"");
+    fs::write(lab.path("b/config.toml"), other).unwrap();
+    lab.refused(2, "compare a b --out page", &["one data set", "a is on tiny", "b on other"]);
+    fs::remove_file(lab.path("b/result.json")).unwrap();
+    lab.refused(2, "compare a b", &["b/result.json is missing", "--resume b"]);
 }

@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod bench;
+pub mod compare;
 pub mod data;
 pub mod devices;
 pub mod divergence;
@@ -78,6 +79,8 @@ pub enum Command {
     Traverse(traverse::TraverseArgs),
     /// List the runs under a folder
     Runs(runs::RunsArgs),
+    /// Compare several runs: settings, accuracies, a page
+    Compare(compare::CompareArgs),
     /// Compute divergences between pairs of Gaussians in closed form
     Divergence(DivergenceArgs),
     /// Check a data set, say where one comes from, or draw synthetic faces

@@ -1,5 +1,6 @@
 //! Pictures of what was measured: charts and grids of images, as SVG and PNG, and the page of a run.
 
+pub mod compare_page;
 pub mod draw;
 mod font;
 pub mod grid;

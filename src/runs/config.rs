@@ -17,6 +17,9 @@ use crate::{Error, Result};
 
 pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
 
+/// Settings that say where and how a run is made, not what: no number of its result depends on them.
+pub const NO_NUMBER: [&str; 5] = ["device", "checked", "log-every", "checkpoint-every", "tensorboard"];
+
 /// Every setting of a training run. The defaults ([`Config::default`]) are the preset `quick`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]

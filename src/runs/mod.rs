@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod codes;
+pub mod compare;
 pub mod config;
 pub mod dir;
 pub mod evaluate;

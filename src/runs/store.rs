@@ -11,7 +11,7 @@ use crate::engine::device;
 use crate::error::{Error, Result};
 use crate::progress;
 use crate::report::run_page;
-use crate::runs::config::Config;
+use crate::runs::config::{Config, NO_NUMBER};
 use crate::runs::dir::{Destination, RunDir};
 use crate::runs::result::{RunResult, TaskResult};
 use crate::runs::{LoadedRun, check_resumable, load_data, train};
@@ -40,10 +40,9 @@ impl Runs {
     /// # Errors
     /// [`Error::Request`] for settings that no file can hold.
     pub fn path(&self, config: &Config) -> Result<PathBuf> {
-        const OTHERS: [&str; 5] = ["device", "checked", "log-every", "checkpoint-every", "tensorboard"];
         let mut settings: Table = toml::from_str(&config.to_toml()?)
             .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
-        settings.retain(|key, _| !OTHERS.contains(&key));
+        settings.retain(|key, _| !NO_NUMBER.contains(&key));
         let digest = Sha256::digest(settings.to_string());
         let hash: String = digest[..5].iter().map(|byte| format!("{byte:02x}")).collect();
         let Config { dataset, objective, arch, seed, .. } = config;
