@@ -66,5 +66,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Data(args) => cli::data::run(&args),
         Command::Devices(args) => cli::devices::run(args),
         Command::Bench(args) => cli::bench::run(&args),
+        Command::Completions(args) => cli::completions::run(&args),
+        Command::Man(args) => cli::man::run(&args),
     }
 }

@@ -251,3 +251,28 @@ fn runs_that_cannot_be_compared_are_refused() {
     fs::remove_file(lab.path("b/result.json")).unwrap();
     lab.refused(2, "compare a b", &["b/result.json is missing", "--resume b"]);
 }
+
+#[test]
+fn shells_and_man_know_every_command() {
+    let lab = Lab::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = lab.ok(&format!("completions {shell}"));
+        for word in ["encode", "compare", "attack-radii"] {
+            assert!(script.contains(word), "{shell}: no {word}");
+        }
+    }
+    lab.refused(2, "completions tcsh", &["tcsh", "bash"]);
+
+    let printed = lab.ok("man --out pages/man1");
+    let pages = names(&lab.path("pages/man1"));
+    assert!(printed.contains(&format!("{} pages", pages.len())), "{printed}");
+    for page in ["smoothenc.1", "smoothenc-train.1", "smoothenc-data-make.1", "smoothenc-man.1"] {
+        assert!(pages.iter().any(|name| name == page), "no {page} in {pages:?}");
+        let text = lab.text(&format!("pages/man1/{page}"));
+        assert!(text.contains(".SH SYNOPSIS") && text.contains(page.trim_end_matches(".1")), "{page}");
+    }
+    assert!(!pages.iter().any(|name| name.contains("help")), "{pages:?}");
+    // Again, over those that are there.
+    lab.ok("man --out pages/man1");
+    lab.refused(2, "man --out base.toml", &["--out base.toml"]);
+}

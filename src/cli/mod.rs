@@ -3,10 +3,12 @@
 pub mod attack;
 pub mod bench;
 pub mod compare;
+pub mod completions;
 pub mod data;
 pub mod devices;
 pub mod divergence;
 pub mod encode;
+pub mod man;
 mod out_file;
 pub mod picture;
 pub mod probe;
@@ -93,6 +95,10 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Measure the kernels, the training step and the attack on a device
     Bench(BenchArgs),
+    /// Print a script that completes commands and flags in a shell
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages
+    Man(man::ManArgs),
 }
 
 /// The arguments of `probe`.
