@@ -9,9 +9,13 @@ use smoothenc::{Result, method, progress};
 
 fn main() -> ExitCode {
     quieten_vulkan();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,smoothenc=warn"))
-        .init();
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    let filter = env_logger::Env::default().default_filter_or(cli.talk.log_filter());
+    env_logger::Builder::from_env(filter).init();
+    if cli.talk.quiet {
+        progress::be_quiet();
+    }
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Lab, TEST, TRAIN, keys, names};
+use common::{Lab, TEST, TRAIN, keys, names, outcome};
 
 const LATENT: usize = 4;
 
@@ -49,6 +49,17 @@ fn codes_are_written_for_other_tools() {
     lab.refused(2, "encode run --out test.npy", &["test.npy", "exists", "--overwrite"]);
     lab.ok("encode run --out test.npy --overwrite");
     assert_eq!(lab.read("test.npy"), first);
+}
+
+#[test]
+fn a_command_says_more_or_less() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack --iterations 20");
+    let said = |more: &str| lab.run(&format!("encode run --out codes.npy --overwrite {more}")).stderr;
+    assert!(said("-vv").contains("DEBUG") && !said("-v").contains("DEBUG"));
+    assert_eq!((said("-q"), said("")), (String::new(), String::new()));
+    let mut command = lab.command("encode run --out codes.npy --overwrite -vv");
+    assert_eq!(outcome(command.env("RUST_LOG", "error")).stderr, "", "RUST_LOG decides where it is set");
 }
 
 #[test]

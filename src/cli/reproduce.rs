@@ -1,12 +1,12 @@
 //! `reproduce`: the paper's figures and tables.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cli::report::write;
 use crate::error::Result;
+use crate::progress;
 use crate::reproduce::{self, Outcome, Request, What};
 use crate::runs::config::Preset;
 
@@ -61,7 +61,7 @@ pub fn run(args: &ReproduceArgs) -> Result<()> {
         config: args.config.as_deref(),
     };
     let progress = |what: What| {
-        if std::io::stderr().is_terminal() {
+        if progress::shown() {
             eprintln!("{}", what.name());
         }
     };

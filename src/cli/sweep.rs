@@ -1,6 +1,5 @@
 //! `sweep`: a grid of settings, compared.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,6 +7,7 @@ use clap::Args;
 use crate::cli::report::{aligned, write};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
+use crate::progress;
 use crate::report::{Chart, Series};
 use crate::runs::short;
 use crate::runs::store::Runs;
@@ -59,7 +59,7 @@ pub fn run(args: &SweepArgs) -> Result<()> {
     std::fs::create_dir_all(&out)
         .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
     let rows = grid.run(&Runs::new(out.join("runs")), &|i, words| {
-        if std::io::stderr().is_terminal() {
+        if progress::shown() {
             eprintln!("{} of {}: {words}", i + 1, grid.len());
         }
     })?;

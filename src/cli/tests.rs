@@ -45,6 +45,20 @@ fn the_definition_is_sound_and_teaches() {
     }
 }
 
+#[test]
+fn every_command_may_say_more_or_less() {
+    for (line, filter) in [
+        ("runs", "error,smoothenc=warn"),
+        ("runs -v", "error,smoothenc=info"),
+        ("-v train mnist", "error,smoothenc=info"),
+        ("train mnist -vvvv", "error,smoothenc=debug"),
+        ("data check mnist --quiet", "error"),
+    ] {
+        assert_eq!(parse(line).unwrap().talk.log_filter(), filter, "{line}");
+    }
+    assert!(parse("runs -v -q").is_err());
+}
+
 /// The defaults that the help states in words are those of the settings.
 #[test]
 fn the_help_tells_the_true_defaults() {
@@ -79,7 +93,8 @@ fn the_help_tells_the_true_defaults() {
     assert!(compared >= 50, "only {compared} compared");
 
     // What the data sets have of their own stands in the paragraph below the examples.
-    let told = train.get_after_help().unwrap().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    let told =
+        train.get_after_long_help().unwrap().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     let preset = |arch, dataset| Preset::Quick.config(arch, dataset);
     let (mnist, color) = (preset(Arch::Conv, "mnist"), preset(Arch::Conv, "color-mnist"));
     let (faces, dense) = (preset(Arch::Conv, "celeba"), preset(Arch::Mlp, "celeba"));

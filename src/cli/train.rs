@@ -1,10 +1,9 @@
 //! `train`: the whole job.
 
-use std::io::IsTerminal;
-
 use crate::cli::{TrainArgs, report};
 use crate::engine::device;
 use crate::error::Result;
+use crate::progress;
 use crate::report::run_page;
 use crate::runs::dir::{Destination, RunDir};
 use crate::runs::{self, LoadedRun};
@@ -20,7 +19,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let device = device::open(&config.device, config.checked)?;
     let device_name = device.description();
     let run = RunDir::prepare(&request.destination, config)?;
-    if std::io::stderr().is_terminal() {
+    if progress::shown() {
         eprintln!("{} on {device_name}, into {}", config.title(), run.path().display());
     }
     let result = runs::train(config, &run, &data, device.clone())?;
