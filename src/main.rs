@@ -9,9 +9,10 @@ use smoothenc::progress::Stop;
 
 fn main() -> ExitCode {
     quieten_vulkan();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,smoothenc=warn"))
-        .init();
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    let filter = env_logger::Env::default().default_filter_or(cli.talk.log_filter());
+    env_logger::Builder::from_env(filter).init();
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -35,17 +36,25 @@ fn run(cli: Cli) -> Result<()> {
     if matches!(cli.command, Command::Train(_) | Command::Sweep(_) | Command::Reproduce(_)) {
         stop_by_signal(&stop);
     }
-    let context = &cli::progress::context(stop)?;
+    let context = &cli::progress::context(stop, cli.talk.quiet)?;
     match cli.command {
         Command::Train(args) => cli::train::run(*args, context),
         Command::Sweep(args) => cli::sweep::run(&args, context),
         Command::Reproduce(args) => cli::reproduce::run(&args, context),
         Command::Probe(args) => cli::probe::run(args, context),
         Command::Attack(args) => cli::attack::run(args, context),
+        Command::Encode(args) => cli::encode::run(&args, context),
+        Command::Reconstruct(args) => cli::reconstruct::run(&args, context),
+        Command::Sample(args) => cli::sample::run(&args, context),
+        Command::Traverse(args) => cli::traverse::run(&args, context),
+        Command::Runs(args) => cli::runs::run(&args),
+        Command::Compare(args) => cli::compare::run(&args),
         Command::Divergence(args) => cli::divergence::run(&args, context),
-        Command::Data(args) => cli::data::run(&args),
+        Command::Data(args) => cli::data::run(&args, context),
         Command::Devices(args) => cli::devices::run(args),
         Command::Bench(args) => cli::bench::run(&args, context),
+        Command::Completions(args) => cli::completions::run(&args),
+        Command::Man(args) => cli::man::run(&args),
     }
 }
 

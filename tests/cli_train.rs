@@ -6,8 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 
-use common::{CLASSES, Lab, SIDE, TEST, TRAIN, keys, names};
-use safetensors::{Dtype, SafeTensors};
+use common::{CLASSES, Lab, SIDE, TEST, TRAIN, Tensors, keys, names};
 use serde_json::{Value, json};
 
 const FILES: [&str; 6] = [
@@ -24,24 +23,8 @@ fn metrics(lab: &Lab, run: &str) -> Vec<Value> {
     lab.text(&format!("{run}/metrics.jsonl")).lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
-/// The names, shapes and values of a file's tensors, and its metadata.
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
-
-fn tensors(lab: &Lab, file: &str) -> (Tensors, BTreeMap<String, String>) {
-    let bytes = lab.read(file);
-    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let read = |(name, view): (&str, safetensors::tensor::TensorView)| {
-        assert_eq!(view.dtype(), Dtype::F32, "{name}");
-        let values = view.data().as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
-        (name.to_string(), (view.shape().to_vec(), values))
-    };
-    let metadata = header.metadata().clone().unwrap_or_default();
-    (file.iter().map(read).collect(), metadata.into_iter().collect())
-}
-
 fn model(lab: &Lab, run: &str) -> (Tensors, BTreeMap<String, String>) {
-    tensors(lab, &format!("{run}/model.safetensors"))
+    lab.tensors(&format!("{run}/model.safetensors"))
 }
 
 /// The number at a path of keys.

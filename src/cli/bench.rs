@@ -3,8 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
-use crate::cli::progress;
-use crate::cli::report::write;
+use crate::cli::report::{json_document, write};
 use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
 use crate::progress::Context;
@@ -90,15 +89,11 @@ impl BenchArgs {
 pub fn run(args: &BenchArgs, context: &Context) -> Result<()> {
     let options = args.options()?;
     let device = context.open(&args.device, false)?;
-    let bar = progress::spinner("bench");
     let report = bench::run(&device, &options, &|what| {
-        bar.set_message(what.to_string());
-        bar.tick();
+        context.observer.say(what);
     })?;
-    bar.finish_and_clear();
     if args.json {
-        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::run(format!("bench: {e}")))?;
-        return write(&(text + "\n"));
+        return write(&json_document(&report)?);
     }
     write(&text(&report))
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::progress::Bars;
-use crate::cli::report::write;
+use crate::cli::report::{json_document, write};
 use crate::data::celeba::{self, ATTRIBUTES_FILE, PARTITION_FILE, PHOTOS};
 use crate::data::{self, Dataset, Source, faces};
 use crate::method::robustness::Accuracies;
+use crate::progress::Context;
 use crate::{Error, Result};
 
 /// The arguments of `data`.
@@ -78,24 +78,24 @@ pub struct MakeArgs {
 ///
 /// # Errors
 /// [`Error::Request`] for a set that is not there or not sound, naming the file and what to do.
-pub fn run(args: &DataArgs) -> Result<()> {
+pub fn run(args: &DataArgs, context: &Context) -> Result<()> {
     match &args.action {
-        Action::Fetch(set) => fetch(set),
-        Action::Check(set) => check(set),
-        Action::Make(make) => draw(make),
+        Action::Fetch(set) => fetch(set, context),
+        Action::Check(set) => check(set, context),
+        Action::Make(make) => draw(make, context),
     }
 }
 
 /// No set can be fetched without a person: MNIST comes with the program, CelebA's licence has to be agreed to.
-fn fetch(set: &SetArgs) -> Result<()> {
+fn fetch(set: &SetArgs, context: &Context) -> Result<()> {
     if set.dataset != "celeba" {
         data::check_available(&set.dataset, set.data_dir.as_deref())?;
-        return check(set);
+        return check(set, context);
     }
     let Some(directory) = &set.data_dir else { return write(&format!("{}\n", how_to_fetch())) };
     let missing = celeba::missing(directory);
     if missing.is_empty() {
-        return check(set);
+        return check(set, context);
     }
     let (directory, missing) = (directory.display(), missing.join(", no "));
     Err(Error::request(format!("{directory} has no {missing}: {}", how_to_fetch())))
@@ -135,18 +135,17 @@ struct TaskSummary<'a> {
     majority: f64,
 }
 
-fn check(set: &SetArgs) -> Result<()> {
+fn check(set: &SetArgs, context: &Context) -> Result<()> {
     let photos = celeba::Options { crop: set.crop, skip_bad: set.skip_bad };
     let data = Dataset::load(&Source {
         name: &set.dataset,
         directory: set.data_dir.as_deref(),
         photos,
-        observer: Some(&Bars),
+        observer: Some(&*context.observer),
     })?;
     let summary = summary(&data);
     if set.json {
-        let text = serde_json::to_string_pretty(&summary).map_err(|e| Error::run(format!("data: {e}")))?;
-        return write(&(text + "\n"));
+        return write(&json_document(&summary)?);
     }
     let [channels, height, width] = summary.image_shape;
     let mut text = format!(
@@ -185,8 +184,8 @@ fn summary(data: &Dataset) -> Summary<'_> {
     }
 }
 
-fn draw(make: &MakeArgs) -> Result<()> {
-    faces::make(&make.out, make.images, make.seed, &Bars)?;
+fn draw(make: &MakeArgs, context: &Context) -> Result<()> {
+    faces::make(&make.out, make.images, make.seed, &*context.observer)?;
     let out = make.out.display();
     write(&format!(
         "{out}: {} synthetic faces (drawn, no photographs) in CelebA's layout\n\

@@ -1,17 +1,12 @@
 //! `devices`: what this machine can compute on.
 
 use crate::cli::DevicesArgs;
-use crate::cli::report::write;
+use crate::cli::report::{json_document, write};
 use crate::engine::device::gpu::report;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Prints the CPU back end and every adapter.
 pub fn run(args: DevicesArgs) -> Result<()> {
     let reports = report::list();
-    if args.json {
-        let text = serde_json::to_string_pretty(&reports).map_err(|e| Error::run(format!("devices: {e}")))?;
-        write(&(text + "\n"))
-    } else {
-        write(&(report::text(&reports) + "\n"))
-    }
+    if args.json { write(&json_document(&reports)?) } else { write(&(report::text(&reports) + "\n")) }
 }

@@ -2,22 +2,32 @@
 
 pub mod attack;
 pub mod bench;
+pub mod compare;
+pub mod completions;
 pub mod data;
 pub mod devices;
 pub mod divergence;
+pub mod encode;
+pub mod man;
+mod out_file;
+pub mod picture;
 pub mod probe;
 pub mod progress;
+pub mod reconstruct;
 mod report;
 pub mod reproduce;
+pub mod runs;
+pub mod sample;
 mod settings;
 pub mod sweep;
 pub mod train;
 mod train_args;
+pub mod traverse;
 pub mod tuning;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub use bench::BenchArgs;
 pub use data::DataArgs;
@@ -33,11 +43,43 @@ use crate::{Error, Result};
 ///
 /// The method is "Adversarially Robust Representations with Smooth Encoders" (Cemgil et al., ICLR 2020).
 #[derive(Debug, Parser)]
-#[command(name = "smoothenc", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "smoothenc", version, after_help = SHORT, after_long_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    #[command(flatten)]
+    pub talk: Talk,
 }
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Talk {
+    /// Say on stderr what is done; -vv: in every detail (RUST_LOG, if set, decides)
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet", display_order = 900)]
+    pub verbose: u8,
+    /// Say nothing on stderr but errors: no warnings, no progress
+    #[arg(short, long, global = true, display_order = 901)]
+    pub quiet: bool,
+}
+
+impl Talk {
+    /// Which messages are logged, in the words of RUST_LOG. What is used says little that concerns a user.
+    pub fn log_filter(self) -> &'static str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (false, 0) => "error,smoothenc=warn",
+            (false, 1) => "error,smoothenc=info",
+            (false, _) => "error,smoothenc=debug",
+        }
+    }
+}
+
+const SHORT: &str = "\
+Examples:
+  smoothenc train mnist                     the whole job, in minutes on a CPU
+  smoothenc runs                            what was trained, and how well it does
+
+`smoothenc --help` has more examples, `smoothenc COMMAND -h` a command's flags.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +87,9 @@ Examples:
   smoothenc train mnist --objective vae      the same for a plain VAE
   smoothenc train --resume runs/mnist-se-1   go on with a run that was stopped
   smoothenc attack runs/mnist-se-1 --attack-radii 0.05,0.1
+  smoothenc runs                             what was trained, and how well it does
+  smoothenc compare runs/a runs/b --out cmp  two runs, with a page of both
+  smoothenc encode runs/a --out codes.npy    the representation, for other tools
   smoothenc divergence pairs.json            closed forms for pairs of Gaussians
   smoothenc data make celeba --out faces     synthetic faces in CelebA's layout
   smoothenc reproduce fig5                   a figure of the paper, its claims judged
@@ -64,6 +109,18 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Measure the adversarial accuracy of a run's classifiers
     Attack(AttackArgs),
+    /// Write the codes of images to a file, for other tools
+    Encode(encode::EncodeArgs),
+    /// Draw test images beside what the decoder makes of their codes
+    Reconstruct(reconstruct::ReconstructArgs),
+    /// Draw images decoded from the prior
+    Sample(sample::SampleArgs),
+    /// Draw what single latent dimensions change in an image
+    Traverse(traverse::TraverseArgs),
+    /// List the runs under a folder
+    Runs(runs::RunsArgs),
+    /// Compare several runs: settings, accuracies, a page
+    Compare(compare::CompareArgs),
     /// Compute divergences between pairs of Gaussians in closed form
     Divergence(DivergenceArgs),
     /// Check a data set, say where one comes from, or draw synthetic faces
@@ -76,6 +133,10 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Measure the kernels, the training step and the attack on a device
     Bench(BenchArgs),
+    /// Print a script that completes commands and flags in a shell
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages
+    Man(man::ManArgs),
 }
 
 /// The arguments of `probe`.

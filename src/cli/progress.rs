@@ -8,18 +8,19 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::Result;
 use crate::cli::tuning::tuning;
-use crate::progress::{Context, Observer, Stop, Task};
+use crate::progress::{Context, Observer, Silent, Stop, Task};
 
 /// Draws a bar for each piece of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Bars;
 
-/// Work that is drawn as bars, ends by `stop` and tunes devices as the environment says.
+/// Work that is drawn as bars, or not at all where `quiet`, ends by `stop` and tunes devices as the environment says.
 ///
 /// # Errors
 /// As [`tuning`].
-pub fn context(stop: Stop) -> Result<Context> {
-    Ok(Context { observer: Arc::new(Bars), stop, tuning: tuning()? })
+pub fn context(stop: Stop, quiet: bool) -> Result<Context> {
+    let observer: Arc<dyn Observer> = if quiet { Arc::new(Silent) } else { Arc::new(Bars) };
+    Ok(Context { observer, stop, tuning: tuning()? })
 }
 
 impl Observer for Bars {
@@ -58,13 +59,4 @@ impl Drop for Bar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
-}
-
-/// What is being done, where its length is not known.
-pub fn spinner(title: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>9} {spinner} {msg}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bar = ProgressBar::new_spinner().with_style(style);
-    bar.set_prefix(title);
-    bar
 }

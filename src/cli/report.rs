@@ -103,6 +103,30 @@ fn table(result: &RunResult, tested: &str) -> Vec<String> {
     lines
 }
 
+/// Rows of cells as lines, each column as wide as its widest cell, two blanks between them; the columns `left` start at
+/// their left end, the others, which are numbers, stop at their right.
+pub(super) fn aligned(rows: &[Vec<String>], left: &[usize]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            if left.contains(&column) { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// A value as the one document that `--json` prints.
+pub(super) fn json_document(value: &impl serde::Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::run(format!("the JSON document cannot be made: {error}")))?;
+    Ok(text + "\n")
+}
+
 /// Text for stdout.
 pub(super) fn write(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();

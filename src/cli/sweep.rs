@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::cli::report::write;
+use crate::cli::report::{aligned, write};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::progress::Context;
@@ -115,17 +115,14 @@ fn table(grid: &Grid, rows: &[Row], out: &Path) -> String {
         row.values.iter().cloned().chain(numbers.map(|x| format!("{x:.2}"))).collect::<Vec<_>>()
     });
     let lines: Vec<Vec<String>> = std::iter::once(head).chain(cells).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
     let mut text = format!(
         "accuracy in percent on {}, without an attack and at its radii; * no other is better in both (at {})\n",
         if grid.on_test_images() { "test images" } else { "training images held out" },
         short(grid.radius)
     );
-    for (i, line) in lines.iter().enumerate() {
+    for (i, line) in aligned(&lines, &[]).into_iter().enumerate() {
         let star = i > 0 && rows[i - 1].efficient;
-        let padded = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:>width$}"));
-        text += &format!("{} {}\n", if star { "*" } else { " " }, padded.collect::<Vec<_>>().join("  "));
+        text += &format!("{} {line}\n", if star { "*" } else { " " });
     }
     text + &format!("\n{}\n", out.join("results.csv").display())
 }

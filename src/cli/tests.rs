@@ -45,6 +45,20 @@ fn the_definition_is_sound_and_teaches() {
     }
 }
 
+#[test]
+fn every_command_may_say_more_or_less() {
+    for (line, filter) in [
+        ("runs", "error,smoothenc=warn"),
+        ("runs -v", "error,smoothenc=info"),
+        ("-v train mnist", "error,smoothenc=info"),
+        ("train mnist -vvvv", "error,smoothenc=debug"),
+        ("data check mnist --quiet", "error"),
+    ] {
+        assert_eq!(parse(line).unwrap().talk.log_filter(), filter, "{line}");
+    }
+    assert!(parse("runs -v -q").is_err());
+}
+
 /// Every setting has its flag with its help and default, in every group; `-h` has a dozen.
 #[test]
 fn the_help_is_made_of_the_declaration() {

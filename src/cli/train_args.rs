@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// The arguments of `train`: the settings, and what is to be done with them.
 #[derive(Debug, Default, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = SHORT, after_long_help = EXAMPLES)]
 pub struct TrainArgs {
     /// mnist or color-mnist (bundled), or with --data-dir celeba or any other name
     #[arg(value_name = "DATASET", required_unless_present_any = ["resume", "config"])]
@@ -43,6 +43,13 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 }
+
+const SHORT: &str = "\
+Examples:
+  smoothenc train mnist
+  smoothenc train mnist --objective vae --out runs/plain-vae
+
+`smoothenc train --help` has more examples, and the defaults of other data sets.";
 
 const EXAMPLES: &str = "\
 Examples:

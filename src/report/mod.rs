@@ -1,10 +1,12 @@
 //! Pictures of what was measured: charts and grids of images, as SVG and PNG, and the page of a run.
 
+pub mod compare_page;
 pub mod draw;
 mod font;
 pub mod grid;
 pub mod html;
 mod image;
+pub mod pictures;
 pub mod plot;
 pub mod run_page;
 

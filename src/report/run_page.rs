@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::report::html::{Block, Page, Section};
+use crate::report::pictures::{reconstruction_rows, sample_rows, traversal_rows};
 use crate::report::plot::number;
 use crate::report::{Chart, Drawing, HeatMap, Image, SYNTHETIC_FACES, Series};
 use crate::runs::LoadedRun;
@@ -16,16 +17,15 @@ use crate::runs::config::{Config, Norm, Objective};
 use crate::runs::dir::RunDir;
 use crate::runs::pipeline::PageWriter;
 use crate::runs::result::{RunResult, SYNTHETIC, TaskResult};
-use crate::runs::showcase::{
-    Attacked, Example, Images, Neighbours, Pair, ROW, Showcase, TRAVERSAL_END, Traversal,
-};
+use crate::runs::showcase::{Attacked, Example, Neighbours, Pair, Showcase, TRAVERSAL_END};
 use crate::runs::{metrics, short};
 
 /// More tasks than these are drawn as their mean and range.
 const MANY_TASKS: usize = 6;
 /// Points of a learning curve at the most.
 const CURVE_POINTS: usize = 500;
-const SIZE: (f64, f64) = (460.0, 320.0);
+/// Of a chart on a page.
+pub(super) const SIZE: (f64, f64) = (460.0, 320.0);
 
 /// The page of a run, for whoever completes one.
 #[derive(Debug, Clone, Copy)]
@@ -210,8 +210,8 @@ fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunResu
 
 /// One line a task, or of many tasks their mean in the range of all; each further run dashed.
 fn security_chart(runs: &[(String, RunResult)], norm: Norm) -> Drawing {
-    let axis = format!("radius ({} norm, pixels in [0, 1])", norm.title());
-    let mut chart = Chart::new("", axis, "accuracy (%)").y_range(0.0, 100.0).size(SIZE.0, SIZE.1);
+    let mut chart =
+        Chart::new("", radius_axis(norm), "accuracy (%)").y_range(0.0, 100.0).size(SIZE.0, SIZE.1);
     for (r, (title, result)) in runs.iter().enumerate() {
         let curves: Vec<_> = result.tasks.iter().map(|(name, task)| (name, curve(task))).collect();
         let curves: Vec<_> = curves.into_iter().filter(|(_, curve)| !curve.is_empty()).collect();
@@ -235,6 +235,11 @@ fn security_chart(runs: &[(String, RunResult)], norm: Norm) -> Drawing {
         }
     }
     chart.drawing()
+}
+
+/// What the axis of a security curve says.
+pub(super) fn radius_axis(norm: Norm) -> String {
+    format!("radius ({} norm, pixels in [0, 1])", norm.title())
 }
 
 /// Names of terms in metrics.jsonl, and what they are called here.
@@ -269,39 +274,26 @@ fn learning(lines: &[Map<String, Value>]) -> Section {
     section.with(Block::Charts(charts))
 }
 
-fn pictures(showcase: &Showcase, images: &Images) -> Vec<Image> {
-    images.iter().map(|image| Image::of(showcase.shape, image)).collect()
-}
-
 fn reconstructions(showcase: &Showcase) -> Section {
-    let rows = vec![
-        ("test image".into(), pictures(showcase, &showcase.originals)),
-        ("reconstruction".into(), pictures(showcase, &showcase.reconstructions)),
-    ];
+    let Showcase { shape, originals, reconstructions, .. } = showcase;
     Section::new("reconstructions", "Reconstructions")
         .text("Test images, and what the decoder makes of the means of their codes.")
-        .with(Block::Strips { rows })
+        .with(Block::Strips { rows: reconstruction_rows(*shape, originals, reconstructions) })
 }
 
 fn samples(showcase: &Showcase) -> Section {
-    let all = pictures(showcase, &showcase.samples);
-    let rows = all.chunks(ROW).map(|row| ("decoded z ~ N(0, I)".to_string(), row.to_vec())).collect();
     Section::new("samples", "Samples from the prior")
         .text("Means of p(x|z) for codes z drawn from the prior.")
-        .with(Block::Strips { rows })
+        .with(Block::Strips { rows: sample_rows(showcase.shape, &showcase.samples) })
 }
 
 fn traversals(showcase: &Showcase) -> Section {
-    let row = |traversal: &Traversal| {
-        let label = format!("z[{}], KL {:.2} nats", traversal.dimension, traversal.kl);
-        (label, pictures(showcase, &traversal.images))
-    };
     Section::new("traversals", "Latent traversals")
         .text(format!(
             "The first test image's code with one dimension moved from −{TRAVERSAL_END} to {TRAVERSAL_END}, decoded: the \
              dimensions of largest mean KL to the prior, which say most about the image."
         ))
-        .with(Block::Strips { rows: showcase.traversals.iter().map(row).collect() })
+        .with(Block::Strips { rows: traversal_rows(showcase.shape, &showcase.traversals) })
 }
 
 /// Rows of a perturbation's picture: before, after, the change made visible, and what the decoder makes of both.
@@ -422,22 +414,11 @@ fn lipschitz(neighbours: &Neighbours) -> Section {
 }
 
 fn settings(config: &Config) -> Result<Section> {
-    let table: toml::Table = toml::from_str(&config.to_toml()?)
-        .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
     let plain = |value: toml::Value| match value {
         toml::Value::String(text) => text,
         other => other.to_string(),
     };
-    let mut settings = Vec::new();
-    for (name, value) in table {
-        match value {
-            toml::Value::Table(inner) => {
-                settings
-                    .extend(inner.into_iter().map(|(key, value)| (format!("{name} {key}"), plain(value))));
-            }
-            value => settings.push((name, plain(value))),
-        }
-    }
+    let settings = config.flat()?.into_iter().map(|(name, value)| (name, plain(value))).collect();
     let text = "smoothenc train --config config.toml, with the file in this directory, repeats the run.";
     Ok(Section::new("settings", "Settings").text(text).with(Block::Settings(settings)))
 }

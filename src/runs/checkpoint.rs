@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
@@ -82,6 +83,37 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
     let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     Ok((tensors, metadata))
 }
+
+/// Reads the metadata alone, without the tensors: quick, and no check of the rest.
+///
+/// # Errors
+/// [`Error::Request`] naming the file: missing, or without a header of this format.
+pub fn peek(path: &Path) -> Result<Metadata> {
+    let refuse = |why: String| Error::request(format!("{} {why}", path.display()));
+    let header = read_header(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
+    let damaged = |error| refuse(format!("is damaged or not a file of this program: {error}"));
+    let header: Header = serde_json::from_slice(&header).map_err(damaged)?;
+    Ok(header.metadata)
+}
+
+/// What [`peek`] wants of a header.
+#[derive(serde::Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    metadata: Metadata,
+}
+
+fn read_header(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let mut header = Vec::new();
+    file.take(u64::from_le_bytes(length).min(LONGEST_HEADER)).read_to_end(&mut header)?;
+    Ok(header)
+}
+
+/// In bytes; what the format allows.
+const LONGEST_HEADER: u64 = 100_000_000;
 
 /// Reads what [`save_sealed`] wrote and compares the checksum, which is left out of the metadata.
 ///
@@ -178,7 +210,9 @@ mod tests {
         save(&path, &reversed, &metadata).unwrap();
         assert_eq!(fs::read(&path).unwrap(), first);
         save_sealed(&path, &tensors, &metadata).unwrap();
-        assert_eq!(load_sealed(&path).unwrap(), (tensors, metadata));
+        assert_eq!(load_sealed(&path).unwrap(), (tensors, metadata.clone()));
+        let peeked = peek(&path).unwrap();
+        assert!(metadata.iter().all(|(key, value)| peeked.get(key) == Some(value)));
         assert_eq!((first.len() - 6 * 4 - 4) % 8, 0, "data is aligned");
     }
 
@@ -191,6 +225,8 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         let refused = |bytes: &[u8], what: &str| {
             fs::write(&path, bytes).unwrap();
+            // Whatever it says, it says it in peace.
+            let _ = peek(&path);
             match load_sealed(&path) {
                 Err(Error::Request(text)) => {
                     assert!(text.contains("checkpoint.safetensors"), "{what}: {text}")

@@ -103,6 +103,17 @@ impl RunDir {
         Ok(config)
     }
 
+    /// Refuses a run without these of its files, which it has once it is finished.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the first that is missing.
+    pub fn require(&self, files: &[PathBuf]) -> Result<()> {
+        let Some(missing) = files.iter().find(|file| !file.exists()) else { return Ok(()) };
+        let (file, path) = (missing.display(), self.path.display());
+        let text = format!("{file} is missing: finish the run with `smoothenc train --resume {path}`");
+        Err(Error::request(text))
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path

@@ -48,14 +48,7 @@ impl LoadedRun {
     ) -> Result<Self> {
         let run = RunDir::open(path)?;
         let config = run.config()?;
-        for file in [run.model_path(), run.result_path()] {
-            if !file.exists() {
-                let (file, path) = (file.display(), path.display());
-                let text =
-                    format!("{file} is missing: finish the run with `smoothenc train --resume {path}`");
-                return Err(Error::request(text));
-            }
-        }
+        run.require(&[run.model_path(), run.result_path()])?;
         let data = load_data(&config, context)?;
         let device = device(&config)?;
         LoadedRun::with(run, config, data, device, context.clone())

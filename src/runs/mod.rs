@@ -2,12 +2,16 @@
 //! grids of settings.
 
 pub mod checkpoint;
+pub mod codes;
+pub mod compare;
 pub mod config;
 pub mod dir;
 pub mod evaluate;
+pub mod list;
 mod loaded;
 pub mod metrics;
 pub mod model_file;
+mod pictures;
 pub mod pipeline;
 pub mod recipe;
 pub mod result;

@@ -218,7 +218,8 @@ impl RunResult {
     }
 }
 
-fn round(value: f64) -> f64 {
+/// To the two decimals that files have of a percentage.
+pub(super) fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 

@@ -2,7 +2,7 @@
 //!
 //! All of it is plain data, and little enough to take seconds: the first 256 test images at the most.
 
-use crate::engine::graph::{Graph, Tensor};
+use crate::engine::graph::Graph;
 use crate::engine::nn::Weights;
 use crate::engine::nn::load_weights;
 use crate::engine::ops::ImageShape;
@@ -11,7 +11,7 @@ use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::method::lipschitz;
-use crate::method::robustness::{self, Attack, Probe};
+use crate::method::robustness::{self, Attack, Build, Probe};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::Vae;
 use crate::runs::config::{AttackConfig, Norm};
@@ -113,8 +113,9 @@ impl LoadedRun {
         let means = means_of(&heads, self.vae.latent);
         let x = &x[..count * inputs];
         let reconstructions = self.decoded(&means[..shown * self.vae.latent])?;
-        let samples = self.samples()?;
-        let traversals = self.traversals(&heads)?;
+        let samples = self.samples(SAMPLES, self.config.seed)?;
+        let dimensions = telling_dimensions(&heads, self.vae.latent, TRAVERSALS);
+        let traversals = self.traversals(&heads[..self.vae.latent], &dimensions)?;
         let neighbours = self.neighbours(x, shown)?;
         let attacked = self.attacked(x, &chosen, shown)?;
         let shape = self.data.test.images.shape();
@@ -122,48 +123,35 @@ impl LoadedRun {
         Ok(Showcase { shape, originals, reconstructions, samples, traversals, neighbours, attacked })
     }
 
-    fn decoded(&mut self, codes: &[f32]) -> Result<Images> {
+    /// What the decoder makes of codes `[_, latent]`.
+    pub(super) fn decoded(&mut self, codes: &[f32]) -> Result<Images> {
         let vae = &self.vae;
         let images = evaluate(&mut self.session, vae, codes, vae.latent, &|g, w, z| vae.decode(g, w, z))?;
         Ok(images.chunks_exact(vae.encoder.inputs()).map(<[f32]>::to_vec).collect())
     }
 
-    fn samples(&mut self) -> Result<Images> {
-        let mut codes = vec![0.0; SAMPLES * self.vae.latent];
-        rng::fill(Key::new(self.config.seed, Purpose::Showcase), 0, 0, true, &mut codes);
+    /// Decoded draws from the prior.
+    pub fn samples(&mut self, count: usize, seed: u64) -> Result<Images> {
+        let mut codes = vec![0.0; count * self.vae.latent];
+        rng::fill(Key::new(seed, Purpose::Showcase), 0, 0, true, &mut codes);
         self.decoded(&codes)
     }
 
-    /// Along the dimensions that say most, the first of them first.
-    fn traversals(&mut self, heads: &[f32]) -> Result<Vec<Traversal>> {
-        let latent = self.vae.latent;
-        let mut kl = vec![0.0; latent];
-        let rows = heads.chunks_exact(2 * latent);
-        let count = rows.len().max(1) as f64;
-        for (mean, logvar) in rows.map(|head| head.split_at(latent)) {
-            for ((kl, &m), &l) in kl.iter_mut().zip(mean).zip(logvar) {
-                let (m, l) = (f64::from(m), f64::from(l));
-                *kl += 0.5 * (m * m + l.exp() - 1.0 - l) / count;
-            }
-        }
-        let mut dimensions: Vec<usize> = (0..latent).collect();
-        dimensions.sort_by(|&a, &b| kl[b].total_cmp(&kl[a]));
-        dimensions.truncate(TRAVERSALS);
-        let value = |k: usize| TRAVERSAL_END * (2.0 * k as f32 / (ROW - 1) as f32 - 1.0);
+    /// `code` moved along each of `dimensions`, which come with their mean KL.
+    pub(super) fn traversals(&mut self, code: &[f32], dimensions: &[(usize, f64)]) -> Result<Vec<Traversal>> {
+        let moved = |dimension: usize, value: f32| {
+            let mut code = code.to_vec();
+            code[dimension] = value;
+            code
+        };
         let codes: Vec<f32> = dimensions
             .iter()
-            .flat_map(|&dimension| {
-                (0..ROW).flat_map(move |k| {
-                    let mut code = heads[..latent].to_vec();
-                    code[dimension] = value(k);
-                    code
-                })
-            })
+            .flat_map(|&(dimension, _)| traversal_values().flat_map(move |value| moved(dimension, value)))
             .collect();
         let images = self.decoded(&codes)?;
-        let of = |(&dimension, images): (&usize, &[Vec<f32>])| Traversal {
+        let of = |(&(dimension, kl), images): (&(usize, f64), &[Vec<f32>])| Traversal {
             dimension,
-            kl: kl[dimension],
+            kl,
             images: images.to_vec(),
         };
         Ok(dimensions.iter().zip(images.chunks(ROW)).map(of).collect())
@@ -225,7 +213,7 @@ impl LoadedRun {
     }
 
     /// The numbers of the first test images, and these.
-    fn first_images(&self) -> (Vec<usize>, Vec<f32>) {
+    pub(super) fn first_images(&self) -> (Vec<usize>, Vec<f32>) {
         let count = self.data.test.count().min(robustness::ROWS);
         let chosen: Vec<usize> = self.data.test.images.sample(count).collect();
         let x = chosen.iter().flat_map(|&i| self.data.test.images.floats(i)).collect();
@@ -293,18 +281,37 @@ impl LoadedRun {
     }
 }
 
+/// The values that a traversal sets its dimension to.
+pub fn traversal_values() -> impl Iterator<Item = f32> {
+    (0..ROW).map(|k| TRAVERSAL_END * (2.0 * k as f32 / (ROW - 1) as f32 - 1.0))
+}
+
+/// The `count` dimensions of largest mean KL(q(z_i|x) || p) over codes `heads`, the largest first, with that mean.
+pub(super) fn telling_dimensions(heads: &[f32], latent: usize, count: usize) -> Vec<(usize, f64)> {
+    let mut kl = vec![0.0; latent];
+    let rows = heads.chunks_exact(2 * latent);
+    let images = rows.len().max(1) as f64;
+    for (mean, logvar) in rows.map(|head| head.split_at(latent)) {
+        for ((kl, &m), &l) in kl.iter_mut().zip(mean).zip(logvar) {
+            let (m, l) = (f64::from(m), f64::from(l));
+            *kl += 0.5 * (m * m + l.exp() - 1.0 - l) / images;
+        }
+    }
+    let mut dimensions: Vec<(usize, f64)> = kl.into_iter().enumerate().collect();
+    dimensions.sort_by(|a, b| b.1.total_cmp(&a.1));
+    dimensions.truncate(count);
+    dimensions
+}
+
 /// Means and log-variances `[rows, 2 latent]` of images `x`.
-fn encode(session: &mut Session, vae: &Vae, x: &[f32]) -> Result<Vec<f32>> {
+pub(super) fn encode(session: &mut Session, vae: &Vae, x: &[f32]) -> Result<Vec<f32>> {
     evaluate(session, vae, x, vae.encoder.inputs(), &|g, weights, x| vae.encode(g, weights, x))
 }
 
 /// The means out of what [`encode`] gives.
-fn means_of(heads: &[f32], latent: usize) -> Vec<f32> {
+pub(super) fn means_of(heads: &[f32], latent: usize) -> Vec<f32> {
     heads.chunks_exact(2 * latent).flat_map(|head| &head[..latent]).copied().collect()
 }
-
-/// A graph of rows, with the model's weights.
-type Build<'a> = dyn Fn(&mut Graph, &[Tensor], Tensor) -> Result<Tensor> + 'a;
 
 /// What `build` makes of rows `input` `[_, width]` with the weights in the variable `model`.
 fn evaluate(

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -38,6 +39,9 @@ restarts = 2
 pub struct Lab {
     base: TempDir,
 }
+
+/// The names, shapes and values of a file's tensors.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// What a command left behind.
 pub struct Outcome {
@@ -80,6 +84,20 @@ impl Lab {
 
     pub fn json(&self, name: &str) -> Value {
         serde_json::from_str(&self.text(name)).unwrap()
+    }
+
+    /// The tensors of a safetensors file, and its metadata.
+    pub fn tensors(&self, name: &str) -> (Tensors, BTreeMap<String, String>) {
+        let bytes = self.read(name);
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let read = |(name, view): (&str, safetensors::tensor::TensorView)| {
+            assert_eq!(view.dtype(), Dtype::F32, "{name}");
+            let values = view.data().as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
+            (name.to_string(), (view.shape().to_vec(), values))
+        };
+        let metadata = header.metadata().clone().unwrap_or_default();
+        (file.iter().map(read).collect(), metadata.into_iter().collect())
     }
 
     /// `smoothenc LINE`, words split at blanks, to be run here.

@@ -36,9 +36,42 @@ pub fn percent(correct: usize, total: usize) -> f64 {
     100.0 * correct as f64 / total.max(1) as f64
 }
 
+/// The 95 % interval of an accuracy in percent, measured on so many examples, by Wilson's score (1927): unlike the
+/// normal approximation it stays within 0 and 100 and has a width at the ends.
+pub fn interval(accuracy: f64, examples: usize) -> (f64, f64) {
+    /// The normal distribution's quantile at 97.5 %.
+    const Z: f64 = 1.959_963_985;
+    if examples == 0 {
+        return (0.0, 100.0);
+    }
+    let n = examples as f64;
+    // A rounded percentage stands for a whole number of examples.
+    let p = (accuracy / 100.0 * n).round() / n;
+    let (centre, scale) = (p + Z * Z / (2.0 * n), 1.0 + Z * Z / n);
+    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    (100.0 * ((centre - half) / scale).max(0.0), 100.0 * ((centre + half) / scale).min(1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Roots of Wilson's quadratic (p - accuracy)^2 = z^2 p (1 - p) / n, worked out in Python.
+    #[test]
+    fn intervals_are_wilsons() {
+        for (rights, examples, low, high) in [
+            (0, 10, 0.0, 27.7533),
+            (5, 10, 23.6593, 76.3407),
+            (970, 1000, 95.7497, 97.8906),
+            (10, 10, 72.2467, 100.0),
+        ] {
+            let (l, h) = interval(percent(rights, examples), examples);
+            assert!((l - low).abs() < 1e-3 && (h - high).abs() < 1e-3, "{rights} of {examples}: {l} {h}");
+        }
+        assert_eq!(interval(0.0, 0), (0.0, 100.0));
+        // Two decimals are enough to tell the count.
+        assert_eq!(interval(33.33, 60), interval(percent(20, 60), 60));
+    }
 
     #[test]
     fn a_constant_answer_is_half_right_in_balance() {

@@ -1,4 +1,4 @@
-//! The representation: means of the frozen encoder.
+//! The codes of images: the frozen encoder's means, which are the representation, and log-variances.
 
 use crate::data::Images;
 use crate::engine::graph::{Graph, Tensor};
@@ -12,23 +12,60 @@ use crate::method::vae::Vae;
 /// Rows encoded at a time.
 pub const CHUNK: usize = 512;
 
+/// The codes q(z|x) of some images: Gaussians with diagonal covariance, one row an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Codes {
+    pub count: usize,
+    pub latent: usize,
+    /// `[count, latent]`
+    pub means: Vec<f32>,
+    /// `[count, latent]`
+    pub log_variances: Vec<f32>,
+}
+
 /// Means `[images.count, latent]` of the codes of `images`, with the weights in the variable `model`. Images go to
 /// the device a chunk at a time, so the set may be of any size.
 pub fn encode_means(session: &mut Session, vae: &Vae, images: &Images) -> Result<Vec<f32>> {
+    encode_rows(session, vae, images, vae.latent, &|g, weights, x| vae.encode_mean(g, weights, x))
+}
+
+/// The same with the log-variances.
+pub fn encode_codes(session: &mut Session, vae: &Vae, images: &Images) -> Result<Codes> {
+    let latent = vae.latent;
+    let heads = encode_rows(session, vae, images, 2 * latent, &|g, weights, x| vae.encode(g, weights, x))?;
+    let rows = || heads.chunks_exact(2 * latent);
+    let means = rows().flat_map(|row| &row[..latent]).copied().collect();
+    let log_variances = rows().flat_map(|row| &row[latent..]).copied().collect();
+    Ok(Codes { count: images.count, latent, means, log_variances })
+}
+
+/// A graph of rows, with the model's weights.
+pub type Build<'a> = dyn Fn(&mut Graph, &[Tensor], Tensor) -> Result<Tensor> + 'a;
+
+/// What `build` makes of all images, `width` numbers each.
+fn encode_rows(
+    session: &mut Session,
+    vae: &Vae,
+    images: &Images,
+    width: usize,
+    build: &Build,
+) -> Result<Vec<f32>> {
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &vae.layout, "model")?;
     let chunk = Chunk::new("encode", images);
     let x = chunk.images(&mut g)?;
-    let means = vae.encode_mean(&mut g, &weights.views, x)?;
-    let kept = g.variable("encode.means", [CHUNK, vae.latent], DType::F32)?;
-    g.place(means, kept)?;
+    let rows = build(&mut g, &weights.views, x)?;
+    // Means alone and whole codes are of different widths, so each has a variable of its own.
+    let name = format!("encode.rows.{width}");
+    let kept = g.variable(&name, [CHUNK, width], DType::F32)?;
+    g.place(rows, kept)?;
     let mut program = session.compile(&g)?;
 
-    let mut all = Vec::with_capacity(images.count * vae.latent);
+    let mut all = Vec::with_capacity(images.count * width);
     for first in (0..images.count).step_by(CHUNK) {
         let rows = chunk.write(session, images, first)?;
         program.run()?;
-        all.extend_from_slice(&session.get::<f32>("encode.means")?[..rows * vae.latent]);
+        all.extend_from_slice(&session.get::<f32>(&name)?[..rows * width]);
     }
     chunk.forget(session);
     Ok(all)

@@ -6,7 +6,7 @@ mod attack;
 mod encoder;
 mod probe;
 
-pub use accuracies::{Accuracies, percent};
+pub use accuracies::{Accuracies, interval, percent};
 pub use attack::{Attack, AttackReport, ROWS, attack, perturbed};
-pub use encoder::{CHUNK, Chunk, encode_means};
+pub use encoder::{Build, CHUNK, Chunk, Codes, encode_codes, encode_means};
 pub use probe::{Probe, ProbeSettings};

@@ -24,6 +24,22 @@ impl Config {
         })
     }
 
+    /// Every setting that the file has, by name; those in a table have its name before theirs (`attack radii`).
+    ///
+    /// # Errors
+    /// As [`Config::to_toml`].
+    pub fn flat(&self) -> Result<Vec<(String, toml::Value)>> {
+        let table: toml::Table = toml::from_str(&self.to_toml()?)
+            .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
+        let settings = table.into_iter().flat_map(|(name, value)| match value {
+            toml::Value::Table(inner) => {
+                inner.into_iter().map(|(key, value)| (format!("{name} {key}"), value)).collect()
+            }
+            value => vec![(name, value)],
+        });
+        Ok(settings.collect())
+    }
+
     /// Reads settings; those that are missing come from `base`. `origin` names the text in errors.
     ///
     /// # Errors

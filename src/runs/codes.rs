@@ -1,0 +1,127 @@
+//! Codes of images in a file: what `encode` writes.
+
+use std::path::Path;
+
+use crate::data::Images;
+use crate::engine::nn::{NamedTensor, TensorData};
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::method::robustness::{Codes, encode_codes};
+use crate::runs::LoadedRun;
+use crate::runs::checkpoint::{self, Metadata};
+
+/// How a file holds codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// NumPy's: the means alone.
+    Npy,
+    /// The tensors `mean` and `log_variance`.
+    Safetensors,
+}
+
+impl Format {
+    /// The file endings there are, with the formats they stand for.
+    pub const ENDINGS: [(&str, Format); 2] = [("npy", Format::Npy), ("safetensors", Format::Safetensors)];
+
+    /// The format that a file's name asks for.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for any other ending.
+    pub fn of(path: &Path) -> Result<Format> {
+        let ending = path.extension().unwrap_or_default();
+        let found = Format::ENDINGS.iter().find(|(known, _)| *known == ending);
+        found.map(|(_, format)| *format).ok_or_else(|| {
+            Error::request(format!(
+                "{}: codes are written as .npy (the means) or .safetensors (means and log-variances); give the file \
+                 one of these endings",
+                path.display()
+            ))
+        })
+    }
+}
+
+impl LoadedRun {
+    /// The codes of images of the size that the run was trained on.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for images of another size.
+    pub fn encode(&mut self, images: &Images) -> Result<Codes> {
+        let (wanted, given) = (self.data.train.images.shape(), images.shape());
+        if wanted != given {
+            let words = |[c, h, w]: [usize; 3]| format!("{c} x {h} x {w}");
+            return Err(Error::request(format!(
+                "the run's images are {} (channels, height, width), those to encode {}",
+                words(wanted),
+                words(given)
+            )));
+        }
+        encode_codes(&mut self.session, &self.vae, images)
+    }
+}
+
+/// Writes codes, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub fn save(path: &Path, codes: &Codes, format: Format) -> Result<()> {
+    let shape = [codes.count, codes.latent];
+    match format {
+        Format::Npy => write_whole(path, &npy(shape, &codes.means)),
+        Format::Safetensors => {
+            let tensor = |name: &str, values: &[f32]| NamedTensor {
+                name: name.into(),
+                shape: shape.to_vec(),
+                data: TensorData::F32(values.to_vec()),
+            };
+            let tensors = [tensor("mean", &codes.means), tensor("log_variance", &codes.log_variances)];
+            checkpoint::save(path, &tensors, &Metadata::new())
+        }
+    }
+}
+
+/// A matrix as a NumPy file of version 1.0: little-endian float32, row by row.
+fn npy([rows, columns]: [usize; 2], values: &[f32]) -> Vec<u8> {
+    /// Magic number and version.
+    const START: &[u8] = b"\x93NUMPY\x01\x00";
+    /// The format asks for data at a multiple of this, so that a file can be mapped.
+    const ALIGNMENT: usize = 64;
+    let before_header = START.len() + 2;
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+    // With the line's end, the header closes at the alignment.
+    let end = (before_header + header.len() + 1).next_multiple_of(ALIGNMENT);
+    header.extend(std::iter::repeat_n(' ', end - before_header - header.len() - 1));
+    header.push('\n');
+    let mut bytes = START.to_vec();
+    // The header is two numbers and 60 letters: its length always fits 16 bits.
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_decides_the_format() {
+        assert_eq!(Format::of(Path::new("a/codes.npy")).unwrap(), Format::Npy);
+        assert_eq!(Format::of(Path::new("codes.safetensors")).unwrap(), Format::Safetensors);
+        for name in ["codes", "codes.npz", "codes.NPY", ".npy"] {
+            let error = Format::of(Path::new(name)).unwrap_err();
+            assert!(error.is_request());
+            assert!(error.to_string().contains(".safetensors"), "{error}");
+        }
+    }
+
+    #[test]
+    fn data_of_a_numpy_file_starts_at_a_multiple_of_64() {
+        for shape in [[0, 1], [1, 1], [60, 4], [202_599, 128], [usize::MAX, usize::MAX]] {
+            let file = npy(shape, &[1.5]);
+            assert_eq!((file.len() - 4) % 64, 0, "{shape:?}");
+            let length = usize::from(u16::from_le_bytes([file[8], file[9]]));
+            assert_eq!((10 + length, file[file.len() - 5]), (file.len() - 4, b'\n'));
+            assert_eq!(file[file.len() - 4..], 1.5f32.to_le_bytes());
+        }
+    }
+}
