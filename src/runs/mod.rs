@@ -9,6 +9,7 @@ mod loaded;
 pub mod metrics;
 pub mod model_file;
 pub mod recipe;
+mod replace;
 pub mod result;
 pub mod showcase;
 pub mod store;

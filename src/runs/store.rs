@@ -1,7 +1,6 @@
 //! A folder of training runs that are found by their settings, so that a figure, or a sweep, that needs a run takes the
 //! one that is there, goes on with one that was stopped, and trains only what is missing.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -93,12 +92,8 @@ impl Runs {
         let data = load_data(config)?;
         let destination = match path.join("config.toml").is_file() {
             true => Destination::Resume(path.clone()),
-            false => {
-                // Left by a process that died before the settings were written.
-                _ = fs::remove_file(path.join(".config.toml.tmp"));
-                _ = fs::remove_dir(&path);
-                Destination::Out { path: path.clone(), overwrite: false }
-            }
+            // Also where a process died before the settings were written.
+            false => Destination::Out { path: path.clone(), overwrite: false },
         };
         if let Destination::Resume(path) = &destination {
             check_resumable(config, &RunDir::open(path)?)?;
