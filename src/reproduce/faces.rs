@@ -107,6 +107,11 @@ pub fn table1(lab: &Lab) -> Result<Vec<Claim>> {
         .collect())
 }
 
+/// Whether accuracies read back can be such.
+fn percentages(&(nominal, under): &(f64, f64)) -> bool {
+    [nominal, under].iter().all(|value| (0.0..=100.0).contains(value))
+}
+
 /// Figure 8: probes on a part of the labels, tasks Mustache and Bald.
 pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
     let run = lab.run(settings::celeba(lab)?)?;
@@ -125,7 +130,7 @@ pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
                 "label efficiency of {}: task {name}, fraction {fraction}, draw {draw}, attack {settings}",
                 run.path.display()
             );
-            lab.part(&key, || {
+            lab.part(&key, percentages, || {
                 let labels = Labels { fraction, seed: draw, balanced: false };
                 let measured = loaded.try_probe(&task, labels, &attack)?;
                 let found = &measured[0];
