@@ -114,7 +114,10 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     );
     let claims = lab.json(&format!("{out}/claims.json"));
     let claim = &claims.as_array().unwrap()[0];
-    assert_eq!(keys(claim), ["id", "claim", "expected", "measured", "reproduced", "runs"]);
+    assert_eq!(
+        keys(claim),
+        ["id", "claim", "expected", "measured", "missing", "verdict", "reproduced", "runs"]
+    );
     for run in claim["runs"].as_array().unwrap() {
         assert!(lab.path(run.as_str().unwrap()).join("result.json").exists());
     }
@@ -135,6 +138,15 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     assert!(before.iter().all(|(path, content)| after.get(path) == Some(content)), "a run was made again");
     assert!(runs(&lab, "reproductions").len() > shared);
     assert_eq!(lab.ok(line), said);
+    // Without the radii of its claims there is no verdict.
+    let text = lab.text("short.toml");
+    fs::write(lab.path("other.toml"), text.replace("[attack]", "[attack]\nradii = [0.05]")).unwrap();
+    let said = lab.ok("reproduce fig5 --config other.toml --device cpu --out other");
+    assert!(said.contains("measured:  not measured: radius 0.1, radius 0.2"), "{said}");
+    assert!(said.ends_with("0 of 4 claims reproduced, 4 untested\n"), "{said}");
+    for claim in lab.json("other/claims.json").as_array().unwrap() {
+        assert_eq!((&claim["verdict"], &claim["reproduced"]), (&"untested".into(), &false.into()));
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ mod what;
 
 use std::path::{Path, PathBuf};
 
-pub use claims::{Claim, Spread};
+pub use claims::{Claim, Spread, Verdict, tally};
 pub use lab::Lab;
 pub use what::What;
 

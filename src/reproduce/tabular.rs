@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::method::tabular::{self, Outcome, Pick, Settings, Smooth};
 use crate::report::{Chart, Drawing, HeatMap, Series};
 
-use super::claims::{Claim, Spread};
+use super::claims::{Claim, Spread, share};
 use super::lab::Lab;
 
 /// SPEC section 7 saw it work with these.
@@ -104,7 +104,7 @@ pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
         let unseen: Vec<usize> = (0..vae.data.len()).filter(|&i| vae.data[i] == 0.0).collect();
         let same = |found: &Outcome| {
             let kept = unseen.iter().filter(|&&i| found.encoder[i] == found.encoder_before[i]).count();
-            100.0 * kept as f64 / unseen.len().max(1) as f64
+            share(kept, unseen.len()).unwrap_or(f64::NAN)
         };
         stayed.push(same(&vae));
         moved.push(100.0 - same(&se));

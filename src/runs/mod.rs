@@ -6,6 +6,8 @@ pub mod config;
 pub mod dir;
 pub mod evaluate;
 mod loaded;
+#[cfg(test)]
+pub(crate) mod made_up;
 pub mod metrics;
 pub mod model_file;
 pub mod recipe;

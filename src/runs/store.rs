@@ -12,7 +12,7 @@ use crate::progress;
 use crate::report::run_page;
 use crate::runs::config::Config;
 use crate::runs::dir::{Destination, RunDir};
-use crate::runs::result::{RunResult, TaskResult};
+use crate::runs::result::{AttackResult, RunResult, TaskResult};
 use crate::runs::{LoadedRun, check_resumable, load_data, train};
 
 /// The folder.
@@ -26,6 +26,13 @@ pub struct Runs {
 pub struct Finished {
     pub path: PathBuf,
     pub result: RunResult,
+}
+
+impl Finished {
+    /// The attack on a task's probe, where there is one.
+    pub fn attack(&self, task: &str) -> Option<&AttackResult> {
+        self.result.tasks.get(task)?.attack.as_ref()
+    }
 }
 
 impl Runs {
@@ -76,10 +83,14 @@ impl Runs {
     /// # Errors
     /// As [`train`]; [`Error::Run`] that tells how to go on where the user stopped it.
     pub fn get(&self, config: &Config) -> Result<Finished> {
-        let run = match self.find(config)? {
+        let mut run = match self.find(config)? {
             Some(done) => done,
             None => self.make(config)?,
         };
+        if !config.attack.enabled {
+            // One that the user has added measures what these settings do not ask for.
+            run.result.tasks.values_mut().for_each(|task| task.attack = None);
+        }
         for remark in run.result.remarks() {
             log::warn!("{}: {remark}", run.path.display());
         }
