@@ -169,5 +169,22 @@ fn a_killed_reproduction_goes_on() {
     assert_eq!(runs(&lab, "figure").len(), 12);
     lab.refused(2, "reproduce fig9", &["fig9", "fig5"]);
     lab.refused(2, "reproduce fig5 --config none.toml", &["none.toml"]);
+    // What a figure compares, or is of, is not for a file to say.
+    for (what, text, key) in [
+        ("fig7b", "selection-steps = 2", "selection-steps"),
+        ("fig7b", "selection = 'random'", "selection"),
+        ("fig7a", "selection = 'random'", "selection"),
+        ("fig5", "seed = 1", "seed"),
+        ("fig4", "eps = 0.3", "eps"),
+        ("table1", "objective = 'vae'", "objective"),
+        ("fig8", "arch = 'mlp'", "arch"),
+        ("lipschitz", "dataset = 'color-mnist'", "dataset"),
+        ("fig5", "[attack]\nnorm = 'l2'", "attack.norm"),
+    ] {
+        fs::write(lab.path("own.toml"), text).unwrap();
+        let (key, figure) = (format!("sets {key},"), format!(" {what} sets"));
+        lab.refused(2, &format!("reproduce {what} --config own.toml"), &["own.toml", &key, &figure]);
+        lab.refused(2, "reproduce all --config own.toml", &["own.toml", "sets"]);
+    }
     lab.refused(2, "reproduce fig5 --device abacus", &["--device", "abacus"]);
 }

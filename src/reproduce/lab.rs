@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::what::What;
 use crate::data::faces;
 use crate::engine::device::{self, Device};
 use crate::error::{Error, Result};
@@ -100,6 +101,27 @@ impl Lab {
         self.used.borrow_mut().clear();
         self.made.take();
         Ok(())
+    }
+
+    /// Refuses settings to lay over that are the figure's own.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the file, the setting and the figure.
+    pub fn check_over(&self, what: What) -> Result<()> {
+        let Some((text, path)) = &self.over else { return Ok(()) };
+        let table: toml::Table = toml::from_str(text)
+            .map_err(|error| Error::request(format!("{}: {}", path.display(), error.message())))?;
+        let settings = toml::Value::Table(table);
+        let is_set =
+            |key: &&&str| key.split('.').try_fold(&settings, |value, name| value.get(name)).is_some();
+        match what.fixed().iter().find(is_set) {
+            None => Ok(()),
+            Some(key) => Err(Error::request(format!(
+                "{} sets {key}, which {} sets itself for each of its runs: leave it out of --config",
+                path.display(),
+                what.name()
+            ))),
+        }
     }
 
     pub fn quick(&self) -> bool {

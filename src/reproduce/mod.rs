@@ -93,6 +93,7 @@ pub fn run(
         What::All => What::each(),
         one => vec![one],
     };
+    parts.iter().try_for_each(|&what| lab.check_over(what))?;
     let own = |what: What| match (request.out, request.what) {
         (Some(out), one) if one != What::All => out.to_path_buf(),
         _ => root.join(what.name()),
