@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::what::What;
 use crate::data::faces;
 use crate::engine::device::{self, Device};
 use crate::error::{Error, Result};
@@ -21,6 +20,8 @@ use crate::runs::result::SYNTHETIC;
 use crate::runs::short;
 use crate::runs::store::{Finished, Runs};
 use crate::{files, progress};
+
+use super::what::What;
 
 /// A place to work in. `root` holds what figures share, `out` what one of them shows.
 #[derive(Debug)]
@@ -256,9 +257,7 @@ impl Lab {
     /// # Errors
     /// [`Error::Io`] naming the file.
     pub fn csv(&self, name: &str, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {
-        let lines = rows.iter().map(|row| row.join(",") + "\n");
-        let text = columns.join(",") + "\n" + &lines.collect::<String>();
-        files::write_whole(&self.file(&format!("{name}.csv")), text.as_bytes())
+        files::write_csv(&self.file(&format!("{name}.csv")), columns, rows)
     }
 
     /// Writes what this figure was made with: the preset, and every setting of every run and of what is no run.
