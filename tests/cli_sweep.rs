@@ -98,6 +98,35 @@ fn grids_that_cannot_be_are_refused() {
     lab.refused(2, "sweep grid.toml", &["grid.toml", "--gamma"]);
     grid(&lab, "[grid]\ngamma = [1]");
     lab.refused(2, "sweep grid.toml --device abacus", &["--device", "abacus"]);
+    grid(&lab, "[grid]\nseed = [0, 1, 0]");
+    lab.refused(2, "sweep grid.toml", &["grid.toml", "seed = [0, 1, 0]", "0 gives the same run as 0"]);
+    grid(&lab, "[grid]\nseed = [0]\nnosuch = [1]");
+    let line = lab.text("grid.toml").lines().count();
+    lab.refused(2, "sweep grid.toml", &[&format!("grid.toml, line {line} (nosuch = [1])"), "nosuch"]);
+    // A task that is not there is found before anything is trained.
+    grid(&lab, "[grid]\nseed = [0]");
+    fs::write(lab.path("grid.toml"), format!("task = 'hat'\n{}", lab.text("grid.toml"))).unwrap();
+    let outcome = lab.run("sweep grid.toml --out none");
+    lab.judge(2, "sweep", &outcome, &["task hat", "tiny has label"]);
+    assert!(!lab.path("none/runs").exists());
+}
+
+#[test]
+fn attacks_with_different_radii_are_compared_at_those_of_all() {
+    let lab = Lab::new();
+    grid(&lab, "[grid]\nattack = [{radii = [0.05, 0.1, 0.2]}, {radii = [0.1, 0.2, 0.3]}]");
+    lab.ok("sweep grid.toml --out a,folder");
+    let csv = lab.text("a,folder/results.csv");
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("attack,seeds,nominal,adversarial_0.1,adversarial_0.2,pareto,runs"));
+    for line in lines {
+        assert!(line.starts_with('"') && line.ends_with('"') && line.contains(",\"a,folder/runs/"), "{csv}");
+        let path = line.rsplit('"').nth(1).unwrap();
+        let attack = &lab.json(&format!("{path}/result.json"))["tasks"]["label"]["attack"];
+        let number = |key: &str| attack["adversarial_accuracy"][key].as_f64().unwrap();
+        assert!(line.contains(&format!(",{:.2},{:.2},", number("0.1"), number("0.2"))), "{csv}");
+    }
+    assert_eq!(csv.lines().count(), 3);
 }
 
 #[test]

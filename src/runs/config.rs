@@ -16,6 +16,7 @@ use crate::engine::ops::{Convolution, ImageShape};
 use crate::{Error, Result};
 
 pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
+pub(crate) use text::{lay_over, located};
 
 /// Every setting of a training run. The defaults ([`Config::default`]) are the preset `quick`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

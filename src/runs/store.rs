@@ -28,6 +28,18 @@ pub struct Finished {
     pub result: RunResult,
 }
 
+/// Every setting that a number of a run's result depends on, as text.
+///
+/// # Errors
+/// [`Error::Request`] for settings that no file can hold.
+pub fn identity(config: &Config) -> Result<String> {
+    const OTHERS: [&str; 5] = ["device", "checked", "log-every", "checkpoint-every", "tensorboard"];
+    let mut settings: Table = toml::from_str(&config.to_toml()?)
+        .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
+    settings.retain(|key, _| !OTHERS.contains(&key));
+    Ok(settings.to_string())
+}
+
 impl Finished {
     /// The attack on a task's probe, where there is one.
     pub fn attack(&self, task: &str) -> Option<&AttackResult> {
@@ -46,11 +58,7 @@ impl Runs {
     /// # Errors
     /// [`Error::Request`] for settings that no file can hold.
     pub fn path(&self, config: &Config) -> Result<PathBuf> {
-        const OTHERS: [&str; 5] = ["device", "checked", "log-every", "checkpoint-every", "tensorboard"];
-        let mut settings: Table = toml::from_str(&config.to_toml()?)
-            .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
-        settings.retain(|key, _| !OTHERS.contains(&key));
-        let digest = Sha256::digest(settings.to_string());
+        let digest = Sha256::digest(identity(config)?);
         let hash: String = digest[..5].iter().map(|byte| format!("{byte:02x}")).collect();
         let Config { dataset, objective, arch, seed, .. } = config;
         Ok(self.folder.join(format!("{dataset}-{arch}-{objective}-seed{seed}-{hash}")))
