@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -25,23 +25,111 @@ pub fn write_whole_among_others(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn write_through(path: &Path, ending: &str, bytes: &[u8]) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().ok_or_else(|| Error::run(format!("{} names no file", path.display())))?;
-    let temporary = directory.join(format!(".{}.{ending}", name.to_string_lossy()));
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_directory(directory)
-    };
-    write().map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        Error::Io { path: path.to_path_buf(), source }
-    })
+    Staged::write(&temporary(path, ending)?, path, bytes)?.commit()
 }
 
-/// Makes a rename durable. Elsewhere than on Unix a directory cannot be opened for this, and need not be.
-fn sync_directory(directory: &Path) -> std::io::Result<()> {
+/// Writes a table with named columns as CSV, whole or not at all. Cells are quoted where they need it.
+///
+/// # Errors
+/// [`Error::Io`] naming the file; [`Error::Run`] for a row that has not a cell for each column.
+pub fn write_csv(path: &Path, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let mut write = || -> csv::Result<()> {
+        table.write_record(columns)?;
+        rows.iter().try_for_each(|row| table.write_record(row))
+    };
+    let refuse = |why: String| Error::run(format!("{} cannot be written: {why}", path.display()));
+    write().map_err(|error| refuse(error.to_string()))?;
+    write_whole(path, &table.into_inner().map_err(|error| refuse(error.to_string()))?)
+}
+
+/// Where [`write_whole`] puts a file's new content first; a process that died may have left it.
+///
+/// # Errors
+/// [`Error::Run`] for a path without a name.
+pub fn leftover(path: &Path) -> Result<PathBuf> {
+    temporary(path, "tmp")
+}
+
+fn temporary(path: &Path, ending: &str) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| Error::run(format!("{} names no file", path.display())))?;
+    Ok(path.with_file_name(format!(".{}.{ending}", name.to_string_lossy())))
+}
+
+/// The new content of a file, on the disk under its temporary name. Without [`Staged::commit`] it goes again, and the file
+/// stays what it was.
+#[derive(Debug)]
+pub struct Staged {
+    temporary: PathBuf,
+    path: PathBuf,
+    committed: bool,
+}
+
+impl Staged {
+    /// Prepares what [`write_whole`] would write.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file.
+    pub fn new(path: &Path, bytes: &[u8]) -> Result<Staged> {
+        Staged::write(&leftover(path)?, path, bytes)
+    }
+
+    fn write(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<Staged> {
+        let mut file = File::create(temporary).map_err(Error::io(path))?;
+        let staged =
+            Staged { temporary: temporary.to_path_buf(), path: path.to_path_buf(), committed: false };
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))?;
+        Ok(staged)
+    }
+
+    /// Puts it in the file's place.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file.
+    pub fn commit(mut self) -> Result<()> {
+        fs::rename(&self.temporary, &self.path).map_err(Error::io(&self.path))?;
+        self.committed = true;
+        sync_directory(directory(&self.path)).map_err(Error::io(&self.path))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After a commit the name may be another's.
+        if !self.committed {
+            _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// The folder of a file.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes what was renamed or removed in a folder durable. Elsewhere than on Unix a directory cannot be opened for this, and need not be.
+pub fn sync_directory(directory: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_reads_back_as_it_was() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("table.csv");
+        let rows =
+            [["SE, eps 0.1", "\"quoted\"\nlines"], ["", " a b "]].map(|row| row.map(String::from).to_vec());
+        write_csv(&path, &["series", "x,y"], &rows).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("series,\"x,y\"\n\"SE, eps 0.1\","), "{text}");
+        let mut reader = csv::Reader::from_path(&path).unwrap();
+        assert_eq!(reader.headers().unwrap(), &csv::StringRecord::from(vec!["series", "x,y"]));
+        let read: Vec<Vec<String>> = reader.deserialize().map(|row| row.unwrap()).collect();
+        assert_eq!(read, rows);
+        assert!(write_csv(&path, &["one"], &rows).unwrap_err().to_string().contains("table.csv"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
 }

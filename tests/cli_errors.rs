@@ -166,6 +166,7 @@ fn places_that_cannot_be_written() {
     lab.train("run", "--iterations 20 --no-attack");
     fs::write(lab.path("file"), "mine").unwrap();
     fs::create_dir(lab.path("folder")).unwrap();
+    fs::write(lab.path("folder/notes.txt"), "mine").unwrap();
     let train = |out: &str| format!("train --config base.toml --out {out}");
     lab.refused(2, &train("run"), &["--out run exists", "--overwrite", "--resume"]);
     lab.refused(2, &train("folder"), &["--out folder exists"]);

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -146,4 +147,30 @@ fn a_finished_run_can_be_made_longer() {
     assert!(lab.text("run/config.toml").contains("iterations = 400\n"));
     // At a constant rate it is the longer run.
     assert_same(&lab, "whole", "run");
+}
+
+#[test]
+fn overwriting_replaces_a_run_and_nothing_else() {
+    let lab = Lab::new();
+    // What a kill in the first moment leaves is no obstacle.
+    fs::create_dir(lab.path("run")).unwrap();
+    fs::write(lab.path("run/.config.toml.tmp"), "seed = ").unwrap();
+    lab.train("run", "--iterations 20 --no-attack --tensorboard");
+    lab.train("run", "--iterations 20 --no-attack --overwrite --seed 4");
+    let files = names(&lab.path("run"));
+    assert!(files.len() == 6 && !files.contains(&"tensorboard".to_string()), "{files:?}");
+    assert_eq!(lab.json("run/result.json")["seed"], 4);
+    // Also not the data that it is trained on, though they are in its folder.
+    fs::create_dir(lab.path("run/.git")).unwrap();
+    fs::write(lab.path("run/.git/HEAD"), "mine").unwrap();
+    fs::rename(lab.path("set"), lab.path("run/set")).unwrap();
+    let data = snapshot(&lab.path("run/set"));
+    let line =
+        "train --config base.toml --out run --data-dir run/set --iterations 20 --no-attack --overwrite";
+    let outcome = lab.run(&format!("{line} --seed 5"));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("run: kept what no run wrote, 2 entries"), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    assert_eq!(lab.json("run/result.json")["seed"], 5);
+    assert!(snapshot(&lab.path("run/set")) == data && lab.text("run/.git/HEAD") == "mine");
 }

@@ -98,6 +98,35 @@ fn grids_that_cannot_be_are_refused() {
     lab.refused(2, "sweep grid.toml", &["grid.toml", "--gamma"]);
     grid(&lab, "[grid]\ngamma = [1]");
     lab.refused(2, "sweep grid.toml --device abacus", &["--device", "abacus"]);
+    grid(&lab, "[grid]\nseed = [0, 1, 0]");
+    lab.refused(2, "sweep grid.toml", &["grid.toml", "seed = [0, 1, 0]", "0 gives the same run as 0"]);
+    grid(&lab, "[grid]\nseed = [0]\nnosuch = [1]");
+    let line = lab.text("grid.toml").lines().count();
+    lab.refused(2, "sweep grid.toml", &[&format!("grid.toml, line {line} (nosuch = [1])"), "nosuch"]);
+    // A task that is not there is found before anything is trained.
+    grid(&lab, "[grid]\nseed = [0]");
+    fs::write(lab.path("grid.toml"), format!("task = 'hat'\n{}", lab.text("grid.toml"))).unwrap();
+    let outcome = lab.run("sweep grid.toml --out none");
+    lab.judge(2, "sweep", &outcome, &["task hat", "tiny has label"]);
+    assert!(!lab.path("none/runs").exists());
+}
+
+#[test]
+fn attacks_with_different_radii_are_compared_at_those_of_all() {
+    let lab = Lab::new();
+    grid(&lab, "[grid]\nattack = [{radii = [0.05, 0.1, 0.2]}, {radii = [0.1, 0.2, 0.3]}]");
+    lab.ok("sweep grid.toml --out a,folder");
+    let csv = lab.text("a,folder/results.csv");
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("attack,seeds,nominal,adversarial_0.1,adversarial_0.2,pareto,runs"));
+    for line in lines {
+        assert!(line.starts_with('"') && line.ends_with('"') && line.contains(",\"a,folder/runs/"), "{csv}");
+        let path = line.rsplit('"').nth(1).unwrap();
+        let attack = &lab.json(&format!("{path}/result.json"))["tasks"]["label"]["attack"];
+        let number = |key: &str| attack["adversarial_accuracy"][key].as_f64().unwrap();
+        assert!(line.contains(&format!(",{:.2},{:.2},", number("0.1"), number("0.2"))), "{csv}");
+    }
+    assert_eq!(csv.lines().count(), 3);
 }
 
 #[test]
@@ -114,7 +143,10 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     );
     let claims = lab.json(&format!("{out}/claims.json"));
     let claim = &claims.as_array().unwrap()[0];
-    assert_eq!(keys(claim), ["id", "claim", "expected", "measured", "reproduced", "runs"]);
+    assert_eq!(
+        keys(claim),
+        ["id", "claim", "expected", "measured", "missing", "verdict", "reproduced", "runs"]
+    );
     for run in claim["runs"].as_array().unwrap() {
         assert!(lab.path(run.as_str().unwrap()).join("result.json").exists());
     }
@@ -135,6 +167,15 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     assert!(before.iter().all(|(path, content)| after.get(path) == Some(content)), "a run was made again");
     assert!(runs(&lab, "reproductions").len() > shared);
     assert_eq!(lab.ok(line), said);
+    // Without the radii of its claims there is no verdict.
+    let text = lab.text("short.toml");
+    fs::write(lab.path("other.toml"), text.replace("[attack]", "[attack]\nradii = [0.05]")).unwrap();
+    let said = lab.ok("reproduce fig5 --config other.toml --device cpu --out other");
+    assert!(said.contains("measured:  not measured: radius 0.1, radius 0.2"), "{said}");
+    assert!(said.ends_with("0 of 4 claims reproduced, 4 untested\n"), "{said}");
+    for claim in lab.json("other/claims.json").as_array().unwrap() {
+        assert_eq!((&claim["verdict"], &claim["reproduced"]), (&"untested".into(), &false.into()));
+    }
 }
 
 #[test]
@@ -157,5 +198,22 @@ fn a_killed_reproduction_goes_on() {
     assert_eq!(runs(&lab, "figure").len(), 12);
     lab.refused(2, "reproduce fig9", &["fig9", "fig5"]);
     lab.refused(2, "reproduce fig5 --config none.toml", &["none.toml"]);
+    // What a figure compares, or is of, is not for a file to say.
+    for (what, text, key) in [
+        ("fig7b", "selection-steps = 2", "selection-steps"),
+        ("fig7b", "selection = 'random'", "selection"),
+        ("fig7a", "selection = 'random'", "selection"),
+        ("fig5", "seed = 1", "seed"),
+        ("fig4", "eps = 0.3", "eps"),
+        ("table1", "objective = 'vae'", "objective"),
+        ("fig8", "arch = 'mlp'", "arch"),
+        ("lipschitz", "dataset = 'color-mnist'", "dataset"),
+        ("fig5", "[attack]\nnorm = 'l2'", "attack.norm"),
+    ] {
+        fs::write(lab.path("own.toml"), text).unwrap();
+        let (key, figure) = (format!("sets {key},"), format!(" {what} sets"));
+        lab.refused(2, &format!("reproduce {what} --config own.toml"), &["own.toml", &key, &figure]);
+        lab.refused(2, "reproduce all --config own.toml", &["own.toml", "sets"]);
+    }
     lab.refused(2, "reproduce fig5 --device abacus", &["--device", "abacus"]);
 }

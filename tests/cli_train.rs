@@ -403,11 +403,6 @@ fn runs_are_numbered_where_no_directory_is_given() {
     for run in ["tiny-se-1", "tiny-vae-1", "tiny-vae-2"] {
         assert_eq!(names(&lab.path("runs").join(run)), FILES);
     }
-    // --overwrite replaces a run, whole.
-    fs::write(lab.path("runs/tiny-se-1/mine.txt"), "").unwrap();
-    lab.train("runs/tiny-se-1", "--iterations 20 --no-attack --overwrite --seed 4");
-    assert_eq!(names(&lab.path("runs/tiny-se-1")), FILES);
-    assert_eq!(lab.json("runs/tiny-se-1/result.json")["seed"], 4);
 }
 
 #[test]

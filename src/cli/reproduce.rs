@@ -62,8 +62,7 @@ pub fn run(args: &ReproduceArgs, context: &Context) -> Result<()> {
     };
     let outcomes = reproduce::run(&request, context, &mut |outcome| write(&text(outcome)))?;
     let all = || outcomes.iter().flat_map(|outcome| &outcome.claims);
-    let held = all().filter(|claim| claim.reproduced).count();
-    write(&format!("\n{held} of {} claims reproduced\n", all().count()))
+    write(&format!("\n{}\n", reproduce::tally(all())))
 }
 
 fn text(outcome: &Outcome) -> String {

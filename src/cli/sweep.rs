@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::report::{aligned, write};
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files;
 use crate::progress::Context;
 use crate::report::run_page::RunPage;
 use crate::report::{Chart, Series};
@@ -61,7 +61,7 @@ pub fn run(args: &SweepArgs, context: &Context) -> Result<()> {
     std::fs::create_dir_all(&out)
         .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
     let rows = grid.run(&Runs::new(out.join("runs"), context.clone(), Arc::new(RunPage)))?;
-    write_whole(&out.join("results.csv"), csv(&grid, &rows).as_bytes())?;
+    write_csv(&out.join("results.csv"), &grid, &rows)?;
     pareto(&grid, &rows).drawing().save(&out, "pareto")?;
     write(&table(&grid, &rows, &out))
 }
@@ -71,24 +71,21 @@ fn settings(grid: &Grid) -> Vec<&str> {
     grid.axes.iter().map(String::as_str).filter(|axis| *axis != "seed").collect()
 }
 
-fn csv(grid: &Grid, rows: &[Row]) -> String {
-    let radii = rows[0].adversarial.iter().map(|(radius, _)| format!("adversarial_{}", short(*radius)));
-    let mut head: Vec<String> = settings(grid).iter().map(|axis| axis.to_string()).collect();
-    head.extend(["seeds".into(), "nominal".into()]);
-    head.extend(radii);
-    head.extend(["pareto".into(), "runs".into()]);
-    let quoted = |text: &String| match text.contains([',', '"']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.clone(),
-    };
+fn write_csv(path: &Path, grid: &Grid, rows: &[Row]) -> Result<()> {
+    let radii: Vec<String> =
+        grid.radii.iter().map(|radius| format!("adversarial_{}", short(*radius))).collect();
+    let mut head = settings(grid);
+    head.extend(["seeds", "nominal"]);
+    head.extend(radii.iter().map(String::as_str));
+    head.extend(["pareto", "runs"]);
     let line = |row: &Row| {
-        let mut cells: Vec<String> = row.values.iter().map(quoted).collect();
+        let mut cells = row.values.clone();
         cells.extend([row.seeds.to_string(), format!("{:.2}", row.nominal)]);
         cells.extend(row.adversarial.iter().map(|(_, accuracy)| format!("{accuracy:.2}")));
         cells.extend([u8::from(row.efficient).to_string(), row.runs.join(" ")]);
-        cells.join(",") + "\n"
+        cells
     };
-    head.join(",") + "\n" + &rows.iter().map(line).collect::<String>()
+    files::write_csv(path, &head, &rows.iter().map(line).collect::<Vec<_>>())
 }
 
 /// Nominal against adversarial accuracy, the settings that no other beats in both joined by a line.
@@ -109,7 +106,7 @@ fn table(grid: &Grid, rows: &[Row], out: &Path) -> String {
     rows.sort_by(|a, b| b.at_radius.total_cmp(&a.at_radius));
     let mut head: Vec<String> = settings(grid).iter().map(|axis| axis.to_string()).collect();
     head.push("nominal".into());
-    head.extend(rows[0].adversarial.iter().map(|(radius, _)| format!("{}", short(*radius))));
+    head.extend(grid.radii.iter().map(|radius| short(*radius).to_string()));
     let cells = rows.iter().map(|row| {
         let numbers = std::iter::once(row.nominal).chain(row.adversarial.iter().map(|a| a.1));
         row.values.iter().cloned().chain(numbers.map(|x| format!("{x:.2}"))).collect::<Vec<_>>()

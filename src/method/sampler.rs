@@ -59,6 +59,13 @@ pub struct Outcome {
     pub samples: Vec<Vec<f32>>,
 }
 
+impl Outcome {
+    /// Whether it has a curve and so many samples of so many numbers, as what was read back from a file need not.
+    pub fn is_whole(&self, draws: usize, width: usize) -> bool {
+        !self.curve.is_empty() && self.samples.len() == draws && self.samples.iter().all(|s| s.len() == width)
+    }
+}
+
 /// Times that the divergence is measured in training.
 const LOOKS: u32 = 20;
 

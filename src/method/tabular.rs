@@ -93,6 +93,22 @@ pub struct Outcome {
     pub kl: f64,
 }
 
+impl Outcome {
+    /// Whether it has every probability of an experiment of these sizes, as what was read back from a file need not.
+    pub fn is_whole(&self, settings: &Settings) -> bool {
+        let Settings { observations: nx, codes: nz, .. } = *settings;
+        // The tables are exponentials of floats.
+        let probabilities =
+            |row: &Vec<f64>, n: usize| row.len() == n && row.iter().all(|p| (0.0..=1.0 + 1e-6).contains(p));
+        let table = |table: &Table, rows: usize, columns: usize| {
+            table.len() == rows && table.iter().all(|row| probabilities(row, columns))
+        };
+        [&self.target, &self.data, &self.model].iter().all(|shares| probabilities(shares, nx))
+            && [&self.encoder_before, &self.encoder].iter().all(|encoder| table(encoder, nx, nz))
+            && table(&self.decoder, nz, nx)
+    }
+}
+
 /// Turns of Sinkhorn's iteration.
 const TURNS: u32 = 50;
 
@@ -347,6 +363,29 @@ impl Chooser {
 mod tests {
     use super::*;
     use crate::engine::device;
+
+    #[test]
+    fn an_outcome_that_is_not_whole_is_known() {
+        let settings = Settings { steps: 0, ..Settings::default() };
+        let found = experiment(&device::open("cpu", false).unwrap(), &settings).unwrap();
+        assert!(found.is_whole(&settings) && !found.is_whole(&Settings { codes: 39, ..settings }));
+        let damages: [fn(&mut Outcome); 9] = [
+            |o| _ = o.target.pop(),
+            |o| o.data.clear(),
+            |o| o.model.push(0.0),
+            |o| _ = o.encoder.pop(),
+            |o| o.encoder_before[3].clear(),
+            |o| o.encoder_before.clear(),
+            |o| o.decoder.clear(),
+            |o| _ = o.decoder[39].pop(),
+            |o| o.decoder[0][0] = -0.5,
+        ];
+        for (i, damage) in damages.iter().enumerate() {
+            let mut damaged = found.clone();
+            damage(&mut damaged);
+            assert!(!damaged.is_whole(&settings), "{i}");
+        }
+    }
 
     /// Over three draws of the data: without data a row of the VAE's encoder stays where it started, to the last bit; the
     /// smooth encoder's rows move, and neighbours come together, at a fit that is no worse by more than 0.05 nats.

@@ -24,6 +24,8 @@ use crate::runs::result::SYNTHETIC;
 use crate::runs::short;
 use crate::runs::store::{Finished, Runs};
 
+use super::what::What;
+
 /// A place to work in. `root` holds what figures share, `out` what one of them shows.
 #[derive(Debug)]
 pub struct Lab {
@@ -108,6 +110,27 @@ impl Lab {
         Ok(())
     }
 
+    /// Refuses settings to lay over that are the figure's own.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the file, the setting and the figure.
+    pub fn check_over(&self, what: What) -> Result<()> {
+        let Some((text, path)) = &self.over else { return Ok(()) };
+        let table: toml::Table = toml::from_str(text)
+            .map_err(|error| Error::request(format!("{}: {}", path.display(), error.message())))?;
+        let settings = toml::Value::Table(table);
+        let is_set =
+            |key: &&&str| key.split('.').try_fold(&settings, |value, name| value.get(name)).is_some();
+        match what.fixed().iter().find(is_set) {
+            None => Ok(()),
+            Some(key) => Err(Error::request(format!(
+                "{} sets {key}, which {} sets itself for each of its runs: leave it out of --config",
+                path.display(),
+                what.name()
+            ))),
+        }
+    }
+
     pub fn quick(&self) -> bool {
         self.preset == Preset::Quick
     }
@@ -184,22 +207,26 @@ impl Lab {
         LoadedRun::open(&run.path, |config| self.context.open(&self.device, config.checked), &self.context)
     }
 
-    /// What `compute` finds, or found before: `key` says in words what it depends on.
+    /// What `compute` finds, or found before: `key` says in words what it depends on. What is read back is computed anew
+    /// where it is not `sound`.
     ///
     /// # Errors
     /// Those of `compute`, and of a file that cannot be written.
     pub fn part<T: Serialize + DeserializeOwned>(
         &self,
         key: &str,
+        sound: impl Fn(&T) -> bool,
         compute: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let hash: String = Sha256::digest(key)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = self.root.join("parts");
         let path = folder.join(format!("{hash}.json"));
-        // A file that does not read is made anew.
+        // A file that does not read, or has been damaged, is made anew.
         let there = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         if let Some(mut value) = there.filter(|value| value["key"] == key)
-            && let Ok(found) = serde_json::from_value(value["value"].take())
+            && let Some(value) = value.get_mut("value")
+            && let Ok(found) = serde_json::from_value(value.take())
+            && sound(&found)
         {
             return Ok(found);
         }
@@ -239,9 +266,7 @@ impl Lab {
     /// # Errors
     /// [`Error::Io`] naming the file.
     pub fn csv(&self, name: &str, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {
-        let lines = rows.iter().map(|row| row.join(",") + "\n");
-        let text = columns.join(",") + "\n" + &lines.collect::<String>();
-        files::write_whole(&self.file(&format!("{name}.csv")), text.as_bytes())
+        files::write_csv(&self.file(&format!("{name}.csv")), columns, rows)
     }
 
     /// Writes what this figure was made with: the preset, and every setting of every run and of what is no run.
@@ -295,4 +320,33 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::run(format!("{}: {error}", path.display())))?;
     files::write_whole(path, (text + "\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_part_is_computed_again() {
+        let base = tempfile::tempdir().unwrap();
+        let lab = Lab::new(base.path(), Preset::Quick, "cpu", None, None, crate::progress::Context::silent())
+            .unwrap();
+        let get = |value: u32| {
+            lab.part("three numbers", |found: &Vec<u32>| found.len() == 3, || Ok(vec![value; 3])).unwrap()
+        };
+        assert_eq!((get(1), get(2)), (vec![1; 3], vec![1; 3]));
+        let file = fs::read_dir(base.path().join("parts")).unwrap().next().unwrap().unwrap().path();
+        let whole = fs::read_to_string(&file).unwrap();
+        for (value, damaged) in [
+            (3, String::new()),
+            (4, "[1]".into()),
+            (5, whole.replace("three", "four")),
+            (6, r#"{"key": "three numbers"}"#.into()),
+            (7, r#"{"key": "three numbers", "value": [1, 2]}"#.into()),
+            (8, r#"{"key": "three numbers", "value": {"a": 1}}"#.into()),
+        ] {
+            fs::write(&file, damaged).unwrap();
+            assert_eq!((get(value), get(0)), (vec![value; 3], vec![value; 3]));
+        }
+    }
 }

@@ -19,7 +19,7 @@ mod what;
 
 use std::path::{Path, PathBuf};
 
-pub use claims::{Claim, Spread};
+pub use claims::{Claim, Spread, Verdict, tally};
 pub use lab::Lab;
 pub use what::What;
 
@@ -94,6 +94,7 @@ pub fn run(
         What::All => What::each(),
         one => vec![one],
     };
+    parts.iter().try_for_each(|&what| lab.check_over(what))?;
     let own = |what: What| match (request.out, request.what) {
         (Some(out), one) if one != What::All => out.to_path_buf(),
         _ => root.join(what.name()),

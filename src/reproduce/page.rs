@@ -1,7 +1,7 @@
 //! `report.html` of a figure, or of all of them: each claim beside what was measured, the pictures, and what they were
 //! made from.
 
-use super::claims::Claim;
+use super::claims::{Claim, tally};
 use super::lab::Made;
 use super::what::What;
 use crate::report::SYNTHETIC_FACES;
@@ -19,10 +19,9 @@ pub struct Shown {
 /// The page of these figures; of several a table of all claims comes first.
 pub fn page(preset: Preset, figures: &[Shown]) -> Page {
     let all = || figures.iter().flat_map(|figure| &figure.claims);
-    let held = all().filter(|claim| claim.reproduced).count();
     let outcome = match all().count() {
         0 => "nothing to judge".to_string(),
-        n => format!("{held} of {n} claims reproduced"),
+        _ => tally(all()),
     };
     let devices: Vec<_> = figures.iter().flat_map(|figure| &figure.made.devices).collect();
     let trained = match devices.first() {
@@ -54,14 +53,10 @@ pub fn page(preset: Preset, figures: &[Shown]) -> Page {
     Page { title, about, warning: if synthetic { SYNTHETIC_FACES.into() } else { String::new() }, sections }
 }
 
-fn verdict(claim: &Claim) -> String {
-    if claim.reproduced { "reproduced".into() } else { "NOT reproduced".into() }
-}
-
 fn overview(figures: &[Shown]) -> Section {
     let heading = ["claim", "the paper", "outcome"].map(String::from).to_vec();
     let claims = figures.iter().flat_map(|figure| &figure.claims);
-    let row = |claim: &Claim| vec![claim.id.clone(), claim.claim.clone(), verdict(claim)];
+    let row = |claim: &Claim| vec![claim.id.clone(), claim.claim.clone(), claim.verdict().text().into()];
     Section::new("claims", "All claims").with(Block::Words { heading, rows: claims.map(row).collect() })
 }
 
@@ -76,7 +71,7 @@ impl Shown {
         let heading = ["claim", "the paper", "expected", "measured", "outcome"].map(String::from).to_vec();
         let row = |claim: &Claim| {
             let [id, words, expected] = [&claim.id, &claim.claim, &claim.expected].map(String::clone);
-            vec![id, words, expected, claim.numbers(), verdict(claim)]
+            vec![id, words, expected, claim.numbers(), claim.verdict().text().into()]
         };
         let rows: Vec<_> = self.claims.iter().map(row).collect();
         let mut section = Section::new(self.what.name(), title);
@@ -161,13 +156,13 @@ mod tests {
     fn a_page_has_claims_pictures_tables_and_origins() {
         let claim = Claim::new("x-falls", "it <falls>", "below 5").measure("at 0.2", Spread::of(&[3.0]));
         let open = Claim::new("y", "it stays", "above 5").measure("at 0.1", Spread::of(&[f64::NAN]));
-        let table1 = shown(What::Table1, true, vec![claim.judge(true), open]);
+        let table1 = shown(What::Table1, true, vec![claim.clone().judge(true), claim.judge(false), open]);
         let one = page(Preset::Quick, std::slice::from_ref(&table1)).html();
         for part in [
-            "1 of 2 claims reproduced · preset quick · trained on a device",
+            "1 of 3 claims reproduced, 1 untested · preset quick · trained on a device",
             "it &lt;falls&gt;",
             "at 0.2 3",
-            "at 0.1 not measured",
+            "not measured: at 0.1",
             "NOT reproduced",
             "Bald &lt;",
             "runs/one",

@@ -9,7 +9,7 @@ use crate::runs::result::SYNTHETIC;
 use crate::runs::showcase::Pair;
 use crate::runs::store::Finished;
 
-use super::claims::{Claim, Spread};
+use super::claims::{Claim, Spread, share};
 use super::lab::Lab;
 use super::settings;
 
@@ -101,10 +101,15 @@ pub fn figure6(lab: &Lab) -> Result<Vec<Claim>> {
             let mut loaded = lab.open(run)?;
             let shape = loaded.data.train.images.shape();
             let task = loaded.tasks(Some(name))?[0];
-            let Some(found) = loaded.attacked_images(task, radius, usize::MAX)? else { continue };
+            let missing = format!("task {name} with {label}");
+            let Some(found) = loaded.attacked_images(task, radius, usize::MAX)? else {
+                claim = claim.lack(missing);
+                continue;
+            };
             let right = found.examples.iter().filter(|e| e.before == e.class);
             let turned = right.clone().filter(|e| e.after != e.class).count();
-            fooled.push(100.0 * turned as f64 / right.count().max(1) as f64);
+            let share = share(turned, right.count());
+            fooled.extend(share);
             // Those of the attribute, which are few, first.
             let mut shown: Vec<_> = found.examples.iter().filter(|e| e.before == e.class).collect();
             shown.sort_by_key(|e| e.class != 1);
@@ -115,7 +120,9 @@ pub fn figure6(lab: &Lab) -> Result<Vec<Claim>> {
                 let numbers = [i as u32, e.class, e.before, e.after].map(|n| n.to_string());
                 [&[name.to_string(), label.to_string()][..], &numbers].concat()
             }));
-            claim = claim.measure(format!("{label}, turned (%)"), Spread::of(&fooled[fooled.len() - 1..]));
+            let share = share.map(|share| Spread::of(&[share]));
+            claim =
+                claim.need(format!("{label}, turned (%)"), share, format!("{missing}: no image was right"));
             claim.runs.push(run.path.display().to_string());
         }
         lab.picture(&format!("fig6-{name}"), &grid.drawing())?;

@@ -36,11 +36,10 @@ impl Lab {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) naming the file that cannot be written; so for the other plots.
     pub fn curves(&self, name: &str, words: Words, lines: &[Line], levels: &[(String, f64)]) -> Result<()> {
-        let cell = |text: &str| text.replace(',', "");
         let measured = lines.iter().flat_map(|line| {
             line.points.iter().map(|(x, y)| {
                 vec![
-                    cell(&line.label),
+                    line.label.clone(),
                     x.to_string(),
                     number(y.mean),
                     number(y.deviation),
@@ -49,7 +48,7 @@ impl Lab {
             })
         });
         let level = |(label, level): &(String, f64)| {
-            vec![cell(label), String::new(), number(*level), String::new(), String::new()]
+            vec![label.clone(), String::new(), number(*level), String::new(), String::new()]
         };
         let rows: Vec<Vec<String>> = measured.chain(levels.iter().map(level)).collect();
         self.csv(name, &["series", "x", "mean", "deviation", "count"], &rows)?;
@@ -92,9 +91,7 @@ impl Lab {
     pub fn histogram(&self, name: &str, words: Words, samples: &[(String, Vec<f64>)]) -> Result<()> {
         let rows: Vec<Vec<String>> = samples
             .iter()
-            .flat_map(|(label, values)| {
-                values.iter().map(|value| vec![label.replace(',', ""), format!("{value:.6}")])
-            })
+            .flat_map(|(label, values)| values.iter().map(|value| vec![label.clone(), format!("{value:.6}")]))
             .collect();
         self.csv(name, &["series", "value"], &rows)?;
         let highest = samples.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);

@@ -52,9 +52,13 @@ pub fn measure(lab: &Lab) -> Result<Vec<Claim>> {
 /// What the sampler of these settings learns, or learnt before.
 fn learnt(lab: &Lab, data: &str, settings: &Settings, sets: [&Images; 2]) -> Result<Outcome> {
     lab.made_with(&format!("sampler of {data}"), settings)?;
-    lab.part(&format!("sampler of {data}: {settings:?}, {DRAWS} samples"), || {
-        sampler::experiment(&lab.device()?, settings, sets, DRAWS, &*lab.context().observer)
-    })
+    let width = sets[0].image_len();
+    let key = format!("sampler of {data}: {settings:?}, {DRAWS} samples");
+    lab.part(
+        &key,
+        |found: &Outcome| found.is_whole(DRAWS, width),
+        || sampler::experiment(&lab.device()?, settings, sets, DRAWS, &*lab.context().observer),
+    )
 }
 
 /// A claim about how near the sampler comes, and the rows of its curve.

@@ -16,26 +16,35 @@ struct Trained {
 }
 
 /// Trains each system with each seed.
-fn trained(lab: &Lab, seeds: &[u64], systems: [System; 3]) -> Result<Vec<Trained>> {
+fn trained(lab: &Lab, seeds: &[u64], systems: [System; 3]) -> Result<[Trained; 3]> {
     let one = |System { label, config }: System| {
         let runs = seeds.iter().map(|&seed| lab.run(Config { seed, ..config.clone() }));
         Ok(Trained { runs: runs.collect::<Result<_>>()?, label })
     };
-    systems.into_iter().map(one).collect()
+    let [vae, smooth, wide] = systems.map(one);
+    Ok([vae?, smooth?, wide?])
 }
 
-/// Radius and accuracy in percent over the runs, from radius 0 (no attack) on.
+/// Radius and accuracy in percent over the runs, from radius 0 (no attack) on; nothing where a run was not attacked. Only
+/// radii that all of them have.
 pub fn curve(runs: &[Finished], task: &str) -> Vec<(f64, Spread)> {
-    let attacks: Vec<_> = runs.iter().filter_map(|run| run.result.tasks.get(task)?.attack.as_ref()).collect();
+    let attack = |run| Finished::attack(run, task);
+    let Some(attacks) = runs.iter().map(attack).collect::<Option<Vec<_>>>() else { return Vec::new() };
     let Some(first) = attacks.first() else { return Vec::new() };
     let clean: Vec<f64> = attacks.iter().map(|attack| attack.nominal_accuracy).collect();
     let mut points = vec![(0.0, Spread::of(&clean))];
-    for (i, (radius, _)) in first.adversarial_accuracy.iter().enumerate() {
-        let at: Vec<f64> =
-            attacks.iter().filter_map(|a| a.adversarial_accuracy.get(i)).map(|&(_, value)| value).collect();
-        points.push((crate::runs::short(*radius), Spread::of(&at)));
+    for &(radius, _) in &first.adversarial_accuracy {
+        let at: Option<Vec<f64>> = attacks.iter().map(|attack| attack.accuracy_at(radius)).collect();
+        points.extend(at.map(|at| (crate::runs::short(radius), Spread::of(&at))));
     }
     points
+}
+
+/// `claim` with the accuracy of one curve at a radius, which it needs.
+pub fn need_at(claim: Claim, name: String, points: &[(f64, Spread)], task: &str, radius: f64) -> Claim {
+    let missing =
+        if points.is_empty() { format!("task {task} under attack") } else { format!("radius {radius}") };
+    claim.need(name, at(points, radius), missing)
 }
 
 /// The words of a plot of accuracy against the attack's radius.
@@ -49,11 +58,9 @@ pub fn at(curve: &[(f64, Spread)], radius: f64) -> Option<Spread> {
 }
 
 /// Draws the curves of one task and judges the two claims on them.
-fn compare(lab: &Lab, name: &str, title: &str, systems: &[Trained], task: &str) -> Result<Vec<Claim>> {
-    let lines: Vec<Line> = systems
-        .iter()
-        .map(|system| Line { label: system.label.to_string(), points: curve(&system.runs, task) })
-        .collect();
+fn compare(lab: &Lab, name: &str, title: &str, systems: &[Trained; 3], task: &str) -> Result<Vec<Claim>> {
+    let line = |system: &Trained| Line { label: system.label.clone(), points: curve(&system.runs, task) };
+    let lines = systems.each_ref().map(line);
     lab.curves(name, words(title), &lines, &[])?;
     let runs = || {
         let all = systems.iter().flat_map(|system| &system.runs);
@@ -69,20 +76,19 @@ fn compare(lab: &Lab, name: &str, title: &str, systems: &[Trained], task: &str) 
         "the smooth encoder's does not",
         "at radius 0.1 a smooth encoder at least 20 points above the VAE, at radius 0.2 at least 10",
     );
-    let (mut fell, mut ahead) = (false, true);
+    let [vae, smooth @ ..] = &lines;
+    falls = need_at(falls, "VAE at 0.2".into(), &vae.points, task, 0.2);
     for radius in [0.1, 0.2] {
-        let values: Vec<Spread> = lines.iter().filter_map(|line| at(&line.points, radius)).collect();
-        let [vae, smooth @ ..] = &values[..] else { continue };
-        if radius == 0.2 {
-            falls = falls.measure("VAE at 0.2", *vae);
-            fell = vae.mean <= 5.0;
+        for line in &lines {
+            stays = need_at(stays, format!("{} at {radius}", line.label), &line.points, task, radius);
         }
-        for (line, value) in lines.iter().zip(&values) {
-            stays = stays.measure(format!("{} at {radius}", line.label), *value);
-        }
-        let best = smooth.iter().map(|spread| spread.mean).fold(f64::NEG_INFINITY, f64::max);
-        ahead &= best - vae.mean >= if radius == 0.1 { 20.0 } else { 10.0 };
     }
+    let fell = at(&vae.points, 0.2).is_some_and(|spread| spread.mean <= 5.0);
+    let ahead = [(0.1, 20.0), (0.2, 10.0)].iter().all(|&(radius, least)| {
+        let vae = at(&vae.points, radius);
+        let best = smooth.iter().filter_map(|line| at(&line.points, radius)).map(|spread| spread.mean);
+        vae.is_some_and(|vae| best.fold(f64::NEG_INFINITY, f64::max) - vae.mean >= least)
+    });
     (falls.runs, stays.runs) = (runs(), runs());
     Ok(vec![falls.judge(fell), stays.judge(ahead)])
 }
@@ -109,4 +115,48 @@ pub fn figure5(lab: &Lab) -> Result<Vec<Claim>> {
         claims.extend(compare(lab, &format!("fig5-{arch}"), &title, &systems, "digit")?);
     }
     Ok(claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::claims::Verdict;
+    use super::*;
+    use crate::runs::config::Preset;
+    use crate::runs::made_up::{Radii, run};
+
+    /// The verdicts on systems with these accuracies, and what is said of their measurements.
+    fn judged(systems: [&[Radii]; 3]) -> Vec<(Verdict, String)> {
+        let base = tempfile::tempdir().unwrap();
+        let lab = Lab::new(base.path(), Preset::Quick, "cpu", None, None, crate::progress::Context::silent())
+            .unwrap();
+        let trained = systems.map(|radii| Trained {
+            label: "a system".into(),
+            runs: radii.iter().map(|radii| run(&[("digit", *radii)])).collect(),
+        });
+        let claims = compare(&lab, "x", "x", &trained, "digit").unwrap();
+        claims.iter().map(|claim| (claim.verdict(), claim.numbers())).collect()
+    }
+
+    #[test]
+    fn a_radius_that_is_not_measured_decides_nothing() {
+        let low: Radii = Some(&[("0.1", 30.0), ("0.2", 1.0)]);
+        let high: Radii = Some(&[("0.1", 80.0), ("0.2", 50.0)]);
+        let all = judged([&[low, low], &[low, low], &[high, high]]);
+        assert!(all.iter().all(|(verdict, _)| *verdict == Verdict::Reproduced), "{all:?}");
+        let other: Radii = Some(&[("0.05", 80.0)]);
+        let both = "not measured: radius 0.1, radius 0.2";
+        for (systems, parts) in [
+            ([&[other, other][..]; 3], ["not measured: radius 0.2", both]),
+            ([&[None, None][..]; 3], ["not measured: task digit under attack"; 2]),
+            // One system, or one seed of it, is enough.
+            ([&[low, low], &[low, low], &[other, other]], ["", both]),
+            ([&[low, other], &[low, low], &[high, high]], ["not measured: radius 0.2", both]),
+            ([&[low, low], &[low, None], &[high, high]], ["", "not measured: task digit under attack"]),
+        ] {
+            for ((verdict, numbers), part) in judged(systems).into_iter().zip(parts) {
+                let expected = if part.is_empty() { Verdict::Reproduced } else { Verdict::Untested };
+                assert!(verdict == expected && numbers.ends_with(part), "{verdict:?}: {numbers}, {part}");
+            }
+        }
+    }
 }

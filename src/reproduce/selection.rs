@@ -7,7 +7,7 @@ use crate::runs::store::Finished;
 use super::claims::Claim;
 use super::lab::Lab;
 use super::plots::Line;
-use super::security::{at, curve, words};
+use super::security::{at, curve, need_at, words};
 use super::settings;
 
 /// The radius at which the claims are judged: that of the selection.
@@ -37,10 +37,9 @@ fn judge(mut claim: Claim, runs: &Labelled, holds: impl Fn(&[f64]) -> bool) -> C
     for task in TASKS {
         let mut values = Vec::new();
         for (label, run) in runs {
-            if let Some(spread) = at(&curve(std::slice::from_ref(run), task), RADIUS) {
-                claim = claim.measure(format!("{task}, {label}"), spread);
-                values.push(spread.mean);
-            }
+            let points = curve(std::slice::from_ref(run), task);
+            claim = need_at(claim, format!("{task}, {label}"), &points, task, RADIUS);
+            values.extend(at(&points, RADIUS).map(|spread| spread.mean));
         }
         all_hold &= values.len() == runs.len() && holds(&values);
     }
@@ -88,4 +87,28 @@ pub fn figure7b(lab: &Lab) -> Result<Vec<Claim>> {
         (0..values.len()).all(|i| values[..i].iter().all(|before| values[i] >= before - 5.0))
     };
     Ok(vec![judge(harm, &runs, unharmed), judge(gain, &runs, |values| values[3] > values[0])])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::claims::Verdict;
+    use super::*;
+    use crate::runs::made_up::{Radii, run};
+
+    #[test]
+    fn every_run_and_task_is_needed() {
+        let [at, off] = [&[("0.1", 50.0)][..], &[("0.2", 50.0)]].map(Some);
+        let verdict = |runs: [[Radii; 2]; 2]| {
+            let runs =
+                runs.map(|[color, digit]| ("a run".into(), run(&[("color", color), ("digit", digit)])));
+            judge(Claim::new("x", "", ""), &runs.to_vec(), |_| true)
+        };
+        assert_eq!(verdict([[at, at], [at, at]]).verdict(), Verdict::Reproduced);
+        let missing = verdict([[at, at], [at, off]]);
+        assert_eq!(missing.verdict(), Verdict::Untested);
+        assert!(missing.numbers().ends_with("not measured: radius 0.1"), "{}", missing.numbers());
+        let missing = verdict([[at, None], [at, at]]);
+        assert_eq!(missing.verdict(), Verdict::Untested);
+        assert!(missing.numbers().ends_with("task digit under attack"), "{}", missing.numbers());
+    }
 }

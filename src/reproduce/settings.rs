@@ -102,9 +102,45 @@ pub fn seeds(arch: Arch) -> &'static [u64] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::what::What;
     use super::*;
     use crate::progress::Context;
     use crate::runs::config::Preset;
+
+    /// The names of the settings in which a figure's runs differ.
+    fn varied(configs: &[Config]) -> Vec<String> {
+        let table = |config: &Config| toml::from_str::<toml::Table>(&config.to_toml().unwrap()).unwrap();
+        let tables: Vec<_> = configs.iter().map(table).collect();
+        let keys = tables.iter().flat_map(toml::Table::keys);
+        keys.filter(|key| tables.iter().any(|table| table.get(*key) != tables[0].get(*key)))
+            .cloned()
+            .collect()
+    }
+
+    #[test]
+    fn what_systems_differ_in_is_the_figures() {
+        let lab = Lab::new(
+            std::path::Path::new("none"),
+            Preset::Quick,
+            "cpu",
+            None,
+            None,
+            crate::progress::Context::silent(),
+        )
+        .unwrap();
+        let mlp = systems(&lab, &mnist(&lab, Arch::Mlp), wide(Arch::Mlp));
+        let conv = systems(&lab, &mnist(&lab, Arch::Conv), wide(Arch::Conv));
+        let colors = systems(&lab, &color_mnist(&lab), WIDE_COLORS);
+        for (what, systems) in
+            [(What::Fig5, &mlp), (What::Fig5, &conv), (What::Lipschitz, &mlp), (What::Fig4, &colors)]
+        {
+            let varied = varied(&systems.clone().map(|system| system.config));
+            assert!(varied.iter().any(|key| key == "objective") && varied.iter().any(|key| key == "eps"));
+            for key in varied {
+                assert!(what.fixed().contains(&key.as_str()), "{key} of {}", what.name());
+            }
+        }
+    }
 
     #[test]
     fn every_system_of_either_preset_can_be_trained() {

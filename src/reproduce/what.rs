@@ -45,6 +45,23 @@ impl What {
         vec![Fig2, Fig3, Gan, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
     }
 
+    /// The settings that every run of it has from the figure, as they are called in `config.toml`: what it is of, and what
+    /// it compares. With one of them laid over all runs it would compare a run with itself, or show something else than it
+    /// says.
+    pub fn fixed(self) -> &'static [&'static str] {
+        const SYSTEMS: &[&str] =
+            &["dataset", "arch", "objective", "eps", "gamma", "gamma-warmup", "seed", "attack.norm"];
+        use What::*;
+        match self {
+            // These train no runs.
+            Fig2 | Fig3 | Gan | All => &[],
+            Fig4 | Fig5 | Lipschitz => SYSTEMS,
+            Fig1 | Fig6 | Fig8 | Table1 => &["dataset", "arch", "objective", "attack.norm"],
+            Fig7a => &["dataset", "arch", "objective", "selection", "attack.norm"],
+            Fig7b => &["dataset", "arch", "objective", "selection", "selection-steps", "attack.norm"],
+        }
+    }
+
     /// Its name and what it shows.
     pub fn title(self) -> String {
         let about = self.to_possible_value().and_then(|value| Some(value.get_help()?.to_string()));

@@ -18,6 +18,7 @@ pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision,
 pub use declared::{AttackConfig, Config, ProbeConfig, declared};
 pub use schema::{json_schema, markdown};
 pub use setting::{Group, Kind, Role, Setting};
+pub(crate) use text::{lay_over, located};
 
 impl Config {
     /// One line on what is trained: `VAE of mnist`.

@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
-use crate::files::write_whole;
+use super::replace;
+use crate::files::Staged;
 use crate::{Error, Result};
 
 /// Where numbered runs go, under the current directory.
@@ -16,7 +17,7 @@ const RUNS: &str = "runs";
 pub enum Destination {
     /// `runs/DATASET-OBJECTIVE-N`, the next free `N`.
     Numbered,
-    /// The directory of `--out`, which must not exist unless `overwrite`.
+    /// The directory of `--out`, which must not exist, or be empty, unless `overwrite`.
     Out { path: PathBuf, overwrite: bool },
     /// The run of `--resume`.
     Resume(PathBuf),
@@ -25,7 +26,7 @@ pub enum Destination {
 /// A directory that holds a run, which is to say a `config.toml` of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl RunDir {
@@ -36,33 +37,51 @@ impl RunDir {
     /// [`Error::Request`]: the directory exists, is no run, or cannot be made or written.
     pub fn prepare(destination: &Destination, config: &Config) -> Result<RunDir> {
         let text = config.to_toml()?;
-        let run = match destination {
-            Destination::Resume(path) => RunDir::open(path)?,
-            Destination::Out { path, overwrite } => {
-                clear(path, *overwrite)?;
-                if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                    fs::create_dir_all(parent).map_err(|error| unwritable(path, &error))?;
+        match destination {
+            Destination::Resume(path) => {
+                let run = RunDir::open(path)?;
+                // A run that is gone on with as it was keeps its file untouched.
+                if !fs::read(run.config_path()).is_ok_and(|there| there == text.as_bytes()) {
+                    run.stage(&text)?.commit().map_err(|error| run.unwritable(error))?;
                 }
-                fs::create_dir(path).map_err(|error| unwritable(path, &error))?;
-                RunDir { path: path.clone() }
+                Ok(run)
             }
-            Destination::Numbered => RunDir { path: create_numbered(Path::new(RUNS), config)? },
-        };
-        // A run that is gone on with as it was keeps its file untouched.
-        if fs::read(run.config_path()).is_ok_and(|there| there == text.as_bytes()) {
-            return Ok(run);
+            Destination::Out { path, overwrite } => replace::prepare(path, *overwrite, &text),
+            Destination::Numbered => RunDir { path: create_numbered(Path::new(RUNS), config)? }.begin(&text),
         }
-        if let Err(error) = write_whole(&run.config_path(), text.as_bytes()) {
-            if !matches!(destination, Destination::Resume(_)) {
-                // Only if empty: what another wrote there meanwhile stays.
-                let _ = fs::remove_dir(&run.path);
-            }
-            return Err(match error {
-                Error::Io { source, .. } => unwritable(&run.path, &source),
-                other => other,
-            });
+    }
+
+    /// Creates the directory with the parents that are missing, and begins a run there.
+    pub(super) fn create(path: &Path, settings: &str) -> Result<RunDir> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(|error| unwritable(path, &error))?;
         }
-        Ok(run)
+        fs::create_dir(path).map_err(|error| unwritable(path, &error))?;
+        RunDir { path: path.to_path_buf() }.begin(settings)
+    }
+
+    /// Writes the settings into a directory that was just made; where that fails, the directory goes.
+    fn begin(self, settings: &str) -> Result<RunDir> {
+        let written = self.stage(settings).and_then(|staged| staged.commit());
+        written.map_err(|error| {
+            // Only if empty: what another wrote there meanwhile stays.
+            let _ = fs::remove_dir(&self.path);
+            self.unwritable(error)
+        })?;
+        Ok(self)
+    }
+
+    /// Puts `config.toml` beside its place, so that what cannot be written is known before anything is changed.
+    pub(super) fn stage(&self, settings: &str) -> Result<Staged> {
+        Staged::new(&self.config_path(), settings.as_bytes()).map_err(|error| self.unwritable(error))
+    }
+
+    /// The error of a write, as one of this directory.
+    pub(super) fn unwritable(&self, error: Error) -> Error {
+        match error {
+            Error::Io { source, .. } => unwritable(&self.path, &source),
+            other => other,
+        }
     }
 
     /// Opens an existing run.
@@ -149,28 +168,6 @@ impl RunDir {
     }
 }
 
-/// Refuses an `--out` that exists, or removes it where it is a run and may be overwritten.
-fn clear(path: &Path, overwrite: bool) -> Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(unwritable(path, &error)),
-        Ok(_) => {}
-    }
-    if !overwrite {
-        return Err(Error::request(format!(
-            "--out {} exists: give another, --overwrite to replace it, or --resume to go on with it",
-            path.display()
-        )));
-    }
-    // Only what a run wrote may be removed: a slip of --out must not cost anyone a folder.
-    if let Err(error) = RunDir::open(path).and_then(|run| run.config()) {
-        return Err(Error::request(format!(
-            "--overwrite replaces runs only, and {error}; remove it yourself or give another --out"
-        )));
-    }
-    fs::remove_dir_all(path).map_err(|error| unwritable(path, &error))
-}
-
 /// Creates the first free `DATASET-OBJECTIVE-N` after the largest there is, so that numbers follow time.
 fn create_numbered(runs: &Path, config: &Config) -> Result<PathBuf> {
     fs::create_dir_all(runs).map_err(|error| unwritable(runs, &error))?;
@@ -192,7 +189,7 @@ fn create_numbered(runs: &Path, config: &Config) -> Result<PathBuf> {
     }
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     Error::request(format!(
         "the run directory {} cannot be written: {error}; give a writable one with --out",
         path.display()
@@ -202,6 +199,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::write_whole;
 
     fn out(path: &Path, overwrite: bool) -> Destination {
         Destination::Out { path: path.to_path_buf(), overwrite }
@@ -224,33 +222,6 @@ mod tests {
         assert_eq!(RunDir::open(&path).unwrap(), run);
         assert_eq!(run.config().unwrap(), config);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "only config.toml");
-    }
-
-    #[test]
-    fn an_existing_directory_is_refused_or_replaced_if_a_run() {
-        let base = tempfile::tempdir().unwrap();
-        let path = base.path().join("run");
-        let config = Config::default();
-        let run = RunDir::prepare(&out(&path, false), &config).unwrap();
-        fs::write(run.result_path(), "old").unwrap();
-        assert!(refused(RunDir::prepare(&out(&path, false), &config)).contains("--overwrite"));
-        assert!(run.result_path().exists());
-        RunDir::prepare(&out(&path, true), &config).unwrap();
-        assert!(!run.result_path().exists());
-        // Folders that are no runs survive, also with a config.toml of something else.
-        for (name, text) in [("empty", None), ("site", Some("")), ("tool", Some("[server]\nport = 1\n"))] {
-            let other = base.path().join(name);
-            fs::create_dir(&other).unwrap();
-            if let Some(text) = text {
-                fs::write(other.join("config.toml"), text).unwrap();
-            }
-            assert!(refused(RunDir::prepare(&out(&other, true), &config)).contains("runs only"), "{name}");
-            assert!(other.exists());
-        }
-        let file = base.path().join("file");
-        fs::write(&file, "").unwrap();
-        refused(RunDir::prepare(&out(&file, true), &config));
-        assert!(file.exists());
     }
 
     #[test]

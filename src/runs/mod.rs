@@ -9,11 +9,14 @@ pub mod dir;
 pub mod evaluate;
 pub mod list;
 mod loaded;
+#[cfg(test)]
+pub(crate) mod made_up;
 pub mod metrics;
 pub mod model_file;
 mod pictures;
 pub mod pipeline;
 pub mod recipe;
+mod replace;
 pub mod result;
 pub mod showcase;
 pub mod store;

@@ -98,10 +98,24 @@ pub struct AttackResult {
 }
 
 impl AttackResult {
+    /// The accuracy at a radius, where it was attacked with it.
+    pub fn accuracy_at(&self, radius: f32) -> Option<f64> {
+        at(&self.adversarial_accuracy, radius)
+    }
+
+    /// The same in balance; results of early versions have none.
+    pub fn balanced_accuracy_at(&self, radius: f32) -> Option<f64> {
+        at(&self.adversarial_balanced_accuracy, radius)
+    }
+
     /// The attack in words: its norm, steps and restarts.
     pub fn title(&self) -> String {
         format!("{} attack, PGD of {} steps x {} restarts", self.norm.title(), self.steps, self.restarts)
     }
+}
+
+fn at(values: &[(f32, f64)], radius: f32) -> Option<f64> {
+    values.iter().find(|(found, _)| *found == radius).map(|&(_, value)| value)
 }
 
 impl TaskResult {

@@ -1,7 +1,6 @@
 //! A folder of training runs that are found by their settings, so that a figure, or a sweep, that needs a run takes the
 //! one that is there, goes on with one that was stopped, and trains only what is missing.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use crate::progress::Context;
 use crate::runs::config::{Config, Role, declared};
 use crate::runs::dir::{Destination, RunDir};
 use crate::runs::pipeline::{self, PageWriter};
-use crate::runs::result::{RunResult, TaskResult};
+use crate::runs::result::{AttackResult, RunResult, TaskResult};
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -30,6 +29,28 @@ pub struct Finished {
     pub result: RunResult,
 }
 
+/// Every setting that a number of a run's result depends on, as text.
+///
+/// # Errors
+/// [`Error::Request`] for settings that no file can hold.
+pub fn identity(config: &Config) -> Result<String> {
+    let mut settings: Table = toml::from_str(&config.to_toml()?)
+        .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
+    for setting in declared() {
+        if setting.role == Role::Output || setting.is_neutral_in(&settings) {
+            setting.remove(&mut settings);
+        }
+    }
+    Ok(settings.to_string())
+}
+
+impl Finished {
+    /// The attack on a task's probe, where there is one.
+    pub fn attack(&self, task: &str) -> Option<&AttackResult> {
+        self.result.tasks.get(task)?.attack.as_ref()
+    }
+}
+
 impl Runs {
     /// Runs made in it tell `context` how they go on, and get a page from `pages`.
     pub fn new(folder: impl Into<PathBuf>, context: Context, pages: Arc<dyn PageWriter>) -> Self {
@@ -42,14 +63,7 @@ impl Runs {
     /// # Errors
     /// [`Error::Request`] for settings that no file can hold.
     pub fn path(&self, config: &Config) -> Result<PathBuf> {
-        let mut settings: Table = toml::from_str(&config.to_toml()?)
-            .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
-        for setting in declared() {
-            if setting.role == Role::Output || setting.is_neutral_in(&settings) {
-                setting.remove(&mut settings);
-            }
-        }
-        let digest = Sha256::digest(settings.to_string());
+        let digest = Sha256::digest(identity(config)?);
         let hash: String = digest[..5].iter().map(|byte| format!("{byte:02x}")).collect();
         let Config { dataset, objective, arch, seed, .. } = config;
         Ok(self.folder.join(format!("{dataset}-{arch}-{objective}-seed{seed}-{hash}")))
@@ -82,10 +96,14 @@ impl Runs {
     /// # Errors
     /// As [`pipeline::complete`]; [`Error::Run`] that tells how to go on where the user stopped it.
     pub fn get(&self, config: &Config) -> Result<Finished> {
-        let run = match self.find(config)? {
+        let mut run = match self.find(config)? {
             Some(done) => done,
             None => self.make(config)?,
         };
+        if !config.attack.enabled {
+            // One that the user has added measures what these settings do not ask for.
+            run.result.tasks.values_mut().for_each(|task| task.attack = None);
+        }
         for remark in run.result.remarks() {
             log::warn!("{}: {remark}", run.path.display());
         }
@@ -96,12 +114,8 @@ impl Runs {
         let path = self.path(config)?;
         let destination = match path.join("config.toml").is_file() {
             true => Destination::Resume(path.clone()),
-            false => {
-                // Left by a process that died before the settings were written.
-                _ = fs::remove_file(path.join(".config.toml.tmp"));
-                _ = fs::remove_dir(&path);
-                Destination::Out { path: path.clone(), overwrite: false }
-            }
+            // Also where a process died before the settings were written.
+            false => Destination::Out { path: path.clone(), overwrite: false },
         };
         let completed = pipeline::complete(config, &destination, &self.context, self.pages.as_ref());
         let completed = completed.map_err(|error| match self.context.stop.requested() {

@@ -1,13 +1,12 @@
 //! A grid of settings, a run at every point, and which of them no other beats in both accuracies.
 
-use std::fs;
-use std::path::Path;
-
-use toml::{Table, Value};
+mod read;
 
 use crate::error::{Error, Result};
-use crate::runs::config::{Arch, Config, Preset};
-use crate::runs::short;
+use crate::progress::Context;
+use crate::runs::config::Config;
+use crate::runs::load_data;
+use crate::runs::result::AttackResult;
 use crate::runs::store::{Finished, Runs};
 
 /// What a grid file asks for.
@@ -17,6 +16,8 @@ pub struct Grid {
     pub axes: Vec<String>,
     /// The radius whose adversarial accuracy is compared.
     pub radius: f32,
+    /// The radii that every run is attacked with.
+    pub radii: Vec<f32>,
     /// The task whose accuracies are compared; none for the first.
     pub task: Option<String>,
     points: Vec<Point>,
@@ -50,87 +51,7 @@ pub struct Row {
 
 const SEED: &str = "seed";
 
-/// More would be a slip of the pen.
-const MOST_POINTS: usize = 10_000;
-
 impl Grid {
-    /// Reads a grid: `[grid]` has a list of values for each setting that varies, `[base]` the other settings, and above
-    /// them `preset`, `radius` and `task` may stand. `device` is where everything is to run.
-    ///
-    /// # Errors
-    /// [`Error::Request`] naming the file and the key at fault; every point's settings are checked.
-    pub fn read(path: &Path, device: &str) -> Result<Grid> {
-        let origin = path.display().to_string();
-        let text = fs::read_to_string(path)
-            .map_err(|error| Error::request(format!("{origin} cannot be read: {error}")))?;
-        Grid::parse(&text, &origin, device)
-    }
-
-    fn parse(text: &str, origin: &str, device: &str) -> Result<Grid> {
-        let refuse = |why: String| Error::request(format!("{origin}: {why}"));
-        let file: File = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
-        if file.grid.is_empty() {
-            return Err(refuse("[grid] needs at least one setting with a list of values".into()));
-        }
-        let mut axes: Vec<String> = file.grid.keys().cloned().collect();
-        axes.sort_by_key(|axis| axis == SEED);
-        let mut combinations = vec![Vec::new()];
-        for axis in &axes {
-            let values = match &file.grid[axis] {
-                Value::Array(values) if !values.is_empty() => values,
-                _ => {
-                    return Err(refuse(format!(
-                        "[grid] {axis} must be a list of values, as in {axis} = [1, 2]"
-                    )));
-                }
-            };
-            if combinations.len() * values.len() > MOST_POINTS {
-                return Err(refuse(format!("[grid] has more than {MOST_POINTS} points")));
-            }
-            let longer = combinations.iter().flat_map(|before: &Vec<Value>| {
-                values.iter().map(move |value| [&before[..], std::slice::from_ref(value)].concat())
-            });
-            combinations = longer.collect();
-        }
-        let preset = match file.preset.as_deref() {
-            None | Some("quick") => Preset::Quick,
-            Some("paper") => Preset::Paper,
-            Some(other) => return Err(refuse(format!("preset must be quick or paper, got {other:?}"))),
-        };
-        let point = |values: Vec<Value>| {
-            let mut settings = file.base.clone();
-            for (axis, value) in axes.iter().zip(&values) {
-                settings.insert(axis.clone(), value.clone());
-            }
-            let text = toml::to_string(&settings).map_err(|error| refuse(error.to_string()))?;
-            // The settings may name the networks and the data that the preset is for.
-            let named = Config::from_toml(&text, origin, &preset.config(Arch::Mlp, "mnist"))?;
-            let config = Config::from_toml(&text, origin, &preset.config(named.arch, &named.dataset))?;
-            let config = Config { device: device.to_string(), ..config };
-            config.validate().map_err(|error| refuse(error.to_string()))?;
-            if !config.attack.enabled {
-                return Err(refuse(
-                    "a sweep compares adversarial accuracies: leave attack.enabled out".into(),
-                ));
-            }
-            Ok(Point { values: values.iter().map(Value::to_string).collect(), config })
-        };
-        let points: Vec<Point> = combinations.into_iter().map(point).collect::<Result<_>>()?;
-        let radii = &points[0].config.attack.radii;
-        // That of the selection, by default, where the attack has it.
-        let usual = points[0].config.eps;
-        let fallback = || radii.iter().copied().find(|&r| r == usual).unwrap_or(radii[radii.len() / 2]);
-        let radius = file.radius.unwrap_or_else(fallback);
-        if let Some(point) = points.iter().find(|point| !point.config.attack.radii.contains(&radius)) {
-            return Err(refuse(format!(
-                "radius {} is not among the attack's radii {:?}; name one of them, or set [base.attack] radii",
-                short(radius),
-                point.config.attack.radii
-            )));
-        }
-        Ok(Grid { axes, radius, task: file.task, points })
-    }
-
     /// How many runs it has.
     pub fn len(&self) -> usize {
         self.points.len()
@@ -151,6 +72,7 @@ impl Grid {
     /// # Errors
     /// As [`Runs::get`]; [`Error::Request`] for a task that the data set has not got.
     pub fn run(&self, runs: &Runs) -> Result<Vec<Row>> {
+        self.check_task(runs.context())?;
         let mut found: Vec<(Vec<String>, Vec<Finished>)> = Vec::new();
         let settings = self.axes.iter().filter(|axis| *axis != SEED).count();
         for (i, point) in self.points.iter().enumerate() {
@@ -171,36 +93,61 @@ impl Grid {
         Ok(rows)
     }
 
-    fn row(&self, values: Vec<String>, runs: &[Finished]) -> Result<Row> {
-        let mut attacks = Vec::new();
-        for run in runs {
-            let task = match &self.task {
-                Some(name) => run.result.tasks.get(name),
-                None => run.result.tasks.values().next(),
-            };
-            let known = || run.result.tasks.keys().cloned().collect::<Vec<_>>().join(", ");
-            let attack = task.and_then(|task| task.attack.as_ref()).ok_or_else(|| {
-                let name = self.task.as_deref().unwrap_or("");
-                Error::request(format!("task {name}: {} has {} only", run.result.dataset, known()))
-            })?;
-            attacks.push(attack);
+    /// Refuses a task that a data set has not got, before anything is trained.
+    fn check_task(&self, context: &Context) -> Result<()> {
+        let Some(name) = &self.task else { return Ok(()) };
+        let mut seen = Vec::new();
+        for Point { config, .. } in &self.points {
+            let set = (&config.dataset, &config.data_dir);
+            if seen.contains(&set) {
+                continue;
+            }
+            seen.push(set);
+            let tasks = load_data(config, context)?.tasks;
+            if !tasks.iter().any(|task| task.name == *name) {
+                let known: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+                let (set, known) = (&config.dataset, known.join(", "));
+                return Err(Error::request(format!("task {name}: {set} has {known}; name one of these")));
+            }
         }
-        let mean = |of: &dyn Fn(usize) -> f64| (0..runs.len()).map(of).sum::<f64>() / runs.len() as f64;
-        let radii = attacks[0].adversarial_accuracy.iter().enumerate();
-        let adversarial: Vec<(f32, f64)> = radii
-            .map(|(i, &(radius, _))| (radius, mean(&|n| attacks[n].adversarial_accuracy[i].1)))
-            .collect();
-        let at_radius = adversarial.iter().find(|(r, _)| *r == self.radius).map_or(f64::NAN, |a| a.1);
+        Ok(())
+    }
+
+    /// The attack of a run that is compared.
+    fn attack<'a>(&self, run: &'a Finished) -> Result<&'a AttackResult> {
+        let task = match &self.task {
+            Some(name) => run.result.tasks.get(name),
+            None => run.result.tasks.values().next(),
+        };
+        let attack = task.and_then(|task| task.attack.as_ref());
+        attack.ok_or_else(|| lacks(run, "no attack on the task that is compared"))
+    }
+
+    fn row(&self, values: Vec<String>, runs: &[Finished]) -> Result<Row> {
+        let attacks: Vec<&AttackResult> = runs.iter().map(|run| self.attack(run)).collect::<Result<_>>()?;
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let at = |radius: f32| -> Result<f64> {
+            let of = |(run, attack): (&Finished, &&AttackResult)| {
+                attack.accuracy_at(radius).ok_or_else(|| lacks(run, &format!("no attack of radius {radius}")))
+            };
+            Ok(mean(&runs.iter().zip(&attacks).map(of).collect::<Result<Vec<f64>>>()?))
+        };
         Ok(Row {
             values,
             seeds: runs.len(),
-            nominal: mean(&|n| attacks[n].nominal_accuracy),
-            adversarial,
-            at_radius,
+            nominal: mean(&attacks.iter().map(|attack| attack.nominal_accuracy).collect::<Vec<f64>>()),
+            adversarial: self.radii.iter().map(|&radius| Ok((radius, at(radius)?))).collect::<Result<_>>()?,
+            at_radius: at(self.radius)?,
             efficient: false,
             runs: runs.iter().map(|run| run.path.display().to_string()).collect(),
         })
     }
+}
+
+/// Of a result that another than the run wrote: its own has every radius.
+fn lacks(run: &Finished, what: &str) -> Error {
+    let path = run.path.join("result.json");
+    Error::run(format!("{} has {what}: remove it, and the same command makes it again", path.display()))
 }
 
 /// Which points no other is better than in one coordinate and as good as in the other (Pareto).
@@ -209,25 +156,12 @@ fn efficient(points: &[(f64, f64)]) -> Vec<bool> {
     points.iter().map(|point| !points.iter().any(|other| beats(other, point))).collect()
 }
 
-/// The grid file.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    preset: Option<String>,
-    radius: Option<f32>,
-    task: Option<String>,
-    #[serde(default)]
-    base: Table,
-    #[serde(default)]
-    grid: Table,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Grid> {
-        Grid::parse(text, "grid.toml", "cpu")
+        read::parse(text, "grid.toml", "cpu")
     }
 
     #[test]
@@ -242,6 +176,65 @@ mod tests {
         let seen: Vec<_> =
             grid.points.iter().map(|p| (p.config.gamma, p.config.hidden.len(), p.config.seed)).collect();
         assert!(seen.contains(&(10.5, 2, 2)) && seen.contains(&(1.0, 1, 0)));
+    }
+
+    #[test]
+    fn attacks_with_different_radii_share_a_table_of_what_all_have() {
+        let grid = "[grid]\nattack = [{radii = [0.05, 0.1, 0.3]}, {radii = [0.1, 0.2, 0.3], restarts = 3}]";
+        let grid = parse(&format!("[base.attack]\nsteps = 7\n{grid}")).unwrap();
+        assert_eq!((&grid.radii[..], grid.radius), (&[0.1, 0.3][..], 0.1));
+        assert!(grid.points.iter().all(|point| point.config.attack.steps == 7), "[base.attack] holds too");
+        // Rows go by the radius, wherever it stands in a result.
+        use crate::runs::made_up::run;
+        let runs = [
+            run(&[("digit", Some(&[("0.05", 9.0), ("0.1", 8.0), ("0.3", 1.0)]))]),
+            run(&[("digit", Some(&[("0.1", 6.0), ("0.2", 5.0), ("0.3", 3.0)]))]),
+        ];
+        let row = grid.row(Vec::new(), &runs).unwrap();
+        assert_eq!((&row.adversarial[..], row.at_radius), (&[(0.1, 7.0), (0.3, 2.0)][..], 7.0));
+        let error = grid.row(Vec::new(), &[run(&[("digit", Some(&[("0.1", 8.0)]))])]).unwrap_err();
+        assert!(error.to_string().contains("no attack of radius 0.3"), "{error}");
+        assert!(
+            grid.row(Vec::new(), &[run(&[("digit", None)])])
+                .unwrap_err()
+                .to_string()
+                .contains("no attack on")
+        );
+    }
+
+    #[test]
+    fn one_run_is_not_counted_twice() {
+        for (axes, parts) in [
+            ("seed = [0, 0, 0]", ["seed", "0 gives the same run as 0"]),
+            ("gamma = [1, 10, 1.0]", ["gamma", "1.0 gives the same run as 1"]),
+            ("gamma = [2, 3]\nseed = [4, 5, 4]", ["seed", "4 gives the same run as 4"]),
+            ("attack = [{radii = [0.1, 0.2]}, {radii = [0.2, 0.1]}]", ["attack", "the same run"]),
+            ("log-every = [10, 20]", ["log-every", "20 gives the same run as 10"]),
+            ("eps = [0.1, 0.10000000001]", ["eps", "the same run as 0.1"]),
+        ] {
+            let error = parse(&format!("[grid]\n{axes}")).unwrap_err().to_string();
+            assert!(error.contains("grid.toml, line "), "{error}");
+            parts.iter().for_each(|part| assert!(error.contains(part), "{axes}: {error}"));
+        }
+    }
+
+    #[test]
+    fn errors_name_the_grids_own_line() {
+        for (line, text) in [
+            (5, "radius = 0.1\n[base]\nlatent = 2\n[grid]\nnosuch = [1]"),
+            (3, "[base]\nlatent = 2\nnosuch = 1\n[grid]\ngamma = [1]"),
+            (6, "[base]\nlatent = 2\n\n[grid]\nseed = [0, 1]\ngamma = [1, 'a']"),
+            (4, "[base]\nlatent = 2\n[grid]\ngamma = [1, -3]\nseed = [0]"),
+            (2, "[base]\ngamma = -3\n[grid]\nseed = [0]"),
+            (4, "[base]\nlatent = 2\n[grid]\ngamma = 3"),
+            (2, "[base.attack]\nsteps = 'x'\n[grid]\ngamma = [1]"),
+            (4, "[base]\nlatent = 2\n\nlatent = 3\n[grid]\ngamma = [3]"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(!error.contains('\n'), "{error}");
+            let number = format!("grid.toml, line {line} (");
+            assert!(error.starts_with(&number), "{text}\n{error}");
+        }
     }
 
     #[test]
@@ -264,6 +257,8 @@ mod tests {
             ("preset = 'slow'\n[grid]\ngamma = [1]", "quick or paper"),
             ("what = 1\n[grid]\ngamma = [1]", "what"),
             ("[base.attack]\nenabled = false\n[grid]\ngamma = [1]", "attack.enabled"),
+            ("[grid]\nattack = [{norm = 'l2'}, {norm = 'linf'}]", "attack.norm"),
+            ("[grid]\nattack = [{radii = [0.1]}, {radii = [0.2]}]", "radius 0.1 is not among"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains("grid.toml") && error.contains(part), "{text}: {error}");

@@ -20,7 +20,7 @@ use crate::runs::metrics;
 use crate::{Error, Result};
 
 /// The file's name; TensorBoard looks for `tfevents` in it.
-const NAME: &str = "events.out.tfevents.smoothenc";
+pub const NAME: &str = "events.out.tfevents.smoothenc";
 
 /// The open file.
 #[derive(Debug)]

@@ -121,7 +121,7 @@ fn laid_over<T: Serialize + DeserializeOwned>(under: &T, over: Table) -> Result<
 }
 
 /// Replaces the values of `under` by those of `over`, table by table.
-pub(super) fn lay_over(under: &mut Table, over: Table) {
+pub fn lay_over(under: &mut Table, over: Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
             (Some(Value::Table(inner)), Value::Table(value)) => lay_over(inner, value),
@@ -135,7 +135,12 @@ pub(super) fn lay_over(under: &mut Table, over: Table) {
 /// A TOML error as one sentence with its line.
 fn explain(error: &toml::de::Error, text: &str, origin: &str) -> Error {
     let message = error.message().trim().replace('\n', ", ");
-    let start = error.span().map_or(0, |span| span.start.min(text.len()));
+    located(text, error.span().map_or(0, |span| span.start), origin, &message)
+}
+
+/// An error at a place in a text, with its line.
+pub fn located(text: &str, at: usize, origin: &str, message: &str) -> Error {
+    let start = at.min(text.len());
     let number = text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count();
     let line = text.lines().nth(number).unwrap_or("").trim();
     Error::request(format!("{origin}, line {} ({line}): {message}", number + 1))

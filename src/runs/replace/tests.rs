@@ -1,0 +1,219 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::runs::config::Config;
+use crate::runs::dir::Destination;
+
+/// Every path under a folder, links not followed, with what a file has or a link points to.
+fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = fs::symlink_metadata(&path).unwrap();
+        let content = match (kind.is_symlink(), kind.is_dir()) {
+            (true, _) => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+            (_, true) => {
+                found.extend(snapshot(&path));
+                b"a folder".to_vec()
+            }
+            _ => fs::read(&path).unwrap(),
+        };
+        found.insert(path, content);
+    }
+    found
+}
+
+fn out(path: &Path, overwrite: bool) -> Result<RunDir> {
+    let destination = Destination::Out { path: path.to_path_buf(), overwrite };
+    RunDir::prepare(&destination, &Config { seed: 9, ..Config::default() })
+}
+
+/// A run with every file that one has, and what dead processes leave.
+fn full_run(path: &Path) -> RunDir {
+    let run = RunDir::create(path, &Config::default().to_toml().unwrap()).unwrap();
+    fs::create_dir(run.tensorboard_path()).unwrap();
+    for file in [
+        "result.json",
+        "report.html",
+        "model.safetensors",
+        "checkpoint.safetensors",
+        "metrics.jsonl",
+        "config.toml",
+    ] {
+        fs::write(path.join(format!(".{file}.tmp")), "half").unwrap();
+        if file != "config.toml" {
+            fs::write(path.join(file), "old").unwrap();
+        }
+    }
+    for file in ["events.out.tfevents.smoothenc", ".events.out.tfevents.smoothenc.tmp"] {
+        fs::write(run.tensorboard_path().join(file), "old").unwrap();
+    }
+    run
+}
+
+#[track_caller]
+fn refused_untouched(base: &Path, path: &Path, overwrite: bool, part: &str) {
+    let before = snapshot(base);
+    match out(path, overwrite) {
+        Err(Error::Request(text)) => assert!(text.contains(part), "{text}"),
+        other => panic!("not refused: {other:?}"),
+    }
+    assert!(snapshot(base) == before, "{}: something has changed", path.display());
+}
+
+#[test]
+fn a_run_is_replaced_whole() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("run");
+    full_run(&path);
+    refused_untouched(base.path(), &path, false, "--overwrite");
+    let run = out(&path, true).unwrap();
+    assert_eq!(run.config().unwrap().seed, 9);
+    assert_eq!(snapshot(&path).len(), 1, "only config.toml");
+}
+
+#[test]
+fn what_no_run_wrote_stays() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("run");
+    full_run(&path);
+    for folder in [".git", "thesis", "data", "tensorboard/plugins"] {
+        fs::create_dir(path.join(folder)).unwrap();
+        fs::write(path.join(folder).join("result.json"), "mine").unwrap();
+    }
+    for file in ["notes.txt", "result.json.bak", ".result.json", "tensorboard/events.out.tfevents.17.host"] {
+        fs::write(path.join(file), "mine").unwrap();
+    }
+    let foreign = |found: BTreeMap<PathBuf, Vec<u8>>| -> Vec<PathBuf> {
+        found.into_iter().filter(|(_, content)| content == b"mine").map(|(path, _)| path).collect()
+    };
+    let before = foreign(snapshot(&path));
+    assert_eq!(before.len(), 8);
+    let old = Old::of(&RunDir::open(&path).unwrap()).unwrap();
+    assert_eq!(old.foreign, 8, "entries, not what is in them: tensorboard has two");
+    out(&path, true).unwrap();
+    let after = snapshot(&path);
+    assert!(!after.values().any(|content| content == b"old" || content == b"half"));
+    assert_eq!(foreign(after), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_removed_or_written_through_a_link() {
+    use std::os::unix::fs::symlink;
+    let base = tempfile::tempdir().unwrap();
+    let [path, link] = ["run", "link"].map(|name| base.path().join(name));
+    full_run(&path);
+    symlink(&path, &link).unwrap();
+    for overwrite in [false, true] {
+        refused_untouched(base.path(), &link, overwrite, "link is a symbolic link");
+        refused_untouched(base.path(), &link.join(""), overwrite, "link is a symbolic link");
+    }
+    symlink("nowhere", base.path().join("dangling")).unwrap();
+    refused_untouched(base.path(), &base.path().join("dangling"), true, "dangling is a symbolic link");
+    // A link of another name is as foreign as what it points to.
+    symlink(base.path(), path.join("up")).unwrap();
+    out(&path, true).unwrap();
+    assert!(path.join("up").is_symlink());
+    let precious = base.path().join("precious");
+    fs::write(&precious, "mine").unwrap();
+    for name in
+        ["result.json", ".result.json.tmp", ".config.toml.tmp", "metrics.jsonl", "tensorboard", "config.toml"]
+    {
+        let path = base.path().join(format!("with-{name}"));
+        RunDir::create(&path, &Config::default().to_toml().unwrap()).unwrap();
+        if name == "config.toml" {
+            fs::rename(path.join(name), base.path().join("settings")).unwrap();
+            symlink(base.path().join("settings"), path.join(name)).unwrap();
+        } else {
+            symlink(&precious, path.join(name)).unwrap();
+        }
+        refused_untouched(base.path(), &path, true, &format!("{name} has the name"));
+    }
+    // Not even where the rest of the folder would do.
+    let path = base.path().join("empty");
+    fs::create_dir(&path).unwrap();
+    symlink(&precious, path.join(".config.toml.tmp")).unwrap();
+    refused_untouched(base.path(), &path, false, ".config.toml.tmp has the name");
+}
+
+#[test]
+fn what_cannot_be_replaced_is_as_it_was() {
+    let base = tempfile::tempdir().unwrap();
+    // A folder in the place of a file; the settings cannot be written where one stands in their way.
+    for name in ["model.safetensors", ".config.toml.tmp"] {
+        let path = base.path().join(name);
+        full_run(&path);
+        fs::remove_file(path.join(name)).unwrap();
+        fs::create_dir(path.join(name)).unwrap();
+        refused_untouched(base.path(), &path, true, name);
+    }
+    // Folders that are no runs, also with a config.toml of something else.
+    for (name, text) in [("site", ""), ("tool", "[server]\nport = 1\n")] {
+        let other = base.path().join(name);
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("config.toml"), text).unwrap();
+        refused_untouched(base.path(), &other, true, "runs only");
+    }
+    let mine = base.path().join("mine");
+    fs::create_dir(&mine).unwrap();
+    fs::write(mine.join("notes.txt"), "").unwrap();
+    refused_untouched(base.path(), &mine, true, "runs only");
+    let file = base.path().join("file");
+    fs::write(&file, "").unwrap();
+    refused_untouched(base.path(), &file, true, "runs only");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_written_loses_nothing() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("run");
+    full_run(&path);
+    let number = fs::metadata(&path).unwrap().ino();
+    let allow = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::remove_file(path.join(".config.toml.tmp")).unwrap();
+    allow(0o555);
+    // To root no folder is closed.
+    if fs::write(path.join("probe"), "").is_err() {
+        refused_untouched(base.path(), &path, true, "cannot be written");
+    }
+    allow(0o755);
+    out(&path, true).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().ino(), number, "a mount point has to stay");
+}
+
+#[test]
+fn a_kill_leaves_a_run_that_can_be_gone_on_with_and_replaced() {
+    let base = tempfile::tempdir().unwrap();
+    let count = Old::of(&full_run(&base.path().join("whole"))).unwrap().files.len();
+    assert_eq!(count, 12);
+    for removed in 0..=count {
+        let path = base.path().join(removed.to_string());
+        let run = full_run(&path);
+        let old = Old::of(&run).unwrap();
+        old.files[..removed].iter().for_each(|file| fs::remove_file(file).unwrap());
+        let (checkpoint, result) = (run.checkpoint_path().exists(), run.result_path().exists());
+        assert!(checkpoint || !result, "a result of nothing");
+        assert_eq!(RunDir::open(&path).unwrap().config().unwrap().seed, 0);
+        assert_eq!(out(&path, true).unwrap().config().unwrap().seed, 9);
+        assert_eq!(snapshot(&path).len(), 1);
+    }
+}
+
+#[test]
+fn a_folder_that_was_not_begun_is_taken() {
+    let base = tempfile::tempdir().unwrap();
+    for (i, overwrite) in [false, true].into_iter().enumerate() {
+        for half in [false, true] {
+            let path = base.path().join(format!("{i}-{half}"));
+            fs::create_dir(&path).unwrap();
+            if half {
+                fs::write(path.join(".config.toml.tmp"), "seed = ").unwrap();
+            }
+            assert_eq!(out(&path, overwrite).unwrap().config().unwrap().seed, 9);
+            assert_eq!(snapshot(&path).len(), 1);
+        }
+    }
+}
