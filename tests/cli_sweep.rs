@@ -48,23 +48,27 @@ fn a_grid_is_run_compared_and_not_run_again() {
     let before = snapshot(&lab.path("swept"));
     assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
     assert!(snapshot(&lab.path("swept")) == before, "something was done again");
-    // Another probe in the place of a run's own measures something else: the run's own comes back.
+    // Another probe and another attack add evaluations; the run's own are what is compared, and nothing is made again.
     let run = named[0].to_str().unwrap();
+    let record = || lab.json(&format!("{run}/result.json"));
     lab.ok(&format!("probe {run} --balanced --device cpu"));
     lab.ok(&format!("attack {run} --device cpu"));
-    assert_eq!(lab.json(&format!("{run}/result.json"))["tasks"]["label"]["balanced_probe"], true);
-    assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
-    assert!(lab.json(&format!("{run}/result.json"))["tasks"]["label"].get("balanced_probe").is_none());
-    assert_eq!(lab.text("swept/results.csv"), csv);
-    // And so does its attack.
     lab.ok(&format!("attack {run} --attack-steps 1 --device cpu"));
-    assert_eq!(lab.json(&format!("{run}/result.json"))["tasks"]["label"]["attack"]["steps"], 1);
+    let latest = &record()["tasks"]["label"];
+    assert_eq!((&latest["balanced_probe"], &latest["attack"]["steps"]), (&true.into(), &1.into()));
+    let made: Vec<_> =
+        record()["evaluations"].as_array().unwrap().iter().map(|e| e["attack"]["steps"].clone()).collect();
+    assert_eq!(made, [10, 10, 1]);
+    let before = snapshot(&lab.path("swept"));
     assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
-    assert_eq!(lab.json(&format!("{run}/result.json"))["tasks"]["label"]["attack"]["steps"], 10);
+    assert!(snapshot(&lab.path("swept")) == before, "something was made again");
+    for evaluation in record()["evaluations"].as_array().unwrap() {
+        assert!(lab.path(run).join(evaluation["attack"]["outcomes"].as_str().unwrap()).is_file());
+    }
     // A run whose code has collapsed is named; one that has not is not.
     let file = format!("{run}/result.json");
     let mut result = lab.json(&file);
-    let task = &mut result["tasks"]["label"];
+    let task = &mut result["evaluations"][0];
     task["nominal_accuracy"] = task["majority_baseline"].clone();
     task["balanced_accuracy"] = 50.0.into();
     fs::write(lab.path(&file), result.to_string()).unwrap();

@@ -5,15 +5,15 @@ use std::io::{ErrorKind, Write};
 use crate::error::{Error, Result};
 use crate::runs::config::Config;
 use crate::runs::dir::RunDir;
-use crate::runs::result::{RunResult, SYNTHETIC, TaskResult};
+use crate::runs::record::{RunRecord, TaskResult};
 
 /// The result as one JSON document.
-pub fn json(result: &RunResult) -> Result<()> {
+pub fn json(result: &RunRecord) -> Result<()> {
     write(&result.to_json()?)
 }
 
 /// The result as a table, radius against accuracy, and where the run lies.
-pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
+pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
     let tested = match config.holdout {
         0 => "test images".to_string(),
         n => format!("{n} training images held out"),
@@ -29,7 +29,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
         ),
         format!("ELBO {:.2} nats, mean over the {tested}", result.elbo_test),
     ];
-    if result.extra.contains_key(SYNTHETIC) {
+    if result.synthetic {
         lines.push(
             "the images are SYNTHETIC faces drawn by `smoothenc data make`, not photographs".to_string(),
         );
@@ -61,7 +61,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunResult) -> Result<()> {
 /// Several tasks, two lines each: a classifier that always gives the same answer is right as often as the most
 /// frequent class is and never fooled, so the second line has the mean of the classes' accuracies, which it leaves at
 /// 100 over their number.
-fn table(result: &RunResult, tested: &str) -> Vec<String> {
+fn table(result: &RunRecord, tested: &str) -> Vec<String> {
     let mut lines = vec![
         format!("linear probes, accuracy in percent on the {tested}; below it, balanced: the mean of the"),
         "classes' accuracies. majority: always the most frequent class".to_string(),

@@ -9,7 +9,7 @@ use crate::cli::report::{aligned, json_document, write};
 use crate::error::Result;
 use crate::runs::config::{Arch, Norm, Objective};
 use crate::runs::list::{Entry, Filter, Summary, list};
-use crate::runs::result::{AttackResult, TaskResult};
+use crate::runs::record::AttackResult;
 
 /// The arguments of `runs`.
 #[derive(Debug, Args)]
@@ -122,7 +122,7 @@ fn row(entry: &Entry, run: &Summary) -> Vec<String> {
 }
 
 fn own_probes(run: &Summary) -> bool {
-    run.tasks.values().all(TaskResult::has_own_probe)
+    run.tasks.values().all(|task| task.has_own_probe(run.seed))
 }
 
 /// The means over the tasks at each radius; in words where they cannot be averaged.

@@ -16,7 +16,7 @@ use crate::runs::LoadedRun;
 use crate::runs::config::{Config, Norm, Objective};
 use crate::runs::dir::RunDir;
 use crate::runs::pipeline::PageWriter;
-use crate::runs::result::{RunResult, SYNTHETIC, TaskResult};
+use crate::runs::record::{RunRecord, TaskResult};
 use crate::runs::showcase::{Attacked, Example, Neighbours, Pair, Showcase, TRAVERSAL_END};
 use crate::runs::{metrics, short};
 
@@ -70,7 +70,7 @@ fn is_fresh(run: &RunDir) -> bool {
 fn page(
     run: &RunDir,
     config: &Config,
-    result: &RunResult,
+    result: &RunRecord,
     lines: &[Map<String, Value>],
     showcase: &Showcase,
 ) -> Result<Page> {
@@ -86,7 +86,7 @@ fn page(
         format!("ELBO {:.2} nats, mean over the {}", result.elbo_test, tested(config)),
     ];
     about.extend(result.remarks());
-    let synthetic = result.extra.contains_key(SYNTHETIC);
+    let synthetic = result.synthetic;
     let warning = if synthetic { SYNTHETIC_FACES } else { "" };
     let sections = vec![
         accuracy(config, result),
@@ -111,7 +111,7 @@ fn tested(config: &Config) -> String {
     }
 }
 
-fn accuracy(config: &Config, result: &RunResult) -> Section {
+fn accuracy(config: &Config, result: &RunRecord) -> Section {
     let text = format!(
         "Linear classifiers on the frozen encoder's means, on the {}, in percent. Majority: always the most frequent \
          class. Balanced: the mean of the classes' accuracies.",
@@ -136,7 +136,7 @@ fn curve(task: &TaskResult) -> Vec<(f64, f64)> {
     points.collect()
 }
 
-fn security(run: &RunDir, config: &Config, result: &RunResult) -> Section {
+fn security(run: &RunDir, config: &Config, result: &RunRecord) -> Section {
     let section = Section::new("security", "Accuracy under attack");
     let Some(first) = result.tasks.values().find_map(|task| task.attack.as_ref()) else {
         return section.text("The classifiers were not attacked; smoothenc attack RUN does it.");
@@ -185,7 +185,7 @@ fn short_title(config: &Config) -> String {
 }
 
 /// The newest finished run beside this one of the same data, networks and variance that is a VAE, or for a VAE an SE.
-fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunResult)> {
+fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunRecord)> {
     let wanted = if config.objective == Objective::Vae { Objective::Se } else { Objective::Vae };
     let place = fs::canonicalize(run.path()).ok()?;
     let beside = fs::read_dir(place.parent()?).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
@@ -197,10 +197,10 @@ fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunResu
         if about.objective != wanted || data(&about) != data(config) || model(&about) != model(config) {
             return None;
         }
-        let result = RunResult::load(&other.result_path()).ok()?;
+        let result = RunRecord::load(&other.result_path()).ok()?;
         let time: SystemTime = fs::metadata(other.result_path()).ok()?.modified().ok()?;
         let attacked = result.tasks.values().any(|task| task.attack.is_some());
-        let own = result.tasks.values().all(TaskResult::has_own_probe);
+        let own = result.tasks.values().all(|task| task.has_own_probe(result.seed));
         (attacked && own).then(|| {
             (time, path.file_name().unwrap_or_default().to_string_lossy().into_owned(), about, result)
         })
@@ -209,7 +209,7 @@ fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunResu
 }
 
 /// One line a task, or of many tasks their mean in the range of all; each further run dashed.
-fn security_chart(runs: &[(String, RunResult)], norm: Norm) -> Drawing {
+fn security_chart(runs: &[(String, RunRecord)], norm: Norm) -> Drawing {
     let mut chart =
         Chart::new("", radius_axis(norm), "accuracy (%)").y_range(0.0, 100.0).size(SIZE.0, SIZE.1);
     for (r, (title, result)) in runs.iter().enumerate() {

@@ -4,7 +4,6 @@ use crate::data::celeba::TASKS;
 use crate::error::{Error, Result};
 use crate::runs::config::{Config, Objective};
 use crate::runs::evaluate::Labels;
-use crate::runs::result::SYNTHETIC;
 use crate::runs::short;
 use crate::runs::store::Finished;
 
@@ -76,7 +75,7 @@ pub fn table1(lab: &Lab) -> Result<Vec<Claim>> {
     let smooth = lab.run(base.clone())?;
     let vae = lab.run(Config { objective: Objective::Vae, ..base })?;
     let cells = cells(&vae, &smooth);
-    write_table1(lab, &cells, smooth.result.extra.contains_key(SYNTHETIC))?;
+    write_table1(lab, &cells, smooth.result.synthetic)?;
     let mut claims = judge_table1(&cells);
     for claim in &mut claims {
         claim.runs = [&vae, &smooth].map(|run| run.path.display().to_string()).to_vec();
@@ -198,7 +197,7 @@ pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
     let (draws, radius) = if lab.quick() { (3, 0.01) } else { (5, 0.1) };
     let mut attack = loaded.config.attack.clone();
     attack.radii = vec![radius];
-    let synthetic = run.result.extra.contains_key(SYNTHETIC);
+    let synthetic = run.result.synthetic;
     let settings = toml::to_string(&attack).unwrap_or_default();
     let mut claims = Vec::new();
     for name in ["Mustache", "Bald"] {

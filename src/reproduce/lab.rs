@@ -20,7 +20,6 @@ use crate::report::Drawing;
 use crate::report::run_page::RunPage;
 use crate::runs::LoadedRun;
 use crate::runs::config::{Config, Preset};
-use crate::runs::result::SYNTHETIC;
 use crate::runs::short;
 use crate::runs::store::{Finished, Runs};
 
@@ -167,7 +166,7 @@ impl Lab {
         }
         let run = self.runs.get(&config)?;
         let mut made = self.made.borrow_mut();
-        made.synthetic |= run.result.extra.contains_key(SYNTHETIC);
+        made.synthetic |= run.result.synthetic;
         made.devices.insert(run.result.device.clone());
         drop(made);
         self.used.borrow_mut().push((run.path.display().to_string(), config));

@@ -5,7 +5,6 @@ use crate::engine::ops::ImageShape;
 use crate::error::Result;
 use crate::report::{Grid, Image};
 use crate::runs::config::{Config, Objective};
-use crate::runs::result::SYNTHETIC;
 use crate::runs::showcase::Pair;
 use crate::runs::store::Finished;
 
@@ -25,7 +24,7 @@ fn systems(lab: &Lab) -> Result<[(&'static str, Finished); 2]> {
 
 /// What the pictures are of.
 fn faces(run: &Finished) -> &'static str {
-    match run.result.extra.contains_key(SYNTHETIC) {
+    match run.result.synthetic {
         true => "SYNTHETIC faces (drawn, not CelebA)",
         false => "CelebA",
     }

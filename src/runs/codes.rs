@@ -9,6 +9,7 @@ use crate::files::write_whole;
 use crate::method::robustness::{Codes, encode_codes};
 use crate::runs::LoadedRun;
 use crate::runs::checkpoint::{self, Metadata};
+use crate::runs::numpy::npy;
 
 /// How a file holds codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +67,10 @@ impl LoadedRun {
 pub fn save(path: &Path, codes: &Codes, format: Format) -> Result<()> {
     let shape = [codes.count, codes.latent];
     match format {
-        Format::Npy => write_whole(path, &npy(shape, &codes.means)),
+        Format::Npy => {
+            let data: Vec<u8> = codes.means.iter().flat_map(|value| value.to_le_bytes()).collect();
+            write_whole(path, &npy("<f4", &shape, &data))
+        }
         Format::Safetensors => {
             let tensor = |name: &str, values: &[f32]| NamedTensor {
                 name: name.into(),
@@ -77,26 +81,6 @@ pub fn save(path: &Path, codes: &Codes, format: Format) -> Result<()> {
             checkpoint::save(path, &tensors, &Metadata::new())
         }
     }
-}
-
-/// A matrix as a NumPy file of version 1.0: little-endian float32, row by row.
-fn npy([rows, columns]: [usize; 2], values: &[f32]) -> Vec<u8> {
-    /// Magic number and version.
-    const START: &[u8] = b"\x93NUMPY\x01\x00";
-    /// The format asks for data at a multiple of this, so that a file can be mapped.
-    const ALIGNMENT: usize = 64;
-    let before_header = START.len() + 2;
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
-    // With the line's end, the header closes at the alignment.
-    let end = (before_header + header.len() + 1).next_multiple_of(ALIGNMENT);
-    header.extend(std::iter::repeat_n(' ', end - before_header - header.len() - 1));
-    header.push('\n');
-    let mut bytes = START.to_vec();
-    // The header is two numbers and 60 letters: its length always fits 16 bits.
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.bytes());
-    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    bytes
 }
 
 #[cfg(test)]
@@ -117,7 +101,7 @@ mod tests {
     #[test]
     fn data_of_a_numpy_file_starts_at_a_multiple_of_64() {
         for shape in [[0, 1], [1, 1], [60, 4], [202_599, 128], [usize::MAX, usize::MAX]] {
-            let file = npy(shape, &[1.5]);
+            let file = npy("<f4", &shape, &1.5_f32.to_le_bytes());
             assert_eq!((file.len() - 4) % 64, 0, "{shape:?}");
             let length = usize::from(u16::from_le_bytes([file[8], file[9]]));
             assert_eq!((10 + length, file[file.len() - 5]), (file.len() - 4, b'\n'));

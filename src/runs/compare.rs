@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::method::robustness::interval;
 use crate::runs::config::{Config, Norm, Role, declared};
 use crate::runs::dir::RunDir;
-use crate::runs::result::{AttackResult, RunResult, SYNTHETIC, TaskResult, round};
+use crate::runs::record::{AttackResult, RunRecord, TaskResult, round};
 use crate::runs::short;
 
 /// What a comparison says.
@@ -88,7 +88,7 @@ pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
         let run = RunDir::open(path)?;
         let config = run.config()?;
         run.require(&[run.result_path()])?;
-        read.push((path.display().to_string(), config, RunResult::load(&run.result_path())?));
+        read.push((path.display().to_string(), config, RunRecord::load(&run.result_path())?));
     }
     let Some((first, Config { dataset, .. }, _)) = read.first() else {
         return Err(Error::request("there is no run to compare"));
@@ -124,7 +124,7 @@ pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
     for (path, _, result) in &read {
         remarks.extend(result.remarks().into_iter().map(|remark| format!("{path}: {remark}")));
     }
-    let synthetic = read.iter().any(|(_, _, result)| result.extra.contains_key(SYNTHETIC));
+    let synthetic = read.iter().any(|(_, _, result)| result.synthetic);
     Ok(Comparison { dataset: dataset.clone(), differing, runs, common_radii, synthetic, remarks })
 }
 

@@ -20,6 +20,13 @@ pub use schema::{json_schema, markdown};
 pub use setting::{Group, Kind, Role, Setting};
 pub(crate) use text::{lay_over, located};
 
+impl AttackConfig {
+    /// How many of `images` test images are attacked.
+    pub fn attacked(&self, images: usize) -> usize {
+        self.examples.unwrap_or(images).min(images)
+    }
+}
+
 impl Config {
     /// One line on what is trained: `VAE of mnist`.
     pub fn title(&self) -> String {

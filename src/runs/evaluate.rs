@@ -8,11 +8,14 @@ use crate::engine::nn::load_weights;
 use crate::engine::rng::{Key, Purpose, uniform};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::method::robustness::{self, Accuracies, Probe, ProbeSettings, encode_means};
+use crate::method::robustness::{self, Accuracies, Outcome, Probe, ProbeSettings, encode_means};
 use crate::method::vae::Vae;
 use crate::progress::Context;
 use crate::runs::config::AttackConfig;
-use crate::runs::result::{AttackResult, TaskResult};
+use crate::runs::dir::RunDir;
+use crate::runs::outcomes;
+use crate::runs::record::{AttackResult, Provenance, RunRecord, TaskResult};
+use crate::runs::short;
 use crate::runs::{model_file, recipe};
 
 /// A trained probe of one task.
@@ -21,6 +24,32 @@ pub struct Probed {
     /// Its weights under the names of model.safetensors.
     pub tensors: Vec<NamedTensor>,
     pub result: TaskResult,
+}
+
+/// What came of an attack.
+#[derive(Debug)]
+pub struct Attacked {
+    pub result: AttackResult,
+    /// Of each image.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Attacked {
+    /// Writes the outcomes into the run, and adds the attack on `task` to its record.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) naming the file.
+    pub fn add_to(
+        self,
+        record: &mut RunRecord,
+        run: &RunDir,
+        task: &str,
+        made_by: &Provenance,
+    ) -> Result<()> {
+        let file = outcomes::save(run, task, record.evaluations.len(), &self.outcomes)?;
+        record.add_attack(task, AttackResult { outcomes: Some(file), ..self.result }, made_by);
+        record.save(&run.result_path())
+    }
 }
 
 /// Which training labels a probe sees, and how often.
@@ -92,7 +121,9 @@ impl Evaluator<'_> {
                     majority_baseline: accuracies.majority,
                     balanced_accuracy: accuracies.balanced,
                     attack: None,
-                    extra: Default::default(),
+                    labels_fraction: (labels.fraction < 1.0).then(|| short(labels.fraction)),
+                    balanced_probe: labels.balanced,
+                    probe_seed: Some(settings.seed),
                 },
             });
         }
@@ -110,7 +141,7 @@ impl Evaluator<'_> {
         tensors: &[NamedTensor],
         x: &[f32],
         config: &AttackConfig,
-    ) -> Result<AttackResult> {
+    ) -> Result<Attacked> {
         let Evaluator { session, vae, data, context } = self;
         let about = &data.tasks[task];
         let probe = Probe::new(vae.latent, about.classes);
@@ -129,7 +160,7 @@ impl Evaluator<'_> {
         let by_radius = |of: fn(&Accuracies) -> f64| {
             attack.radii.iter().copied().zip(report.adversarial.iter().map(of)).collect()
         };
-        Ok(AttackResult {
+        let result = AttackResult {
             norm: config.norm,
             steps: config.steps,
             restarts: config.restarts,
@@ -139,8 +170,10 @@ impl Evaluator<'_> {
             majority_baseline: report.nominal.majority,
             balanced_accuracy: report.nominal.balanced,
             adversarial_balanced_accuracy: by_radius(|a| a.balanced),
-            extra: Default::default(),
-        })
+            seed: Some(config.seed),
+            outcomes: None,
+        };
+        Ok(Attacked { result, outcomes: report.outcomes })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::runs::checkpoint;
 use crate::runs::config::{Arch, Config, Objective};
 use crate::runs::dir::RunDir;
-use crate::runs::result::{RunResult, TaskResult};
+use crate::runs::record::{RunRecord, TaskResult};
 
 /// Runs are looked for so many folders below the one given.
 const DEEPEST: usize = 4;
@@ -104,7 +104,7 @@ impl Summary {
         let run = RunDir::open(path)?;
         let Config { dataset, arch, objective, seed, iterations: steps, .. } = run.config()?;
         let result = match run.result_path().exists() {
-            true => Some(RunResult::load(&run.result_path())?),
+            true => Some(RunRecord::load(&run.result_path())?),
             false => None,
         };
         let measured = result.as_ref().map_or(0, |result| result.iterations);

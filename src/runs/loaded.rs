@@ -17,8 +17,7 @@ use crate::runs::checkpoint::{self};
 use crate::runs::config::{AttackConfig, Config};
 use crate::runs::dir::RunDir;
 use crate::runs::evaluate::{self, Evaluator, Labels};
-use crate::runs::result::{BALANCED_PROBE, LABELS_FRACTION, RunResult, TaskResult};
-use crate::runs::short;
+use crate::runs::record::{Provenance, RunRecord, TaskResult};
 use crate::runs::{model_file, recipe};
 
 use crate::engine::nn::load_weights;
@@ -28,7 +27,7 @@ use crate::engine::nn::load_weights;
 pub struct LoadedRun {
     pub config: Config,
     pub data: Dataset,
-    pub result: RunResult,
+    pub result: RunRecord,
     pub(super) run: RunDir,
     pub(super) vae: Vae,
     pub(super) tensors: Vec<NamedTensor>,
@@ -66,7 +65,7 @@ impl LoadedRun {
         context: Context,
     ) -> Result<Self> {
         let (tensors, _) = checkpoint::load(&run.model_path())?;
-        let result = RunResult::load(&run.result_path())?;
+        let result = RunRecord::load(&run.result_path())?;
         let vae = recipe::model(&config, data.train.images.shape())?;
         let mut session = Session::new(device);
         let refuse = |e: Error| Error::request(format!("{}: {e}", run.model_path().display()));
@@ -100,28 +99,27 @@ impl LoadedRun {
         encode_means(&mut self.session, &self.vae, &self.data.test.images)
     }
 
+    fn provenance(&self) -> Provenance {
+        Provenance::of(self.session.device().description())
+    }
+
     fn evaluator(&mut self) -> Evaluator<'_> {
         let LoadedRun { session, vae, data, context, .. } = self;
         Evaluator { session, vae, data, context }
     }
 
-    /// Trains new probes of `tasks` on these labels, their batches in the order of `seed`, and puts them in the run's files in place of the ones before.
-    /// What attacks on those measured goes with them.
+    /// Trains new probes of `tasks` on these labels, their batches in the order of `seed`. The run's model gets their weights
+    /// in place of the ones before; its record gets another evaluation.
     pub fn probe(&mut self, tasks: &[usize], labels: Labels, seed: u64) -> Result<()> {
         let settings = ProbeSettings { seed, ..recipe::probe(&self.config, self.data.train.count()) };
         let probed = self.evaluator().probe(tasks, labels, settings)?;
-        for (&task, mut probed) in tasks.iter().zip(probed) {
+        let made_by = self.provenance();
+        for (&task, probed) in tasks.iter().zip(probed) {
             let name = &self.data.tasks[task].name;
             let prefix = model_file::probe_prefix(name);
             self.tensors.retain(|t| !t.name.starts_with(&prefix));
             self.tensors.extend(probed.tensors);
-            if labels.fraction < 1.0 {
-                probed.result.extra.insert(LABELS_FRACTION.into(), short(labels.fraction).into());
-            }
-            if labels.balanced {
-                probed.result.extra.insert(BALANCED_PROBE.into(), true.into());
-            }
-            self.result.tasks.insert(name.clone(), probed.result);
+            self.result.add_probe(name, probed.result, &made_by);
         }
         let probes: Vec<_> = self.tensors.iter().filter(|t| t.name.starts_with("probe.")).cloned().collect();
         let images = &self.data.train.images;
@@ -159,12 +157,12 @@ impl LoadedRun {
         let probed = evaluator.probe(tasks, labels, settings)?;
         let attacked = probed.into_iter().zip(tasks).map(|(probed, &task)| {
             let outcome = evaluator.attack(task, &probed.tensors, &x, attack)?;
-            Ok(TaskResult { attack: Some(outcome), ..probed.result })
+            Ok(TaskResult { attack: Some(outcome.result), ..probed.result })
         });
         attacked.collect()
     }
 
-    /// Attacks the run's probes of `tasks` and puts the outcomes in its result.json, each as soon as it is there.
+    /// Attacks the run's probes of `tasks` and adds the outcomes to its record, each as soon as it is there.
     ///
     /// # Errors
     /// [`Error::Request`] for a task without a probe, before any is attacked.
@@ -179,13 +177,11 @@ impl LoadedRun {
             }
         }
         let x = evaluate::attacked_images(&self.data.test.images, config);
+        let made_by = self.provenance();
         for &task in tasks {
             let LoadedRun { session, vae, data, context, tensors, .. } = &mut *self;
-            let attack = Evaluator { session, vae, data, context }.attack(task, tensors, &x, config)?;
-            if let Some(entry) = self.result.tasks.get_mut(&self.data.tasks[task].name) {
-                entry.attack = Some(attack);
-            }
-            self.result.save(&self.run.result_path())?;
+            let attacked = Evaluator { session, vae, data, context }.attack(task, tensors, &x, config)?;
+            attacked.add_to(&mut self.result, &self.run, &self.data.tasks[task].name, &made_by)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::progress::Context;
 use crate::runs::config::Config;
 use crate::runs::dir::{Destination, RunDir};
-use crate::runs::result::RunResult;
+use crate::runs::record::RunRecord;
 use crate::runs::{LoadedRun, check_resumable, load_data, train};
 
 /// Writes the page of a run: the room of reports is above this one, so callers pass it.
@@ -24,8 +24,9 @@ pub trait PageWriter: std::fmt::Debug {
 #[derive(Debug)]
 pub struct Completed {
     pub run: RunDir,
-    /// As its file has it, rounded, so that the first time gives the same as every other.
-    pub result: RunResult,
+    /// With the evaluations that the settings ask for; as its file has it, rounded, so that the first time gives the same
+    /// as every other.
+    pub result: RunRecord,
     /// Whether its page could be written. The result stands either way.
     pub page: Result<()>,
 }
@@ -51,7 +52,9 @@ pub fn complete(
     let title = config.title();
     context.observer.say(&format!("{title} on {}, into {}", device.description(), run.path().display()));
     train(config, &run, &data, device.clone(), context)?;
-    let result = RunResult::load(&run.result_path())?;
+    let record = RunRecord::load(&run.result_path())?;
+    let examples = config.attack.attacked(data.test.count());
+    let result = record.as_configured(&config.attack, examples).unwrap_or(record);
     let page = match pages.is_fresh(&run) {
         true => Ok(()),
         false => LoadedRun::with(run.clone(), config.clone(), data, device, context.clone())

@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::dir::{RunDir, unwritable};
-use super::tensorboard;
+use super::record::RunRecord;
+use super::{outcomes, tensorboard};
 use crate::files::{leftover, sync_directory};
 use crate::{Error, Result};
 
@@ -79,7 +80,8 @@ struct Old {
     /// Its files in the order in which they go: without a result a run is one to go on with, and without a checkpoint one
     /// to begin. The settings are not among them; they are replaced.
     files: Vec<PathBuf>,
-    tensorboard: Option<PathBuf>,
+    /// Its folders, removed where they are empty then.
+    folders: Vec<PathBuf>,
     /// How many entries are no run's.
     foreign: usize,
 }
@@ -90,6 +92,9 @@ impl Old {
     /// # Errors
     /// [`Error::Request`] naming a link, or whatever else is no plain file, that has the name of a run's file.
     fn of(run: &RunDir) -> Result<Old> {
+        // Outcomes are listed in the record; where it does not read they are taken for foreign and stay.
+        let outcomes =
+            RunRecord::load(&run.result_path()).map(|record| record.outcome_files()).unwrap_or_default();
         let files = [
             run.result_path(),
             run.report_path(),
@@ -98,8 +103,11 @@ impl Old {
             run.metrics_path(),
             run.tensorboard_path().join(tensorboard::NAME),
         ];
-        let tensorboard = Some(run.tensorboard_path()).filter(|path| fs::symlink_metadata(path).is_ok());
-        if let Some(path) = tensorboard.as_ref().filter(|path| !is(path, fs::Metadata::is_dir)) {
+        let files = files.into_iter().chain(outcomes.iter().map(|file| run.path().join(file)));
+        let folders = [run.tensorboard_path(), run.path().join(outcomes::FOLDER)];
+        let folders: Vec<PathBuf> =
+            folders.into_iter().filter(|path| fs::symlink_metadata(path).is_ok()).collect();
+        if let Some(path) = folders.iter().find(|path| !is(path, fs::Metadata::is_dir)) {
             return Err(not_ours(path));
         }
         let mut names = Vec::new();
@@ -114,16 +122,14 @@ impl Old {
         {
             return Err(not_ours(path));
         }
-        let own = |path: &PathBuf| {
-            names.contains(path) || settings.contains(path) || tensorboard.as_ref() == Some(path)
-        };
+        let own = |path: &PathBuf| names.contains(path) || settings.contains(path) || folders.contains(path);
         let mut foreign = 0;
-        for folder in std::iter::once(run.path()).chain(tensorboard.as_deref()) {
+        for folder in std::iter::once(run.path()).chain(folders.iter().map(PathBuf::as_path)) {
             let entries = fs::read_dir(folder).map_err(|error| unwritable(run.path(), &error))?;
             foreign += entries.flatten().filter(|entry| !own(&entry.path())).count();
         }
         let files = names.iter().filter(there).cloned().collect();
-        Ok(Old { folder: run.path().to_path_buf(), files, tensorboard, foreign })
+        Ok(Old { folder: run.path().to_path_buf(), files, folders, foreign })
     }
 
     /// Removes the files, and says what stays.
@@ -131,7 +137,7 @@ impl Old {
         for path in &self.files {
             fs::remove_file(path).map_err(Error::io(path))?;
         }
-        if let Some(folder) = &self.tensorboard {
+        for folder in &self.folders {
             // Only if empty.
             _ = fs::remove_dir(folder);
         }

@@ -12,7 +12,7 @@ use crate::progress::Context;
 use crate::runs::config::{Config, Role, declared};
 use crate::runs::dir::{Destination, RunDir};
 use crate::runs::pipeline::{self, PageWriter};
-use crate::runs::result::{AttackResult, RunResult, TaskResult};
+use crate::runs::record::{AttackResult, RunRecord};
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct Runs {
 #[derive(Debug, Clone)]
 pub struct Finished {
     pub path: PathBuf,
-    pub result: RunResult,
+    pub result: RunRecord,
 }
 
 /// Every setting that a number of a run's result depends on, as text.
@@ -80,14 +80,13 @@ impl Runs {
             Ok(run) if run.result_path().is_file() => run.result_path(),
             _ => return Ok(None),
         };
-        let result = RunResult::load(&file)?;
-        // A probe or an attack that the user has put in the place of the run's own measures something else.
-        let attacked = |task: &TaskResult| {
-            config.attack.examples.is_some_and(|examples| task.has_attack(&config.attack, examples))
+        let record = RunRecord::load(&file)?;
+        // How many images "all" are, the data tell: what completes the run looks.
+        let own = match config.attack.examples {
+            None if config.attack.enabled => None,
+            examples => record.as_configured(&config.attack, examples.unwrap_or(0)),
         };
-        let done = |task: &TaskResult| task.has_own_probe() && (!config.attack.enabled || attacked(task));
-        let done = result.tasks.values().all(done);
-        Ok(done.then_some(Finished { path, result }))
+        Ok(own.map(|result| Finished { path, result }))
     }
 
     /// The run of these settings, trained, probed, attacked and with its page, now where that is not done. What its
@@ -96,14 +95,10 @@ impl Runs {
     /// # Errors
     /// As [`pipeline::complete`]; [`Error::Run`] that tells how to go on where the user stopped it.
     pub fn get(&self, config: &Config) -> Result<Finished> {
-        let mut run = match self.find(config)? {
+        let run = match self.find(config)? {
             Some(done) => done,
             None => self.make(config)?,
         };
-        if !config.attack.enabled {
-            // One that the user has added measures what these settings do not ask for.
-            run.result.tasks.values_mut().for_each(|task| task.attack = None);
-        }
         for remark in run.result.remarks() {
             log::warn!("{}: {remark}", run.path.display());
         }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::config::Config;
 use crate::runs::load_data;
-use crate::runs::result::AttackResult;
+use crate::runs::record::AttackResult;
 use crate::runs::store::{Finished, Runs};
 
 /// What a grid file asks for.

@@ -15,7 +15,7 @@ use crate::runs::config::Config;
 use crate::runs::dir::RunDir;
 use crate::runs::evaluate::{self, Evaluator, Labels};
 use crate::runs::metrics::{self, Metrics};
-use crate::runs::result::{RunResult, SKIPPED, SYNTHETIC};
+use crate::runs::record::{Provenance, RunRecord};
 use crate::runs::tensorboard::EventFile;
 use crate::runs::{model_file, recipe};
 
@@ -33,7 +33,7 @@ pub fn train(
     data: &Dataset,
     device: Device,
     context: &Context,
-) -> Result<RunResult> {
+) -> Result<RunRecord> {
     let device_name = device.description();
     let vae = recipe::model(config, data.train.images.shape())?;
     let mut trainer = Trainer::new(device, vae, &recipe::training(config)?, &data.train.images)?;
@@ -52,69 +52,50 @@ pub fn train(
     let Trainer { session, vae, .. } = &mut trainer;
     let elbo_test = mean_elbo(session, vae, &data.test.images, config.seed)?;
     let mut evaluator = Evaluator { session, vae, data, context };
-    let mut result = RunResult {
-        dataset: config.dataset.clone(),
-        objective: config.objective,
-        arch: config.arch,
-        seed: config.seed,
-        iterations: config.iterations,
-        device: device_name,
+    let made_by = Provenance::of(device_name.clone());
+    let mut record = RunRecord {
         train_seconds: clock.seconds_before,
         seconds_per_step: clock.seconds_per_step,
         elbo_test,
-        tasks: Default::default(),
-        extra: Map::new(),
+        synthetic: data.synthetic,
+        skipped_images: data.skipped,
+        ..RunRecord::new(config, device_name)?
     };
-    if config.holdout > 0 {
-        result.extra.insert("holdout".into(), config.holdout.into());
-    }
-    if data.synthetic {
-        result.extra.insert(SYNTHETIC.into(), true.into());
-    }
-    if data.skipped > 0 {
-        result.extra.insert(SKIPPED.into(), data.skipped.into());
-    }
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
     let probed = evaluator.probe(&tasks, Labels::ALL, recipe::probe(config, data.train.count()))?;
     // Numbers of a shorter run must not stand beside the new model, should this end here.
     if run.result_path().exists() {
+        record.evaluations = RunRecord::load(&run.result_path())?.evaluations;
         std::fs::remove_file(run.result_path()).map_err(Error::io(run.result_path()))?;
     }
     let tensors: Vec<_> = probed.iter().flat_map(|p| p.tensors.clone()).collect();
     model_file::save(&run.model_path(), evaluator.session, vae, config, &data.train.images, &tensors)?;
-    let names = data.tasks.iter().map(|task| task.name.clone());
-    result.tasks = names.zip(probed.into_iter().map(|p| p.result)).collect();
-    result.save(&run.result_path())?;
+    for (task, probed) in data.tasks.iter().zip(probed) {
+        record.add_probe(&task.name, probed.result, &made_by);
+    }
+    record.save(&run.result_path())?;
     if config.attack.enabled {
         let x = evaluate::attacked_images(&data.test.images, &config.attack);
         for (number, task) in data.tasks.iter().enumerate() {
-            let attack = evaluator.attack(number, &tensors, &x, &config.attack)?;
-            if let Some(entry) = result.tasks.get_mut(&task.name) {
-                entry.attack = Some(attack);
-            }
-            result.save(&run.result_path())?;
+            let attacked = evaluator.attack(number, &tensors, &x, &config.attack)?;
+            attacked.add_to(&mut record, run, &task.name, &made_by)?;
         }
     }
-    Ok(result)
+    Ok(record)
 }
 
 /// The result of a run that has nothing left to do: trained to the end, probed for every task of `data`, and
 /// attacked as `config` asks.
-fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) -> Result<Option<RunResult>> {
+fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) -> Result<Option<RunRecord>> {
     if trainer.steps_done()? != config.iterations || !run.result_path().exists() || !run.model_path().exists()
     {
         return Ok(None);
     }
-    let result = RunResult::load(&run.result_path())?;
+    let result = RunRecord::load(&run.result_path())?;
     let (wanted, images) = (&config.attack, data.test.count());
-    let examples = wanted.examples.unwrap_or(images).min(images);
-    let done = data.tasks.iter().all(|task| {
-        let found = result.tasks.get(&task.name);
-        found.is_some_and(|task| {
-            task.has_own_probe() && (!wanted.enabled || task.has_attack(wanted, examples))
-        })
-    });
-    Ok((result.iterations == config.iterations && done).then_some(result))
+    let whole = data.tasks.iter().all(|task| result.tasks.contains_key(&task.name));
+    let own = result.as_configured(wanted, wanted.attacked(images));
+    Ok(own.filter(|record| whole && record.iterations == config.iterations))
 }
 
 /// Wall time of the training, over all its sessions.

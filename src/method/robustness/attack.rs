@@ -39,6 +39,18 @@ pub struct AttackReport {
     /// For each radius: images that no iterate of any restart, at this radius or a smaller one,
     /// got wrong.
     pub adversarial: Vec<Accuracies>,
+    /// What came of each image, in their order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What came of an attacked image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    pub label: u32,
+    /// Right without an attack.
+    pub clean: bool,
+    /// The smallest radius at which it was got wrong; none where it was wrong to begin with, or stood at all.
+    pub broken_at: Option<f32>,
 }
 
 /// Rows on the device.
@@ -61,10 +73,12 @@ pub fn attack(
     let images = labels.len();
     // No steps from the images themselves: who is wrong to begin with.
     let mut check = chunk(session, vae, probe, settings, 0.0, 0)?;
-    let clean = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
+    let as_is = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
     let queue = (0..images).map(|image| (image, 0));
-    victims.run(session, &mut check, queue, 1, &clean, &|_| ())?;
+    victims.run(session, &mut check, queue, 1, &as_is, &|_| ())?;
     let nominal = victims.standing();
+    let clean = |(&label, &fooled): (&u32, &bool)| Outcome { label, clean: !fooled, broken_at: None };
+    let mut outcomes: Vec<Outcome> = labels.iter().zip(&victims.fooled).map(clean).collect();
 
     let steps_a_look = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
     let mut adversarial = Vec::new();
@@ -77,9 +91,14 @@ pub fn attack(
         let queue = (0..all).map(|q| turn(q, images, settings.restarts));
         let told = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
         victims.run(session, &mut program, queue, settings.steps / steps_a_look, &start, &told)?;
+        for (outcome, &fooled) in outcomes.iter_mut().zip(&victims.fooled) {
+            if fooled && outcome.clean && outcome.broken_at.is_none() {
+                outcome.broken_at = Some(radius);
+            }
+        }
         adversarial.push(victims.standing());
     }
-    Ok(AttackReport { nominal, adversarial })
+    Ok(AttackReport { nominal, adversarial, outcomes })
 }
 
 /// Where one start of the attack at `radius` ends: of at most [`ROWS`] images `x` `[labels.len(), inputs]` the perturbed

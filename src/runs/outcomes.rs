@@ -1,0 +1,78 @@
+//! What came of each attacked image, in a run's folder `outcomes/`: an `.npz` with one row an image.
+
+use std::fs;
+
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::method::robustness::Outcome;
+use crate::runs::dir::RunDir;
+use crate::runs::numpy::{npy, npz};
+
+/// The attack there is, in the array `attack`.
+const PGD: &str = "pgd";
+
+/// Writes the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4), `clean`
+/// (bool), `broken_at` (f4, NaN where no attack succeeded) and `attack` (the name of the one that did first). Returns the
+/// path relative to the run.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub fn save(run: &RunDir, task: &str, number: usize, outcomes: &[Outcome]) -> Result<String> {
+    let folder = run.path().join(FOLDER);
+    fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    let name = format!("{FOLDER}/{task}-{number}.npz");
+    write_whole(&run.path().join(&name), &bytes(outcomes)?)?;
+    Ok(name)
+}
+
+/// The folder in a run.
+pub const FOLDER: &str = "outcomes";
+
+fn bytes(outcomes: &[Outcome]) -> Result<Vec<u8>> {
+    let shape = [outcomes.len()];
+    let labels: Vec<u8> = outcomes.iter().flat_map(|o| o.label.to_le_bytes()).collect();
+    let clean: Vec<u8> = outcomes.iter().map(|o| u8::from(o.clean)).collect();
+    let broken =
+        outcomes.iter().flat_map(|o| o.broken_at.unwrap_or(f32::NAN).to_le_bytes()).collect::<Vec<u8>>();
+    // NumPy's texts have four bytes a letter.
+    let attack = |o: &Outcome| {
+        let name = if o.broken_at.is_some() { PGD } else { "" };
+        let letters = name.chars().map(u32::from).chain(std::iter::repeat(0)).take(PGD.len());
+        letters.flat_map(u32::to_le_bytes).collect::<Vec<u8>>()
+    };
+    let attacks: Vec<u8> = outcomes.iter().flat_map(attack).collect();
+    npz(&[
+        ("label", npy("<u4", &shape, &labels)),
+        ("clean", npy("|b1", &shape, &clean)),
+        ("broken_at", npy("<f4", &shape, &broken)),
+        ("attack", npy(&format!("<U{}", PGD.len()), &shape, &attacks)),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use super::*;
+
+    #[test]
+    fn the_archive_has_a_row_an_image() {
+        let outcome = |label, clean, broken_at| Outcome { label, clean, broken_at };
+        let outcomes = [outcome(7, true, Some(0.1)), outcome(2, false, None), outcome(1, true, None)];
+        let made = bytes(&outcomes).unwrap();
+        assert_eq!(made, bytes(&outcomes).unwrap(), "the same outcomes give the same bytes");
+        let mut archive = zip::ZipArchive::new(Cursor::new(made)).unwrap();
+        let mut data = |name: &str, len: usize| {
+            let mut array = Vec::new();
+            archive.by_name(&format!("{name}.npy")).unwrap().read_to_end(&mut array).unwrap();
+            assert!(array.starts_with(b"\x93NUMPY"));
+            array[array.len() - len..].to_vec()
+        };
+        assert_eq!(data("clean", 3), [1, 0, 1]);
+        assert_eq!(data("label", 12), [7, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0]);
+        let broken = data("broken_at", 12);
+        let broken: Vec<f32> = broken.chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect();
+        assert!(broken[0] == 0.1 && broken[1].is_nan() && broken[2].is_nan());
+        assert_eq!(data("attack", 36)[..12], *b"p\0\0\0g\0\0\0d\0\0\0");
+    }
+}

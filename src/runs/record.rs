@@ -1,0 +1,431 @@
+//! The record of a run, `result.json` (docs/interface.md): what it is, how it was trained, and every evaluation of it.
+
+mod evaluation;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{Arch, AttackConfig, Config, Objective};
+use super::outcomes;
+use crate::files::write_whole;
+use crate::{Error, Result};
+
+pub(super) use evaluation::round;
+pub use evaluation::{AttackResult, Evaluation, Provenance, TaskResult};
+
+/// The version of the file's form. 1 had no evaluations and no version.
+const FORMAT: u32 = 2;
+
+/// What a run is and what it measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    #[serde(default = "first_format")]
+    pub format: u32,
+    pub dataset: String,
+    pub objective: Objective,
+    pub arch: Arch,
+    pub seed: u64,
+    pub iterations: u64,
+    /// The device of the training in words.
+    pub device: String,
+    /// Wall-clock time of training alone, over all its sessions.
+    pub train_seconds: f64,
+    /// The median, without the first 10 steps.
+    pub seconds_per_step: f64,
+    /// The mean ELBO of a test example, in nats, constants included.
+    pub elbo_test: f64,
+    /// The last evaluation of each task, by its name.
+    pub tasks: BTreeMap<String, TaskResult>,
+    /// Training images that were kept out and tested on; not written where 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub holdout: usize,
+    /// Whether the images are drawn and no photographs; not written where not.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub synthetic: bool,
+    /// Photographs that were left out; not written where 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped_images: usize,
+    /// [`Config::hash`](super::config::Config::hash) of the settings that fix the training's numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
+    /// Every evaluation, the oldest first. None is ever replaced.
+    #[serde(default)]
+    pub evaluations: Vec<Evaluation>,
+}
+
+fn first_format() -> u32 {
+    1
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn is_not(what: &bool) -> bool {
+    !what
+}
+
+impl RunRecord {
+    /// The record of a run that was just trained and has not been evaluated.
+    ///
+    /// # Errors
+    /// As [`Config::hash`].
+    pub fn new(config: &Config, device: String) -> Result<RunRecord> {
+        Ok(RunRecord {
+            format: FORMAT,
+            dataset: config.dataset.clone(),
+            objective: config.objective,
+            arch: config.arch,
+            seed: config.seed,
+            iterations: config.iterations,
+            device,
+            train_seconds: 0.0,
+            seconds_per_step: 0.0,
+            elbo_test: 0.0,
+            tasks: BTreeMap::new(),
+            holdout: config.holdout,
+            synthetic: false,
+            skipped_images: 0,
+            settings: Some(config.hash()?),
+            evaluations: Vec::new(),
+        })
+    }
+
+    /// The files of outcomes that its evaluations name, relative to the run; none that leads out of its folder.
+    pub(super) fn outcome_files(&self) -> Vec<String> {
+        let files = self.evaluations.iter().filter_map(|e| e.result.attack.as_ref()?.outcomes.clone());
+        let inside = |file: &String| {
+            let name = file.strip_prefix(outcomes::FOLDER).and_then(|rest| rest.strip_prefix('/'));
+            name.is_some_and(|name| !name.is_empty() && !name.contains(['/', '\\']) && name != "..")
+        };
+        files.filter(inside).collect()
+    }
+
+    /// Adds a probe of a task.
+    pub fn add_probe(&mut self, task: &str, result: TaskResult, made_by: &Provenance) {
+        self.tasks.insert(task.into(), result.clone());
+        let (task, iterations, made_by) = (task.to_string(), self.iterations, made_by.clone());
+        self.evaluations.push(Evaluation { task, iterations, result, made_by });
+    }
+
+    /// Adds an attack on the last probe of a task, which must be there.
+    pub fn add_attack(&mut self, task: &str, attack: AttackResult, made_by: &Provenance) {
+        let Some(entry) = self.tasks.get_mut(task) else { return };
+        entry.attack = Some(attack.clone());
+        let (probe, iterations) = (entry.clone(), self.iterations);
+        let mut own = self.evaluations.iter_mut().filter(|e| e.task == task && e.iterations == iterations);
+        if !own.any(|evaluation| evaluation.take_attack(&probe, &attack, made_by)) {
+            let (task, made_by) = (task.to_string(), made_by.clone());
+            self.evaluations.push(Evaluation { task, iterations, result: probe, made_by });
+        }
+    }
+
+    /// The same record with each task's evaluation as the settings ask for it, whatever was probed and attacked since: the
+    /// run's own probe, and the attack on `examples` images where one is wanted. None where one is missing.
+    pub fn as_configured(&self, attack: &AttackConfig, examples: usize) -> Option<RunRecord> {
+        let suits = |result: &&TaskResult| {
+            let attacked = |done: &AttackResult| done.is(attack, examples);
+            result.has_own_probe(self.seed)
+                && (!attack.enabled || result.attack.as_ref().is_some_and(attacked))
+        };
+        let own = |task: &String| {
+            let made = self.evaluations.iter().filter(|e| e.task == *task && e.iterations == self.iterations);
+            // A record of format 1 has no evaluations but these.
+            let result = made.map(|e| &e.result).chain(self.tasks.get(task)).find(suits)?;
+            let attack = result.attack.clone().filter(|_| attack.enabled);
+            Some((task.clone(), TaskResult { attack, ..result.clone() }))
+        };
+        let tasks = self.tasks.keys().map(own).collect::<Option<_>>()?;
+        Some(RunRecord { tasks, ..self.clone() })
+    }
+
+    /// What these numbers do not say by themselves, a line each.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.skipped_images > 0 {
+            let skipped = self.skipped_images;
+            lines.push(format!("{skipped} photographs that cannot be read were left out (--skip-bad)"));
+        }
+        let few = |(name, task): (&String, &TaskResult)| {
+            task.labels_fraction.map(|part| format!("{name} ({part})"))
+        };
+        let few: Vec<_> = self.tasks.iter().filter_map(few).collect();
+        if !few.is_empty() {
+            lines.push(format!("probes on a part of the labels: {}", few.join(", ")));
+        }
+        let balanced = self.tasks.iter().filter(|(_, task)| task.balanced_probe);
+        let balanced: Vec<_> = balanced.map(|(name, _)| name.as_str()).collect();
+        if !balanced.is_empty() {
+            lines.push(format!("probes that saw every class equally often: {}", balanced.join(", ")));
+        }
+        // A constant answer has the majority's accuracy and, of k classes, 1/k in balance; a probe that gives up a rare
+        // class only has more there.
+        let constant = |task: &TaskResult| {
+            let classes = (100.0 / task.balanced_accuracy).round();
+            (2.0..f64::INFINITY).contains(&classes)
+                && (task.balanced_accuracy - 100.0 / classes).abs() <= 0.5
+                && task.nominal_accuracy <= task.majority_baseline + 0.5
+        };
+        let mut own = self.tasks.values().filter(|task| task.has_own_probe(self.seed)).peekable();
+        if own.peek().is_some() && own.all(constant) {
+            let mend = match self.objective {
+                Objective::Se => {
+                    "; a smaller --gamma, or one that rises more slowly (--gamma-warmup), may keep more"
+                }
+                Objective::Vae | Objective::BetaVae => "",
+            };
+            let text = "every probe gives one answer, or nearly: the code hardly tells these images apart";
+            lines.push(format!("{text}{mend}"));
+        }
+        lines
+    }
+
+    /// The document, as in the file and under `--json`.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming the key of a number that is not finite, which JSON cannot hold.
+    pub fn to_json(&self) -> Result<String> {
+        let run = [
+            ("train_seconds", self.train_seconds),
+            ("seconds_per_step", self.seconds_per_step),
+            ("elbo_test", self.elbo_test),
+        ];
+        let tasks = self.tasks.values().flat_map(|task| {
+            let attack = task.attack.iter().flat_map(|attack| {
+                let radii =
+                    attack.adversarial_accuracy.iter().map(|&(_, value)| ("adversarial_accuracy", value));
+                let balanced = attack.adversarial_balanced_accuracy.iter();
+                let balanced = balanced.map(|&(_, value)| ("adversarial_balanced_accuracy", value));
+                radii.chain(balanced).chain([
+                    ("attack.nominal_accuracy", attack.nominal_accuracy),
+                    ("attack.majority_baseline", attack.majority_baseline),
+                    ("attack.balanced_accuracy", attack.balanced_accuracy),
+                ])
+            });
+            attack.chain([
+                ("nominal_accuracy", task.nominal_accuracy),
+                ("majority_baseline", task.majority_baseline),
+                ("balanced_accuracy", task.balanced_accuracy),
+            ])
+        });
+        if let Some((key, value)) = tasks.chain(run).find(|(_, value)| !value.is_finite()) {
+            return Err(Error::run(format!("result.json: {key} came out as {value}")));
+        }
+        let mut text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::run(format!("result.json cannot be written: {error}")))?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and as [`RunRecord::to_json`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write_whole(path, self.to_json()?.as_bytes())
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the file, where it is missing, does not read as a result, or is of a later version.
+    pub fn load(path: &Path) -> Result<RunRecord> {
+        let refuse = |why: String| Error::request(format!("{} {why}", path.display()));
+        let text = fs::read(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        let record: RunRecord = serde_json::from_slice(&text)
+            .map_err(|error| refuse(format!("does not read as a result: {error}")))?;
+        if record.format > FORMAT {
+            let text = format!(
+                "is of format {}, and this version reads up to {FORMAT}: use a later one",
+                record.format
+            );
+            return Err(refuse(text));
+        }
+        Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of docs/interface.md, key by key, with what was added to the attack.
+    const EXAMPLE: &str = r#"{
+  "format": 2,
+  "dataset": "mnist",
+  "objective": "se",
+  "arch": "mlp",
+  "seed": 0,
+  "iterations": 10000,
+  "device": "a CPU",
+  "train_seconds": 1.0,
+  "seconds_per_step": 0.01,
+  "elbo_test": 0.5,
+  "tasks": {
+    "digit": {
+      "nominal_accuracy": 97.1,
+      "majority_baseline": 11.4,
+      "balanced_accuracy": 97.0,
+      "attack": {
+        "norm": "linf",
+        "steps": 100,
+        "restarts": 10,
+        "examples": 1000,
+        "nominal_accuracy": 97.4,
+        "adversarial_accuracy": {
+          "0.01": 96.0,
+          "0.1": 70.0,
+          "2": 20.0,
+          "10": 1.0
+        },
+        "majority_baseline": 12.0,
+        "balanced_accuracy": 97.2,
+        "adversarial_balanced_accuracy": {
+          "0.01": 95.5
+        }
+      }
+    }
+  },
+  "evaluations": []
+}
+"#;
+
+    #[test]
+    fn the_interface_reads_and_writes_the_same() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("result.json");
+        fs::write(&path, EXAMPLE).unwrap();
+        let result = RunRecord::load(&path).unwrap();
+        let attack = result.tasks["digit"].attack.as_ref().unwrap();
+        assert_eq!(attack.adversarial_accuracy, [(0.01, 96.0), (0.1, 70.0), (2.0, 20.0), (10.0, 1.0)]);
+        result.save(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), EXAMPLE);
+    }
+
+    /// A record of the first version reads, and one of a later version is refused.
+    #[test]
+    fn versions_are_told_apart() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("result.json");
+        let old = EXAMPLE.replace("  \"format\": 2,\n", "").replace(",\n  \"evaluations\": []", "");
+        fs::write(&path, old.replace("\"seed\": 0,", "\"seed\": 0, \"later\": [1],")).unwrap();
+        let record = RunRecord::load(&path).unwrap();
+        assert_eq!((record.format, record.evaluations.len()), (1, 0));
+        let mut wanted = Config::default().attack;
+        wanted.radii = vec![0.01, 0.1, 2.0, 10.0];
+        assert!(record.as_configured(&wanted, 1000).is_some(), "the only evaluation it has is its own");
+        fs::write(&path, EXAMPLE.replace("\"format\": 2", "\"format\": 3")).unwrap();
+        assert!(RunRecord::load(&path).unwrap_err().to_string().contains("format 3"));
+    }
+
+    /// Whatever is probed and attacked later, the run's own evaluation stays and is found.
+    #[test]
+    fn evaluations_add_up() {
+        let mut record: RunRecord = serde_json::from_str(EXAMPLE).unwrap();
+        let wanted = AttackConfig {
+            radii: vec![0.1],
+            steps: 3,
+            restarts: 1,
+            examples: Some(5),
+            ..Config::default().attack
+        };
+        let made_by = Provenance::of("a CPU".into());
+        let attack = |radius: f32, accuracy| {
+            let mut attack = record.tasks["digit"].attack.clone().unwrap();
+            (attack.steps, attack.restarts, attack.examples) = (3, 1, 5);
+            attack.adversarial_accuracy = vec![(radius, accuracy)];
+            attack
+        };
+        let (own, other) = (attack(0.1, 50.0), attack(0.2, 20.0));
+        let probe = TaskResult { attack: None, probe_seed: Some(0), ..record.tasks["digit"].clone() };
+        record.add_probe("digit", probe.clone(), &made_by);
+        record.add_attack("digit", own.clone(), &made_by);
+        assert_eq!(record.evaluations.len(), 1, "the attack joins the probe it was made on");
+        record.add_attack("digit", own.clone(), &made_by);
+        assert_eq!(record.evaluations.len(), 1, "the same again is nothing new");
+        record.add_attack("digit", other, &made_by);
+        let few = TaskResult { labels_fraction: Some(0.1), nominal_accuracy: 40.0, ..probe.clone() };
+        record.add_probe("digit", few, &made_by);
+        record.add_probe("digit", TaskResult { probe_seed: Some(5), ..probe }, &made_by);
+        assert_eq!(record.evaluations.len(), 4);
+        assert_eq!(record.tasks["digit"].probe_seed, Some(5), "the last one is shown");
+        let found = record.as_configured(&wanted, 5).unwrap();
+        assert_eq!(found.tasks["digit"].attack.as_ref(), Some(&own));
+        assert!(record.as_configured(&AttackConfig { steps: 4, ..wanted.clone() }, 5).is_none());
+        assert!(record.as_configured(&wanted, 6).is_none());
+        let without = record.as_configured(&AttackConfig { enabled: false, ..wanted.clone() }, 5).unwrap();
+        assert!(without.tasks["digit"].attack.is_none());
+        // Of an encoder that was trained for longer nothing is known yet.
+        record.iterations += 1;
+        record.tasks.get_mut("digit").unwrap().probe_seed = Some(5);
+        assert!(record.as_configured(&wanted, 5).is_none());
+        let text = record.to_json().unwrap();
+        assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn what_the_numbers_do_not_say_is_said() {
+        let mut result: RunRecord = serde_json::from_str(EXAMPLE).unwrap();
+        assert!(result.remarks().is_empty());
+        let digit = result.tasks.get_mut("digit").unwrap();
+        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (94.9, 95.0, 61.0);
+        assert!(result.remarks().is_empty(), "a rare class given up is no collapse");
+        let digit = result.tasks.get_mut("digit").unwrap();
+        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (100.0, 100.0, 100.0);
+        assert!(result.remarks().is_empty(), "nor is a test set of one class");
+        let digit = result.tasks.get_mut("digit").unwrap();
+        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (45.0, 55.0, 42.0);
+        assert!(result.remarks().is_empty(), "nor are answers worse than a constant one");
+        let digit = result.tasks.get_mut("digit").unwrap();
+        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (0.0, 55.0, 0.0);
+        assert!(result.remarks().is_empty(), "nor are answers that are all wrong");
+        let digit = result.tasks.get_mut("digit").unwrap();
+        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (11.4, 11.35, 10.02);
+        let [collapsed] = &result.remarks()[..] else { panic!() };
+        assert!(
+            collapsed.contains("hardly tells these images apart") && collapsed.contains("--gamma-warmup")
+        );
+        result.objective = Objective::Vae;
+        assert!(!result.remarks()[0].contains("gamma"));
+        // With few labels, or rare classes made as frequent as others, it need not be the code.
+        let digit = result.tasks.get_mut("digit").unwrap();
+        digit.labels_fraction = Some(0.01);
+        assert!(!digit.has_own_probe(0));
+        (digit.labels_fraction, digit.probe_seed) = (None, Some(0));
+        assert!(digit.has_own_probe(0) && !digit.has_own_probe(1));
+        digit.balanced_probe = true;
+        assert!(!digit.has_own_probe(0));
+        digit.labels_fraction = Some(0.01);
+        result.skipped_images = 3;
+        let [skipped, few, balanced] = &result.remarks()[..] else { panic!() };
+        assert!(skipped.starts_with("3 photographs"));
+        assert!(few.ends_with("part of the labels: digit (0.01)"));
+        assert!(balanced.ends_with("equally often: digit"));
+    }
+
+    #[test]
+    fn what_json_cannot_hold_is_an_error() {
+        let sound: RunRecord = serde_json::from_str(EXAMPLE).unwrap();
+        let result = RunRecord { elbo_test: f64::NAN, ..sound.clone() };
+        assert!(result.to_json().unwrap_err().to_string().contains("elbo_test"));
+        let mut result = sound;
+        result.tasks.get_mut("digit").unwrap().balanced_accuracy = f64::INFINITY;
+        assert!(result.to_json().unwrap_err().to_string().contains("balanced_accuracy"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_result_is_named() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("result.json");
+        assert!(RunRecord::load(&path).unwrap_err().to_string().contains("cannot be read"));
+        for text in ["{}", "not json", &EXAMPLE.replace("\"0.1\"", "\"wide\"")] {
+            fs::write(&path, text).unwrap();
+            let error = RunRecord::load(&path).unwrap_err();
+            assert!(error.is_request());
+            assert!(error.to_string().contains("result.json does not read as a result"));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One evaluation of a run, as it stands in its record.
+
+use std::collections::BTreeMap;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::runs::config::{AttackConfig, Norm};
+
+/// A linear probe's accuracies, in percent (two decimals in the file).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    #[serde(serialize_with = "two_decimals")]
+    pub nominal_accuracy: f64,
+    /// What always answering the test set's most frequent class would give.
+    #[serde(serialize_with = "two_decimals")]
+    pub majority_baseline: f64,
+    /// The mean of the classes' accuracies.
+    #[serde(serialize_with = "two_decimals")]
+    pub balanced_accuracy: f64,
+    /// None under `--no-attack`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attack: Option<AttackResult>,
+    /// The part of the labels that the probe saw; not written where all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_fraction: Option<f64>,
+    /// Whether the probe saw every class equally often; not written where not.
+    #[serde(default, skip_serializing_if = "super::is_not")]
+    pub balanced_probe: bool,
+    /// The seed of the probe's labels and of the order of its batches; records of format 1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_seed: Option<u64>,
+}
+
+/// An attack's outcome, in percent of the attacked examples (two decimals in the file).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttackResult {
+    pub norm: Norm,
+    pub steps: usize,
+    pub restarts: usize,
+    /// The first so many of the test set.
+    pub examples: usize,
+    /// Over the attacked examples.
+    #[serde(serialize_with = "two_decimals")]
+    pub nominal_accuracy: f64,
+    /// Radius and accuracy, ascending by radius; in the file an object whose keys are the radii as short decimals.
+    #[serde(with = "by_radius")]
+    pub adversarial_accuracy: Vec<(f32, f64)>,
+    /// Over the attacked examples, as the next two: what always answering their most frequent class would give. A
+    /// classifier that does so is never fooled where it is right, so accuracy under attack means little below this.
+    #[serde(default, serialize_with = "two_decimals")]
+    pub majority_baseline: f64,
+    /// The mean of the classes' accuracies, without an attack ...
+    #[serde(default, serialize_with = "two_decimals")]
+    pub balanced_accuracy: f64,
+    /// ... and under it: 100 over the number of classes for an answer that is always the same.
+    #[serde(default, with = "by_radius")]
+    pub adversarial_balanced_accuracy: Vec<(f32, f64)>,
+    /// The seed of the random starts; records of format 1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The file with one row an example, relative to the run (`label`, `clean`, `broken_at`, `attack`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<String>,
+}
+
+impl AttackResult {
+    /// The accuracy at a radius, where it was attacked with it.
+    pub fn accuracy_at(&self, radius: f32) -> Option<f64> {
+        at(&self.adversarial_accuracy, radius)
+    }
+
+    /// The same in balance; results of early versions have none.
+    pub fn balanced_accuracy_at(&self, radius: f32) -> Option<f64> {
+        at(&self.adversarial_balanced_accuracy, radius)
+    }
+
+    /// The attack in words: its norm, steps and restarts.
+    pub fn title(&self) -> String {
+        format!("{} attack, PGD of {} steps x {} restarts", self.norm.title(), self.steps, self.restarts)
+    }
+}
+
+fn at(values: &[(f32, f64)], radius: f32) -> Option<f64> {
+    values.iter().find(|(found, _)| *found == radius).map(|&(_, value)| value)
+}
+
+impl AttackResult {
+    /// Whether `examples` images were attacked as `wanted` says.
+    pub fn is(&self, wanted: &AttackConfig, examples: usize) -> bool {
+        self.norm == wanted.norm
+            && (self.steps, self.restarts) == (wanted.steps, wanted.restarts)
+            && self.seed.is_none_or(|seed| seed == wanted.seed)
+            && self.examples == examples
+            && self.adversarial_accuracy.iter().map(|(radius, _)| radius).eq(&wanted.radii)
+    }
+
+    /// Whether `other` was made the same way.
+    fn is_like(&self, other: &AttackResult) -> bool {
+        let radii =
+            |attack: &AttackResult| attack.adversarial_accuracy.iter().map(|r| r.0).collect::<Vec<_>>();
+        (self.norm, self.steps, self.restarts, self.seed, self.examples)
+            == (other.norm, other.steps, other.restarts, other.seed, other.examples)
+            && radii(self) == radii(other)
+    }
+}
+
+impl TaskResult {
+    /// Whether its probe is the run's own: on all labels, each once, and of the run's seed.
+    pub fn has_own_probe(&self, seed: u64) -> bool {
+        self.labels_fraction.is_none()
+            && !self.balanced_probe
+            && self.probe_seed.is_none_or(|probe| probe == seed)
+    }
+
+    /// Whether its probe was trained as that of `other`.
+    fn has_probe_of(&self, other: &TaskResult) -> bool {
+        (self.labels_fraction, self.balanced_probe, self.probe_seed)
+            == (other.labels_fraction, other.balanced_probe, other.probe_seed)
+    }
+}
+
+/// What made numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Of this program.
+    pub version: String,
+    /// The device in words; the CPU's names its instruction set.
+    pub device: String,
+}
+
+impl Provenance {
+    /// This program on that device.
+    pub fn of(device: String) -> Self {
+        Provenance { version: env!("CARGO_PKG_VERSION").into(), device }
+    }
+}
+
+/// A probe of a task, and what came of an attack on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub task: String,
+    /// How long the encoder was trained.
+    pub iterations: u64,
+    #[serde(flatten)]
+    pub result: TaskResult,
+    /// Of the last part of it, the attack where there is one.
+    pub made_by: Provenance,
+}
+
+impl Evaluation {
+    /// Puts an attack beside the probe it was made on: `true`, where this evaluation is of that probe and has none yet, or
+    /// the same one.
+    pub(super) fn take_attack(
+        &mut self,
+        probe: &TaskResult,
+        attack: &AttackResult,
+        made_by: &Provenance,
+    ) -> bool {
+        let free = self.result.attack.as_ref().is_none_or(|there| there.is_like(attack));
+        let takes = free && self.result.has_probe_of(probe);
+        if takes {
+            self.result.attack = Some(attack.clone());
+            self.made_by = made_by.clone();
+        }
+        takes
+    }
+}
+
+/// To the two decimals that files have of a percentage.
+pub(in crate::runs) fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+fn two_decimals<S: Serializer>(value: &f64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_f64(round(*value))
+}
+
+/// Accuracies by radius as an object.
+mod by_radius {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(
+        values: &[(f32, f64)],
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(values.iter().map(|&(radius, value)| (radius.to_string(), round(value))))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Vec<(f32, f64)>, D::Error> {
+        let map = BTreeMap::<String, f64>::deserialize(deserializer)?;
+        let mut values = Vec::with_capacity(map.len());
+        for (key, value) in map {
+            let radius: f32 =
+                key.parse().map_err(|_| D::Error::custom(format!("{key:?} is not a radius")))?;
+            values.push((radius, value));
+        }
+        values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(values)
+    }
+}
