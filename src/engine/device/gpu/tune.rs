@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -65,19 +64,7 @@ fn everything() -> bool {
 
 /// Where choices are kept: `smoothenc/tune.json` in the user's directory for caches.
 pub(crate) fn file() -> Option<PathBuf> {
-    let variable =
-        |name: &str| std::env::var_os(name).filter(|v: &OsString| !v.is_empty()).map(PathBuf::from);
-    let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
-    let caches = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| {
-        if cfg!(windows) {
-            variable("LOCALAPPDATA")
-        } else if cfg!(target_os = "macos") {
-            home("Library/Caches")
-        } else {
-            home(".cache")
-        }
-    });
-    caches.map(|caches| caches.join("smoothenc").join("tune.json"))
+    files::user_caches().map(|caches| caches.join("tune.json"))
 }
 
 impl Gpu {
