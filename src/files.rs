@@ -112,6 +112,32 @@ pub fn sync_directory(directory: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
+/// The program's folder among the user's caches: what can be made again.
+pub fn user_caches() -> Option<PathBuf> {
+    user_folder("XDG_CACHE_HOME", "Library/Caches", ".cache")
+}
+
+/// The program's folder among the user's data.
+pub fn user_data() -> Option<PathBuf> {
+    user_folder("XDG_DATA_HOME", "Library/Application Support", ".local/share")
+}
+
+/// By the XDG variable, else where the system has it; none for a user without a home.
+fn user_folder(xdg: &str, mac: &str, other: &str) -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
+    let folder = variable(xdg).filter(|path| path.is_absolute()).or_else(|| {
+        if cfg!(windows) {
+            variable("LOCALAPPDATA")
+        } else if cfg!(target_os = "macos") {
+            home(mac)
+        } else {
+            home(other)
+        }
+    });
+    folder.map(|folder| folder.join("smoothenc"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -111,3 +111,28 @@ fn killed_halfway_nothing_passes_for_whole() {
     assert_eq!(lab.ok(line), after);
     assert!(fs::read(&cache).unwrap() == killed, "the cache differs from one whose making was not stopped");
 }
+
+/// What is in a set, and a sheet of it.
+#[test]
+fn info_counts_each_class_and_draws_examples() {
+    let lab = Lab::new();
+    let said = lab.ok("data info tiny --data-dir set --out sheet.png");
+    for part in ["300 training and 60 test", "sha256 ", "label", "100        20", "sheet.png"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(lab.read("sheet.png").starts_with(b"\x89PNG"));
+    lab.refused(2, "data info tiny --data-dir set --out sheet.png", &["sheet.png exists"]);
+    let info: Value = serde_json::from_str(&lab.ok("data info tiny --data-dir set --json")).unwrap();
+    assert_eq!(info["tasks"][0]["classes"][2], serde_json::json!({"name": "2", "train": 100, "test": 20}));
+    assert_eq!(info["sha256"].as_str().unwrap().len(), 64);
+    assert!(info["remarks"].as_array().unwrap().is_empty());
+    // From any folder, with nothing beside it.
+    let mnist: Value = serde_json::from_str(&lab.ok("data info mnist --json")).unwrap();
+    assert_eq!((&mnist["train"], &mnist["data_dir"]), (&60_000.into(), &Value::Null));
+    let mut labels = lab.read("set/train-labels-idx1-ubyte");
+    labels[8] = 9;
+    fs::write(lab.path("set/train-labels-idx1-ubyte"), labels).unwrap();
+    assert!(
+        lab.ok("data check tiny --data-dir set").contains("remark: tiny: of the 10 classes of label, 6 have")
+    );
+}

@@ -49,7 +49,7 @@ fn files_that_are_no_data_set() {
         (IMAGES, Some([good(IMAGES), vec![0]].concat()), &["trailing"]),
         (IMAGES, Some(archive[..archive.len() - 20].to_vec()), &["truncated"]),
         (IMAGES, Some(flipped), &[]),
-        (IMAGES, Some(b"<html>not found</html>".to_vec()), &["magic"]),
+        (IMAGES, Some(b"<html>not found</html>".to_vec()), &["web page"]),
         (IMAGES, Some(good(LABELS)), &["magic"]),
         (LABELS, Some(good(IMAGES)), &["magic"]),
         (LABELS, Some(labels(&[0; TRAIN - 1])), &["299 labels", "300 images", IMAGES]),

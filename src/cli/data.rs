@@ -1,5 +1,7 @@
 //! `data`: which data sets there are, whether one is sound, and faces that are drawn.
 
+mod info;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -23,6 +25,7 @@ pub struct DataArgs {
 const EXAMPLES: &str = "\
 Examples:
   smoothenc data check mnist
+  smoothenc data info mnist --out digits.png
   smoothenc data make celeba --out faces --images 5000
   smoothenc train celeba --data-dir faces
   smoothenc data fetch celeba --data-dir photos";
@@ -33,6 +36,8 @@ pub enum Action {
     Fetch(SetArgs),
     /// Read a data set as training would, and say what is in it
     Check(SetArgs),
+    /// Say all about a data set: images of each class, a checksum, and with --out a sheet of examples
+    Info(InfoArgs),
     /// Draw a small synthetic set in CelebA's layout: faces, attributes and partitions
     Make(MakeArgs),
 }
@@ -43,18 +48,43 @@ pub struct SetArgs {
     /// mnist, color-mnist, celeba, or any other name with --data-dir
     #[arg(value_name = "DATASET")]
     pub dataset: String,
-    /// The folder of its files
+    /// The folder of its files, or an .npz file
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Scale images to N x N pixels, at most 64, cutting out the middle of those that are not square
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub resize: Option<usize>,
     /// Of celeba: the side of the square cut out of a photograph, in pixels
     #[arg(long, value_name = "N", default_value_t = celeba::DEFAULT_CROP, allow_negative_numbers = true)]
     pub crop: usize,
     /// Of celeba: leave out and count photographs that cannot be read
     #[arg(long)]
     pub skip_bad: bool,
+    /// Of celeba: the folder to keep the scaled photographs in, instead of beside them
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
+}
+
+impl SetArgs {
+    fn load(&self, context: &Context) -> Result<Dataset> {
+        let photos = celeba::Options { crop: self.crop, skip_bad: self.skip_bad, cache: self.cache.clone() };
+        let directory = self.data_dir.as_deref();
+        let observer = Some(&*context.observer);
+        Dataset::load(&Source { name: &self.dataset, directory, resize: self.resize, photos, observer })
+    }
+}
+
+/// The arguments of `data info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    #[command(flatten)]
+    pub set: SetArgs,
+    /// Also draw ten examples of each class, of ten classes at most, into a picture, which must not exist
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
 }
 
 /// The arguments of `data make`.
@@ -74,7 +104,7 @@ pub struct MakeArgs {
     pub seed: u64,
 }
 
-/// Runs one of the three.
+/// Runs one of the four.
 ///
 /// # Errors
 /// [`Error::Request`] for a set that is not there or not sound, naming the file and what to do.
@@ -82,6 +112,7 @@ pub fn run(args: &DataArgs, context: &Context) -> Result<()> {
     match &args.action {
         Action::Fetch(set) => fetch(set, context),
         Action::Check(set) => check(set, context),
+        Action::Info(args) => info::run(args, context),
         Action::Make(make) => draw(make, context),
     }
 }
@@ -136,35 +167,40 @@ struct TaskSummary<'a> {
 }
 
 fn check(set: &SetArgs, context: &Context) -> Result<()> {
-    let photos = celeba::Options { crop: set.crop, skip_bad: set.skip_bad };
-    let data = Dataset::load(&Source {
-        name: &set.dataset,
-        directory: set.data_dir.as_deref(),
-        photos,
-        observer: Some(&*context.observer),
-    })?;
+    let data = set.load(context)?;
     let summary = summary(&data);
     if set.json {
         return write(&json_document(&summary)?);
     }
-    let [channels, height, width] = summary.image_shape;
-    let mut text = format!(
-        "{}{}: {} training and {} test images of {channels} x {height} x {width}\n",
-        summary.dataset,
-        if summary.synthetic { " (synthetic: drawn, no photographs)" } else { "" },
-        summary.train,
-        summary.test
-    );
-    if summary.skipped > 0 {
-        text += &format!("{} images left out, as they cannot be read\n", summary.skipped);
-    }
+    let mut text = headline(&data);
     for task in &summary.tasks {
         text += &format!(
             "  {:<18} {} classes, the commonest {:.1} % of the test images\n",
             task.name, task.classes, task.majority
         );
     }
-    write(&text)
+    write(&(text + &remarks(&data)))
+}
+
+/// What a user should know of a set that is sound, a line each.
+fn remarks(data: &Dataset) -> String {
+    data.remarks().iter().map(|remark| format!("remark: {remark}\n")).collect()
+}
+
+/// How many images of what there are.
+fn headline(data: &Dataset) -> String {
+    let [channels, height, width] = data.train.images.shape();
+    let mut text = format!(
+        "{}{}: {} training and {} test images of {channels} x {height} x {width}\n",
+        data.name,
+        if data.synthetic { " (synthetic: drawn, no photographs)" } else { "" },
+        data.train.count(),
+        data.test.count()
+    );
+    if data.skipped > 0 {
+        text += &format!("{} images left out, as they cannot be read\n", data.skipped);
+    }
+    text
 }
 
 fn summary(data: &Dataset) -> Summary<'_> {

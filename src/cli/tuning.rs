@@ -1,10 +1,7 @@
 //! Whether and where the variants of a GPU's kernels are measured: the environment of the command line.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
 use crate::engine::device::Tuning;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// As `SMOOTHENC_TUNE` says: 0 turns measuring off; 1 measures everything, however long it takes, and on software devices
 /// too, which stand in for a GPU in tests and take long to compile a kernel.
@@ -22,22 +19,5 @@ pub fn tuning() -> Result<Tuning> {
             ));
         }
     };
-    Ok(cache_folder().map_or(Tuning::Off, |folder| wanted(folder.join("tune.json"))))
-}
-
-/// `smoothenc` in the user's folder for caches.
-fn cache_folder() -> Option<PathBuf> {
-    let variable =
-        |name: &str| std::env::var_os(name).filter(|v: &OsString| !v.is_empty()).map(PathBuf::from);
-    let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
-    let caches = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| {
-        if cfg!(windows) {
-            variable("LOCALAPPDATA")
-        } else if cfg!(target_os = "macos") {
-            home("Library/Caches")
-        } else {
-            home(".cache")
-        }
-    });
-    caches.map(|caches| caches.join("smoothenc"))
+    Ok(files::user_caches().map_or(Tuning::Off, |folder| wanted(folder.join("tune.json"))))
 }

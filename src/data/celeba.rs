@@ -1,8 +1,9 @@
-//! CelebA in its official layout, and anything else laid out so (docs/method.md, section 6).
+//! CelebA in its official layout, and anything else laid out so (SPEC section 6).
 //!
 //! `img_align_celeba/*.jpg` are photographs of 178x218 with the eyes always at the same place. The square in the middle
 //! is cut out and scaled to 64x64 once; the result is kept beside the photographs in one file, which is mapped into
-//! memory and so may be larger than it. Training images are those of partition 0, test images those of partition 2.
+//! memory and so may be larger than it. Training images are those of partition 0, test images those of partition 2. Lists
+//! and photographs lie together, or in `Anno`, `Eval` and `Img` as the set's own drive has them.
 
 mod cache;
 mod lists;
@@ -22,6 +23,9 @@ pub use photo::{HEIGHT, SIDE, WIDTH};
 
 /// The folder of the photographs.
 pub const PHOTOS: &str = "img_align_celeba";
+
+/// The same as PNGs, as the set's drive has them too.
+const PNG_PHOTOS: &str = "img_align_celeba_png";
 
 /// The square that is cut out, unless `--crop` says otherwise.
 pub const DEFAULT_CROP: usize = 148;
@@ -57,11 +61,14 @@ pub struct Options {
     pub crop: usize,
     /// Leave out what cannot be read, instead of refusing the set.
     pub skip_bad: bool,
+    /// Where the scaled images are kept. Without it: beside the photographs; where that cannot be written, among the user's
+    /// caches; and where there is no such place either, nowhere.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { crop: DEFAULT_CROP, skip_bad: false }
+        Options { crop: DEFAULT_CROP, skip_bad: false, cache: None }
     }
 }
 
@@ -79,7 +86,17 @@ pub fn check_crop(crop: usize) -> Result<()> {
 pub fn missing(directory: &Path) -> Vec<&'static str> {
     let lists = [ATTRIBUTES_FILE, PARTITION_FILE];
     let lists = lists.into_iter().filter(|list| lists::present(directory, list).is_none());
-    Some(PHOTOS).filter(|photos| !directory.join(photos).is_dir()).into_iter().chain(lists).collect()
+    Some(PHOTOS).filter(|_| photos_folder(directory).is_none()).into_iter().chain(lists).collect()
+}
+
+/// Where the photographs are: some archives have their folder twice, one in the other.
+fn photos_folder(directory: &Path) -> Option<PathBuf> {
+    let places = ["", "Img", "Img/img_align_celeba_png.7z"];
+    let outer = places
+        .iter()
+        .flat_map(|place| [PHOTOS, PNG_PHOTOS].map(|name| (directory.join(place).join(name), name)));
+    let folders = outer.flat_map(|(outer, name)| [outer.join(name), outer]);
+    folders.into_iter().find(|folder| folder.is_dir())
 }
 
 /// Loads the set in `directory`, from its cache where that is there and of these very photographs.
@@ -87,7 +104,8 @@ pub fn missing(directory: &Path) -> Vec<&'static str> {
 /// # Errors
 /// [`Error::Request`] naming the file, the line or the photograph: a list that is missing or does not read, an attribute
 /// column too many or too few, a wrong count, an image in one list only, a partition without training or test
-/// images; and, unless they are to be skipped, a photograph that is missing, no JPEG, truncated or of another size.
+/// images; and, unless they are to be skipped, a photograph that is missing, no JPEG or PNG, truncated, damaged or of another
+/// size.
 pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Result<Dataset> {
     check_crop(options.crop)?;
     let set = Listed::read(directory)?;
@@ -108,6 +126,7 @@ pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Res
         train: Split { images: train_images, labels: set.labels(&train) },
         test: Split { images: test_images, labels: set.labels(&test) },
         tasks: TASKS.map(|name| Task { name: name.into(), classes: 2 }).into(),
+        class_names: Vec::new(),
         synthetic: set.is_synthetic(),
         skipped: cached.skipped.len(),
     })
@@ -121,16 +140,20 @@ struct Listed {
 
 impl Listed {
     fn read(directory: &Path) -> Result<Listed> {
-        let photos = lists::read(directory)?;
-        // Some archives have the folder twice, one in the other.
-        let outer = directory.join(PHOTOS);
-        let inner = outer.join(PHOTOS);
-        let folder = if inner.is_dir() { inner } else { outer };
-        if !folder.is_dir() {
-            return Err(Error::request(format!(
+        let mut photos = lists::read(directory)?;
+        let folder = photos_folder(directory).ok_or_else(|| {
+            Error::request(format!(
                 "{} is missing: unpack img_align_celeba.zip there",
-                folder.display()
-            )));
+                directory.join(PHOTOS).display()
+            ))
+        })?;
+        // The lists name JPEGs also where the photographs are the aligned PNGs.
+        let png = |name: &str| Path::new(name).with_extension("png").to_string_lossy().into_owned();
+        let any = |name: &dyn Fn(&str) -> String| {
+            photos.iter().take(100).any(|p| folder.join(name(&p.name)).is_file())
+        };
+        if !any(&str::to_string) && any(&png) {
+            photos.iter_mut().for_each(|photo| photo.name = png(&photo.name));
         }
         let set = Listed { folder, photos };
         for (part, what) in

@@ -1,112 +1,202 @@
 //! The IDX format of the MNIST files, gzipped or not.
 //!
 //! A big-endian header (two zero bytes, the element type, the number of dimensions, then each dimension as
-//! `u32`) and the elements. Only unsigned bytes occur: type 8, so the magic number is 2051 for images (three
-//! dimensions) and 2049 for labels (one). Whether a file is packed is told by its first two bytes, not by its name.
+//! `u32`) and the elements. Images are unsigned bytes in three dimensions (magic number 2051). Labels are integers of any
+//! width in one dimension (2049 for unsigned bytes), or in two where the class stands in the first of QMNIST's eight
+//! columns. Anything else is refused in words. Whether a file is packed is told by its first bytes, not by its name.
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Seek};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
+use super::container::{self, Input, refuse, unreadable};
+use super::pixels::{self, Collector};
+use super::{Images, check_bytes, label};
+use crate::Result;
 
-use super::{Images, MAX_SIDE};
-use crate::{Error, Result};
+/// QMNIST's labels have this many columns, the class first.
+const QMNIST_COLUMNS: usize = 8;
 
-/// Unsigned bytes, three dimensions.
-const IMAGES_MAGIC: u32 = 0x0803;
-/// Unsigned bytes, one dimension.
-const LABELS_MAGIC: u32 = 0x0801;
-
-/// Reads an image file (`train-images-idx3-ubyte[.gz]`).
+/// Reads an image file (`train-images-idx3-ubyte[.gz]`), and scales its images to `resize` pixels a side if asked to.
 ///
 /// # Errors
-/// [`Error::Request`] naming the file: unreadable, wrong magic, truncated, trailing bytes, empty, or images larger than
-/// [`MAX_SIDE`] a side.
-pub fn read_images(path: &Path) -> Result<Images> {
-    let mut reader = open(path)?;
-    let [count, height, width] = read_header(&mut reader, path, IMAGES_MAGIC, "images")?;
+/// [`crate::Error::Request`] naming the file: unreadable, of another kind, type or shape, truncated, trailing bytes,
+/// empty, or images larger than [`super::MAX_SIDE`] a side that are not to be scaled.
+pub fn read_images(input: &Input, resize: Option<usize>) -> Result<Images> {
+    let path = &input.path;
+    let mut opened = container::open(input)?;
+    let header = Header::read(&mut opened.reader, path, "images")?;
+    let [count, height, width] = header.shape[..] else { return Err(header.refuse(path, "images")) };
+    if header.kind != Kind::U8 {
+        return Err(header.refuse(path, "images"));
+    }
     if count == 0 || height == 0 || width == 0 {
         return Err(refuse(path, &format!("holds no pixels ({count} images of {height}x{width})")));
     }
-    if height > MAX_SIDE || width > MAX_SIDE {
-        return Err(refuse(
-            path,
-            &format!(
-                "holds images of {height}x{width}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale them down first"
-            ),
-        ));
-    }
-    // Within 2^32 * 64 * 64, so the product fits 64 bits.
-    let pixels = read_body(reader, path, count as u64 * (height * width) as u64)?;
-    Ok(Images::new([1, height, width], pixels))
-}
-
-/// Reads a label file (`train-labels-idx1-ubyte[.gz]`).
-///
-/// # Errors
-/// [`Error::Request`] naming the file: unreadable, wrong magic, truncated, trailing bytes or empty.
-pub fn read_labels(path: &Path) -> Result<Vec<u32>> {
-    let mut reader = open(path)?;
-    let [count] = read_header(&mut reader, path, LABELS_MAGIC, "labels")?;
-    if count == 0 {
-        return Err(refuse(path, "holds no labels"));
-    }
-    Ok(read_body(reader, path, count as u64)?.into_iter().map(u32::from).collect())
-}
-
-/// One sentence about a file that cannot be used.
-fn refuse(path: &Path, what: &str) -> Error {
-    Error::request(format!("{} {what}", path.display()))
-}
-
-/// A failed read as a sentence: an archive that ends early or does not decode is named as such.
-fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    match error.kind() {
-        ErrorKind::UnexpectedEof => refuse(path, "is truncated: it ends early; fetch it again"),
-        ErrorKind::InvalidInput | ErrorKind::InvalidData => {
-            refuse(path, &format!("is damaged ({error}); fetch it again"))
+    let shape = [1, height, width];
+    pixels::check_shape(shape, resize).map_err(|why| refuse(path, &why))?;
+    let body = header.body(path)?;
+    opened.check_promise(input, header.len(), body)?;
+    check_bytes(path, (count * shape[1] * shape[2]) as u64)?;
+    let bytes = container::read_body(&mut opened.reader, path, body)?;
+    Ok(match resize {
+        None => Images::new(shape, bytes),
+        Some(_) => {
+            let mut images = Collector::new(shape, resize);
+            bytes.chunks_exact(height * width).for_each(|image| images.push(image));
+            images.finish()
         }
-        _ => refuse(path, &format!("cannot be read: {error}")),
-    }
-}
-
-/// Opens a file and unpacks it on the way if it starts as a gzip archive does.
-fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let attempt = || -> std::io::Result<Box<dyn Read>> {
-        let mut file = File::open(path)?;
-        let mut start = Vec::with_capacity(2);
-        file.by_ref().take(2).read_to_end(&mut start)?;
-        file.rewind()?;
-        let plain = BufReader::new(file);
-        // The multi-member decoder also refuses bytes after the archive's end.
-        Ok(if start == [0x1f, 0x8b] { Box::new(MultiGzDecoder::new(plain)) } else { Box::new(plain) })
-    };
-    attempt().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => refuse(path, "is missing"),
-        _ => unreadable(path, &error),
     })
 }
 
-/// Reads and checks the magic number, then the `N` dimensions.
-fn read_header<const N: usize>(
-    reader: &mut dyn Read,
-    path: &Path,
+/// Reads a label file (`train-labels-idx1-ubyte[.gz]`) for the `images` of another.
+///
+/// # Errors
+/// [`crate::Error::Request`] naming the file: unreadable, of another kind, type or shape, truncated, trailing bytes,
+/// empty, of another count than the images, or a label that is no class.
+pub fn read_labels(input: &Input, images: (&Path, usize)) -> Result<Vec<u32>> {
+    let path = &input.path;
+    let mut opened = container::open(input)?;
+    let header = Header::read(&mut opened.reader, path, "labels")?;
+    let columns = match header.shape[..] {
+        [_] => 1,
+        [_, 1] => 1,
+        [_, QMNIST_COLUMNS] if header.kind == Kind::I32 => QMNIST_COLUMNS,
+        _ => return Err(header.refuse(path, "labels")),
+    };
+    if matches!(header.kind, Kind::F32 | Kind::F64) {
+        return Err(header.refuse(path, "labels"));
+    }
+    let count = header.shape[0];
+    if count == 0 {
+        return Err(refuse(path, "holds no labels"));
+    }
+    // Before any is read: what belongs to the images is as bounded as they are.
+    let body = header.body(path)?;
+    opened.check_promise(input, header.len(), body)?;
+    if count != images.1 {
+        let (images, there) = (images.0.display(), images.1);
+        let text =
+            format!("has {count} labels for the {there} images of {images}: they must be of one data set");
+        return Err(refuse(path, &text));
+    }
+    let bytes = container::read_body(&mut opened.reader, path, body)?;
+    let rows = bytes.chunks_exact(columns * header.kind.bytes());
+    rows.enumerate().map(|(at, row)| label(path, at, header.kind.integer(row))).collect()
+}
+
+/// The type of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    U8,
+    I8,
+    I16,
+    I32,
+    F32,
+    F64,
+}
+
+impl Kind {
+    fn of(code: u8) -> Option<Kind> {
+        Some(match code {
+            0x08 => Kind::U8,
+            0x09 => Kind::I8,
+            0x0b => Kind::I16,
+            0x0c => Kind::I32,
+            0x0d => Kind::F32,
+            0x0e => Kind::F64,
+            _ => return None,
+        })
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Kind::U8 => "unsigned bytes",
+            Kind::I8 => "signed bytes",
+            Kind::I16 => "16-bit integers",
+            Kind::I32 => "32-bit integers",
+            Kind::F32 => "32-bit floats",
+            Kind::F64 => "64-bit floats",
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Kind::U8 | Kind::I8 => 1,
+            Kind::I16 => 2,
+            Kind::I32 | Kind::F32 => 4,
+            Kind::F64 => 8,
+        }
+    }
+
+    /// The first integer in `row`.
+    fn integer(self, row: &[u8]) -> i64 {
+        let signed = row[1..self.bytes()]
+            .iter()
+            .fold(i64::from(row[0] as i8), |high, &byte| high << 8 | i64::from(byte));
+        if self == Kind::U8 { i64::from(row[0]) } else { signed }
+    }
+}
+
+/// What an IDX file says of itself.
+struct Header {
     magic: u32,
-    kind: &str,
-) -> Result<[usize; N]> {
-    let found = read_u32(reader, path)?;
-    if found != magic {
-        return Err(refuse(
-            path,
-            &format!("is not an IDX file of {kind}: its magic number is {found}, it must be {magic}"),
-        ));
+    kind: Kind,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    /// Reads the magic number, then the dimensions.
+    fn read(reader: &mut dyn Read, path: &Path, what: &str) -> Result<Header> {
+        let magic = read_u32(reader, path)?;
+        let known = |magic: u32| match magic.to_be_bytes() {
+            [0, 0, code, rank @ 1..=4] => Kind::of(code).map(|kind| (kind, rank)),
+            _ => None,
+        };
+        let Some((kind, rank)) = known(magic) else {
+            let needed = needed(what);
+            let text = match known(magic.swap_bytes()) {
+                Some((kind, rank)) => format!(
+                    "is an IDX file of {} in {rank} dimensions with a little-endian header (its magic number reads \
+                     {magic}): IDX headers are big-endian, so write it again; {needed}",
+                    kind.words()
+                ),
+                None => format!("is not an IDX file: its magic number is {magic}; {needed}"),
+            };
+            return Err(refuse(path, &text));
+        };
+        let shape = (0..rank).map(|_| Ok(read_u32(reader, path)? as usize)).collect::<Result<_>>()?;
+        Ok(Header { magic, kind, shape })
     }
-    let mut dimensions = [0; N];
-    for dimension in &mut dimensions {
-        *dimension = read_u32(reader, path)? as usize;
+
+    /// Bytes of the header itself.
+    fn len(&self) -> u64 {
+        4 + 4 * self.shape.len() as u64
     }
-    Ok(dimensions)
+
+    /// Bytes of the elements.
+    fn body(&self, path: &Path) -> Result<u64> {
+        let sizes = self.shape.iter().map(|&size| size as u64);
+        let product = sizes.chain([self.kind.bytes() as u64]).try_fold(1_u64, u64::checked_mul);
+        product.ok_or_else(|| refuse(path, "is damaged: its header promises more than any file can hold"))
+    }
+
+    fn refuse(&self, path: &Path, what: &str) -> crate::Error {
+        let shape = self.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+        let (kind, magic) = (self.kind.words(), self.magic);
+        let needed = needed(what);
+        let text = format!("is an IDX file of {kind}, {shape} (its magic number is {magic}); {needed}");
+        refuse(path, &text)
+    }
+}
+
+fn needed(what: &str) -> &'static str {
+    match what {
+        "images" => {
+            "images must be unsigned bytes in three dimensions, count x height x width (2051); colour images go into an \
+             .npz file or a folder for each class"
+        }
+        _ => "labels must be integers in one dimension, the class of each image (2049 for unsigned bytes)",
+    }
 }
 
 fn read_u32(reader: &mut dyn Read, path: &Path) -> Result<u32> {
@@ -116,27 +206,4 @@ fn read_u32(reader: &mut dyn Read, path: &Path) -> Result<u32> {
         _ => unreadable(path, &error),
     })?;
     Ok(u32::from_be_bytes(bytes))
-}
-
-/// Reads exactly `expected` bytes up to the file's end. Memory grows with what is really there, not with what the
-/// header promises; reading on to the end also makes the decoder compare the archive's checksum.
-fn read_body(reader: Box<dyn Read>, path: &Path, expected: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.take(expected + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    let found = bytes.len() as u64;
-    if found < expected {
-        return Err(refuse(
-            path,
-            &format!(
-                "is truncated: its header promises {expected} bytes of data, {found} are there; fetch it again"
-            ),
-        ));
-    }
-    if found > expected {
-        return Err(refuse(
-            path,
-            &format!("has trailing bytes after the {expected} its header promises; fetch it again"),
-        ));
-    }
-    Ok(bytes)
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// An IDX file: magic, dimensions, then `body`.
-fn idx(magic: u32, dimensions: &[u32], body: &[u8]) -> Vec<u8> {
+pub fn idx(magic: u32, dimensions: &[u32], body: &[u8]) -> Vec<u8> {
     let mut bytes = magic.to_be_bytes().to_vec();
     for dimension in dimensions {
         bytes.extend(dimension.to_be_bytes());
@@ -19,16 +19,16 @@ fn idx(magic: u32, dimensions: &[u32], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn images(count: u32, side: u32) -> Vec<u8> {
+pub fn images(count: u32, side: u32) -> Vec<u8> {
     let body: Vec<u8> = (0..count * side * side).map(|i| (i % 251) as u8).collect();
     idx(0x803, &[count, side, side], &body)
 }
 
-fn labels(values: &[u8]) -> Vec<u8> {
+pub fn labels(values: &[u8]) -> Vec<u8> {
     idx(0x801, &[values.len() as u32], values)
 }
 
-fn packed(bytes: &[u8]) -> Vec<u8> {
+pub fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -87,6 +87,8 @@ fn refuses_damaged_files() {
     longer.push(0);
     assert!(refusal(name, &packed(&longer)).contains("trailing"));
     assert!(refusal(name, &longer).contains("trailing"));
+    // Padding after an archive is none of its business, anything else is named.
+    assert!(refusal(name, &[&archive[..], b"garbage"].concat()).contains("trailing bytes after the archive"));
     let mut flipped = archive.clone();
     let crc = flipped.len() - 8;
     flipped[crc] ^= 1;
@@ -128,7 +130,8 @@ fn refuses_names_it_cannot_serve() {
     assert!(refused("fashion", None).contains("--data-dir"));
     assert!(refused("celeba", None).contains("celeba does not come with the program"));
     assert!(refused("celeba", Some(Path::new("nowhere"))).contains("nowhere is not a directory"));
-    assert!(refused("color-mnist", Some(Path::new("."))).contains("train-images-idx3-ubyte is missing"));
+    let empty = tempfile::tempdir().unwrap();
+    assert!(refused("color-mnist", Some(empty.path())).contains("train-images-idx3-ubyte is missing"));
     assert!(refused("../mnist", Some(Path::new("."))).contains("cannot name"));
     assert!(refused("", Some(Path::new("."))).contains("cannot name"));
     assert!(refused("fashion", Some(Path::new("nowhere/at/all"))).contains("not a directory"));

@@ -192,10 +192,12 @@ pub fn load_data(config: &Config, context: &Context) -> Result<Dataset> {
     let source = Source {
         name: &config.dataset,
         directory: config.data_dir.as_deref(),
-        photos: celeba::Options { crop: config.crop, skip_bad: config.skip_bad },
+        resize: None,
+        photos: celeba::Options { crop: config.crop, skip_bad: config.skip_bad, cache: None },
         observer: Some(&*context.observer),
     };
     let data = Dataset::load(&source)?.hold_out(config.holdout)?;
     config.validate_for(&data)?;
+    data.remarks().iter().for_each(|remark| log::warn!("{remark}"));
     Ok(data)
 }

@@ -1,13 +1,14 @@
 //! The images made of the photographs, in one file that is mapped into memory.
 //!
-//! `.smoothenc-CROP.cache` beside the photographs' folder: the images `[n, 3, 64, 64]` as bytes, then JSON ([`Trailer`]),
+//! `.smoothenc-CROP.cache` beside the photographs' folder, or in a place of its own where that is chosen or that folder can
+//! only be read: the images `[n, 3, 64, 64]` as bytes, then JSON ([`Trailer`]),
 //! its length (8 bytes) and a mark. It is written under another name and renamed when it is on the disk, so a build that
 //! was interrupted leaves no cache; the mark at the end and the length are looked at all the same. The trailer has a
 //! checksum of the crop and of every photograph's name, size and time of change: any change there makes a new cache. (The
 //! photographs' content is not read for this: that would take as long as the cache saves.)
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -18,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Options, SIDE, photo};
+use crate::data::content::{hex, hex_sha256};
 use crate::progress::Observer;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 const MARK: &[u8; 16] = b"smoothenc cache\n";
 
@@ -51,35 +53,101 @@ pub struct Cache {
     pub skipped: Vec<Skipped>,
 }
 
-/// The images of `photos`, in their order, from the cache in `directory`, which is made first where it is not there or
+/// The images of `photos`, in their order, from the cache of `directory`, which is made first where it is not there or
 /// not of these photographs.
 ///
 /// # Errors
-/// [`Error::Request`] naming a photograph that cannot be used, unless these are to be skipped; or where the
-/// directory cannot be written.
+/// [`Error::Request`] naming a photograph that cannot be used, unless these are to be skipped; or where no place for the
+/// cache can be written.
 pub fn open_or_build(
     directory: &Path,
     photos: &[PathBuf],
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Cache> {
-    let path = directory.join(format!(".smoothenc-{}.cache", options.crop));
     let source = checksum(photos, options.crop);
-    if let Some(cache) = open(&path, &source, photos.len()) {
+    let file = format!(".smoothenc-{}.cache", options.crop);
+    let there = |place: &Path| open(&place.join(&file), &source, photos.len());
+    let places = places(directory, options);
+    if let Some(cache) = places.iter().find_map(|place| there(place)) {
         return usable(cache, photos, options);
     }
-    // One process at a time builds, and whoever waited finds it built.
-    let lock_path = directory.join(".smoothenc.lock");
-    let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
-    let _lock = lock.map_err(|error| unwritable(&lock_path, &error))?;
-    if let Some(cache) = open(&path, &source, photos.len()) {
-        return usable(cache, photos, options);
+    for place in &places {
+        // One process at a time builds, and whoever waited finds it built.
+        let lock = match lock(place, place != directory) {
+            Ok(lock) => lock,
+            Err(error) if options.cache.is_none() && only_read(&error) => {
+                log::warn!(
+                    "{} cannot be written ({error}): the scaled images are kept elsewhere",
+                    place.display()
+                );
+                continue;
+            }
+            Err(error) => return Err(unwritable(place, &error)),
+        };
+        if let Some(cache) = there(place) {
+            return usable(cache, photos, options);
+        }
+        let (path, temporary) = (place.join(&file), place.join(&file).with_extension("tmp"));
+        let failed = |error: io::Error| unwritable(&temporary, &error);
+        let begun = File::create(&temporary).map_err(failed)?;
+        build(begun, &temporary, (&source, photos), options, observer)
+            .inspect_err(|_| _ = fs::remove_file(&temporary))?;
+        fs::rename(&temporary, &path).map_err(|error| unwritable(&path, &error))?;
+        drop(lock);
+        if place != directory {
+            log::warn!("the scaled images of {} are in {}", directory.display(), path.display());
+        }
+        return there(place).ok_or_else(|| changed(directory));
     }
-    let temporary = path.with_extension("tmp");
-    build(&temporary, &source, photos, options, observer).inspect_err(|_| _ = fs::remove_file(&temporary))?;
-    fs::rename(&temporary, &path).map_err(|error| unwritable(&path, &error))?;
-    let gone = || Error::run(format!("{} was changed while it was read", directory.display()));
-    open(&path, &source, photos.len()).ok_or_else(gone)
+    nameless(directory, (&source, photos), options, observer)
+}
+
+fn changed(directory: &Path) -> Error {
+    Error::run(format!("{} was changed while it was read", directory.display()))
+}
+
+/// Where the cache may lie, the best place first. Away from the photographs each set has a folder of its own.
+fn places(directory: &Path, options: &Options) -> Vec<PathBuf> {
+    let absolute = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_path_buf());
+    let own = format!("celeba-{}", &hex_sha256(absolute.as_os_str().as_encoded_bytes())[..16]);
+    match &options.cache {
+        Some(chosen) => vec![chosen.join(own)],
+        None => {
+            let users = files::user_caches().map(|caches| caches.join(own));
+            [directory.to_path_buf()].into_iter().chain(users).collect()
+        }
+    }
+}
+
+fn lock(place: &Path, make: bool) -> io::Result<File> {
+    if make {
+        fs::create_dir_all(place)?;
+    }
+    let file = File::create(place.join(".smoothenc.lock"))?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn only_read(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
+
+/// A cache for this process alone, in a temporary file that has lost its name.
+fn nameless(
+    directory: &Path,
+    (source, photos): (&str, &[PathBuf]),
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Cache> {
+    log::warn!("{}: its images are scaled anew each time, as nothing keeps them", directory.display());
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let path = std::env::temp_dir().join(format!("smoothenc-{}-{since}.tmp", std::process::id()));
+    let file = File::create_new(&path).map_err(|error| unwritable(&path, &error))?;
+    let cache = build(file, &path, (source, photos), options, observer)
+        .and_then(|()| open(&path, source, photos.len()).ok_or_else(|| changed(directory)));
+    _ = fs::remove_file(&path);
+    cache
 }
 
 /// A cache with photographs left out is only for those who asked for that.
@@ -101,10 +169,10 @@ fn bad(path: &Path, why: &str) -> Error {
     ))
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+fn unwritable(path: &Path, error: &io::Error) -> Error {
     Error::request(format!(
-        "{} cannot be written: {error}; the scaled images are kept beside the photographs, so that folder must be \
-         writable",
+        "{} cannot be written: {error}; the scaled images are kept there, so make that folder writable or choose \
+         another place for them",
         path.display()
     ))
 }
@@ -120,7 +188,7 @@ fn checksum(photos: &[PathBuf], crop: usize) -> String {
     let stamps: Vec<String> = photos.par_iter().map(stamp).collect();
     let mut hash = Sha256::new_with_prefix(format!("{IMAGE} bytes from a crop of {crop}\n"));
     stamps.iter().for_each(|stamp| hash.update(stamp));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 /// The cache in a file, if it is whole and of this source.
@@ -140,15 +208,16 @@ fn open(path: &Path, source: &str, photos: usize) -> Option<Cache> {
     whole.then(|| Cache { map: Arc::new(map), bytes: start, skipped: trailer.skipped })
 }
 
+/// Writes a cache into `file`, which is at `path`.
 fn build(
+    file: File,
     path: &Path,
-    source: &str,
-    photos: &[PathBuf],
+    (source, photos): (&str, &[PathBuf]),
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<()> {
-    let failed = |error: std::io::Error| unwritable(path, &error);
-    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
+    let failed = |error: io::Error| unwritable(path, &error);
+    let mut file = BufWriter::new(file);
     let mut skipped = Vec::new();
     let (all, mut done) = (photos.len() as u64, 0);
     let task = observer.begin("scaling", done, all);

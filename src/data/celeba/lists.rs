@@ -1,8 +1,11 @@
-//! `list_attr_celeba` and `list_eval_partition`: as text, with blanks between the columns, or as CSV.
+//! `list_attr_celeba` and `list_eval_partition`: as text, with blanks between the columns, or as CSV, with or without quotes
+//! and the column of row numbers that pandas puts in front.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use csv::StringRecord;
 
 use crate::{Error, Result};
 
@@ -133,11 +136,10 @@ fn find(directory: &Path, name: &str) -> Result<PathBuf> {
     })
 }
 
-/// Where a list is, in either form.
+/// Where a list is, in either form: in the folder itself, or in one of those that the set's own drive has.
 pub fn present(directory: &Path, name: &str) -> Option<PathBuf> {
-    let text = directory.join(name);
-    let csv = text.with_extension("csv");
-    [text, csv].into_iter().find(|path| path.is_file())
+    let places = ["", "Anno", "Eval"].map(|place| directory.join(place).join(name));
+    places.into_iter().flat_map(|text| [text.clone(), text.with_extension("csv")]).find(|path| path.is_file())
 }
 
 /// A list, split into its lines' columns.
@@ -149,21 +151,41 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Lines> {
-        let text = fs::read_to_string(path)
+        let mut text = fs::read_to_string(path)
             .map_err(|error| Error::request(format!("{} cannot be read: {error}", path.display())))?;
+        // The mark that some editors put before UTF-8.
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
         Ok(Lines { path: path.to_path_buf(), text, csv: path.extension().is_some_and(|end| end == "csv") })
     }
 
     /// Number and columns of each line that is not empty.
-    fn rows(&self) -> impl Iterator<Item = (usize, Vec<&str>)> {
-        let lines = self.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        lines.map(|(i, line)| {
-            let columns: Vec<&str> = match self.csv {
-                true => line.split(',').map(str::trim).collect(),
-                false => line.split_whitespace().collect(),
+    fn rows(&self) -> Box<dyn Iterator<Item = Result<(usize, StringRecord)>> + '_> {
+        if !self.csv {
+            let lines = self.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+            return Box::new(lines.map(|(i, line)| Ok((i + 1, line.split_whitespace().collect()))));
+        }
+        let mut builder = csv::ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).trim(csv::Trim::All);
+        let rows = builder.from_reader(self.text.as_bytes()).into_records();
+        // Row numbers stand under no name, or under pandas' name for none.
+        let mut numbered = None;
+        Box::new(rows.filter_map(move |row| {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    let text = format!("{} cannot be read: {error}", self.path.display());
+                    return Some(Err(Error::request(text)));
+                }
             };
-            (i + 1, columns)
-        })
+            if row.iter().all(str::is_empty) {
+                return None;
+            }
+            let line = row.position().map_or(0, |at| at.line() as usize);
+            let numbered = *numbered.get_or_insert_with(|| matches!(&row[0], "" | "Unnamed: 0"));
+            Some(Ok((line, if numbered { row.iter().skip(1).collect() } else { row })))
+        }))
     }
 
     fn refuse(&self, line: usize, why: &str) -> Error {
@@ -171,8 +193,8 @@ impl Lines {
     }
 
     /// The name in a row's first column, which must be a file of the photographs' folder.
-    fn name<'a>(&self, line: usize, columns: &[&'a str]) -> Result<&'a str> {
-        let name = columns[0];
+    fn name<'a>(&self, line: usize, columns: &'a StringRecord) -> Result<&'a str> {
+        let name = columns.get(0).unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.chars().all(plain) && name.chars().any(|c| c != '.') {
             return Ok(name);
@@ -188,20 +210,19 @@ impl Lines {
         let promised = match self.csv {
             true => None,
             false => {
-                let (line, columns) = rows.next().ok_or_else(ends)?;
+                let (line, columns) = rows.next().ok_or_else(ends)??;
                 let count = columns[0].parse::<usize>().ok().filter(|_| columns.len() == 1);
                 let why = "must be the number of photographs alone";
                 Some(count.ok_or_else(|| self.refuse(line, why))?)
             }
         };
-        let (line, mut header) = rows.next().ok_or_else(ends)?;
-        if self.csv {
-            header.remove(0);
-        }
+        let (line, header) = rows.next().ok_or_else(ends)??;
+        let header: Vec<&str> = header.iter().skip(usize::from(self.csv)).collect();
         let columns = self.columns(line, &header)?;
         let mut photos = Vec::new();
         let mut seen = HashMap::new();
-        for (line, row) in rows {
+        for row in rows {
+            let (line, row) = row?;
             let name = self.name(line, &row)?;
             if row.len() != columns.len() + 1 {
                 let why =
@@ -209,17 +230,17 @@ impl Lines {
                 return Err(self.refuse(line, &why));
             }
             let mut attributes = 0;
-            for (&column, &value) in columns.iter().zip(&row[1..]) {
-                match value {
-                    "1" => attributes |= 1 << column,
-                    "-1" | "0" => {}
+            for (&column, value) in columns.iter().zip(row.iter().skip(1)) {
+                match whole(value) {
+                    Some(1) => attributes |= 1 << column,
+                    Some(-1 | 0) => {}
                     _ => {
                         let why = format!("{name}: {} is {value:?}, must be 1 or -1", ATTRIBUTES[column]);
                         return Err(self.refuse(line, &why));
                     }
                 }
             }
-            if let Some(first) = seen.insert(name, line) {
+            if let Some(first) = seen.insert(name.to_string(), line) {
                 return Err(self.refuse(line, &format!("{name} is there twice (also in line {first})")));
             }
             photos.push((name.to_string(), attributes));
@@ -254,12 +275,13 @@ impl Lines {
     /// What each photograph is for.
     fn parts(&self) -> Result<HashMap<String, Part>> {
         let mut parts = HashMap::new();
-        for (line, row) in self.rows().skip(usize::from(self.csv)) {
+        for row in self.rows().skip(usize::from(self.csv)) {
+            let (line, row) = row?;
             let name = self.name(line, &row)?;
-            let part = match row[1..] {
-                ["0"] => Part::Train,
-                ["1"] => Part::Validation,
-                ["2"] => Part::Test,
+            let part = match row.get(1).filter(|_| row.len() == 2).and_then(whole) {
+                Some(0) => Part::Train,
+                Some(1) => Part::Validation,
+                Some(2) => Part::Test,
                 _ => {
                     let why = format!("{name} must have 0 (train), 1 (validation) or 2 (test) after it");
                     return Err(self.refuse(line, &why));
@@ -271,4 +293,9 @@ impl Lines {
         }
         Ok(parts)
     }
+}
+
+/// A small whole number, also where it is written as a float.
+fn whole(text: &str) -> Option<i32> {
+    text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }

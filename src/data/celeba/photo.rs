@@ -1,9 +1,10 @@
 //! One photograph: decoded, the middle cut out, scaled down.
 
-use std::fs;
 use std::path::Path;
 
-use image::{ImageFormat, RgbImage};
+use image::RgbImage;
+
+use crate::data::picture;
 
 /// Every photograph's size.
 pub const WIDTH: usize = 178;
@@ -13,31 +14,14 @@ pub const SIDE: usize = 64;
 
 /// The image `[3, SIDE, SIDE]` of the photograph in a file, or what is wrong with it, to be put after its name.
 pub fn load(path: &Path, crop: usize) -> Result<Vec<u8>, String> {
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "is missing".to_string(),
-        _ => format!("cannot be read: {error}"),
-    })?;
-    let photo = decode(&bytes)?;
-    let (width, height) = (photo.width() as usize, photo.height() as usize);
-    if (width, height) != (WIDTH, HEIGHT) {
-        return Err(format!(
-            "is {width}x{height}, must be {WIDTH}x{HEIGHT} (the aligned and cropped CelebA)"
-        ));
-    }
-    Ok(scale_down(&photo, crop))
-}
-
-/// Decodes a JPEG. The decoder fills what a truncated one lacks with grey, so the end marker is asked for here.
-fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
-    if !bytes.starts_with(&[0xff, 0xd8]) {
-        return Err("is not a JPEG".to_string());
-    }
-    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    if !bytes[..end].ends_with(&[0xff, 0xd9]) {
-        return Err("is truncated: its end is missing".to_string());
-    }
-    let photo = image::load_from_memory_with_format(bytes, ImageFormat::Jpeg);
-    Ok(photo.map_err(|error| format!("does not decode: {error}"))?.into_rgb8())
+    let wanted = |width: usize, height: usize| match (width, height) == (WIDTH, HEIGHT) {
+        true => Ok(()),
+        false => {
+            Err(format!("is {width}x{height}, must be {WIDTH}x{HEIGHT} (the aligned and cropped CelebA)"))
+        }
+    };
+    let photo = picture::decode(&picture::read(path)?, wanted)?;
+    Ok(scale_down(&photo.into_rgb8(), crop))
 }
 
 /// The square of side `crop` in the middle, each of the `SIDE` x `SIDE` pixels the mean of the area it covers, as planes.

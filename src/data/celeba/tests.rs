@@ -132,8 +132,8 @@ fn bad_photographs_are_named_or_skipped() {
     let whole = photo(5, WIDTH, HEIGHT);
     let cases: [(Option<Vec<u8>>, &str); 5] = [
         (None, "is missing"),
-        (Some(b"<html>".to_vec()), "is not a JPEG"),
-        (Some(Vec::new()), "is not a JPEG"),
+        (Some(b"<html>".to_vec()), "is neither a JPEG nor a PNG"),
+        (Some(Vec::new()), "is neither a JPEG nor a PNG"),
         (Some(whole[..whole.len() / 2].to_vec()), "is truncated"),
         (Some(photo(5, HEIGHT, WIDTH)), "is 218x178, must be 178x218"),
     ];
@@ -182,6 +182,107 @@ fn only_a_whole_cache_of_these_photographs_is_used() {
     fs::write(&path, &marked).unwrap();
     fs::write(at(&base, 1), photo(4, WIDTH, HEIGHT)).unwrap();
     assert_eq!(levels(&read(&base, false).unwrap().train.images), [4, 3, 6, 7, 9]);
-    load(base.path(), &Options { crop: 100, skip_bad: false }, &Silent).unwrap();
+    load(base.path(), &Options { crop: 100, ..Options::default() }, &Silent).unwrap();
     assert!(base.path().join(".smoothenc-100.cache").exists() && path.exists());
+}
+
+/// Lists as R, pandas and Windows write them.
+#[test]
+fn lists_of_other_writers_give_the_same() {
+    let (attributes, parts) = text_lists();
+    let rows = |text: &str| -> Vec<Vec<String>> {
+        text.lines().map(|line| line.split_whitespace().map(str::to_string).collect()).collect()
+    };
+    let mut attributes_rows = rows(&attributes);
+    attributes_rows.remove(0);
+    attributes_rows[0].insert(0, "image_id".into());
+    let parts_rows = [vec![vec!["image_id".to_string(), "partition".into()]], rows(&parts)].concat();
+    let quoted =
+        |_: usize, row: &[String]| row.iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(",");
+    let numbered = |i: usize, row: &[String]| match i {
+        0 => format!(",{}", row.join(",")),
+        _ => format!("{},{}", i - 1, row.join(",")),
+    };
+    let floats = |i: usize, row: &[String]| match i {
+        0 => row.join(","),
+        _ => format!("{},{}.0", row[0], row[1..].join(".0,")),
+    };
+    type Writer<'a> = &'a dyn Fn(usize, &[String]) -> String;
+    let writers: [Writer; 3] = [&quoted, &numbered, &floats];
+    for writer in writers {
+        let base = sound();
+        for (name, rows) in [(ATTRIBUTES_FILE, &attributes_rows), (PARTITION_FILE, &parts_rows)] {
+            let path = base.path().join(name);
+            let lines: String = rows.iter().enumerate().map(|(i, row)| writer(i, row) + "\r\n").collect();
+            fs::remove_file(&path).unwrap();
+            fs::write(path.with_extension("csv"), format!("\u{feff}{lines}")).unwrap();
+        }
+        check_sound(&read(&base, false).unwrap());
+    }
+    let base = sound();
+    for (name, text) in [(ATTRIBUTES_FILE, attributes), (PARTITION_FILE, parts)] {
+        fs::write(base.path().join(name), format!("\u{feff}{text}")).unwrap();
+    }
+    check_sound(&read(&base, false).unwrap());
+}
+
+#[test]
+fn the_folders_of_the_official_drive_are_found() {
+    let base = sound();
+    let moves = [("Anno", ATTRIBUTES_FILE), ("Eval", PARTITION_FILE), ("Img", PHOTOS)];
+    for (folder, name) in moves {
+        fs::create_dir(base.path().join(folder)).unwrap();
+        fs::rename(base.path().join(name), base.path().join(folder).join(name)).unwrap();
+    }
+    assert!(missing(base.path()).is_empty());
+    check_sound(&read(&base, false).unwrap());
+}
+
+#[test]
+fn aligned_pngs_are_read_whatever_the_lists_call_them() {
+    let base = sound();
+    for i in 1..=9 {
+        let picture = image::open(at(&base, i)).unwrap();
+        picture.save(at(&base, i).with_extension("png")).unwrap();
+        fs::remove_file(at(&base, i)).unwrap();
+    }
+    check_sound(&read(&base, false).unwrap());
+    for name in [ATTRIBUTES_FILE, PARTITION_FILE] {
+        let text = fs::read_to_string(base.path().join(name)).unwrap();
+        fs::write(base.path().join(name), text.replace(".jpg", ".png")).unwrap();
+    }
+    check_sound(&read(&base, false).unwrap());
+    fs::rename(base.path().join(PHOTOS), base.path().join(PNG_PHOTOS)).unwrap();
+    fs::write(base.path().join(PNG_PHOTOS).join("000005.png"), b"cut").unwrap();
+    refused(&base, &["000005.png", "neither a JPEG nor a PNG"]);
+    assert_eq!(levels(&read(&base, true).unwrap().test.images), [2, 8]);
+}
+
+#[test]
+fn what_follows_a_photograph_does_not_matter_and_half_of_one_does() {
+    let whole = photo(5, WIDTH, HEIGHT);
+    let base = sound();
+    for tail in [&b"\n"[..], b"\x7f", &whole[..400]] {
+        fs::write(at(&base, 5), [&whole, tail].concat()).unwrap();
+        check_sound(&read(&base, false).unwrap());
+    }
+    fs::write(at(&base, 5), [&whole[..whole.len() * 3 / 4], &[0xff, 0xd9]].concat()).unwrap();
+    refused(&base, &["000005.jpg", "is truncated", "--skip-bad"]);
+}
+
+#[test]
+fn the_cache_lies_where_it_is_to() {
+    let (base, elsewhere) = (sound(), tempfile::tempdir().unwrap());
+    let cache = elsewhere.path().join("deep/er");
+    check_sound(
+        &load(base.path(), &Options { cache: Some(cache.clone()), ..Options::default() }, &Silent).unwrap(),
+    );
+    assert!(!base.path().join(".smoothenc-148.cache").exists());
+    let own: Vec<_> = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(own.len() == 1 && own[0].join(".smoothenc-148.cache").exists(), "{own:?}");
+    // A place that cannot be made is named.
+    let file = elsewhere.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = load(base.path(), &Options { cache: Some(file), ..Options::default() }, &Silent).unwrap_err();
+    assert!(error.is_request() && error.to_string().contains("file/celeba-"), "{error}");
 }

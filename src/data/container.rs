@@ -1,0 +1,220 @@
+//! A file's bytes, unpacked where it is a gzip archive, or the word for what it is instead of data.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::GzDecoder;
+
+use crate::{Error, Result};
+
+/// No archive that deflate makes unpacks to more than this many times its size.
+pub const MOST_UNPACKED: u64 = 1032;
+/// Pictures do not pack so well: beyond this an archive is measured before any of it is kept.
+const USUAL_UNPACKED: u64 = 100;
+
+/// Where bytes come from: a file, or the program itself under a file's name.
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub path: PathBuf,
+    pub bytes: Option<Cow<'static, [u8]>>,
+}
+
+impl Input {
+    pub fn file(path: impl Into<PathBuf>) -> Input {
+        Input { path: path.into(), bytes: None }
+    }
+}
+
+/// An opened input.
+pub struct Opened<'a> {
+    pub reader: Box<dyn BufRead + 'a>,
+    /// The file's own size.
+    size: u64,
+    packed: bool,
+}
+
+/// One sentence about a file that cannot be used.
+pub fn refuse(path: &Path, what: &str) -> Error {
+    Error::request(format!("{} {what}", path.display()))
+}
+
+/// A failed read as a sentence: an archive that ends early or does not decode is named as such.
+pub fn unreadable(path: &Path, error: &io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => refuse(path, "is missing"),
+        ErrorKind::UnexpectedEof => refuse(path, "is truncated: it ends early; fetch it again"),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+            refuse(path, &format!("is damaged ({error}); fetch it again"))
+        }
+        _ => match error.get_ref() {
+            Some(own) if own.is::<Trailing>() => refuse(path, &own.to_string()),
+            _ => refuse(path, &format!("cannot be read: {error}")),
+        },
+    }
+}
+
+/// Opens a file and unpacks it on the way if it starts as a gzip archive does.
+///
+/// # Errors
+/// [`Error::Request`] naming the file: unreadable, or a container or a page of another kind.
+pub fn open(input: &Input) -> Result<Opened<'_>> {
+    let path = &input.path;
+    let failed = |error: io::Error| unreadable(path, &error);
+    let (size, mut plain): (u64, Box<dyn BufRead + '_>) = match &input.bytes {
+        Some(bytes) => (bytes.len() as u64, Box::new(Cursor::new(&bytes[..]))),
+        None => {
+            let file = File::open(path).map_err(failed)?;
+            (file.metadata().map_err(failed)?.len(), Box::new(BufReader::new(file)))
+        }
+    };
+    let start = plain.fill_buf().map_err(failed)?;
+    if let Some(what) = other_kind(start) {
+        return Err(refuse(path, what));
+    }
+    if !start.starts_with(&GZIP) {
+        return Ok(Opened { reader: plain, size, packed: false });
+    }
+    let mut reader = Box::new(BufReader::new(Members(Some(GzDecoder::new(plain)))));
+    let start = reader.fill_buf().map_err(failed)?;
+    if start.starts_with(&GZIP) {
+        return Err(refuse(path, "is packed with gzip twice: unpack it once (gunzip), then read it again"));
+    }
+    if let Some(what) = other_kind(start) {
+        return Err(refuse(path, &format!("{what} (inside gzip)")));
+    }
+    Ok(Opened { reader, size, packed: true })
+}
+
+impl Opened<'_> {
+    /// Refuses a header whose promise the file cannot keep, before any memory is taken for it: `body` bytes after a
+    /// `header`. An archive that packs better than pictures do is unpacked once for its length alone.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the file.
+    pub fn check_promise(&self, input: &Input, header: u64, body: u64) -> Result<()> {
+        let short = |there: &str| {
+            let text =
+                format!("is truncated: its header promises {body} bytes of data, {there}; fetch it again");
+            refuse(&input.path, &text)
+        };
+        if !self.packed {
+            let there = self.size.saturating_sub(header);
+            return if body > there { Err(short(&format!("{there} are there"))) } else { Ok(()) };
+        }
+        if body > self.size.saturating_mul(MOST_UNPACKED) {
+            return Err(short(&format!("its archive of {} bytes cannot hold so many", self.size)));
+        }
+        if body > self.size.saturating_mul(USUAL_UNPACKED) {
+            let content = open(input)?.reader.take(header.saturating_add(body));
+            let copied = io::copy(&mut { content }, &mut io::sink());
+            let there = copied.map_err(|error| unreadable(&input.path, &error))?.saturating_sub(header);
+            if there < body {
+                return Err(short(&format!("{there} are there")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads exactly `expected` bytes up to the file's end. Memory grows with what is really there; reading on to the end
+/// also makes the decoder compare the archive's checksum.
+pub fn read_body(reader: &mut dyn BufRead, path: &Path, expected: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(expected + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    let found = bytes.len() as u64;
+    if found < expected {
+        let text = format!(
+            "is truncated: its header promises {expected} bytes of data, {found} are there; fetch it again"
+        );
+        return Err(refuse(path, &text));
+    }
+    if found > expected {
+        let text = format!("has trailing bytes after the {expected} its header promises; fetch it again");
+        return Err(refuse(path, &text));
+    }
+    Ok(bytes)
+}
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What a file is by its first bytes, where it is no data and no gzip archive.
+fn other_kind(start: &[u8]) -> Option<&'static str> {
+    let text = start.trim_ascii_start();
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    Some(match start {
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => {
+            "is a zip archive (or an .npz of numpy): unpack it, or name an .npz file itself"
+        }
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "is an xz archive: unpack it first (unxz)",
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => "is a bzip2 archive: unpack it first (bunzip2)",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "is a zstd archive: unpack it first (unzstd)",
+        [b'7', b'z', 0xbc, 0xaf, ..] => "is a 7z archive: unpack it first",
+        [b'R', b'a', b'r', b'!', ..] => "is a rar archive: unpack it first",
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
+            "is an array of numpy (.npy): save x_train, y_train, x_test and y_test together with numpy.savez"
+        }
+        _ if start.get(257..262) == Some(b"ustar") => "is a tar archive: unpack it first (tar -xf)",
+        _ if text.starts_with(b"version https://git-lfs") => {
+            "is a pointer of Git LFS, not the data: fetch them with git lfs pull"
+        }
+        _ if text.starts_with(b"<") => "is a web page (it starts with '<'), not data: fetch the file again",
+        _ => return None,
+    })
+}
+
+/// What follows an archive and is neither another one nor padding.
+#[derive(Debug, thiserror::Error)]
+#[error("has trailing bytes after the archive's end; fetch it again, or cut them off")]
+struct Trailing;
+
+/// The members of a gzip file one after the other. Zeros after the last are padding, as gunzip and Python have it.
+struct Members<R: BufRead>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.0 {
+            let read = decoder.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let Some(decoder) = self.0.take() else { break };
+            let mut rest = decoder.into_inner();
+            loop {
+                let next = rest.fill_buf()?;
+                match next.iter().position(|&byte| byte != 0) {
+                    None if next.is_empty() => return Ok(0),
+                    None => {
+                        let zeros = next.len();
+                        rest.consume(zeros);
+                    }
+                    Some(at) if next[at] == GZIP[0] => {
+                        rest.consume(at);
+                        self.0 = Some(GzDecoder::new(rest));
+                        break;
+                    }
+                    Some(_) => return Err(io::Error::other(Trailing)),
+                }
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// A whole file in memory, where it is no larger than `most` bytes.
+///
+/// # Errors
+/// [`Error::Request`] naming the file.
+pub fn read_small(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| unreadable(path, &error))?;
+    match bytes.len() as u64 > most {
+        true => Err(refuse(path, &format!("is larger than {most} bytes; fetch it again"))),
+        false => Ok(bytes),
+    }
+}

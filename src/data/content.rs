@@ -1,0 +1,71 @@
+//! What is in a set: how many images of each class, which classes have none, and a checksum of it all.
+
+use sha2::{Digest, Sha256};
+
+use super::{Dataset, Split};
+
+impl Split {
+    /// How many examples of each of `classes` classes there are for task number `task`.
+    pub fn counts(&self, task: usize, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        self.labels[task].iter().for_each(|&label| counts[label as usize] += 1);
+        counts
+    }
+}
+
+impl Dataset {
+    /// What a user should know of a set that is sound: classes without a training image, one sentence for each task.
+    pub fn remarks(&self) -> Vec<String> {
+        let remark = |(task, about): (usize, &super::Task)| {
+            let counts = self.train.counts(task, about.classes);
+            let empty: Vec<usize> = (0..about.classes).filter(|&class| counts[class] == 0).collect();
+            let (name, task) = (&self.name, &about.name);
+            (!empty.is_empty()).then(|| {
+                format!(
+                    "{name}: of the {} classes of {task}, {} {} no training image: {}",
+                    about.classes,
+                    empty.len(),
+                    if empty.len() == 1 { "has" } else { "have" },
+                    ranges(&empty)
+                )
+            })
+        };
+        self.tasks.iter().enumerate().filter_map(remark).collect()
+    }
+
+    /// The SHA-256 of all images and labels: the same for the same set, wherever and in whatever form it lies.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for split in [&self.train, &self.test] {
+            let shape = [split.images.count, split.images.channels, split.images.height, split.images.width];
+            shape.iter().for_each(|&size| hash.update((size as u64).to_le_bytes()));
+            // Images in a file pass through memory once; those in colours are stored grey, and their count says so.
+            hash.update(split.images.bytes());
+            for labels in &split.labels {
+                labels.iter().for_each(|label| hash.update(label.to_le_bytes()));
+            }
+        }
+        hex(&hash.finalize())
+    }
+}
+
+/// The SHA-256 of some bytes, as it is written.
+pub fn hex_sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Ascending numbers in words, those in a row as one range.
+fn ranges(numbers: &[usize]) -> String {
+    let rows = numbers.chunk_by(|a, b| a + 1 == *b);
+    let word = |row: &[usize]| match row {
+        [only] => only.to_string(),
+        [first, .., last] => format!("{first} to {last}"),
+        [] => String::new(),
+    };
+    rows.map(word).collect::<Vec<_>>().join(", ")
+}

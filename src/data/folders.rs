@@ -1,0 +1,175 @@
+//! Sets of pictures in a folder for each class: `train/CLASS/*.png` and `test/CLASS/*.jpg`.
+//!
+//! Classes are numbered in the order of their names, pictures stand in the order of theirs. Where every file is grey the
+//! images have one channel, else three.
+
+use std::path::{Path, PathBuf};
+
+use image::DynamicImage;
+use rayon::prelude::*;
+
+use super::container::refuse;
+use super::locate::entries;
+use super::{Images, Loaded, MAX_SIDE, Split, Told, check_bytes, picture, pixels};
+use crate::Result;
+
+const LAYOUT: &str =
+    "lay the pictures out as train/CLASS/*.png and test/CLASS/*.png (or .jpg), a folder for each class";
+
+/// Reads the set in `directory`; none where no folder there is laid out as if it were one. Pictures are scaled to `resize`
+/// pixels a side if asked to.
+///
+/// # Errors
+/// [`crate::Error::Request`] naming the file or folder: no split into training and test pictures, a class to test that is not
+/// trained on, a picture that cannot be read, is too large or of another size than the first.
+pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
+    let [train, test] = ["train", "test"].map(|part| directory.join(part));
+    let laid_out = |folder: &Path| entries(folder).iter().any(|class| class.is_dir());
+    match (laid_out(&train), laid_out(&test)) {
+        (true, true) => {}
+        (false, false) => {
+            return match entries(directory).iter().find(|class| !pictures(class).is_empty()) {
+                Some(class) => Err(refuse(
+                    directory,
+                    &format!(
+                        "has pictures in {} and does not say which are to train and which to test on: {LAYOUT}",
+                        class.display()
+                    ),
+                )),
+                None => Ok(None),
+            };
+        }
+        (_, there) => {
+            let missing = if there { "train" } else { "test" };
+            let text = format!("has no folder {missing} with a folder for each class in it: {LAYOUT}");
+            return Err(refuse(directory, &text));
+        }
+    }
+    let classes: Vec<PathBuf> = entries(&train).into_iter().filter(|class| class.is_dir()).collect();
+    let names: Vec<_> = classes.iter().filter_map(|class| class.file_name()).collect();
+    let strangers = entries(&test).into_iter().find(|class| {
+        class.is_dir() && class.file_name().is_some_and(|name| names.binary_search(&name).is_err())
+    });
+    if let Some(stranger) = strangers {
+        let text =
+            format!("is a class without a folder in {}: every class must be trained on", train.display());
+        return Err(refuse(&stranger, &text));
+    }
+    let parts = [&train, &test].map(|part| -> Vec<(PathBuf, u32)> {
+        let of = |(class, name)| pictures(&part.join(name)).into_iter().map(move |path| (path, class));
+        (0..).zip(&names).flat_map(of).collect()
+    });
+    for (part, files) in [&train, &test].into_iter().zip(&parts) {
+        if files.is_empty() {
+            return Err(refuse(part, &format!("has no picture: {LAYOUT}")));
+        }
+    }
+    let class_names = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    let size = size(&parts[0][0].0, resize)?;
+    let [train, test] = parts.map(|files| (read(&files, &size, resize), files));
+    let (train_pictures, test_pictures) = (train.0?, test.0?);
+    let grey =
+        [&train_pictures, &test_pictures].iter().all(|pictures| pictures.iter().all(|p| p.channels == 1));
+    let shape = size.shape(if grey { 1 } else { 3 }, resize);
+    let split = |pictures: Vec<Picture>, files: &[(PathBuf, u32)]| -> Result<Split> {
+        check_bytes(directory, (pictures.len() * shape.iter().product::<usize>()) as u64)?;
+        let mut bytes = Vec::new();
+        for picture in pictures {
+            let copies = shape[0] / picture.channels;
+            (0..copies).for_each(|_| bytes.extend(&picture.planes));
+        }
+        let labels = files.iter().map(|(_, class)| *class).collect();
+        Ok(Split { images: Images::new(shape, bytes), labels: vec![labels] })
+    };
+    Ok(Some(Loaded {
+        train: split(train_pictures, &train.1)?,
+        test: split(test_pictures, &test.1)?,
+        test_labels: directory.display().to_string(),
+        class_names,
+    }))
+}
+
+/// The pictures in a class's folder; other files are left out, and that is said.
+fn pictures(folder: &Path) -> Vec<PathBuf> {
+    let is_picture = |path: &PathBuf| {
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        matches!(ending.as_str(), "png" | "jpg" | "jpeg") && path.is_file()
+    };
+    let (found, others): (Vec<_>, Vec<_>) = entries(folder).into_iter().partition(is_picture);
+    if let Some(first) = others.first().filter(|_| !found.is_empty()) {
+        let (folder, count) = (folder.display(), others.len());
+        log::warn!(
+            "{folder}: {count} left out that are no .png or .jpg files, the first {}",
+            first.display()
+        );
+    }
+    found
+}
+
+/// The size that all pictures have, and the first of them.
+struct Size {
+    width: usize,
+    height: usize,
+    first: PathBuf,
+}
+
+impl Size {
+    fn shape(&self, channels: usize, resize: Option<usize>) -> [usize; 3] {
+        let [height, width] = resize.map_or([self.height, self.width], |side| [side; 2]);
+        [channels, height, width]
+    }
+
+    /// What is wrong with a picture of another size.
+    fn check(&self, width: usize, height: usize) -> Told<()> {
+        if (width, height) == (self.width, self.height) {
+            return Ok(());
+        }
+        let (first, w, h) = (self.first.display(), self.width, self.height);
+        Err(format!("is {width}x{height}, but {first} is {w}x{h}: scale all to one size with --resize N"))
+    }
+}
+
+/// The size of the first picture, which must not be too large.
+fn size(path: &Path, resize: Option<usize>) -> Result<Size> {
+    let bytes = picture::read(path).map_err(|why| refuse(path, &why))?;
+    let fits = |width: usize, height: usize| match resize {
+        None if width > MAX_SIDE || height > MAX_SIDE => Err(format!(
+            "is {width}x{height}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale the pictures with --resize N"
+        )),
+        _ => Ok(()),
+    };
+    let picture = picture::decode(&bytes, fits).map_err(|why| refuse(path, &why))?;
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    Ok(Size { width, height, first: path.to_path_buf() })
+}
+
+/// A picture with one channel or three, one after the other.
+struct Picture {
+    channels: usize,
+    planes: Vec<u8>,
+}
+
+fn read(files: &[(PathBuf, u32)], size: &Size, resize: Option<usize>) -> Result<Vec<Picture>> {
+    let least = size.shape(1, resize).iter().product::<usize>();
+    check_bytes(&size.first, files.len() as u64 * least as u64)?;
+    let one = |path: &Path| -> Told<Picture> {
+        let wanted =
+            |width: usize, height: usize| if resize.is_some() { Ok(()) } else { size.check(width, height) };
+        let picture = picture::decode(&picture::read(path)?, wanted)?;
+        Ok(as_planes(&picture, resize))
+    };
+    files.par_iter().map(|(path, _)| one(path).map_err(|why| refuse(path, &why))).collect()
+}
+
+fn as_planes(picture: &DynamicImage, resize: Option<usize>) -> Picture {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let (channels, planes) = match picture.color().has_color() {
+        true => (3, pixels::planes(picture.to_rgb8().as_raw(), 3)),
+        false => (1, picture.to_luma8().into_raw()),
+    };
+    let planes = match resize {
+        Some(side) => pixels::scale(&planes, [channels, height, width], side),
+        None => planes,
+    };
+    Picture { channels, planes }
+}

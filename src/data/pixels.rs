@@ -1,0 +1,77 @@
+//! Images of one shape, taken one by one and scaled on the way if that is asked for.
+
+use image::{GrayImage, imageops};
+
+use super::{Images, MAX_SIDE, Told};
+use crate::{Error, Result};
+
+/// Refuses a side that no image may have.
+///
+/// # Errors
+/// [`Error::Request`] naming the flag.
+pub fn check_resize(resize: Option<usize>) -> Result<()> {
+    match resize {
+        Some(side) if !(1..=MAX_SIDE).contains(&side) => {
+            Err(Error::request(format!("--resize must be from 1 to {MAX_SIDE} pixels, got {side}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses images that are too large, unless they are to be scaled: the text is to be put after a file's name.
+pub fn check_shape([_, height, width]: [usize; 3], resize: Option<usize>) -> Told<()> {
+    if resize.is_some() || (height <= MAX_SIDE && width <= MAX_SIDE) {
+        return Ok(());
+    }
+    Err(format!(
+        "holds images of {height}x{width}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale them with --resize N"
+    ))
+}
+
+/// Images of one shape that are still coming in.
+pub struct Collector {
+    shape: [usize; 3],
+    resize: Option<usize>,
+    pixels: Vec<u8>,
+}
+
+impl Collector {
+    /// For images `[channels, height, width]`.
+    pub fn new(shape: [usize; 3], resize: Option<usize>) -> Collector {
+        Collector { shape, resize, pixels: Vec::new() }
+    }
+
+    /// Adds an image, its channels one after the other.
+    pub fn push(&mut self, planes: &[u8]) {
+        match self.resize {
+            Some(side) => self.pixels.extend(scale(planes, self.shape, side)),
+            None => self.pixels.extend(planes),
+        }
+    }
+
+    /// All of them.
+    pub fn finish(self) -> Images {
+        let [channels, height, width] = self.shape;
+        let [height, width] = self.resize.map_or([height, width], |side| [side; 2]);
+        Images::new([channels, height, width], self.pixels)
+    }
+}
+
+/// The planes of interleaved channels.
+pub fn planes(interleaved: &[u8], channels: usize) -> Vec<u8> {
+    (0..channels).flat_map(|c| interleaved[c..].iter().step_by(channels)).copied().collect()
+}
+
+/// The square in the middle of an image, scaled to `side` pixels. What is not square is cut, not squeezed.
+pub fn scale(pixels: &[u8], [channels, height, width]: [usize; 3], side: usize) -> Vec<u8> {
+    let square = height.min(width);
+    let (top, left) = ((height - square) / 2, (width - square) / 2);
+    let mut scaled = Vec::with_capacity(channels * side * side);
+    for plane in pixels.chunks_exact(height * width) {
+        let pixel = |x: u32, y: u32| image::Luma([plane[(top + y as usize) * width + left + x as usize]]);
+        let middle = GrayImage::from_fn(square as u32, square as u32, pixel);
+        let filter = imageops::FilterType::Triangle;
+        scaled.extend(imageops::resize(&middle, side as u32, side as u32, filter).into_raw());
+    }
+    scaled
+}
