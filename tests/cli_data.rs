@@ -136,3 +136,12 @@ fn info_counts_each_class_and_draws_examples() {
         lab.ok("data check tiny --data-dir set").contains("remark: tiny: of the 10 classes of label, 6 have")
     );
 }
+
+#[test]
+fn images_are_scaled_on_request() {
+    let lab = Lab::new();
+    lab.train("small", "--resize 6 --iterations 2 --no-attack");
+    let (_, about) = lab.tensors("small/model.safetensors");
+    assert_eq!(about["image_shape"], "[1,6,6]");
+    lab.refused(2, "train x --data-dir set --resize 65", &["--resize must be at most 64, got 65"]);
+}

@@ -192,7 +192,7 @@ pub fn load_data(config: &Config, context: &Context) -> Result<Dataset> {
     let source = Source {
         name: &config.dataset,
         directory: config.data_dir.as_deref(),
-        resize: None,
+        resize: config.resize,
         photos: celeba::Options { crop: config.crop, skip_bad: config.skip_bad, cache: None },
         observer: Some(&*context.observer),
     };

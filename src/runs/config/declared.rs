@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::setting::{Group, Kind, Role, Setting};
 use super::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Selection, text};
-use crate::data::celeba;
+use crate::data::{self, celeba};
 
 /// Widths and batches beyond this would only exhaust the memory.
 const MAX_WIDTH: u64 = 1 << 16;
@@ -90,6 +90,10 @@ settings! {
         crop: usize = Data "N" Kind::Count { least: celeba::SIDE as u64, most: celeba::WIDTH as u64 }, Training;
         /// Leave celeba's unreadable photographs out, and say how many, instead of refusing the set
         skip_bad: bool = Data "" Kind::Switch, Training;
+        /// Scale images to squares of this side, in pixels, cutting the middle out of those that are not square; not celeba's
+        #[serde(with = "text::off")]
+        resize: Option<usize> = Data "N" Kind::Count { least: 1, most: data::MAX_SIDE as u64 }, Training or "off"
+            neutral "off";
         /// Keep the last N training images out and test on them
         holdout: usize = Data "N" Kind::Count { least: 0, most: MAX }, Training [common];
 

@@ -229,3 +229,4 @@ macro_rules! or_word {
 
 or_word!(auto, "auto");
 or_word!(all, "all");
+or_word!(off, "off");
