@@ -1,6 +1,8 @@
 //! Smooth encoders on a from-scratch tensor engine.
 
+#[cfg(feature = "cli")]
 pub mod bench;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
 pub mod engine;
@@ -8,8 +10,11 @@ pub mod error;
 pub mod files;
 pub mod method;
 pub mod progress;
+#[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
 pub mod reproduce;
+#[cfg(feature = "cli")]
 pub mod runs;
 
 pub use error::{Error, Result};
@@ -20,7 +25,7 @@ pub fn kernels() -> impl Iterator<Item = &'static engine::recording::Kernel> + C
 }
 
 /// The programs in README.md and docs/library.md compile.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/library.md")]
 struct Pages;

@@ -86,7 +86,11 @@ fn data_sets_that_are_not_there() {
     lab.refused(2, "train fashion --out run", &["fashion", "--data-dir"]);
     lab.refused(2, "train celeba --out run", &["celeba", "--data-dir"]);
     lab.refused(2, "train celeba --data-dir set --out run", &["set/list_attr_celeba.txt is missing"]);
-    lab.refused(2, "train celeba --data-dir set --crop 63 --out run", &["--crop", "64 to 178"]);
+    lab.refused(
+        2,
+        "train celeba --data-dir set --crop 63 --out run",
+        &["--crop must be at least 64, got 63"],
+    );
     lab.refused(2, "train ../set --data-dir set --out run", &["../set", "--data-dir"]);
     lab.refused(2, "train --out run", &["DATASET"]);
 }
@@ -151,7 +155,7 @@ fn numbers_that_cannot_be() {
     for (text, parts) in [
         ("gamma = nan", &["--gamma"][..]),
         ("latnet = 4", &["bad.toml, line 1", "latnet"]),
-        ("[probe]\nbatch = 0", &["probe.batch"]),
+        ("[probe]\nbatch = 0", &["--probe-batch"]),
         ("latent = ", &["bad.toml, line 1"]),
     ] {
         fs::write(lab.path("bad.toml"), text).unwrap();

@@ -7,10 +7,9 @@ use clap::Args;
 
 use crate::cli::report::{aligned, write};
 use crate::error::{Error, Result};
-use crate::files;
 use crate::progress::Context;
 use crate::report::run_page::RunPage;
-use crate::report::{Chart, Series};
+use crate::report::{self, Chart, Series};
 use crate::runs::short;
 use crate::runs::store::Runs;
 use crate::runs::sweep::{Grid, Row};
@@ -85,7 +84,7 @@ fn write_csv(path: &Path, grid: &Grid, rows: &[Row]) -> Result<()> {
         cells.extend([u8::from(row.efficient).to_string(), row.runs.join(" ")]);
         cells
     };
-    files::write_csv(path, &head, &rows.iter().map(line).collect::<Vec<_>>())
+    report::write_csv(path, &head, &rows.iter().map(line).collect::<Vec<_>>())
 }
 
 /// Nominal against adversarial accuracy, the settings that no other beats in both joined by a line.

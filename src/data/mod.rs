@@ -1,45 +1,24 @@
-//! Data sets: images as bytes, labels as class numbers, for one task or several (SPEC section 6).
+//! Data sets: images as bytes, labels as class numbers, for one task or several (docs/method.md, section 6).
 //!
 //! Pixels stay `u8` here; whoever uses them scales to [0, 1] by 1/255. Everything is checked on the way in, so
 //! that the rest of the program never meets a set that does not fit together. Every fault is an
 //! [`Error::Request`] of one sentence that names the file and what to do.
+//!
+//! Images and sets are always there. What reads them from files comes with the feature `cli`.
 
-mod bundled;
-pub mod celeba;
 pub mod color;
-mod container;
-mod content;
-pub mod faces;
-mod folders;
-mod idx;
 mod images;
-mod jpeg;
-mod locate;
-mod npz;
-mod picture;
-mod pixels;
+#[cfg(feature = "cli")]
+mod read;
 
-use std::path::{Path, PathBuf};
-
-use self::container::{Input, refuse};
-use crate::progress::{Observer, Silent};
-use crate::{Error, Result};
-
-use content::hex_sha256;
 pub use images::Images;
-pub use pixels::check_resize;
+#[cfg(feature = "cli")]
+pub use read::{Source, celeba, check_available, check_name, check_resize, faces};
+
+use crate::{Error, Result};
 
 /// The largest image side the models are built for, in pixels.
 pub const MAX_SIDE: usize = 64;
-
-/// What a reader has, or what is wrong, to be put after the file's name.
-type Told<T> = std::result::Result<T, String>;
-
-/// Images are kept in memory up to this many bytes a file.
-const MAX_BYTES: u64 = 4 << 30;
-
-/// More classes than this are a label file that is none.
-const MAX_CLASSES: i64 = 1 << 16;
 
 /// What can be asked about an image: a class for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +49,7 @@ pub struct Dataset {
     pub name: String,
     pub train: Split,
     pub test: Split,
-    /// `digit` for MNIST, `digit` and `color` in colours, SPEC's 17 for CelebA, `label` for any foreign set.
+    /// `digit` for MNIST, `digit` and `color` in colours, the 17 of docs/method.md for CelebA, `label` for any foreign set.
     pub tasks: Vec<Task>,
     /// What the classes of the first task are called; empty where they are numbers.
     pub class_names: Vec<String>,
@@ -80,95 +59,7 @@ pub struct Dataset {
     pub skipped: usize,
 }
 
-/// Where a set lies, and how its images are made ready.
-#[derive(Clone, Debug, Default)]
-pub struct Source<'a> {
-    pub name: &'a str,
-    /// The folder of its files, or an `.npz` file.
-    pub directory: Option<&'a Path>,
-    /// Scale images to squares of this side, cutting the middle out of those that are not square. Not of [`celeba`].
-    pub resize: Option<usize>,
-    /// Settings of [`celeba`], which no other set uses.
-    pub photos: celeba::Options,
-    /// Told how far the work on a large set has come; nobody where there is none.
-    pub observer: Option<&'a dyn Observer>,
-}
-
-/// Whether `name` may stand for a data set: it becomes part of a directory's name, so it is letters, digits,
-/// `.`, `_` and `-`, and starts with a letter or digit.
-pub fn check_name(name: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.chars().all(plain) && name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return Ok(());
-    }
-    Err(Error::request(format!(
-        "{name:?} cannot name a data set: use letters, digits, '.', '_' and '-', starting with a letter or digit \
-         (the folder of its files goes into --data-dir)"
-    )))
-}
-
-/// Refuses names that cannot be loaded whatever lies on the disk: ill-formed ones, and sets that do not come
-/// with the program without a folder.
-pub fn check_available(name: &str, data_dir: Option<&Path>) -> Result<()> {
-    check_name(name)?;
-    match name {
-        "mnist" | "color-mnist" => Ok(()),
-        "celeba" if data_dir.is_none() => Err(Error::request(
-            "celeba does not come with the program: give the folder of img_align_celeba, list_attr_celeba.txt and \
-             list_eval_partition.txt with --data-dir DIR (`smoothenc data fetch celeba` says where they are, \
-             `smoothenc data make celeba --out DIR` draws synthetic ones)",
-        )),
-        _ if data_dir.is_none() => Err(Error::request(format!(
-            "unknown data set {name:?}: use mnist or color-mnist, or give --data-dir DIR with IDX files of the MNIST \
-             naming (train-images-idx3-ubyte[.gz], ...), an .npz file, or pictures in train/CLASS and test/CLASS"
-        ))),
-        _ => Ok(()),
-    }
-}
-
 impl Dataset {
-    /// Loads a set: `mnist` and `color-mnist` from the directory given, else as they come with the program; `celeba` and
-    /// any other name from the directory given, there as IDX files, as one `.npz` file, or as pictures in a folder for each
-    /// class.
-    ///
-    /// # Errors
-    /// [`Error::Request`], one sentence naming the file and the fix: an unknown name, a missing or unreadable
-    /// file, one of another kind, truncated data (also a truncated archive), trailing bytes, a label count
-    /// that is not the image count, an empty set, shapes that differ between the splits or exceed
-    /// [`MAX_SIDE`], a test label no training image has the class range for; for CelebA see [`celeba::load`].
-    pub fn load(source: &Source) -> Result<Dataset> {
-        check_available(source.name, source.directory)?;
-        check_resize(source.resize)?;
-        match source.name {
-            "color-mnist" => {
-                let grey = Dataset::read(&Source { name: "mnist", ..source.clone() })?;
-                if grey.train.images.channels != 1 {
-                    let place = source.directory.unwrap_or(Path::new("mnist"));
-                    return Err(refuse(place, "has images in colour already; color-mnist colours grey ones"));
-                }
-                Ok(color::colored(grey, source.name))
-            }
-            _ => Dataset::read(source),
-        }
-    }
-
-    fn read(source: &Source) -> Result<Dataset> {
-        let (name, resize) = (source.name, source.resize);
-        let Some(directory) = source.directory else {
-            let place = Path::new(name);
-            return load_idx(bundled::mnist()?, resize)?.checked(name, place);
-        };
-        if name == "celeba" {
-            if resize.is_some() {
-                return Err(Error::request(
-                    "--resize is not for celeba, whose photographs are cut by --crop",
-                ));
-            }
-            return celeba::load(directory, &source.photos, source.observer.unwrap_or(&Silent));
-        }
-        load_foreign(name, directory, resize)?.checked(name, directory)
-    }
-
     /// Makes the last `n` training images the test split, for choosing settings without ever touching the
     /// test set. 0 changes nothing. The tasks stay as they are.
     ///
@@ -200,113 +91,3 @@ impl Dataset {
         Ok(self)
     }
 }
-
-/// A set as a reader has it, before its parts are compared.
-struct Loaded {
-    train: Split,
-    test: Split,
-    /// Where the test labels come from, for errors.
-    test_labels: String,
-    class_names: Vec<String>,
-}
-
-impl Loaded {
-    /// The data set `name`, where its two splits fit together.
-    fn checked(self, name: &str, place: &Path) -> Result<Dataset> {
-        let Loaded { train, test, test_labels, class_names } = self;
-        if train.images.shape() != test.images.shape() {
-            let [a, b] = [&train, &test].map(|split| match split.images.shape() {
-                [1, height, width] => format!("{height}x{width}"),
-                [channels, height, width] => format!("{height}x{width} in {channels} channels"),
-            });
-            let text = format!(
-                "{}: the training images are {a} and the test images {b}; both must be of one data set",
-                place.display()
-            );
-            return Err(Error::request(text));
-        }
-        let largest = train.labels[0].iter().max().map_or(0, |&largest| largest as usize + 1);
-        let classes = largest.max(class_names.len());
-        if let Some(at) = test.labels[0].iter().position(|&label| label as usize >= classes) {
-            return Err(Error::request(format!(
-                "{test_labels}: label {at} is {}, but the training labels end at {}; both must be of one data set",
-                test.labels[0][at],
-                classes - 1
-            )));
-        }
-        let task = Task { name: if name == "mnist" { "digit" } else { "label" }.into(), classes };
-        let (name, tasks) = (name.to_string(), vec![task]);
-        Ok(Dataset { name, train, test, tasks, class_names, synthetic: false, skipped: 0 })
-    }
-}
-
-/// A set from a folder or an `.npz` file, in whichever form it is there.
-fn load_foreign(name: &str, place: &Path, resize: Option<usize>) -> Result<Loaded> {
-    let is_npz = |path: &Path| path.is_file() && path.extension().is_some_and(|end| end == "npz");
-    if is_npz(place) {
-        return npz::load(place, resize);
-    }
-    if !place.is_dir() {
-        let text =
-            "is not a directory: --data-dir must name the folder that holds the data set, or an .npz file";
-        return Err(refuse(place, text));
-    }
-    if let Some(four) = locate::find(name, place)? {
-        return load_idx(four.map(Input::file), resize);
-    }
-    let archives: Vec<PathBuf> = locate::entries(place).into_iter().filter(|path| is_npz(path)).collect();
-    match &archives[..] {
-        [] => folders::load(place, resize)?.ok_or_else(|| locate::missing(place)),
-        [only] => npz::load(only, resize),
-        [first, second, ..] => Err(refuse(
-            place,
-            &format!(
-                "has several .npz files ({}, {}, ...): name one of them with --data-dir",
-                first.display(),
-                second.display()
-            ),
-        )),
-    }
-}
-
-/// A set in four IDX files: training images and labels, test images and labels.
-fn load_idx(
-    [train_images, train_labels, test_images, test_labels]: [Input; 4],
-    resize: Option<usize>,
-) -> Result<Loaded> {
-    let split = |images_file: &Input, labels: &Input| -> Result<Split> {
-        let images = idx::read_images(images_file, resize)?;
-        let labels = idx::read_labels(labels, (&images_file.path, images.count))?;
-        Ok(Split { images, labels: vec![labels] })
-    };
-    Ok(Loaded {
-        train: split(&train_images, &train_labels)?,
-        test: split(&test_images, &test_labels)?,
-        test_labels: test_labels.path.display().to_string(),
-        class_names: Vec::new(),
-    })
-}
-
-/// Refuses images that would take more memory than a set may.
-fn check_bytes(path: &Path, bytes: u64) -> Result<()> {
-    match bytes > MAX_BYTES {
-        true => Err(refuse(path, &format!("holds {bytes} bytes of images; at most {MAX_BYTES} are read"))),
-        false => Ok(()),
-    }
-}
-
-/// A class from the integer that stands for it.
-fn label(path: &Path, at: usize, value: i64) -> Result<u32> {
-    match value {
-        0..MAX_CLASSES => Ok(value as u32),
-        _ => Err(Error::request(format!(
-            "{}: label {at} is {value}; classes are numbered from 0 and end below {MAX_CLASSES}",
-            path.display()
-        ))),
-    }
-}
-
-#[cfg(test)]
-mod field_tests;
-#[cfg(test)]
-mod tests;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::write_whole;
 use crate::report::html::{Block, Page, Section};
 use crate::report::run_page::{SIZE, radius_axis};
-use crate::report::{Chart, Drawing, SYNTHETIC_FACES, Series};
+use crate::report::{Chart, Drawing, SYNTHETIC_FACES, Series, write_csv};
 use crate::runs::compare::{Compared, Comparison, Measured, Point};
 
 /// The page's file.
@@ -34,7 +34,7 @@ pub struct Table {
 /// # Errors
 /// [`Error::Io`] naming the file.
 pub fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
-    write_whole(&folder.join(RESULTS), &csv(comparison)?)?;
+    csv(&folder.join(RESULTS), comparison)?;
     write_whole(&folder.join(PAGE), page(comparison).html().as_bytes())
 }
 
@@ -139,22 +139,21 @@ fn settings(comparison: &Comparison) -> Section {
 }
 
 /// Every accuracy, one a line: also at radii that not all runs share.
-fn csv(comparison: &Comparison) -> Result<Vec<u8>> {
-    let failed = |error: csv::Error| Error::run(format!("{RESULTS}: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let fixed = ["task", "norm", "examples", "radius", "accuracy", "low", "high"].map(String::from);
-    let heading = ["run".to_string()].into_iter().chain(comparison.differing.iter().cloned()).chain(fixed);
-    writer.write_record(heading).map_err(failed)?;
+fn csv(path: &Path, comparison: &Comparison) -> Result<()> {
+    let differing = comparison.differing.iter().map(String::as_str);
+    let fixed = ["task", "norm", "examples", "radius", "accuracy", "low", "high"];
+    let heading: Vec<&str> = ["run"].into_iter().chain(differing).chain(fixed).collect();
+    let mut rows = Vec::new();
     for run in &comparison.runs {
         for (task, measured) in &run.tasks {
             for rest in lines(measured) {
                 let settings = run.settings.values().map(plain);
                 let line = [run.run.clone()].into_iter().chain(settings).chain([task.clone()]).chain(rest);
-                writer.write_record(line).map_err(failed)?;
+                rows.push(line.collect());
             }
         }
     }
-    writer.into_inner().map_err(|error| Error::run(format!("{RESULTS}: {error}")))
+    write_csv(path, &heading, &rows)
 }
 
 /// The last cells of a task's lines: first the accuracy on all test images, whose number a run does not keep, then

@@ -9,11 +9,13 @@ mod image;
 pub mod pictures;
 pub mod plot;
 pub mod run_page;
+mod table;
 
 pub use draw::Drawing;
 pub use grid::Grid;
 pub use image::Image;
 pub use plot::{Bars, Chart, HeatMap, Series};
+pub use table::write_csv;
 
 /// What a page says that shows drawn faces.
 pub const SYNTHETIC_FACES: &str = "All faces on this page are SYNTHETIC: drawn by this program (smoothenc data make), or \

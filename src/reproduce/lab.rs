@@ -16,8 +16,8 @@ use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::progress::Context;
-use crate::report::Drawing;
 use crate::report::run_page::RunPage;
+use crate::report::{self, Drawing};
 use crate::runs::LoadedRun;
 use crate::runs::config::{Config, Preset};
 use crate::runs::short;
@@ -265,7 +265,7 @@ impl Lab {
     /// # Errors
     /// [`Error::Io`] naming the file.
     pub fn csv(&self, name: &str, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {
-        files::write_csv(&self.file(&format!("{name}.csv")), columns, rows)
+        report::write_csv(&self.file(&format!("{name}.csv")), columns, rows)
     }
 
     /// Writes what this figure was made with: the preset, and every setting of every run and of what is no run.

@@ -11,14 +11,14 @@ use super::container::{self, Input, refuse};
 use super::hex_sha256;
 use crate::{Error, Result, files};
 
-const MANIFEST: &str = include_str!("../../datasets/manifest.toml");
+const MANIFEST: &str = include_str!("../../../datasets/manifest.toml");
 
 #[cfg(feature = "mnist")]
 const INSIDE: [&[u8]; 4] = [
-    include_bytes!("../../datasets/mnist/train-images-idx3-ubyte.gz"),
-    include_bytes!("../../datasets/mnist/train-labels-idx1-ubyte.gz"),
-    include_bytes!("../../datasets/mnist/t10k-images-idx3-ubyte.gz"),
-    include_bytes!("../../datasets/mnist/t10k-labels-idx1-ubyte.gz"),
+    include_bytes!("../../../datasets/mnist/train-images-idx3-ubyte.gz"),
+    include_bytes!("../../../datasets/mnist/train-labels-idx1-ubyte.gz"),
+    include_bytes!("../../../datasets/mnist/t10k-images-idx3-ubyte.gz"),
+    include_bytes!("../../../datasets/mnist/t10k-labels-idx1-ubyte.gz"),
 ];
 #[cfg(not(feature = "mnist"))]
 const INSIDE: [&[u8]; 0] = [];

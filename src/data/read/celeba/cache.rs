@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Options, SIDE, photo};
-use crate::data::content::{hex, hex_sha256};
+use crate::data::read::content::{hex, hex_sha256};
 use crate::progress::Observer;
 use crate::{Error, Result, files};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::RgbImage;
 
-use crate::data::picture;
+use crate::data::read::picture;
 
 /// Every photograph's size.
 pub const WIDTH: usize = 178;
