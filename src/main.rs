@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use smoothenc::Result;
+use smoothenc::cli::tuning::tuning;
 use smoothenc::cli::{self, Cli, Command};
+use smoothenc::engine::device::Tuning;
 use smoothenc::progress::Stop;
 
 fn main() -> ExitCode {
@@ -36,7 +38,9 @@ fn run(cli: Cli) -> Result<()> {
     if matches!(cli.command, Command::Train(_) | Command::Sweep(_) | Command::Reproduce(_)) {
         stop_by_signal(&stop);
     }
-    let context = &cli::progress::context(stop, cli.talk.quiet)?;
+    // A wrong environment is told to those who open a device.
+    let tuning = if cli.command.opens_devices() { tuning()? } else { Tuning::Off };
+    let context = &cli::progress::context(stop, cli.talk.quiet, tuning);
     match cli.command {
         Command::Train(args) => cli::train::run(*args, context),
         Command::Sweep(args) => cli::sweep::run(&args, context),

@@ -125,6 +125,8 @@ mod tests {
         assert!(stop.clone().request() && stop.requested());
         assert!(!stop.request(), "asked before");
         drop(watching);
-        assert!(!Stop::default().request());
+        let left = Stop::default();
+        drop(left.watch());
+        assert!(!left.request(), "nothing watches any more");
     }
 }

@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use common::{Lab, keys, names, snapshot, wait_until};
+use serde_json::Value;
 
 /// `base.toml` as the table `[base]` of a grid.
 fn grid(lab: &Lab, more: &str) {
@@ -48,23 +50,38 @@ fn a_grid_is_run_compared_and_not_run_again() {
     let before = snapshot(&lab.path("swept"));
     assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
     assert!(snapshot(&lab.path("swept")) == before, "something was done again");
-    // Another probe and another attack add evaluations; the run's own are what is compared, and nothing is made again.
+    // Another attack adds an evaluation with a file of its own; the run's own are compared, and nothing is made again.
     let run = named[0].to_str().unwrap();
     let record = || lab.json(&format!("{run}/result.json"));
-    lab.ok(&format!("probe {run} --balanced --device cpu"));
-    lab.ok(&format!("attack {run} --device cpu"));
-    lab.ok(&format!("attack {run} --attack-steps 1 --device cpu"));
-    let latest = &record()["tasks"]["label"];
-    assert_eq!((&latest["balanced_probe"], &latest["attack"]["steps"]), (&true.into(), &1.into()));
-    let made: Vec<_> =
-        record()["evaluations"].as_array().unwrap().iter().map(|e| e["attack"]["steps"].clone()).collect();
-    assert_eq!(made, [10, 10, 1]);
+    let own = lab.read(&format!("{run}/outcomes/label-1.npz"));
+    for steps in [1, 2, 1] {
+        lab.ok(&format!("attack {run} --attack-steps {steps} --device cpu"));
+    }
+    assert_eq!(record()["tasks"]["label"]["attack"]["steps"], 1, "the last one is shown");
+    let attacks = || -> Vec<Value> {
+        record()["evaluations"].as_array().unwrap().iter().map(|e| e["attack"].clone()).collect()
+    };
+    let steps: Vec<_> = attacks().iter().map(|attack| attack["steps"].clone()).collect();
+    assert_eq!(steps, [10, 1, 2]);
+    let files: BTreeSet<_> = attacks().iter().map(|a| a["outcomes"].as_str().unwrap().to_string()).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    assert!(files.iter().all(|file| lab.path(run).join(file).is_file()));
+    assert!(lab.read(&format!("{run}/outcomes/label-1.npz")) == own, "the first outcomes are as they were");
     let before = snapshot(&lab.path("swept"));
     assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
     assert!(snapshot(&lab.path("swept")) == before, "something was made again");
-    for evaluation in record()["evaluations"].as_array().unwrap() {
-        assert!(lab.path(run).join(evaluation["attack"]["outcomes"].as_str().unwrap()).is_file());
-    }
+    // Another probe takes the place of the own one in the model: the own one is trained again, and nothing is lost.
+    lab.ok(&format!("probe {run} --balanced --device cpu"));
+    assert_eq!(record()["tasks"]["label"]["balanced_probe"], true);
+    assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
+    assert!(record()["tasks"]["label"].get("balanced_probe").is_none());
+    assert!(record()["evaluations"].as_array().unwrap().len() >= 4);
+    assert_eq!(lab.text("swept/results.csv"), csv);
+    // A run that was trained for longer is another.
+    lab.ok(&format!("train --resume {run} --iterations 210 --device cpu"));
+    lab.refused(2, "sweep grid.toml --out swept", &["--iterations", "210 steps"]);
+    lab.ok(&format!("train --config {run}/config.toml --iterations 200 --overwrite --out {run}"));
+    assert_eq!(lab.ok("sweep grid.toml --out swept"), said);
     // A run whose code has collapsed is named; one that has not is not.
     let file = format!("{run}/result.json");
     let mut result = lab.json(&file);

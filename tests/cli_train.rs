@@ -9,11 +9,12 @@ use std::fs;
 use common::{CLASSES, Lab, SIDE, TEST, TRAIN, Tensors, keys, names};
 use serde_json::{Value, json};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "checkpoint.safetensors",
     "config.toml",
     "metrics.jsonl",
     "model.safetensors",
+    "outcomes",
     "report.html",
     "result.json",
 ];
@@ -46,6 +47,7 @@ fn percentage(value: &Value, path: &[&str]) -> f64 {
 #[track_caller]
 fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
     let outer = [
+        "format",
         "dataset",
         "objective",
         "arch",
@@ -56,6 +58,8 @@ fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
         "seconds_per_step",
         "elbo_test",
         "tasks",
+        "settings",
+        "evaluations",
     ];
     assert_eq!(keys(result), outer);
     assert!(number(result, &["train_seconds"]) > 0.0);
@@ -63,12 +67,14 @@ fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
     assert!(number(result, &["elbo_test"]).is_finite());
     assert_eq!(keys(&result["tasks"]), ["label"]);
     let task = &result["tasks"]["label"];
-    assert_eq!(keys(task), ["nominal_accuracy", "majority_baseline", "balanced_accuracy", "attack"]);
+    let keys_of_task = ["nominal_accuracy", "majority_baseline", "balanced_accuracy", "attack", "probe_seed"];
+    assert_eq!(keys(task), keys_of_task);
     let nominal = percentage(task, &["nominal_accuracy"]);
     percentage(task, &["balanced_accuracy"]);
     let attack = &task["attack"];
     let inner = ["norm", "steps", "restarts", "examples", "nominal_accuracy", "adversarial_accuracy"];
-    let beyond = ["majority_baseline", "balanced_accuracy", "adversarial_balanced_accuracy"];
+    let beyond =
+        ["majority_baseline", "balanced_accuracy", "adversarial_balanced_accuracy", "seed", "outcomes"];
     assert_eq!(keys(attack), [&inner[..], &beyond].concat());
     assert_eq!(keys(&attack["adversarial_balanced_accuracy"]), radii);
     assert_eq!(attack["examples"], examples);
@@ -372,8 +378,10 @@ fn probe_and_attack_update_the_run() {
     assert!(lab.read("run/model.safetensors") == first_bytes);
     assert_eq!(lab.text("run/config.toml"), config);
     assert_eq!(names(&lab.path("run")), FILES);
-    // The run has no attack now: to resume it makes it again, with the same outcome.
+    // The run's own probe is back, with the attack that was made on it: nothing is left to do.
+    let record = lab.text("run/result.json");
     lab.ok("train --resume run");
+    assert_eq!(lab.text("run/result.json"), record);
     assert_eq!(lab.json("run/result.json")["tasks"], result["tasks"]);
 }
 
@@ -401,7 +409,8 @@ fn runs_are_numbered_where_no_directory_is_given() {
     }
     assert_eq!(names(&lab.path("runs")), ["tiny-se-1", "tiny-vae-1", "tiny-vae-2"]);
     for run in ["tiny-se-1", "tiny-vae-1", "tiny-vae-2"] {
-        assert_eq!(names(&lab.path("runs").join(run)), FILES);
+        let files = names(&lab.path("runs").join(run));
+        assert!(files.iter().map(String::as_str).eq(FILES.into_iter().filter(|file| *file != "outcomes")));
     }
 }
 

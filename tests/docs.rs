@@ -66,6 +66,17 @@ fn cited_pages_and_sections_exist() {
     assert!(cited > 50, "only {cited} citations were found");
 }
 
+/// Documents that are not in the repository are not cited.
+#[test]
+fn only_pages_of_the_project_are_cited() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        for name in ["SPEC section", "SPEC.md", "INTERFACE.md", "DESIGN.md", "RESULTS.md"] {
+            assert!(!text.contains(name), "{} cites {name}", path.display());
+        }
+    }
+}
+
 #[test]
 fn links_between_pages_lead_somewhere() {
     let mut pages = files(&root().join("docs"), &["md"]);

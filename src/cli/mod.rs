@@ -139,6 +139,14 @@ pub enum Command {
     Man(man::ManArgs),
 }
 
+impl Command {
+    /// Whether it may open a device.
+    pub fn opens_devices(&self) -> bool {
+        use Command::{Compare, Completions, Data, Devices, Man, Runs};
+        !matches!(self, Compare(_) | Completions(_) | Data(_) | Devices(_) | Man(_) | Runs(_))
+    }
+}
+
 /// The arguments of `probe`.
 #[derive(Debug, Args)]
 #[command(after_help = PROBE_EXAMPLES)]

@@ -6,21 +6,17 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::Result;
-use crate::cli::tuning::tuning;
+use crate::engine::device::Tuning;
 use crate::progress::{Context, Observer, Silent, Stop, Task};
 
 /// Draws a bar for each piece of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Bars;
 
-/// Work that is drawn as bars, or not at all where `quiet`, ends by `stop` and tunes devices as the environment says.
-///
-/// # Errors
-/// As [`tuning`].
-pub fn context(stop: Stop, quiet: bool) -> Result<Context> {
+/// Work that is drawn as bars, or not at all where `quiet`, ends by `stop` and tunes devices so.
+pub fn context(stop: Stop, quiet: bool, tuning: Tuning) -> Context {
     let observer: Arc<dyn Observer> = if quiet { Arc::new(Silent) } else { Arc::new(Bars) };
-    Ok(Context { observer, stop, tuning: tuning()? })
+    Context { observer, stop, tuning }
 }
 
 impl Observer for Bars {

@@ -49,7 +49,8 @@ pub fn write(loaded: &mut LoadedRun) -> Result<()> {
     let path = loaded.dir().report_path();
     let made = loaded.showcase().and_then(|showcase| {
         let lines = metrics::read(&loaded.dir().metrics_path())?;
-        let page = page(loaded.dir(), &loaded.dir().config()?, &loaded.result, &lines, &showcase)?;
+        let config = loaded.dir().config()?;
+        let page = page(loaded.dir(), &config, &loaded.result.shown(&config), &lines, &showcase)?;
         write_whole(&path, page.html().as_bytes())
     });
     made.map_err(|error| {
@@ -197,7 +198,7 @@ fn counterpart(run: &RunDir, config: &Config) -> Option<(String, Config, RunReco
         if about.objective != wanted || data(&about) != data(config) || model(&about) != model(config) {
             return None;
         }
-        let result = RunRecord::load(&other.result_path()).ok()?;
+        let result = RunRecord::load(&other.result_path()).ok()?.shown(&about);
         let time: SystemTime = fs::metadata(other.result_path()).ok()?.modified().ok()?;
         let attacked = result.tasks.values().any(|task| task.attack.is_some());
         let own = result.tasks.values().all(|task| task.has_own_probe(result.seed));

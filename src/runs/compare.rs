@@ -88,7 +88,8 @@ pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
         let run = RunDir::open(path)?;
         let config = run.config()?;
         run.require(&[run.result_path()])?;
-        read.push((path.display().to_string(), config, RunRecord::load(&run.result_path())?));
+        let record = RunRecord::load(&run.result_path())?.shown(&config);
+        read.push((path.display().to_string(), config, record));
     }
     let Some((first, Config { dataset, .. }, _)) = read.first() else {
         return Err(Error::request("there is no run to compare"));

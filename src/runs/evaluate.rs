@@ -35,7 +35,7 @@ pub struct Attacked {
 }
 
 impl Attacked {
-    /// Writes the outcomes into the run, and adds the attack on `task` to its record.
+    /// Adds the attack on `task`, made by `made_by`, to the run's record, and writes its outcomes into the run.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) naming the file.
@@ -46,8 +46,9 @@ impl Attacked {
         task: &str,
         made_by: &Provenance,
     ) -> Result<()> {
-        let file = outcomes::save(run, task, record.evaluations.len(), &self.outcomes)?;
-        record.add_attack(task, AttackResult { outcomes: Some(file), ..self.result }, made_by);
+        if let Some(number) = record.add_attack(task, self.result, made_by) {
+            record.name_outcomes(number, &outcomes::save(run, task, number + 1, &self.outcomes)?);
+        }
         record.save(&run.result_path())
     }
 }

@@ -102,9 +102,9 @@ impl Summary {
     /// [`Error::Request`] for a file of it that does not read.
     pub fn read(path: &Path) -> Result<Summary> {
         let run = RunDir::open(path)?;
-        let Config { dataset, arch, objective, seed, iterations: steps, .. } = run.config()?;
+        let config = run.config()?;
         let result = match run.result_path().exists() {
-            true => Some(RunRecord::load(&run.result_path())?),
+            true => Some(RunRecord::load(&run.result_path())?.shown(&config)),
             false => None,
         };
         let measured = result.as_ref().map_or(0, |result| result.iterations);
@@ -112,6 +112,7 @@ impl Summary {
             true => steps_of_checkpoint(&run.checkpoint_path())?,
             false => measured,
         };
+        let Config { dataset, arch, objective, seed, iterations: steps, .. } = config;
         let finished = result.is_some() && steps_done == steps && measured == steps;
         let tasks = result.map(|result| result.tasks).unwrap_or_default();
         Ok(Summary { dataset, arch, objective, seed, steps_done, steps, finished, tasks })

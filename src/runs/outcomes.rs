@@ -1,6 +1,8 @@
 //! What came of each attacked image, in a run's folder `outcomes/`: an `.npz` with one row an image.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -27,6 +29,19 @@ pub fn save(run: &RunDir, task: &str, number: usize, outcomes: &[Outcome]) -> Re
 
 /// The folder in a run.
 pub const FOLDER: &str = "outcomes";
+
+/// The files of outcomes there, by their names, also those of which a process that died has left the beginning alone.
+pub fn files(run: &RunDir) -> BTreeSet<PathBuf> {
+    let folder = run.path().join(FOLDER);
+    let file = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let begun = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+        let name = begun.unwrap_or(&name);
+        let (task, number) = name.strip_suffix(".npz")?.rsplit_once('-')?;
+        (!task.is_empty() && number.parse::<usize>().is_ok()).then(|| folder.join(name))
+    };
+    fs::read_dir(&folder).into_iter().flatten().flatten().filter_map(file).collect()
+}
 
 fn bytes(outcomes: &[Outcome]) -> Result<Vec<u8>> {
     let shape = [outcomes.len()];

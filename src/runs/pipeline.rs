@@ -54,7 +54,7 @@ pub fn complete(
     train(config, &run, &data, device.clone(), context)?;
     let record = RunRecord::load(&run.result_path())?;
     let examples = config.attack.attacked(data.test.count());
-    let result = record.as_configured(&config.attack, examples).unwrap_or(record);
+    let result = record.as_configured(&config.attack, Some(examples)).unwrap_or(record);
     let page = match pages.is_fresh(&run) {
         true => Ok(()),
         false => LoadedRun::with(run.clone(), config.clone(), data, device, context.clone())

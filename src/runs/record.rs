@@ -9,7 +9,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Arch, AttackConfig, Config, Objective};
-use super::outcomes;
 use crate::files::write_whole;
 use crate::{Error, Result};
 
@@ -51,9 +50,16 @@ pub struct RunRecord {
     /// [`Config::hash`](super::config::Config::hash) of the settings that fix the training's numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<String>,
-    /// Every evaluation, the oldest first. None is ever replaced.
+    /// Every evaluation, the oldest first. One is replaced only by the same made again by the same program and device.
     #[serde(default)]
     pub evaluations: Vec<Evaluation>,
+}
+
+/// The version alone.
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default = "first_format")]
+    format: u32,
 }
 
 fn first_format() -> u32 {
@@ -94,52 +100,90 @@ impl RunRecord {
         })
     }
 
-    /// The files of outcomes that its evaluations name, relative to the run; none that leads out of its folder.
-    pub(super) fn outcome_files(&self) -> Vec<String> {
-        let files = self.evaluations.iter().filter_map(|e| e.result.attack.as_ref()?.outcomes.clone());
-        let inside = |file: &String| {
-            let name = file.strip_prefix(outcomes::FOLDER).and_then(|rest| rest.strip_prefix('/'));
-            name.is_some_and(|name| !name.is_empty() && !name.contains(['/', '\\']) && name != "..")
-        };
-        files.filter(inside).collect()
-    }
-
-    /// Adds a probe of a task.
+    /// Adds a probe of a task. The same one trained again is nothing new: its first evaluation is shown again.
     pub fn add_probe(&mut self, task: &str, result: TaskResult, made_by: &Provenance) {
+        let known = self.evaluations.iter().find(|e| {
+            e.task == task
+                && e.iterations == self.iterations
+                && e.made_by == *made_by
+                && e.result.is_probe(&result)
+        });
+        if let Some(known) = known {
+            self.tasks.insert(task.into(), known.result.clone());
+            return;
+        }
         self.tasks.insert(task.into(), result.clone());
         let (task, iterations, made_by) = (task.to_string(), self.iterations, made_by.clone());
-        self.evaluations.push(Evaluation { task, iterations, result, made_by });
+        self.evaluations.push(Evaluation { task, iterations, result, made_by, attacked_by: None });
     }
 
-    /// Adds an attack on the last probe of a task, which must be there.
-    pub fn add_attack(&mut self, task: &str, attack: AttackResult, made_by: &Provenance) {
-        let Some(entry) = self.tasks.get_mut(task) else { return };
+    /// Adds an attack on the last probe of a task, which must be there; the number of its evaluation. It joins an evaluation
+    /// of that probe without an attack, or with the same one made by the same.
+    pub fn add_attack(&mut self, task: &str, attack: AttackResult, by: &Provenance) -> Option<usize> {
+        let entry = self.tasks.get_mut(task)?;
         entry.attack = Some(attack.clone());
         let (probe, iterations) = (entry.clone(), self.iterations);
-        let mut own = self.evaluations.iter_mut().filter(|e| e.task == task && e.iterations == iterations);
-        if !own.any(|evaluation| evaluation.take_attack(&probe, &attack, made_by)) {
-            let (task, made_by) = (task.to_string(), made_by.clone());
-            self.evaluations.push(Evaluation { task, iterations, result: probe, made_by });
+        let joins =
+            |e: &Evaluation| e.task == task && e.iterations == iterations && e.takes(&probe, &attack, by);
+        if let Some(number) = self.evaluations.iter().position(joins) {
+            self.evaluations[number].result.attack = Some(attack);
+            self.evaluations[number].attacked_by = Some(by.clone());
+            return Some(number);
         }
+        let probed = |e: &&Evaluation| e.task == task && e.result.has_probe_of(&probe);
+        let made_by = self.evaluations.iter().rfind(probed).map(|e| e.made_by.clone());
+        let made_by = made_by.unwrap_or_else(Provenance::unknown);
+        let attacked_by = Some(by.clone());
+        self.evaluations.push(Evaluation {
+            task: task.into(),
+            iterations,
+            result: probe,
+            made_by,
+            attacked_by,
+        });
+        Some(self.evaluations.len() - 1)
+    }
+
+    /// Names the file of outcomes of an evaluation's attack, which is the last of its task.
+    pub(super) fn name_outcomes(&mut self, number: usize, file: &str) {
+        let Some(evaluation) = self.evaluations.get_mut(number) else { return };
+        let shown = self.tasks.get_mut(&evaluation.task);
+        let attacks = [Some(&mut evaluation.result), shown].into_iter().flatten();
+        attacks.filter_map(|result| result.attack.as_mut()).for_each(|a| a.outcomes = Some(file.into()));
     }
 
     /// The same record with each task's evaluation as the settings ask for it, whatever was probed and attacked since: the
-    /// run's own probe, and the attack on `examples` images where one is wanted. None where one is missing.
-    pub fn as_configured(&self, attack: &AttackConfig, examples: usize) -> Option<RunRecord> {
+    /// run's own probe, and the attack where one is wanted, on `examples` images where that many are known. None where
+    /// one is missing.
+    pub fn as_configured(&self, attack: &AttackConfig, examples: Option<usize>) -> Option<RunRecord> {
+        if self.tasks.is_empty() {
+            return None;
+        }
         let suits = |result: &&TaskResult| {
-            let attacked = |done: &AttackResult| done.is(attack, examples);
+            let attacked = |done: &AttackResult| done.is(attack, examples.unwrap_or(done.examples));
             result.has_own_probe(self.seed)
                 && (!attack.enabled || result.attack.as_ref().is_some_and(attacked))
         };
         let own = |task: &String| {
             let made = self.evaluations.iter().filter(|e| e.task == *task && e.iterations == self.iterations);
-            // A record of format 1 has no evaluations but these.
-            let result = made.map(|e| &e.result).chain(self.tasks.get(task)).find(suits)?;
+            let result = made.map(|e| &e.result).find(suits)?;
             let attack = result.attack.clone().filter(|_| attack.enabled);
             Some((task.clone(), TaskResult { attack, ..result.clone() }))
         };
         let tasks = self.tasks.keys().map(own).collect::<Option<_>>()?;
         Some(RunRecord { tasks, ..self.clone() })
+    }
+
+    /// Whether each task's last probe, whose weights the model has, is the run's own.
+    pub fn has_own_probes(&self) -> bool {
+        self.tasks.values().all(|task| task.has_own_probe(self.seed))
+    }
+
+    /// What is shown of the run: its own evaluations; where its settings ask for no attack, or these were never made, the
+    /// last ones.
+    pub fn shown(&self, config: &Config) -> RunRecord {
+        let own = self.as_configured(&config.attack, config.attack.examples);
+        own.filter(|_| config.attack.enabled).unwrap_or_else(|| self.clone())
     }
 
     /// What these numbers do not say by themselves, a line each.
@@ -235,14 +279,24 @@ impl RunRecord {
     pub fn load(path: &Path) -> Result<RunRecord> {
         let refuse = |why: String| Error::request(format!("{} {why}", path.display()));
         let text = fs::read(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
-        let record: RunRecord = serde_json::from_slice(&text)
-            .map_err(|error| refuse(format!("does not read as a result: {error}")))?;
-        if record.format > FORMAT {
-            let text = format!(
-                "is of format {}, and this version reads up to {FORMAT}: use a later one",
-                record.format
-            );
+        let no_result = |error: serde_json::Error| refuse(format!("does not read as a result: {error}"));
+        // Before all else: a later form may differ in anything.
+        let Format { format } = serde_json::from_slice(&text).map_err(no_result)?;
+        if format > FORMAT {
+            let text =
+                format!("is of format {format}, and this version reads up to {FORMAT}: use a later one");
             return Err(refuse(text));
+        }
+        let mut record: RunRecord = serde_json::from_slice(&text).map_err(no_result)?;
+        if record.format < FORMAT {
+            record.format = FORMAT;
+            let made_by = Provenance { device: record.device.clone(), ..Provenance::unknown() };
+            let old = |(task, result): (&String, &TaskResult)| {
+                let (task, result, made_by) = (task.clone(), result.clone(), made_by.clone());
+                let attacked_by = result.attack.is_some().then(|| made_by.clone());
+                Evaluation { task, iterations: record.iterations, result, made_by, attacked_by }
+            };
+            record.evaluations = record.tasks.iter().map(old).collect();
         }
         Ok(record)
     }
@@ -313,10 +367,10 @@ mod tests {
         let old = EXAMPLE.replace("  \"format\": 2,\n", "").replace(",\n  \"evaluations\": []", "");
         fs::write(&path, old.replace("\"seed\": 0,", "\"seed\": 0, \"later\": [1],")).unwrap();
         let record = RunRecord::load(&path).unwrap();
-        assert_eq!((record.format, record.evaluations.len()), (1, 0));
+        assert_eq!((record.format, record.evaluations.len()), (2, 1), "its evaluation is among the others");
         let mut wanted = Config::default().attack;
         wanted.radii = vec![0.01, 0.1, 2.0, 10.0];
-        assert!(record.as_configured(&wanted, 1000).is_some(), "the only evaluation it has is its own");
+        assert!(record.as_configured(&wanted, Some(1000)).is_some(), "the only evaluation it has is its own");
         fs::write(&path, EXAMPLE.replace("\"format\": 2", "\"format\": 3")).unwrap();
         assert!(RunRecord::load(&path).unwrap_err().to_string().contains("format 3"));
     }
@@ -342,26 +396,35 @@ mod tests {
         let (own, other) = (attack(0.1, 50.0), attack(0.2, 20.0));
         let probe = TaskResult { attack: None, probe_seed: Some(0), ..record.tasks["digit"].clone() };
         record.add_probe("digit", probe.clone(), &made_by);
-        record.add_attack("digit", own.clone(), &made_by);
+        assert_eq!(record.add_attack("digit", own.clone(), &made_by), Some(0));
         assert_eq!(record.evaluations.len(), 1, "the attack joins the probe it was made on");
         record.add_attack("digit", own.clone(), &made_by);
         assert_eq!(record.evaluations.len(), 1, "the same again is nothing new");
-        record.add_attack("digit", other, &made_by);
+        assert_eq!(record.add_attack("digit", other.clone(), &made_by), Some(1));
+        let elsewhere = Provenance::of("a GPU".into());
+        assert_eq!(
+            record.add_attack("digit", own.clone(), &elsewhere),
+            Some(2),
+            "another device is another evaluation"
+        );
+        assert_eq!(record.add_attack("digit", other, &made_by), Some(1), "the same again is nothing new");
         let few = TaskResult { labels_fraction: Some(0.1), nominal_accuracy: 40.0, ..probe.clone() };
         record.add_probe("digit", few, &made_by);
         record.add_probe("digit", TaskResult { probe_seed: Some(5), ..probe }, &made_by);
-        assert_eq!(record.evaluations.len(), 4);
+        assert_eq!(record.evaluations.len(), 5);
+        assert!(!record.has_own_probes());
         assert_eq!(record.tasks["digit"].probe_seed, Some(5), "the last one is shown");
-        let found = record.as_configured(&wanted, 5).unwrap();
+        let found = record.as_configured(&wanted, Some(5)).unwrap();
         assert_eq!(found.tasks["digit"].attack.as_ref(), Some(&own));
-        assert!(record.as_configured(&AttackConfig { steps: 4, ..wanted.clone() }, 5).is_none());
-        assert!(record.as_configured(&wanted, 6).is_none());
-        let without = record.as_configured(&AttackConfig { enabled: false, ..wanted.clone() }, 5).unwrap();
+        assert!(record.as_configured(&AttackConfig { steps: 4, ..wanted.clone() }, Some(5)).is_none());
+        assert!(record.as_configured(&wanted, Some(6)).is_none());
+        let without =
+            record.as_configured(&AttackConfig { enabled: false, ..wanted.clone() }, Some(5)).unwrap();
         assert!(without.tasks["digit"].attack.is_none());
         // Of an encoder that was trained for longer nothing is known yet.
         record.iterations += 1;
         record.tasks.get_mut("digit").unwrap().probe_seed = Some(5);
-        assert!(record.as_configured(&wanted, 5).is_none());
+        assert!(record.as_configured(&wanted, Some(5)).is_none());
         let text = record.to_json().unwrap();
         assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), record);
     }

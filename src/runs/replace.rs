@@ -6,7 +6,6 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::dir::{RunDir, unwritable};
-use super::record::RunRecord;
 use super::{outcomes, tensorboard};
 use crate::files::{leftover, sync_directory};
 use crate::{Error, Result};
@@ -92,9 +91,6 @@ impl Old {
     /// # Errors
     /// [`Error::Request`] naming a link, or whatever else is no plain file, that has the name of a run's file.
     fn of(run: &RunDir) -> Result<Old> {
-        // Outcomes are listed in the record; where it does not read they are taken for foreign and stay.
-        let outcomes =
-            RunRecord::load(&run.result_path()).map(|record| record.outcome_files()).unwrap_or_default();
         let files = [
             run.result_path(),
             run.report_path(),
@@ -103,7 +99,7 @@ impl Old {
             run.metrics_path(),
             run.tensorboard_path().join(tensorboard::NAME),
         ];
-        let files = files.into_iter().chain(outcomes.iter().map(|file| run.path().join(file)));
+        let files = files.into_iter().chain(outcomes::files(run));
         let folders = [run.tensorboard_path(), run.path().join(outcomes::FOLDER)];
         let folders: Vec<PathBuf> =
             folders.into_iter().filter(|path| fs::symlink_metadata(path).is_ok()).collect();

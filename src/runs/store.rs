@@ -82,10 +82,10 @@ impl Runs {
         };
         let record = RunRecord::load(&file)?;
         // How many images "all" are, the data tell: what completes the run looks.
-        let own = match config.attack.examples {
-            None if config.attack.enabled => None,
-            examples => record.as_configured(&config.attack, examples.unwrap_or(0)),
-        };
+        let known = config.attack.examples.is_some() || !config.attack.enabled;
+        // One that the user has trained for longer, or whose probe another has replaced, is completed anew.
+        let same = record.iterations == config.iterations && record.has_own_probes();
+        let own = record.as_configured(&config.attack, config.attack.examples).filter(|_| known && same);
         Ok(own.map(|result| Finished { path, result }))
     }
 

@@ -15,7 +15,7 @@ use crate::runs::config::Config;
 use crate::runs::dir::RunDir;
 use crate::runs::evaluate::{self, Evaluator, Labels};
 use crate::runs::metrics::{self, Metrics};
-use crate::runs::record::{Provenance, RunRecord};
+use crate::runs::record::{Evaluation, Provenance, RunRecord};
 use crate::runs::tensorboard::EventFile;
 use crate::runs::{model_file, recipe};
 
@@ -37,6 +37,8 @@ pub fn train(
     let device_name = device.description();
     let vae = recipe::model(config, data.train.images.shape())?;
     let mut trainer = Trainer::new(device, vae, &recipe::training(config)?, &data.train.images)?;
+    // Before the training, so that a record that does not read costs nothing.
+    let earlier = earlier_evaluations(run)?;
     let mut clock = resume(&mut trainer, config, run)?;
     if let Some(result) = finished(&trainer, config, run, data)? {
         return Ok(result);
@@ -63,10 +65,10 @@ pub fn train(
     };
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
     let probed = evaluator.probe(&tasks, Labels::ALL, recipe::probe(config, data.train.count()))?;
+    record.evaluations = earlier;
     // Numbers of a shorter run must not stand beside the new model, should this end here.
     if run.result_path().exists() {
-        record.evaluations = RunRecord::load(&run.result_path())?.evaluations;
-        std::fs::remove_file(run.result_path()).map_err(Error::io(run.result_path()))?;
+        record.save(&run.result_path())?;
     }
     let tensors: Vec<_> = probed.iter().flat_map(|p| p.tensors.clone()).collect();
     model_file::save(&run.model_path(), evaluator.session, vae, config, &data.train.images, &tensors)?;
@@ -74,7 +76,9 @@ pub fn train(
         record.add_probe(&task.name, probed.result, &made_by);
     }
     record.save(&run.result_path())?;
-    if config.attack.enabled {
+    // The same probes may have been attacked so before.
+    let examples = config.attack.attacked(data.test.count());
+    if config.attack.enabled && record.as_configured(&config.attack, Some(examples)).is_none() {
         let x = evaluate::attacked_images(&data.test.images, &config.attack);
         for (number, task) in data.tasks.iter().enumerate() {
             let attacked = evaluator.attack(number, &tensors, &x, &config.attack)?;
@@ -93,8 +97,10 @@ fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) ->
     }
     let result = RunRecord::load(&run.result_path())?;
     let (wanted, images) = (&config.attack, data.test.count());
-    let whole = data.tasks.iter().all(|task| result.tasks.contains_key(&task.name));
-    let own = result.as_configured(wanted, wanted.attacked(images));
+    // The model has the weights of the last probes; others' in their place measure something else.
+    let whole =
+        data.tasks.iter().all(|task| result.tasks.contains_key(&task.name)) && result.has_own_probes();
+    let own = result.as_configured(wanted, Some(wanted.attacked(images)));
     Ok(own.filter(|record| whole && record.iterations == config.iterations))
 }
 
@@ -110,8 +116,23 @@ struct TrainClock {
 /// # Errors
 /// [`Error::Request`] naming the file.
 pub fn check_resumable(config: &Config, run: &RunDir) -> Result<()> {
+    earlier_evaluations(run)?;
     load_checkpoint(config, run)?;
     metrics::check(&run.metrics_path())
+}
+
+/// What the run's record has of evaluations, where there is one.
+///
+/// # Errors
+/// [`Error::Request`] for one that does not read.
+fn earlier_evaluations(run: &RunDir) -> Result<Vec<Evaluation>> {
+    if !run.result_path().exists() {
+        return Ok(Vec::new());
+    }
+    let record = RunRecord::load(&run.result_path());
+    let record = record
+        .map_err(|error| Error::request(format!("{error}; remove it to have the run evaluated anew")))?;
+    Ok(record.evaluations)
 }
 
 fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTensor>, Metadata)>> {

@@ -1,4 +1,4 @@
-//! CelebA in its official layout, and anything else laid out so (SPEC section 6).
+//! CelebA in its official layout, and anything else laid out so (docs/method.md, section 6).
 //!
 //! `img_align_celeba/*.jpg` are photographs of 178x218 with the eyes always at the same place. The square in the middle
 //! is cut out and scaled to 64x64 once; the result is kept beside the photographs in one file, which is mapped into

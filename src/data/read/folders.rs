@@ -24,11 +24,14 @@ const LAYOUT: &str =
 /// trained on, a picture that cannot be read, is too large or of another size than the first.
 pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
     let [train, test] = ["train", "test"].map(|part| directory.join(part));
-    let laid_out = |folder: &Path| entries(folder).iter().any(|class| class.is_dir());
-    match (laid_out(&train), laid_out(&test)) {
+    let laid_out =
+        |folder: &Path| -> Result<bool> { Ok(entries(folder)?.iter().any(|class| class.is_dir())) };
+    match (laid_out(&train)?, laid_out(&test)?) {
         (true, true) => {}
         (false, false) => {
-            return match entries(directory).iter().find(|class| !pictures(class).is_empty()) {
+            let pictured =
+                |class: &&PathBuf| class.is_dir() && pictures(class).is_ok_and(|found| !found.is_empty());
+            return match entries(directory)?.iter().find(pictured) {
                 Some(class) => Err(refuse(
                     directory,
                     &format!(
@@ -45,9 +48,9 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
             return Err(refuse(directory, &text));
         }
     }
-    let classes: Vec<PathBuf> = entries(&train).into_iter().filter(|class| class.is_dir()).collect();
+    let classes: Vec<PathBuf> = entries(&train)?.into_iter().filter(|class| class.is_dir()).collect();
     let names: Vec<_> = classes.iter().filter_map(|class| class.file_name()).collect();
-    let strangers = entries(&test).into_iter().find(|class| {
+    let strangers = entries(&test)?.into_iter().find(|class| {
         class.is_dir() && class.file_name().is_some_and(|name| names.binary_search(&name).is_err())
     });
     if let Some(stranger) = strangers {
@@ -55,10 +58,14 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
             format!("is a class without a folder in {}: every class must be trained on", train.display());
         return Err(refuse(&stranger, &text));
     }
-    let parts = [&train, &test].map(|part| -> Vec<(PathBuf, u32)> {
-        let of = |(class, name)| pictures(&part.join(name)).into_iter().map(move |path| (path, class));
-        (0..).zip(&names).flat_map(of).collect()
-    });
+    let of = |part: &Path| -> Result<Vec<(PathBuf, u32)>> {
+        let mut files = Vec::new();
+        for (class, name) in (0..).zip(&names) {
+            files.extend(pictures(&part.join(name))?.into_iter().map(|path| (path, class)));
+        }
+        Ok(files)
+    };
+    let parts = [of(&train)?, of(&test)?];
     for (part, files) in [&train, &test].into_iter().zip(&parts) {
         if files.is_empty() {
             return Err(refuse(part, &format!("has no picture: {LAYOUT}")));
@@ -90,12 +97,12 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
 }
 
 /// The pictures in a class's folder; other files are left out, and that is said.
-fn pictures(folder: &Path) -> Vec<PathBuf> {
+fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     let is_picture = |path: &PathBuf| {
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         matches!(ending.as_str(), "png" | "jpg" | "jpeg") && path.is_file()
     };
-    let (found, others): (Vec<_>, Vec<_>) = entries(folder).into_iter().partition(is_picture);
+    let (found, others): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(is_picture);
     if let Some(first) = others.first().filter(|_| !found.is_empty()) {
         let (folder, count) = (folder.display(), others.len());
         log::warn!(
@@ -103,7 +110,7 @@ fn pictures(folder: &Path) -> Vec<PathBuf> {
             first.display()
         );
     }
-    found
+    Ok(found)
 }
 
 /// The size that all pictures have, and the first of them.

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::container::refuse;
 use crate::{Error, Result};
 
 /// The four files: training images and labels, test images and labels.
@@ -64,7 +66,7 @@ pub fn find(name: &str, directory: &Path) -> Result<Option<Four>> {
         if let Some((folder, _)) = found.iter().find(|(_, found)| found.iter().any(|role| !role.is_empty())) {
             return Err(incomplete(folder, &all));
         }
-        level = level.iter().flat_map(|folder| entries(folder)).filter(|path| path.is_dir()).collect();
+        level = level.iter().flat_map(|folder| searched(folder)).filter(|path| path.is_dir()).collect();
     }
     Ok(None)
 }
@@ -144,7 +146,7 @@ fn all_four(found: [Option<PathBuf>; 4]) -> Option<Four> {
 /// The files in a folder that are called as if they were one of the four.
 fn candidates(folder: &Path) -> Candidates {
     let mut found = Candidates::default();
-    for path in entries(folder) {
+    for path in searched(folder) {
         let name = file_name(&path);
         if let Some(role) = role(&name).filter(|_| path.is_file()) {
             let key = path.with_file_name(name.strip_suffix(".gz").unwrap_or(&name));
@@ -172,10 +174,30 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
-/// What is in a folder, in the order of names, without what is hidden; nothing where it cannot be read.
-pub fn entries(folder: &Path) -> Vec<PathBuf> {
-    let read = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut paths: Vec<PathBuf> = read.filter(|path| !file_name(path).starts_with('.')).collect();
+/// The same on the way to a set: a folder that cannot be read does not hold it.
+fn searched(folder: &Path) -> Vec<PathBuf> {
+    entries(folder).unwrap_or_default()
+}
+
+/// What is in a folder, in the order of names, without what is hidden; nothing where there is no such folder.
+///
+/// # Errors
+/// [`Error::Request`](crate::Error::Request) naming a folder that cannot be read.
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error: std::io::Error| refuse(folder, &format!("cannot be read: {error}"));
+    let mut paths = Vec::new();
+    let read = match fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(paths);
+        }
+        read => read.map_err(failed)?,
+    };
+    for entry in read {
+        let path = entry.map_err(failed)?.path();
+        if !file_name(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
     paths.sort();
-    paths
+    Ok(paths)
 }

@@ -175,7 +175,7 @@ fn load_foreign(name: &str, place: &Path, resize: Option<usize>) -> Result<Loade
     if let Some(four) = locate::find(name, place)? {
         return load_idx(four.map(Input::file), resize);
     }
-    let archives: Vec<PathBuf> = locate::entries(place).into_iter().filter(|path| is_npz(path)).collect();
+    let archives: Vec<PathBuf> = locate::entries(place)?.into_iter().filter(|path| is_npz(path)).collect();
     match &archives[..] {
         [] => folders::load(place, resize)?.ok_or_else(|| locate::missing(place)),
         [only] => npz::load(only, resize),

@@ -83,7 +83,8 @@ settings! {
     struct Config in "" {
         /// mnist or color-mnist (bundled), or with --data-dir celeba or any other name
         dataset: String = Data "DATASET" Kind::Text, Training;
-        /// Folder of the data set's files: IDX files of the MNIST naming, gzipped or not; celeba's in its official layout
+        /// Folder of the data set's files: IDX files of the MNIST naming, gzipped or not, or pictures in train/CLASS and
+        /// test/CLASS; celeba's in its official layout; or an .npz file
         #[serde(skip_serializing_if = "Option::is_none")]
         data_dir: Option<PathBuf> = Data "DIR" Kind::Path, Place [common];
         /// Side of the square cut from the middle of a celeba photograph, in pixels, before it is scaled to 64x64

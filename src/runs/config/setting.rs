@@ -243,7 +243,10 @@ impl Setting {
                 }
             },
             Kind::Switch => text.parse().map(Value::Boolean).map_err(|_| "give true or false".to_string()),
-            Kind::Count { .. } => count(text).ok_or_else(|| format!("give a whole number{or_word}")),
+            Kind::Count { most, .. } => count(text).ok_or_else(|| match text.parse::<u128>() {
+                Ok(_) => format!("give at most {most}"),
+                Err(_) => format!("give a whole number{or_word}"),
+            }),
             Kind::Counts { .. } => list(&count, "whole numbers with commas between them"),
             Kind::Positive | Kind::NotNegative | Kind::Fraction => {
                 real(text).ok_or_else(|| format!("give a number, such as 0.1 or 8/255{or_word}"))

@@ -113,8 +113,16 @@ impl TaskResult {
             && self.probe_seed.is_none_or(|probe| probe == seed)
     }
 
+    /// Whether its probe was trained as that of `other`, with the same outcome.
+    pub(super) fn is_probe(&self, other: &TaskResult) -> bool {
+        let numbers = |task: &TaskResult| {
+            [task.nominal_accuracy, task.majority_baseline, task.balanced_accuracy].map(round)
+        };
+        self.has_probe_of(other) && numbers(self) == numbers(other)
+    }
+
     /// Whether its probe was trained as that of `other`.
-    fn has_probe_of(&self, other: &TaskResult) -> bool {
+    pub(super) fn has_probe_of(&self, other: &TaskResult) -> bool {
         (self.labels_fraction, self.balanced_probe, self.probe_seed)
             == (other.labels_fraction, other.balanced_probe, other.probe_seed)
     }
@@ -130,6 +138,11 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// What made a record of format 1.
+    pub fn unknown() -> Self {
+        Provenance { version: "unknown".into(), device: "unknown".into() }
+    }
+
     /// This program on that device.
     pub fn of(device: String) -> Self {
         Provenance { version: env!("CARGO_PKG_VERSION").into(), device }
@@ -144,26 +157,20 @@ pub struct Evaluation {
     pub iterations: u64,
     #[serde(flatten)]
     pub result: TaskResult,
-    /// Of the last part of it, the attack where there is one.
+    /// What trained the probe.
     pub made_by: Provenance,
+    /// What attacked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attacked_by: Option<Provenance>,
 }
 
 impl Evaluation {
-    /// Puts an attack beside the probe it was made on: `true`, where this evaluation is of that probe and has none yet, or
-    /// the same one.
-    pub(super) fn take_attack(
-        &mut self,
-        probe: &TaskResult,
-        attack: &AttackResult,
-        made_by: &Provenance,
-    ) -> bool {
-        let free = self.result.attack.as_ref().is_none_or(|there| there.is_like(attack));
-        let takes = free && self.result.has_probe_of(probe);
-        if takes {
-            self.result.attack = Some(attack.clone());
-            self.made_by = made_by.clone();
-        }
-        takes
+    /// Whether an attack on the probe of `probe` belongs here: this is of that probe, and has no attack yet or the same one
+    /// by the same.
+    pub(super) fn takes(&self, probe: &TaskResult, attack: &AttackResult, by: &Provenance) -> bool {
+        let there = self.result.attack.as_ref();
+        let free = there.is_none_or(|there| there.is_like(attack) && self.attacked_by.as_ref() == Some(by));
+        free && self.result.has_probe_of(probe)
     }
 }
 

@@ -45,6 +45,11 @@ fn full_run(path: &Path) -> RunDir {
             fs::write(path.join(file), "old").unwrap();
         }
     }
+    let outcomes = path.join(outcomes::FOLDER);
+    fs::create_dir(&outcomes).unwrap();
+    for file in ["digit-1.npz", "Black_Hair-12.npz", ".digit-1.npz.tmp"] {
+        fs::write(outcomes.join(file), "old").unwrap();
+    }
     for file in ["events.out.tfevents.smoothenc", ".events.out.tfevents.smoothenc.tmp"] {
         fs::write(run.tensorboard_path().join(file), "old").unwrap();
     }
@@ -188,7 +193,7 @@ fn a_folder_that_cannot_be_written_loses_nothing() {
 fn a_kill_leaves_a_run_that_can_be_gone_on_with_and_replaced() {
     let base = tempfile::tempdir().unwrap();
     let count = Old::of(&full_run(&base.path().join("whole"))).unwrap().files.len();
-    assert_eq!(count, 12);
+    assert_eq!(count, 15);
     for removed in 0..=count {
         let path = base.path().join(removed.to_string());
         let run = full_run(&path);
