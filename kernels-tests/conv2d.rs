@@ -117,8 +117,8 @@ pub fn of_several_channels() -> (usize, Convolution) {
     shapes().into_iter().find(several).expect("such a shape")
 }
 
-/// A layer with a ReLU `from` images `to` others, where the bias of the last channel is a NaN: so is that channel, and 0
-/// all else, since all else is negative.
+/// A layer with a ReLU `from` images `to` others, where the bias of the last channel is a NaN: so is that channel,
+/// and 0 all else, since all else is negative.
 pub fn nan_bias(
     rows: usize,
     c: Convolution,

@@ -332,7 +332,8 @@ impl Case {
         Ok(())
     }
 
-    /// The slopes of `sum of w * output` of the oracle along element `i` of an input, on its two sides, the lower first.
+    /// The slopes of `sum of w * output` of the oracle along element `i` of an input, on its two sides, the lower
+    /// first.
     fn slopes(&self, values: &[Vec<f64>], weights: &[f64], input: usize, i: usize) -> (f64, f64) {
         let loss = |x: &[Vec<f64>]| -> f64 {
             let outputs = (self.oracle)(x);

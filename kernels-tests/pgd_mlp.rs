@@ -392,8 +392,8 @@ pub fn cases() -> Vec<Case> {
                 let name = format!("{norm:?}_{aim:?}_{rows}x{inputs}-{}_{name}{steps}", shape.join("-"));
                 let mut drawn = draw(&s, &mut Rng::new(SEED, &name));
                 spoil(&mut drawn);
-                // The other ways of sharing layers are for the L-infinity norm. Drivers take long to compile each, so those
-                // for GPUs are tried with one goal, and with the others at the model's size.
+                // The other ways of sharing layers are for the L-infinity norm. Drivers take long to compile each, so
+                // those for GPUs are tried with one goal, and with the others at the model's size.
                 if norm == Norm::Linf && !s.units {
                     let every = aim == Aim::W2 || inputs == 784;
                     let others = (1..SHARINGS).filter(|i| every || i + 1 == SHARINGS);

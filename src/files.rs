@@ -41,8 +41,8 @@ fn temporary(path: &Path, ending: &str) -> Result<PathBuf> {
     Ok(path.with_file_name(format!(".{}.{ending}", name.to_string_lossy())))
 }
 
-/// The new content of a file, on the disk under its temporary name. Without [`Staged::commit`] it goes again, and the file
-/// stays what it was.
+/// The new content of a file, on the disk under its temporary name. Without [`Staged::commit`] it goes again, and the
+/// file stays what it was.
 #[derive(Debug)]
 pub struct Staged {
     temporary: PathBuf,
@@ -92,7 +92,8 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes what was renamed or removed in a folder durable. Elsewhere than on Unix a directory cannot be opened for this, and need not be.
+/// Makes what was renamed or removed in a folder durable. Elsewhere than on Unix a directory cannot be opened for
+/// this, and need not be.
 pub fn sync_directory(directory: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }

@@ -1,5 +1,5 @@
-//! How work tells how far it has come, and how it is asked to stop. The library draws nothing and installs no handler: whoever
-//! starts the work passes a [`Context`].
+//! How work tells how far it has come, and how it is asked to stop. The library draws nothing and installs no
+//! handler: whoever starts the work passes a [`Context`].
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! `report.html` as a reader meets it: whole, of every run and reproduction, asking for nothing outside itself; and opened
-//! in a headless Chromium, every picture there.
+//! `report.html` as a reader meets it: whole, of every run and reproduction, asking for nothing outside itself; and
+//! opened in a headless Chromium, every picture there.
 //!
 //! The browser is that of `SMOOTHENC_CHROMIUM`, else `chromium`, `chromium-browser` or `google-chrome` in the path.
 //! Where there is none its trials are listed as ignored. `SMOOTHENC_PICTURES=DIR` keeps the screenshots.

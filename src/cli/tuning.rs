@@ -3,8 +3,8 @@
 use crate::engine::device::Tuning;
 use crate::{Error, Result, files};
 
-/// As `SMOOTHENC_TUNE` says: 0 turns measuring off; 1 measures everything, however long it takes, and on software devices
-/// too, which stand in for a GPU in tests and take long to compile a kernel.
+/// As `SMOOTHENC_TUNE` says: 0 turns measuring off; 1 measures everything, however long it takes, and on software
+/// devices too, which stand in for a GPU in tests and take long to compile a kernel.
 ///
 /// # Errors
 /// [`Error::Request`] for another value of it.

@@ -49,7 +49,8 @@ pub struct Dataset {
     pub name: String,
     pub train: Split,
     pub test: Split,
-    /// `digit` for MNIST, `digit` and `color` in colours, the 17 of docs/method.md for CelebA, `label` for any foreign set.
+    /// `digit` for MNIST, `digit` and `color` in colours, the 17 of docs/method.md for CelebA, `label` for any
+    /// foreign set.
     pub tasks: Vec<Task>,
     /// What the classes of the first task are called; empty where they are numbers.
     pub class_names: Vec<String>,

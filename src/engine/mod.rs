@@ -1,5 +1,5 @@
-//! A static-graph tensor engine with reverse-mode gradients, on the CPU and on GPUs through WGSL kernels. It knows nothing
-//! of the paper, the data sets or the command line.
+//! A static-graph tensor engine with reverse-mode gradients, on the CPU and on GPUs through WGSL kernels. It knows
+//! nothing of the paper, the data sets or the command line.
 
 pub mod autodiff;
 pub mod device;

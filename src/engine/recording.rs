@@ -124,8 +124,8 @@ pub struct Call {
     /// Workgroups of the GPU dispatch.
     pub workgroups: [u32; 3],
     /// What a GPU may choose from in place of `workgroups`; empty where there is one way only. The first that it runs
-    /// is the usual choice; the last, which every software device runs, has the largest tiles, for software devices, which have few threads. Those for
-    /// matrix units come after these, the usual one first.
+    /// is the usual choice; the last, which every software device runs, has the largest tiles, for software devices,
+    /// which have few threads. Those for matrix units come after these, the usual one first.
     pub variants: Vec<Variant>,
     /// The text to run in place of the kernel's, of a variant for matrix units.
     pub units: Option<MatrixUnits>,

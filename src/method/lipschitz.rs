@@ -20,8 +20,8 @@ pub struct Farthest {
     pub ratios: Vec<f64>,
 }
 
-/// For each of the images `x` `[count, inputs]` in [0, 1] the point x* of the ball that `selection` finds farthest in the
-/// code. The weights are in the variable `model`.
+/// For each of the images `x` `[count, inputs]` in [0, 1] the point x* of the ball that `selection` finds farthest in
+/// the code. The weights are in the variable `model`.
 ///
 /// # Errors
 /// Those of the device.

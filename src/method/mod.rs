@@ -1,5 +1,5 @@
-//! What the paper adds to the engine: its ops, the VAE and its objectives, the selection of fictive points, the probe and the
-//! attack, the tabular system of section 2.2 and the sampler of appendix D.1.
+//! What the paper adds to the engine: its ops, the VAE and its objectives, the selection of fictive points, the probe
+//! and the attack, the tabular system of section 2.2 and the sampler of appendix D.1.
 
 pub mod divergence;
 mod elbo;

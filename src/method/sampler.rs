@@ -1,16 +1,16 @@
 //! A GAN's generator as a smooth encoder (appendix D.1).
 //!
-//! The places of observations and latents are exchanged: one marginal is the data, the other the neural sampler
-//! `x = f(zeta)`, `zeta` standard normal. For a large coupling the bound of eq 29 is, but for constants, the negative of the
-//! entropic transport between the two,
+//! The places of observations and latents are exchanged: one marginal is the data, the other the neural sampler `x =
+//! f(zeta)`, `zeta` standard normal. For a large coupling the bound of eq 29 is, but for constants, the negative of
+//! the entropic transport between the two,
 //!
 //! ```text
 //! W(a, b) = min over plans Q of a and b of  gamma/2 E_Q |x - x'|^2 - H(Q)
 //! ```
 //!
-//! which is taken between minibatches, by Sinkhorn's iteration, less the sampler's own `W(b, b) / 2`, without which it would
-//! shrink towards the middle of the data: together with `W(a, a) / 2`, which does not depend on the sampler, that is the
-//! Sinkhorn divergence (Genevay, Peyré, Cuturi 2018).
+//! which is taken between minibatches, by Sinkhorn's iteration, less the sampler's own `W(b, b) / 2`, without which
+//! it would shrink towards the middle of the data: together with `W(a, a) / 2`, which does not depend on the sampler,
+//! that is the Sinkhorn divergence (Genevay, Peyré, Cuturi 2018).
 
 use crate::method::ops::sinkhorn;
 use crate::progress::Observer;
@@ -210,8 +210,8 @@ impl Drawing {
     }
 }
 
-/// The Sinkhorn divergence `W(a, b) - W(a, a) / 2 - W(b, b) / 2` of two batches, over `gamma / 2`: in units of a squared
-/// distance.
+/// The Sinkhorn divergence `W(a, b) - W(a, a) / 2 - W(b, b) / 2` of two batches, over `gamma / 2`: in units of a
+/// squared distance.
 #[derive(Debug)]
 struct Measure {
     program: Program,

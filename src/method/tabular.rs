@@ -1,8 +1,9 @@
-//! The tabular system of section 2.2 (docs/method.md, section 7): a VAE whose encoder and decoder are tables on two circles, small
-//! enough to be looked at whole, and the smooth encoder on it.
+//! The tabular system of section 2.2 (docs/method.md, section 7): a VAE whose encoder and decoder are tables on two
+//! circles, small enough to be looked at whole, and the smooth encoder on it.
 //!
-//! `p(X = i | Z = j)` has its mode at `m_j` and the width `v_j`, `q(Z = j | X = i)` its mode at `mu_i` and the width `s_i`, all
-//! in turns of the circle; the prior is uniform. The parameters kept are the modes and the logarithms of the widths.
+//! `p(X = i | Z = j)` has its mode at `m_j` and the width `v_j`, `q(Z = j | X = i)` its mode at `mu_i` and the width
+//! `s_i`, all in turns of the circle; the prior is uniform. The parameters kept are the modes and the logarithms of
+//! the widths.
 
 use crate::method::ops::{cosine_logits, sinkhorn};
 use serde::{Deserialize, Serialize};
@@ -387,8 +388,9 @@ mod tests {
         }
     }
 
-    /// Over three draws of the data: without data a row of the VAE's encoder stays where it started, to the last bit; the
-    /// smooth encoder's rows move, and neighbours come together, at a fit that is no worse by more than 0.05 nats.
+    /// Over three draws of the data: without data a row of the VAE's encoder stays where it started, to the last bit;
+    /// the smooth encoder's rows move, and neighbours come together, at a fit that is no worse by more than 0.05
+    /// nats.
     #[test]
     fn the_smooth_encoder_is_smooth_where_there_is_no_data() {
         let device = device::open("cpu", false).unwrap();

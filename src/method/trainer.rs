@@ -75,8 +75,8 @@ impl Stream {
     }
 }
 
-/// The rise of the coupling at a training's start, each stair a program of its own. An encoder that knows nothing yet gives up
-/// all it has to a strong coupling, and does not come back.
+/// The rise of the coupling at a training's start, each stair a program of its own. An encoder that knows nothing yet
+/// gives up all it has to a strong coupling, and does not come back.
 #[derive(Debug)]
 struct Rise {
     settings: TrainSettings,

@@ -36,8 +36,8 @@ pub fn width(text: &str, size: f64, bold: bool) -> f64 {
     text.chars().map(|letter| f64::from(advance(letter)) / em * size).sum()
 }
 
-/// Gives `sink` the outlines of `text` of font size 1, its baseline the x axis and y upwards; `place` is told where each
-/// letter starts before it comes.
+/// Gives `sink` the outlines of `text` of font size 1, its baseline the x axis and y upwards; `place` is told where
+/// each letter starts before it comes.
 pub fn outline<S: OutlineBuilder>(text: &str, bold: bool, sink: &mut S, place: impl Fn(&mut S, f64, f64)) {
     let face = of(bold);
     let unit = 1.0 / f64::from(face.units_per_em());

@@ -89,8 +89,8 @@ impl Claim {
         self
     }
 
-    /// Says whether what was measured is what was expected. Where something is missing, or nothing was measured, there is
-    /// no saying.
+    /// Says whether what was measured is what was expected. Where something is missing, or nothing was measured,
+    /// there is no saying.
     pub fn judge(self, holds: bool) -> Self {
         let verdict = match (self.measured.is_empty() || !self.missing.is_empty(), holds) {
             (true, _) => Verdict::Untested,

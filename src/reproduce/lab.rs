@@ -206,8 +206,8 @@ impl Lab {
         LoadedRun::open(&run.path, |config| self.context.open(&self.device, config.checked), &self.context)
     }
 
-    /// What `compute` finds, or found before: `key` says in words what it depends on. What is read back is computed anew
-    /// where it is not `sound`.
+    /// What `compute` finds, or found before: `key` says in words what it depends on. What is read back is computed
+    /// anew where it is not `sound`.
     ///
     /// # Errors
     /// Those of `compute`, and of a file that cannot be written.

@@ -1,5 +1,5 @@
-//! Figures 1 and 6: what a perturbation, and an attack, make of an image's code, seen through the decoder. On CelebA, or
-//! on synthetic faces.
+//! Figures 1 and 6: what a perturbation, and an attack, make of an image's code, seen through the decoder. On CelebA,
+//! or on synthetic faces.
 
 use crate::engine::ops::ImageShape;
 use crate::error::Result;

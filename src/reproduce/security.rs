@@ -25,8 +25,8 @@ fn trained(lab: &Lab, seeds: &[u64], systems: [System; 3]) -> Result<[Trained; 3
     Ok([vae?, smooth?, wide?])
 }
 
-/// Radius and accuracy in percent over the runs, from radius 0 (no attack) on; nothing where a run was not attacked. Only
-/// radii that all of them have.
+/// Radius and accuracy in percent over the runs, from radius 0 (no attack) on; nothing where a run was not attacked.
+/// Only radii that all of them have.
 pub fn curve(runs: &[Finished], task: &str) -> Vec<(f64, Spread)> {
     let attack = |run| Finished::attack(run, task);
     let Some(attacks) = runs.iter().map(attack).collect::<Option<Vec<_>>>() else { return Vec::new() };

@@ -24,8 +24,8 @@ pub struct Wide {
     gamma_warmup: u64,
 }
 
-/// The three systems of figures 4 and 5: the VAE, the smooth encoder `base`, and one with a wider ball; with the preset paper
-/// that is 0.2 with the same coupling.
+/// The three systems of figures 4 and 5: the VAE, the smooth encoder `base`, and one with a wider ball; with the
+/// preset paper that is 0.2 with the same coupling.
 pub fn systems(lab: &Lab, base: &Config, wide: Wide) -> [System; 3] {
     let vae = Config { objective: Objective::Vae, ..base.clone() };
     let Wide { eps, gamma, gamma_warmup } = match lab.quick() {
@@ -37,7 +37,8 @@ pub fn systems(lab: &Lab, base: &Config, wide: Wide) -> [System; 3] {
     [System { label: "VAE".into(), config: vae }, smooth(base.clone()), smooth(wide)]
 }
 
-/// The wider balls of figure 5: of the settings tried on held-out images (docs/results.md) those that kept most at radius
+/// The wider balls of figure 5: of the settings tried on held-out images (docs/results.md) those that kept most at
+/// radius
 /// 0.2.
 pub fn wide(arch: Arch) -> Wide {
     match arch {

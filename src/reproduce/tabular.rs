@@ -63,7 +63,8 @@ fn write(lab: &Lab, name: &str, found: &Outcome) -> Result<()> {
     lab.csv(&format!("{name}-distributions"), &["x", "target", "data", "model"], &rows)
 }
 
-/// Figure 2: what such a system is: the tables and the marginal of one that is not trained. The paper claims nothing here.
+/// Figure 2: what such a system is: the tables and the marginal of one that is not trained. The paper claims nothing
+/// here.
 pub fn figure2(lab: &Lab) -> Result<Vec<Claim>> {
     let device = device::open("cpu", false)?;
     let settings = Settings { steps: 0, ..Settings::default() };

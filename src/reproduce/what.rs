@@ -45,9 +45,9 @@ impl What {
         vec![Fig2, Fig3, Gan, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
     }
 
-    /// The settings that every run of it has from the figure, as they are called in `config.toml`: what it is of, and what
-    /// it compares. With one of them laid over all runs it would compare a run with itself, or show something else than it
-    /// says.
+    /// The settings that every run of it has from the figure, as they are called in `config.toml`: what it is of, and
+    /// what it compares. With one of them laid over all runs it would compare a run with itself, or show something
+    /// else than it says.
     pub fn fixed(self) -> &'static [&'static str] {
         const SYSTEMS: &[&str] =
             &["dataset", "arch", "objective", "eps", "gamma", "gamma-warmup", "seed", "attack.norm"];

@@ -1,7 +1,7 @@
 //! Tensors on the disk, as safetensors: `model.safetensors` and `checkpoint.safetensors`.
 //!
-//! The header is written here rather than by the crate, which orders metadata by a random hash: the same
-//! contents give the same bytes, so that two runs can be compared with `cmp`. A checkpoint is sealed with a checksum, since a
+//! The header is written here rather than by the crate, which orders metadata by a random hash: the same contents
+//! give the same bytes, so that two runs can be compared with `cmp`. A checkpoint is sealed with a checksum, since a
 //! flipped bit would otherwise train on unseen; a model is not, so that scripts may change its weights.
 
 use std::collections::BTreeMap;

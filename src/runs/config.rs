@@ -44,8 +44,8 @@ impl Config {
     }
 
     /// The ConvNet's convolutions of images `[channels, height, width]`, each of the one before: kernels 4x4, stride
-    /// 2, padding 1 (docs/method.md, section 1). Where no channels are set: 32, 64 and 128, as many as leave a side of at least
-    /// 7 pixels, but at least one.
+    /// 2, padding 1 (docs/method.md, section 1). Where no channels are set: 32, 64 and 128, as many as leave a side
+    /// of at least 7 pixels, but at least one.
     ///
     /// # Errors
     /// [`Error::Request`] naming `--conv-channels` where the images are too small for so many.

@@ -96,8 +96,8 @@ pub struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
-    /// Trains a linear probe for each of `tasks` (numbers of tasks of the data) on the codes of the training images with
-    /// these labels, and tests it on the test split. All share one pass of the encoder over either split.
+    /// Trains a linear probe for each of `tasks` (numbers of tasks of the data) on the codes of the training images
+    /// with these labels, and tests it on the test split. All share one pass of the encoder over either split.
     pub fn probe(&mut self, tasks: &[usize], labels: Labels, settings: ProbeSettings) -> Result<Vec<Probed>> {
         let Evaluator { session, vae, data, context } = self;
         let means = encode_means(session, vae, &data.train.images)?;

@@ -108,8 +108,8 @@ impl LoadedRun {
         Evaluator { session, vae, data, context }
     }
 
-    /// Trains new probes of `tasks` on these labels, their batches in the order of `seed`. The run's model gets their weights
-    /// in place of the ones before; its record gets another evaluation.
+    /// Trains new probes of `tasks` on these labels, their batches in the order of `seed`. The run's model gets their
+    /// weights in place of the ones before; its record gets another evaluation.
     pub fn probe(&mut self, tasks: &[usize], labels: Labels, seed: u64) -> Result<()> {
         let settings = ProbeSettings { seed, ..recipe::probe(&self.config, self.data.train.count()) };
         let probed = self.evaluator().probe(tasks, labels, settings)?;

@@ -1,5 +1,5 @@
-//! Training runs: their settings, their directories and files, the work on them from start to result, folders of them, and
-//! grids of settings.
+//! Training runs: their settings, their directories and files, the work on them from start to result, folders of
+//! them, and grids of settings.
 
 pub mod checkpoint;
 pub mod codes;

@@ -13,9 +13,9 @@ use crate::runs::numpy::{npy, npz};
 /// The attack there is, in the array `attack`.
 const PGD: &str = "pgd";
 
-/// Writes the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4), `clean`
-/// (bool), `broken_at` (f4, NaN where no attack succeeded) and `attack` (the name of the one that did first). Returns the
-/// path relative to the run.
+/// Writes the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
+/// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded) and `attack` (the name of the one that did first).
+/// Returns the path relative to the run.
 ///
 /// # Errors
 /// [`Error::Io`] naming the file.

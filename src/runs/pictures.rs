@@ -7,7 +7,8 @@ use crate::runs::LoadedRun;
 use crate::runs::showcase::{Images, Traversal, encode, means_of, telling_dimensions};
 
 impl LoadedRun {
-    /// Test images and what the decoder makes of their codes' means: the first `count`, or with a seed others by chance.
+    /// Test images and what the decoder makes of their codes' means: the first `count`, or with a seed others by
+    /// chance.
     pub fn reconstructions(&mut self, count: usize, seed: Option<u64>) -> Result<(Images, Images)> {
         let originals = self.test_images(count, seed);
         let heads = encode(&mut self.session, &self.vae, &originals.concat())?;

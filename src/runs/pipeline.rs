@@ -1,5 +1,5 @@
-//! The whole job on one run: check, train or go on, probe, attack, write the page. `train`, `sweep` and `reproduce` all call
-//! [`complete`].
+//! The whole job on one run: check, train or go on, probe, attack, write the page. `train`, `sweep` and `reproduce`
+//! all call [`complete`].
 
 use crate::error::Result;
 use crate::progress::Context;
@@ -24,14 +24,15 @@ pub trait PageWriter: std::fmt::Debug {
 #[derive(Debug)]
 pub struct Completed {
     pub run: RunDir,
-    /// With the evaluations that the settings ask for; as its file has it, rounded, so that the first time gives the same
-    /// as every other.
+    /// With the evaluations that the settings ask for; as its file has it, rounded, so that the first time gives the
+    /// same as every other.
     pub result: RunRecord,
     /// Whether its page could be written. The result stands either way.
     pub page: Result<()>,
 }
 
-/// Makes the run of `config` at `destination`, or goes on with it. All that can be checked is checked before a file is made.
+/// Makes the run of `config` at `destination`, or goes on with it. All that can be checked is checked before a file
+/// is made.
 ///
 /// # Errors
 /// [`Error::Request`](crate::Error::Request) for settings, data, a device or a folder that cannot be used; else as

@@ -117,8 +117,8 @@ impl RunRecord {
         self.evaluations.push(Evaluation { task, iterations, result, made_by, attacked_by: None });
     }
 
-    /// Adds an attack on the last probe of a task, which must be there; the number of its evaluation. It joins an evaluation
-    /// of that probe without an attack, or with the same one made by the same.
+    /// Adds an attack on the last probe of a task, which must be there; the number of its evaluation. It joins an
+    /// evaluation of that probe without an attack, or with the same one made by the same.
     pub fn add_attack(&mut self, task: &str, attack: AttackResult, by: &Provenance) -> Option<usize> {
         let entry = self.tasks.get_mut(task)?;
         entry.attack = Some(attack.clone());
@@ -152,9 +152,9 @@ impl RunRecord {
         attacks.filter_map(|result| result.attack.as_mut()).for_each(|a| a.outcomes = Some(file.into()));
     }
 
-    /// The same record with each task's evaluation as the settings ask for it, whatever was probed and attacked since: the
-    /// run's own probe, and the attack where one is wanted, on `examples` images where that many are known. None where
-    /// one is missing.
+    /// The same record with each task's evaluation as the settings ask for it, whatever was probed and attacked
+    /// since: the run's own probe, and the attack where one is wanted, on `examples` images where that many are
+    /// known. None where one is missing.
     pub fn as_configured(&self, attack: &AttackConfig, examples: Option<usize>) -> Option<RunRecord> {
         if self.tasks.is_empty() {
             return None;
@@ -179,8 +179,8 @@ impl RunRecord {
         self.tasks.values().all(|task| task.has_own_probe(self.seed))
     }
 
-    /// What is shown of the run: its own evaluations; where its settings ask for no attack, or these were never made, the
-    /// last ones.
+    /// What is shown of the run: its own evaluations; where its settings ask for no attack, or these were never made,
+    /// the last ones.
     pub fn shown(&self, config: &Config) -> RunRecord {
         let own = self.as_configured(&config.attack, config.attack.examples);
         own.filter(|_| config.attack.enabled).unwrap_or_else(|| self.clone())

@@ -1,5 +1,5 @@
-//! `--out` and `--overwrite`: a new run in a folder that may be there already. Only what a run writes is removed; all else
-//! in the folder, and the folder itself, stays.
+//! `--out` and `--overwrite`: a new run in a folder that may be there already. Only what a run writes is removed; all
+//! else in the folder, and the folder itself, stays.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,8 +12,8 @@ use crate::{Error, Result};
 
 /// Begins a run in the folder `path`, made now or, with `overwrite`, a run that it replaces.
 ///
-/// The old run goes file by file, its settings last and in one step, so that whatever happens in between, a run is there
-/// that can be gone on with or replaced.
+/// The old run goes file by file, its settings last and in one step, so that whatever happens in between, a run is
+/// there that can be gone on with or replaced.
 ///
 /// # Errors
 /// [`Error::Request`] where there is something else, something that must not be removed, or nothing can be written; the
@@ -76,8 +76,8 @@ fn check_replaceable(path: &Path, overwrite: bool) -> Result<()> {
 #[derive(Debug)]
 struct Old {
     folder: PathBuf,
-    /// Its files in the order in which they go: without a result a run is one to go on with, and without a checkpoint one
-    /// to begin. The settings are not among them; they are replaced.
+    /// Its files in the order in which they go: without a result a run is one to go on with, and without a checkpoint
+    /// one to begin. The settings are not among them; they are replaced.
     files: Vec<PathBuf>,
     /// Its folders, removed where they are empty then.
     folders: Vec<PathBuf>,

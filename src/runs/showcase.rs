@@ -66,7 +66,8 @@ pub struct Pair {
     pub perturbed_reconstruction: Vec<f32>,
 }
 
-/// Test images x with the x* of the selection (docs/method.md, section 4): the code's distance is made large, no label is used.
+/// Test images x with the x* of the selection (docs/method.md, section 4): the code's distance is made large, no
+/// label is used.
 #[derive(Debug, Clone)]
 pub struct Neighbours {
     pub norm: Norm,

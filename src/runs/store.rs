@@ -69,8 +69,8 @@ impl Runs {
         Ok(self.folder.join(format!("{dataset}-{arch}-{objective}-seed{seed}-{hash}")))
     }
 
-    /// The run of these settings where it is done, probes and attacks included, as its result alone can tell. That is not
-    /// so where a test set has fewer images than are to be attacked, or all are.
+    /// The run of these settings where it is done, probes and attacks included, as its result alone can tell. That is
+    /// not so where a test set has fewer images than are to be attacked, or all are.
     ///
     /// # Errors
     /// [`Error::Request`] for a result that does not read.

@@ -1,7 +1,7 @@
 //! The numbers of `metrics.jsonl` as an event file for TensorBoard.
 //!
-//! A file of TFRecords: a little-endian length (8 bytes) and its checksum, then an `Event` in protobuf and its checksum,
-//! the checksums CRC-32C, rotated and shifted. Only what scalars need is written:
+//! A file of TFRecords: a little-endian length (8 bytes) and its checksum, then an `Event` in protobuf and its
+//! checksum, the checksums CRC-32C, rotated and shifted. Only what scalars need is written:
 //!
 //! ```text
 //! Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5 }

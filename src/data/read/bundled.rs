@@ -1,7 +1,7 @@
 //! MNIST as it comes with the program: inside it with the feature `mnist`, else in the user's folder of data.
 //!
-//! Either way its bytes are compared with the checksums in `datasets/manifest.toml`, so that another set never passes for
-//! it.
+//! Either way its bytes are compared with the checksums in `datasets/manifest.toml`, so that another set never passes
+//! for it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! CelebA in its official layout, and anything else laid out so (docs/method.md, section 6).
 //!
-//! `img_align_celeba/*.jpg` are photographs of 178x218 with the eyes always at the same place. The square in the middle
-//! is cut out and scaled to 64x64 once; the result is kept beside the photographs in one file, which is mapped into
-//! memory and so may be larger than it. Training images are those of partition 0, test images those of partition 2. Lists
-//! and photographs lie together, or in `Anno`, `Eval` and `Img` as the set's own drive has them.
+//! `img_align_celeba/*.jpg` are photographs of 178x218 with the eyes always at the same place. The square in the
+//! middle is cut out and scaled to 64x64 once; the result is kept beside the photographs in one file, which is mapped
+//! into memory and so may be larger than it. Training images are those of partition 0, test images those of partition
+//! 2. Lists and photographs lie together, or in `Anno`, `Eval` and `Img` as the set's own drive has them.
 
 mod cache;
 mod lists;
@@ -61,8 +61,8 @@ pub struct Options {
     pub crop: usize,
     /// Leave out what cannot be read, instead of refusing the set.
     pub skip_bad: bool,
-    /// Where the scaled images are kept. Without it: beside the photographs; where that cannot be written, among the user's
-    /// caches; and where there is no such place either, nowhere.
+    /// Where the scaled images are kept. Without it: beside the photographs; where that cannot be written, among the
+    /// user's caches; and where there is no such place either, nowhere.
     pub cache: Option<PathBuf>,
 }
 
@@ -102,10 +102,10 @@ fn photos_folder(directory: &Path) -> Option<PathBuf> {
 /// Loads the set in `directory`, from its cache where that is there and of these very photographs.
 ///
 /// # Errors
-/// [`Error::Request`] naming the file, the line or the photograph: a list that is missing or does not read, an attribute
-/// column too many or too few, a wrong count, an image in one list only, a partition without training or test
-/// images; and, unless they are to be skipped, a photograph that is missing, no JPEG or PNG, truncated, damaged or of another
-/// size.
+/// [`Error::Request`] naming the file, the line or the photograph: a list that is missing or does not read, an
+/// attribute column too many or too few, a wrong count, an image in one list only, a partition without training or
+/// test images; and, unless they are to be skipped, a photograph that is missing, no JPEG or PNG, truncated, damaged
+/// or of another size.
 pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Result<Dataset> {
     check_crop(options.crop)?;
     let set = Listed::read(directory)?;

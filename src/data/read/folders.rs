@@ -1,7 +1,7 @@
 //! Sets of pictures in a folder for each class: `train/CLASS/*.png` and `test/CLASS/*.jpg`.
 //!
-//! Classes are numbered in the order of their names, pictures stand in the order of theirs. Where every file is grey the
-//! images have one channel, else three.
+//! Classes are numbered in the order of their names, pictures stand in the order of theirs. Where every file is grey
+//! the images have one channel, else three.
 
 use std::path::{Path, PathBuf};
 
@@ -16,12 +16,12 @@ use crate::Result;
 const LAYOUT: &str =
     "lay the pictures out as train/CLASS/*.png and test/CLASS/*.png (or .jpg), a folder for each class";
 
-/// Reads the set in `directory`; none where no folder there is laid out as if it were one. Pictures are scaled to `resize`
-/// pixels a side if asked to.
+/// Reads the set in `directory`; none where no folder there is laid out as if it were one. Pictures are scaled to
+/// `resize` pixels a side if asked to.
 ///
 /// # Errors
-/// [`crate::Error::Request`] naming the file or folder: no split into training and test pictures, a class to test that is not
-/// trained on, a picture that cannot be read, is too large or of another size than the first.
+/// [`crate::Error::Request`] naming the file or folder: no split into training and test pictures, a class to test
+/// that is not trained on, a picture that cannot be read, is too large or of another size than the first.
 pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
     let [train, test] = ["train", "test"].map(|part| directory.join(part));
     let laid_out =

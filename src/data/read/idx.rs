@@ -1,8 +1,8 @@
 //! The IDX format of the MNIST files, gzipped or not.
 //!
-//! A big-endian header (two zero bytes, the element type, the number of dimensions, then each dimension as
-//! `u32`) and the elements. Images are unsigned bytes in three dimensions (magic number 2051). Labels are integers of any
-//! width in one dimension (2049 for unsigned bytes), or in two where the class stands in the first of QMNIST's eight
+//! A big-endian header (two zero bytes, the element type, the number of dimensions, then each dimension as `u32`) and
+//! the elements. Images are unsigned bytes in three dimensions (magic number 2051). Labels are integers of any width
+//! in one dimension (2049 for unsigned bytes), or in two where the class stands in the first of QMNIST's eight
 //! columns. Anything else is refused in words. Whether a file is packed is told by its first bytes, not by its name.
 
 use std::io::{ErrorKind, Read};

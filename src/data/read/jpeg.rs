@@ -1,9 +1,10 @@
 //! Whether the picture in a JPEG is whole.
 //!
-//! Decoders fill what is lacking with grey and go on after a damaged code as if nothing were; so the codes are walked here
-//! without being turned into pixels. A scan that is cut ends before its last block, and a flipped bit that changes a code's
-//! length leaves bits over or runs out of them. (A bit flipped within a coefficient's value changes the picture and no
-//! length: that cannot be seen, and neither can a shift that the codes make up for later. Of progressive JPEGs, which have many scans, the decoder's strict mode is asked.)
+//! Decoders fill what is lacking with grey and go on after a damaged code as if nothing were; so the codes are walked
+//! here without being turned into pixels. A scan that is cut ends before its last block, and a flipped bit that
+//! changes a code's length leaves bits over or runs out of them. (A bit flipped within a coefficient's value changes
+//! the picture and no length: that cannot be seen, and neither can a shift that the codes make up for later. Of
+//! progressive JPEGs, which have many scans, the decoder's strict mode is asked.)
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;

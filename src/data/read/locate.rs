@@ -1,8 +1,8 @@
 //! Where in a folder the four IDX files of a set lie, under any of the names that are in use.
 //!
 //! MNIST's own names in all their spellings; names that say the same in other words (EMNIST's and QMNIST's begin with
-//! the set's name and have `test` for `t10k`); and folders in between, as torchvision (`MNIST/raw`) and Kaggle (a folder
-//! of its own for each file) have them.
+//! the set's name and have `test` for `t10k`); and folders in between, as torchvision (`MNIST/raw`) and Kaggle (a
+//! folder of its own for each file) have them.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -79,9 +79,9 @@ pub fn check_available(name: &str, data_dir: Option<&Path>) -> Result<()> {
 }
 
 impl Dataset {
-    /// Loads a set: `mnist` and `color-mnist` from the directory given, else as they come with the program; `celeba` and
-    /// any other name from the directory given, there as IDX files, as one `.npz` file, or as pictures in a folder for each
-    /// class.
+    /// Loads a set: `mnist` and `color-mnist` from the directory given, else as they come with the program; `celeba`
+    /// and any other name from the directory given, there as IDX files, as one `.npz` file, or as pictures in a
+    /// folder for each class.
     ///
     /// # Errors
     /// [`Error::Request`], one sentence naming the file and the fix: an unknown name, a missing or unreadable

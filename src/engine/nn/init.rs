@@ -15,8 +15,8 @@ pub enum Init {
 }
 
 /// The arena of `layout` at the start. `in` and `out` are PyTorch's: of a convolution's kernels the second and the
-/// first dimension times the kernel's elements, also where the convolution is transposed. Draw `i` of entry `e` is draw `i` of "step" `e`, so a
-/// layer's start depends on no other layer's size.
+/// first dimension times the kernel's elements, also where the convolution is transposed. Draw `i` of entry `e` is
+/// draw `i` of "step" `e`, so a layer's start depends on no other layer's size.
 pub fn initialise(layout: &Layout, init: Init, key: Key) -> Vec<f32> {
     let mut arena = vec![0.0; layout.words()];
     let mut fan_in = 1.0;

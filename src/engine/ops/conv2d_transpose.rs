@@ -1,5 +1,5 @@
-//! Transposed convolution with an optional bias and ReLU; `shaders/conv2d_transpose.wgsl`. Its op is in `convolve.rs`, its
-//! sizes in `convolution.rs`.
+//! Transposed convolution with an optional bias and ReLU; `shaders/conv2d_transpose.wgsl`. Its op is in
+//! `convolve.rs`, its sizes in `convolution.rs`.
 
 use crate::engine::ops::convolution::{self, Convolution, conv2d_transpose_cpu};
 use crate::engine::recording::Access::{Read, Write};

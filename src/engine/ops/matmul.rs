@@ -191,9 +191,9 @@ struct Tile {
 /// Ways that a GPU can choose from to tile a product.
 pub const TILINGS: usize = TILES.len();
 
-/// Up to 256 invocations, and 16 KiB for a slice of A and one of B. The smaller the tile, the more of them keep a GPU busy,
-/// and the deeper its slices, the less often it waits for the next. The last, which has the largest tile, must stay there:
-/// software devices take it.
+/// Up to 256 invocations, and 16 KiB for a slice of A and one of B. The smaller the tile, the more of them keep a GPU
+/// busy, and the deeper its slices, the less often it waits for the next. The last, which has the largest tile, must
+/// stay there: software devices take it.
 const TILES: [Tile; 6] = [
     Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 8, depth: 112, pad: 1 },
     Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 4, depth: 64, pad: 1 },
@@ -203,8 +203,8 @@ const TILES: [Tile; 6] = [
     Tile { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16, pad: 0 },
 ];
 
-/// The tiling for a GPU that is not measured: the fastest on an H100 (docs/results.md), which large tiles suit only where
-/// there are many.
+/// The tiling for a GPU that is not measured: the fastest on an H100 (docs/results.md), which large tiles suit only
+/// where there are many.
 fn usual(m: usize, n: usize) -> usize {
     let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
     if tiles(128) >= 128 {

@@ -38,8 +38,8 @@ struct Params {
     shift: f32,
 }
 
-/// `cos(2 pi (m[r] - (c + 1) / cols)) / exp(s[r])` for `m`, `s` `[rows]`: the tables of the tabular system (docs/method.md,
-/// section 7) before they are normalised, with places in turns and the logarithms of widths.
+/// `cos(2 pi (m[r] - (c + 1) / cols)) / exp(s[r])` for `m`, `s` `[rows]`: the tables of the tabular system
+/// (docs/method.md, section 7) before they are normalised, with places in turns and the logarithms of widths.
 pub fn cosine_logits(g: &mut Graph, m: Tensor, s: Tensor, cols: usize) -> Result<Tensor> {
     g.apply_one(CosineLogits { cols, shift: 0.0 }, &[m, s])
 }

@@ -369,8 +369,8 @@ impl Sharing {
         self.shared && self.wide == 2
     }
 
-    /// Whether it takes layers of up to `widest` units, and steps in that norm: those in L2, which is no model's default, are
-    /// for one way, since drivers take long to compile each.
+    /// Whether it takes layers of up to `widest` units, and steps in that norm: those in L2, which is no model's
+    /// default, are for one way, since drivers take long to compile each.
     fn fits(&self, norm: Norm, widest: usize) -> bool {
         let in_l2 = self.shared && self.wide == 1 && !self.large();
         widest <= self.width as usize && (norm == Norm::Linf || in_l2)

@@ -57,8 +57,8 @@ fn rounds(n: usize, m: usize) -> usize {
 /// probabilities `log_a` `[rows, n]` and `log_b` `[rows, m]` and one `cost` `[n, m]`, which has the coupling in it. The
 /// potentials are what `turns` turns of Sinkhorn's iteration find (Cuturi 2013): with 40 states at most 368.
 ///
-/// The gradient, by the logarithms and by the cost, is that at the optimum (the envelope theorem), right where the potentials
-/// are.
+/// The gradient, by the logarithms and by the cost, is that at the optimum (the envelope theorem), right where the
+/// potentials are.
 pub fn sinkhorn(g: &mut Graph, log_a: Tensor, log_b: Tensor, cost: Tensor, turns: u32) -> Result<Tensor> {
     Ok(g.apply(Sinkhorn { turns }, &[log_a, log_b, cost])?[0])
 }

@@ -32,8 +32,9 @@ struct Params {
     m: u32,
 }
 
-/// `sum over r of d[r] e^(f[r, i] + h[r, j] - cost[i, j])` `[n, m]`: the optimal plans of [`sinkhorn`](super::sinkhorn) for its
-/// potentials `f` `[rows, n]` and `h` `[rows, m]`, each row's weighed by `d` `[rows]`.
+/// `sum over r of d[r] e^(f[r, i] + h[r, j] - cost[i, j])` `[n, m]`: the optimal plans of
+/// [`sinkhorn`](super::sinkhorn) for its potentials `f` `[rows, n]` and `h` `[rows, m]`, each row's weighed by `d`
+/// `[rows]`.
 pub fn transport_plan(g: &mut Graph, d: Tensor, f: Tensor, h: Tensor, cost: Tensor) -> Result<Tensor> {
     g.apply_one(TransportPlan, &[d, f, h, cost])
 }

@@ -101,8 +101,8 @@ pub fn attack(
     Ok(AttackReport { nominal, adversarial, outcomes })
 }
 
-/// Where one start of the attack at `radius` ends: of at most [`ROWS`] images `x` `[labels.len(), inputs]` the perturbed
-/// ones, to be looked at. `settings` has the steps; its radii and restarts are not used.
+/// Where one start of the attack at `radius` ends: of at most [`ROWS`] images `x` `[labels.len(), inputs]` the
+/// perturbed ones, to be looked at. `settings` has the steps; its radii and restarts are not used.
 pub fn perturbed(
     session: &mut Session,
     vae: &Vae,

@@ -1,7 +1,7 @@
 //! A drawing as SVG.
 //!
-//! Colours with a role also have a class (`ink`, `soft`, `faint`, `paper`, `series0`, ...; `-line` for strokes), so that a page around
-//! the picture can set them; what the picture itself says is for white paper.
+//! Colours with a role also have a class (`ink`, `soft`, `faint`, `paper`, `series0`, ...; `-line` for strokes), so
+//! that a page around the picture can set them; what the picture itself says is for white paper.
 
 use std::fmt::Write;
 

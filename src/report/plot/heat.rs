@@ -164,8 +164,8 @@ fn some(names: &[String], least: f64) -> impl Iterator<Item = (usize, &String)> 
     names.iter().enumerate().step_by(every)
 }
 
-/// The colour of a share in [0, 1]: from dark violet over green to yellow, evenly lighter, as Matplotlib's viridis. Grey
-/// for NaN.
+/// The colour of a share in [0, 1]: from dark violet over green to yellow, evenly lighter, as Matplotlib's viridis.
+/// Grey for NaN.
 pub fn shade(share: f64) -> [u8; 3] {
     const STOPS: [[f64; 3]; 6] = [
         [68.0, 1.0, 84.0],

@@ -133,7 +133,7 @@ choice! {
     Precision {
         /// single precision
         F32 = "f32",
-        /// half precision, for GPUs: half as much to read, and matrix units where the driver offers them (a CPU is slower)
+        /// half precision, for GPUs: half as much to read, and matrix units where there are any; slower on a CPU
         F16 = "f16",
     }
 }

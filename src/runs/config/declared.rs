@@ -1,7 +1,7 @@
 //! Every setting, declared once. Flag, help, TOML key, validation, hash, schema and the guide's table come from here.
 //!
-//! A line is `field: type = group value-name kind, role [common] [or "word"] [neutral "value"];` below the help. Defaults
-//! are in `presets/quick.toml`.
+//! A line is `field: type = group value-name kind, role [common] [or "word"] [neutral "value"];` below the help.
+//! Defaults are in `presets/quick.toml`.
 
 use std::path::PathBuf;
 
@@ -83,15 +83,16 @@ settings! {
     struct Config in "" {
         /// mnist or color-mnist (bundled), or with --data-dir celeba or any other name
         dataset: String = Data "DATASET" Kind::Text, Training;
-        /// Folder of the data set's files: IDX files of the MNIST naming, gzipped or not, or pictures in train/CLASS and
-        /// test/CLASS; celeba's in its official layout; or an .npz file
+        /// Folder of the data set's files: IDX files of the MNIST naming, gzipped or not, or pictures in train/CLASS
+        /// and test/CLASS; celeba's in its official layout; or an .npz file
         #[serde(skip_serializing_if = "Option::is_none")]
         data_dir: Option<PathBuf> = Data "DIR" Kind::Path, Place [common];
         /// Side of the square cut from the middle of a celeba photograph, in pixels, before it is scaled to 64x64
         crop: usize = Data "N" Kind::Count { least: celeba::SIDE as u64, most: celeba::WIDTH as u64 }, Training;
         /// Leave celeba's unreadable photographs out, and say how many, instead of refusing the set
         skip_bad: bool = Data "" Kind::Switch, Training;
-        /// Scale images to squares of this side, in pixels, cutting the middle out of those that are not square; not celeba's
+        /// Scale images to squares of this side, in pixels, cutting the middle out of those that are not square; not
+        /// celeba's
         #[serde(with = "text::off")]
         resize: Option<usize> = Data "N" Kind::Count { least: 1, most: data::MAX_SIDE as u64 }, Training or "off"
             neutral "off";
@@ -106,7 +107,8 @@ settings! {
         latent: usize = Model "N" Kind::Count { least: 1, most: MAX_WIDTH }, Training [common];
         /// Widths of the hidden dense layers of encoder and decoder; the decoder's are a ConvNet's in reverse order
         hidden: Vec<usize> = Model "N,.." Kind::Counts { most: MAX_WIDTH }, Training;
-        /// Channels of the convolutions of --arch conv, each 4x4 with stride 2; auto is 32,64,128, as many as suit the images
+        /// Channels of the convolutions of --arch conv, each 4x4 with stride 2; auto is 32,64,128, as many as suit
+        /// the images
         #[serde(with = "text::auto")]
         conv_channels: Option<Vec<usize>> = Model "N,.." Kind::Counts { most: MAX_CHANNELS }, Training or "auto";
         /// Observation variance, in squared pixel units of the [0, 1] scale
@@ -115,8 +117,8 @@ settings! {
         /// Coupling of the two encodings of SE; 0 is none
         #[serde(serialize_with = "text::short")]
         gamma: f32 = Model "G" Kind::NotNegative, Training [common];
-        /// Steps over which gamma rises to its value, in ten stairs; a strong coupling from the first step on can bring all
-        /// codes together for good
+        /// Steps over which gamma rises to its value, in ten stairs; a strong coupling from the first step on can
+        /// bring all codes together for good
         gamma_warmup: u64 = Model "STEPS" Kind::Count { least: 0, most: u32::MAX as u64 }, Training neutral "0";
         /// Weight of the KL term of beta-VAE
         #[serde(serialize_with = "text::short")]

@@ -165,8 +165,8 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Whether an attack on the probe of `probe` belongs here: this is of that probe, and has no attack yet or the same one
-    /// by the same.
+    /// Whether an attack on the probe of `probe` belongs here: this is of that probe, and has no attack yet or the
+    /// same one by the same.
     pub(super) fn takes(&self, probe: &TaskResult, attack: &AttackResult, by: &Provenance) -> bool {
         let there = self.result.attack.as_ref();
         let free = there.is_none_or(|there| there.is_like(attack) && self.attacked_by.as_ref() == Some(by));

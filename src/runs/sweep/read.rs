@@ -186,8 +186,8 @@ impl Settings<'_> {
         Ok(Config { device: self.device.to_string(), ..config })
     }
 
-    /// An error with the line of what has it by itself: a setting of `[base]`, or an axis; without a line where it takes
-    /// several of them.
+    /// An error with the line of what has it by itself: a setting of `[base]`, or an axis; without a line where it
+    /// takes several of them.
     fn blame(&self, chosen: &[(&Axis, &Value)], why: &str) -> Error {
         let alone = |chosen: &[(&Axis, &Value)]| {
             self.config(chosen)

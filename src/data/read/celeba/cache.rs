@@ -1,11 +1,11 @@
 //! The images made of the photographs, in one file that is mapped into memory.
 //!
-//! `.smoothenc-CROP.cache` beside the photographs' folder, or in a place of its own where that is chosen or that folder can
-//! only be read: the images `[n, 3, 64, 64]` as bytes, then JSON ([`Trailer`]),
-//! its length (8 bytes) and a mark. It is written under another name and renamed when it is on the disk, so a build that
-//! was interrupted leaves no cache; the mark at the end and the length are looked at all the same. The trailer has a
-//! checksum of the crop and of every photograph's name, size and time of change: any change there makes a new cache. (The
-//! photographs' content is not read for this: that would take as long as the cache saves.)
+//! `.smoothenc-CROP.cache` beside the photographs' folder, or in a place of its own where that is chosen or that
+//! folder can only be read: the images `[n, 3, 64, 64]` as bytes, then JSON ([`Trailer`]), its length (8 bytes) and a
+//! mark. It is written under another name and renamed when it is on the disk, so a build that was interrupted leaves
+//! no cache; the mark at the end and the length are looked at all the same. The trailer has a checksum of the crop
+//! and of every photograph's name, size and time of change: any change there makes a new cache. (The photographs'
+//! content is not read for this: that would take as long as the cache saves.)
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -57,8 +57,8 @@ pub struct Cache {
 /// not of these photographs.
 ///
 /// # Errors
-/// [`Error::Request`] naming a photograph that cannot be used, unless these are to be skipped; or where no place for the
-/// cache can be written.
+/// [`Error::Request`] naming a photograph that cannot be used, unless these are to be skipped; or where no place for
+/// the cache can be written.
 pub fn open_or_build(
     directory: &Path,
     photos: &[PathBuf],

@@ -1,5 +1,5 @@
-//! `list_attr_celeba` and `list_eval_partition`: as text, with blanks between the columns, or as CSV, with or without quotes
-//! and the column of row numbers that pandas puts in front.
+//! `list_attr_celeba` and `list_eval_partition`: as text, with blanks between the columns, or as CSV, with or without
+//! quotes and the column of row numbers that pandas puts in front.
 
 use std::collections::HashMap;
 use std::fs;

@@ -24,7 +24,8 @@ pub fn load(path: &Path, crop: usize) -> Result<Vec<u8>, String> {
     Ok(scale_down(&photo.into_rgb8(), crop))
 }
 
-/// The square of side `crop` in the middle, each of the `SIDE` x `SIDE` pixels the mean of the area it covers, as planes.
+/// The square of side `crop` in the middle, each of the `SIDE` x `SIDE` pixels the mean of the area it covers, as
+/// planes.
 fn scale_down(photo: &RgbImage, crop: usize) -> Vec<u8> {
     let (left, top) = ((WIDTH - crop) / 2, (HEIGHT - crop) / 2);
     let shares = shares(crop);

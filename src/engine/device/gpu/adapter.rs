@@ -64,8 +64,8 @@ pub fn is_real(info: &wgpu::AdapterInfo) -> bool {
     rank(info) < 3
 }
 
-/// Whether sums within a workgroup go through subgroups: on real GPUs that have them. Software devices run the plain tree,
-/// so that they stand in for the GPUs that have none.
+/// Whether sums within a workgroup go through subgroups: on real GPUs that have them. Software devices run the plain
+/// tree, so that they stand in for the GPUs that have none.
 pub fn uses_subgroups(info: &wgpu::AdapterInfo, features: wgpu::Features) -> bool {
     is_real(info) && features.contains(wgpu::Features::SUBGROUP)
 }

@@ -19,8 +19,8 @@ struct Parts {
 /// The values of a variant's `override` constants.
 type Constants = Vec<(&'static str, u32)>;
 
-/// A kernel, whether its sums go through subgroups, and the side of the matrix units it runs on, else 0. Kernels are told
-/// apart by address, not by name, so that a test's altered copy of a kernel is its own.
+/// A kernel, whether its sums go through subgroups, and the side of the matrix units it runs on, else 0. Kernels are
+/// told apart by address, not by name, so that a test's altered copy of a kernel is its own.
 type Text = (*const Kernel, bool, u32);
 
 /// The pipelines made so far.
@@ -52,7 +52,8 @@ pub fn units_text(units: &MatrixUnits) -> String {
 }
 
 impl Gpu {
-    /// From now on compiles kernels with sums through subgroups, or without; for tests. False where the device has none.
+    /// From now on compiles kernels with sums through subgroups, or without; for tests. False where the device has
+    /// none.
     pub fn use_subgroups(&self, wanted: bool) -> bool {
         let has = self.0.device.features().contains(wgpu::Features::SUBGROUP);
         self.0.subgroups.set(wanted && has);

@@ -58,8 +58,8 @@ impl Gpu {
         *self.0.tune.borrow_mut() = Some(Tune { file, device, choices, spent: Duration::ZERO, everything });
     }
 
-    /// From now on takes, of every call that is not measured, variant number `variant` of those that the device runs, or the
-    /// last of them; for tests.
+    /// From now on takes, of every call that is not measured, variant number `variant` of those that the device runs,
+    /// or the last of them; for tests.
     pub fn prefer(&self, variant: usize) {
         self.0.variant.set(variant);
     }
@@ -191,8 +191,8 @@ fn text(constants: &[(&'static str, u32)]) -> String {
     constants.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The number of the fastest variant of those that there is time for until `deadline`, if there is one; none where that is
-/// time for one only.
+/// The number of the fastest variant of those that there is time for until `deadline`, if there is one; none where
+/// that is time for one only.
 fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<Option<usize>> {
     let late = || deadline.is_some_and(|deadline| Instant::now() > deadline);
     // Memory of its own: the call's may hold something already.
@@ -208,8 +208,8 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<Option<u
         let steps = vec![Step::Repeat { times, body: vec![call.chosen(variant)] }];
         Program::new(gpu, Recording { buffers: specs.clone(), steps }, &memory)
     };
-    // The usual one first: it stays where there is no time for the others. All are compiled before any is measured, since
-    // a GPU clocks down while it waits for a compiler.
+    // The usual one first: it stays where there is no time for the others. All are compiled before any is measured,
+    // since a GPU clocks down while it waits for a compiler.
     let usual = gpu.usual(&call).unwrap_or(0);
     let able = (0..call.variants.len()).filter(|&i| i != usual && gpu.runs(&call.variants[i]));
     let began = Instant::now();

@@ -346,8 +346,8 @@ macro_rules! written_out {
 }
 pub(crate) use written_out;
 
-/// Columns of the input, 16 KiB but at least a row of the kernel, that all blocks of a band take in turn before the next
-/// ones: half of a first-level cache, so that they stay there while the weights go by.
+/// Columns of the input, 16 KiB but at least a row of the kernel, that all blocks of a band take in turn before the
+/// next ones: half of a first-level cache, so that they stay there while the weights go by.
 const INPUT_AT_ONCE: usize = 256;
 
 /// The rows of a kernel that a tile adds to its sums.
