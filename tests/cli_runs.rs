@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Lab, TEST, TRAIN, keys, names, outcome};
+use common::{Lab, SIDE, TEST, TRAIN, keys, names, outcome};
 
 const LATENT: usize = 4;
 
@@ -49,6 +49,42 @@ fn codes_are_written_for_other_tools() {
     lab.refused(2, "encode run --out test.npy", &["test.npy", "exists", "--overwrite"]);
     lab.ok("encode run --out test.npy --overwrite");
     assert_eq!(lab.read("test.npy"), first);
+}
+
+/// Own images have the codes that the same images of the set have, as pictures and as an array, and scaled.
+#[test]
+fn own_images_are_encoded() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack --iterations 20");
+    lab.ok("encode run --out test.npy");
+    let (_, means) = npy(&lab.read("test.npy"));
+    let pixels = &lab.read("set/t10k-images-idx3-ubyte")[16..][..3 * SIDE * SIDE];
+    fs::create_dir(lab.path("own")).unwrap();
+    let side = SIDE as u32;
+    for (i, image) in pixels.chunks_exact(SIDE * SIDE).enumerate() {
+        let picture = image::GrayImage::from_raw(side, side, image.to_vec()).unwrap();
+        picture.save(lab.path(format!("own/{i}.png"))).unwrap();
+    }
+    lab.ok("encode run --images own --out own.npy");
+    assert_eq!(npy(&lab.read("own.npy")), ([3, LATENT], means[..3 * LATENT].to_vec()));
+    // As NumPy saves them.
+    let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': (3, {SIDE}, {SIDE}), }}");
+    header += &" ".repeat(117 - header.len());
+    let array = [b"\x93NUMPY\x01\x00\x76\x00", header.as_bytes(), b"\n", pixels].concat();
+    let mut archive = zip::ZipWriter::new(fs::File::create(lab.path("own.npz")).unwrap());
+    archive.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut archive, &array).unwrap();
+    archive.finish().unwrap();
+    lab.ok("encode run --images own.npz --out array.npy");
+    assert_eq!(lab.read("array.npy"), lab.read("own.npy"));
+    // Of another size only where that is wished, and never in colour.
+    image::GrayImage::new(2 * side, 2 * side).save(lab.path("own/9.png")).unwrap();
+    lab.refused(2, "encode run --images own --out no.npy", &["9.png"]);
+    lab.ok("encode run --images own --resize --out four.npy");
+    assert_eq!(npy(&lab.read("four.npy")).0, [4, LATENT]);
+    image::RgbImage::new(side, side).save(lab.path("own/9.png")).unwrap();
+    lab.refused(2, "encode run --images own --out no.npy", &["9.png", "in colour"]);
+    lab.refused(2, "encode run --images none --out no.npy", &["none"]);
 }
 
 #[test]

@@ -280,9 +280,11 @@ fn probe_and_attack_write_the_page_anew() -> Verdict {
     let attacked = lab.text("run/report.html");
     assert!(!first.contains("radius 0.123") && attacked.contains("radius 0.123"));
     lab.ok("probe run --device cpu");
+    assert!(lab.text("run/report.html").contains("radius 0.123"), "the same probe again keeps its attack");
+    lab.ok("probe run --balanced --device cpu");
     let probed = lab.text("run/report.html");
     check(&probed);
-    assert!(probed.contains("were not attacked"), "a new probe's attack is gone");
+    assert!(probed.contains("were not attacked"), "another probe was not attacked");
     Ok(())
 }
 

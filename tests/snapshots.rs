@@ -49,6 +49,23 @@ fn help() {
     insta::assert_snapshot!(all(&lab, &[&lines[..], &["completions -h", "man -h"]].concat()));
 }
 
+/// What the commands that train and measure show of themselves: the flags that most people use.
+#[test]
+fn help_of_the_main_commands() {
+    let lab = Lab::new();
+    let lines = [
+        "train -h",
+        "probe -h",
+        "attack -h",
+        "sweep -h",
+        "reproduce -h",
+        "data -h",
+        "devices -h",
+        "bench -h",
+    ];
+    insta::assert_snapshot!(all(&lab, &lines));
+}
+
 #[test]
 fn errors() {
     let lab = Lab::new();

@@ -10,7 +10,7 @@ use crate::engine::nn::{Init, initialise};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::method::robustness::{Attack, Probe, attack, encode_means};
+use crate::method::robustness::{Attack, Probe, Target, attack, encode_means};
 use crate::runs::config::Config;
 use crate::runs::recipe;
 
@@ -48,9 +48,10 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     (settings.radii, settings.steps, settings.restarts) = (vec![radius], steps, restarts);
     // The first attack of its shape makes the pipelines.
     let warm_up = Attack { steps: 10, restarts: 1, ..settings.clone() };
-    attack(&mut session, &vae, &probe, &x, &labels, &warm_up, &|_, _| ())?;
+    let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels };
+    attack(&mut session, &target, &warm_up, &|_, _| ())?;
     let start = Instant::now();
-    let report = attack(&mut session, &vae, &probe, &x, &labels, &settings, &|_, _| ())?;
+    let report = attack(&mut session, &target, &settings, &|_, _| ())?;
     let seconds = start.elapsed().as_secs_f64();
     Ok(AttackTime {
         images,

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::out_file::OutFile;
 use crate::cli::report::write;
+use crate::data;
 use crate::engine::device::gpu::adapter::Choice;
 use crate::error::Result;
 use crate::progress::Context;
@@ -27,6 +28,12 @@ pub struct EncodeArgs {
     /// Which images of the run's data set
     #[arg(long, value_name = "NAME", value_enum, default_value = "test")]
     pub split: Split,
+    /// Other images instead: a folder of .png or .jpg files, or an .npz file with an array x
+    #[arg(long, value_name = "DIR|FILE.npz", conflicts_with = "split")]
+    pub images: Option<PathBuf>,
+    /// Scale these to the size of the run's images
+    #[arg(long, requires = "images")]
+    pub resize: bool,
     /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
@@ -36,9 +43,10 @@ const EXAMPLES: &str = "\
 Examples:
   smoothenc encode runs/mnist-se-1 --out test.npy
   smoothenc encode runs/mnist-se-1 --split train --out train.safetensors
+  smoothenc encode runs/mnist-se-1 --images photos --resize --out photos.npy
 
 FILE.npy holds the means, a float32 matrix of one row an image, in the order of
-the data set: numpy.load reads it. FILE.safetensors holds two such matrices,
+the data set, or of the pictures' names: numpy.load reads it. FILE.safetensors holds two such matrices,
 `mean` and `log_variance`. The mean is what the linear classifiers see.";
 
 /// A part of the run's data set.
@@ -60,9 +68,16 @@ pub fn run(args: &EncodeArgs, context: &Context) -> Result<()> {
     args.out.check()?;
     let mut loaded =
         LoadedRun::open(&args.run, |config| context.open(&args.device, config.checked), context)?;
-    let images = match args.split {
-        Split::Train => loaded.data.train.images.clone(),
-        Split::Test => loaded.data.test.images.clone(),
+    let set = &loaded.data;
+    let images = match (&args.images, args.split) {
+        (Some(place), _) => {
+            let [channels, height, width] = set.train.images.shape();
+            // Only squares can be scaled to.
+            let side = Some(height).filter(|_| args.resize && height == width);
+            data::load_images(place, channels, side)?
+        }
+        (None, Split::Train) => set.train.images.clone(),
+        (None, Split::Test) => set.test.images.clone(),
     };
     let codes = loaded.encode(&images)?;
     codes::save(&args.out.out, &codes, format)?;

@@ -85,7 +85,12 @@ fn argument(setting: &'static Setting) -> Arg {
         }
         _ => flag.value_parser(|text: &str| setting.parse(text)).allow_negative_numbers(true),
     };
-    flag.value_name(setting.value_name)
-        .help(format!("{} [default: {default}]", setting.help()))
-        .hide_short_help(!setting.common)
+    let flag = flag.value_name(setting.value_name).hide_short_help(!setting.common);
+    if setting.kind.is_path() {
+        return flag.help(setting.help());
+    }
+    // `-h` has the default of the MLP on MNIST, `--help` those of other networks and data too.
+    let plain = default.split(';').next().unwrap_or_default();
+    flag.help(format!("{} [default: {plain}]", setting.help()))
+        .long_help(format!("{} [default: {default}]", setting.help()))
 }

@@ -21,7 +21,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME", value_enum)]
     pub preset: Option<Preset>,
     /// Lay the settings of a file, such as a run's config.toml, over the preset; flags win
-    #[arg(long, value_name = "FILE.toml")]
+    #[arg(long, value_name = "FILE.toml", hide_short_help = true)]
     pub config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub resume: Option<PathBuf>,
     /// Print result.json and nothing else on stdout
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub json: bool,
 }
 

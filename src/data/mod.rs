@@ -13,7 +13,7 @@ mod read;
 
 pub use images::Images;
 #[cfg(feature = "cli")]
-pub use read::{Source, celeba, check_available, check_name, check_resize, faces};
+pub use read::{Source, celeba, check_available, check_name, check_resize, faces, load_images};
 
 use crate::{Error, Result};
 

@@ -8,7 +8,7 @@ use crate::engine::nn::load_weights;
 use crate::engine::rng::{Key, Purpose, uniform};
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::method::robustness::{self, Accuracies, Outcome, Probe, ProbeSettings, encode_means};
+use crate::method::robustness::{self, Accuracies, Outcome, Probe, ProbeSettings, Target, encode_means};
 use crate::method::vae::Vae;
 use crate::progress::Context;
 use crate::runs::config::AttackConfig;
@@ -153,9 +153,10 @@ impl Evaluator<'_> {
         let attack = recipe::attack(config);
         let sample = data.test.images.sample(examples);
         let labels: Vec<u32> = sample.map(|i| data.test.labels[task][i]).collect();
+        let target = Target { vae, probe: &probe, x, labels: &labels };
         let progress = context.begin("attack", 0, 0);
         progress.note(&about.name);
-        let report = robustness::attack(session, vae, &probe, x, &labels, &attack, &|done, all| {
+        let report = robustness::attack(session, &target, &attack, &|done, all| {
             progress.advance(done as u64, all as u64);
         })?;
         let by_radius = |of: fn(&Accuracies) -> f64| {

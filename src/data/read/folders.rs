@@ -79,14 +79,8 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
         [&train_pictures, &test_pictures].iter().all(|pictures| pictures.iter().all(|p| p.channels == 1));
     let shape = size.shape(if grey { 1 } else { 3 }, resize);
     let split = |pictures: Vec<Picture>, files: &[(PathBuf, u32)]| -> Result<Split> {
-        check_bytes(directory, (pictures.len() * shape.iter().product::<usize>()) as u64)?;
-        let mut bytes = Vec::new();
-        for picture in pictures {
-            let copies = shape[0] / picture.channels;
-            (0..copies).for_each(|_| bytes.extend(&picture.planes));
-        }
         let labels = files.iter().map(|(_, class)| *class).collect();
-        Ok(Split { images: Images::new(shape, bytes), labels: vec![labels] })
+        Ok(Split { images: images(directory, pictures, shape)?, labels: vec![labels] })
     };
     Ok(Some(Loaded {
         train: split(train_pictures, &train.1)?,
@@ -94,6 +88,32 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
         test_labels: directory.display().to_string(),
         class_names,
     }))
+}
+
+/// The pictures in a folder as images of so many channels; a grey picture has the same in each.
+///
+/// # Errors
+/// As [`load`], and for a picture in colour where one channel is wanted.
+pub fn load_unlabelled(folder: &Path, channels: usize, resize: Option<usize>) -> Result<Images> {
+    let files: Vec<_> = pictures(folder)?.into_iter().map(|path| (path, 0)).collect();
+    let Some((first, _)) = files.first() else {
+        return Err(refuse(folder, "has no picture: put .png or .jpg files there"));
+    };
+    let size = size(first, resize)?;
+    let read = read(&files, &size, resize)?;
+    if let Some(((path, _), _)) = files.iter().zip(&read).find(|(_, picture)| picture.channels > channels) {
+        return Err(refuse(path, "is in colour, and grey images are wanted: convert it"));
+    }
+    images(folder, read, size.shape(channels, resize))
+}
+
+fn images(folder: &Path, pictures: Vec<Picture>, shape: [usize; 3]) -> Result<Images> {
+    check_bytes(folder, (pictures.len() * shape.iter().product::<usize>()) as u64)?;
+    let mut bytes = Vec::new();
+    for picture in pictures {
+        (0..shape[0] / picture.channels).for_each(|_| bytes.extend(&picture.planes));
+    }
+    Ok(Images::new(shape, bytes))
 }
 
 /// The pictures in a class's folder; other files are left out, and that is said.

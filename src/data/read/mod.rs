@@ -46,6 +46,19 @@ pub struct Source<'a> {
     pub observer: Option<&'a dyn Observer>,
 }
 
+/// Images without labels, in `channels` channels: the pictures in a folder, in the order of their names, or an `.npz` file's
+/// array `x`, or its only one. They are scaled to `resize` pixels a side if asked to.
+///
+/// # Errors
+/// [`Error::Request`] naming the file or folder: nothing there, an image that cannot be read or is in colour where one
+/// channel is wanted.
+pub fn load_images(place: &Path, channels: usize, resize: Option<usize>) -> Result<Images> {
+    match place.is_dir() {
+        true => folders::load_unlabelled(place, channels, resize),
+        false => npz::load_unlabelled(place, resize),
+    }
+}
+
 /// Whether `name` may stand for a data set: it becomes part of a directory's name, so it is letters, digits,
 /// `.`, `_` and `-`, and starts with a letter or digit.
 pub fn check_name(name: &str) -> Result<()> {

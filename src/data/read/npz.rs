@@ -27,8 +27,7 @@ type Archive = ZipArchive<BufReader<File>>;
 /// [`crate::Error::Request`] naming the file and the array: no zip archive, an array that is missing, damaged, of
 /// another type or shape, larger than the file can hold, or of another count than the one that goes with it.
 pub fn load(path: &Path, resize: Option<usize>) -> Result<Loaded> {
-    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, &error))?;
+    let mut archive = open_archive(path)?;
     let mut split = |part: &str| -> Result<Split> {
         let (x, y) = (format!("x_{part}"), format!("y_{part}"));
         let images = read_images(&mut archive, path, &x, resize)?;
@@ -37,6 +36,26 @@ pub fn load(path: &Path, resize: Option<usize>) -> Result<Loaded> {
     };
     let (train, test) = (split("train")?, split("test")?);
     Ok(Loaded { train, test, test_labels: format!("{}, y_test", path.display()), class_names: Vec::new() })
+}
+
+/// The images in the array `x` of an archive, or in its only array.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_unlabelled(path: &Path, resize: Option<usize>) -> Result<Images> {
+    let mut archive = open_archive(path)?;
+    let mut names = archive.file_names().flatten().map(|name| name.trim_end_matches(".npy").to_string());
+    let name = match (names.next(), names.next()) {
+        (Some(only), None) => only,
+        _ => "x".to_string(),
+    };
+    drop(names);
+    read_images(&mut archive, path, &name, resize)
+}
+
+fn open_archive(path: &Path) -> Result<Archive> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, &error))
 }
 
 fn damaged(path: &Path, error: &ZipError) -> crate::Error {
@@ -63,7 +82,7 @@ fn open<'a>(archive: &'a mut Archive, path: &Path, name: &str) -> Result<(Array,
         there.sort();
         there.truncate(12);
         let text = format!(
-            "has no array {name}: it must have x_train, y_train, x_test and y_test (there are: {})",
+            "has no array {name}: a data set has x_train, y_train, x_test and y_test (there are: {})",
             there.join(", ")
         );
         return Err(refuse(path, &text));

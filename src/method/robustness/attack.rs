@@ -53,22 +53,31 @@ pub struct Outcome {
     pub broken_at: Option<f32>,
 }
 
+/// What is attacked: a classifier, and images with their classes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its weights are in the variable `model`.
+    pub vae: &'a Vae,
+    /// Its weights are in the variable `probe`.
+    pub probe: &'a Probe,
+    /// `[labels.len(), inputs]`, in [0, 1].
+    pub x: &'a [f32],
+    pub labels: &'a [u32],
+}
+
 /// Rows on the device.
 pub const ROWS: usize = 256;
 /// Steps between two looks at the rows, at the most.
 const STEPS_BETWEEN_LOOKS: usize = 25;
 
-/// Attacks encoder and probe (variables `model` and `probe`) on images `x` `[labels.len(), inputs]`
-/// in [0, 1]. `progress` is told of work done and of all work, in restarts of an image.
+/// Attacks encoder and probe. `progress` is told of work done and of all work, in restarts of an image.
 pub fn attack(
     session: &mut Session,
-    vae: &Vae,
-    probe: &Probe,
-    x: &[f32],
-    labels: &[u32],
+    target: &Target,
     settings: &Attack,
     progress: &dyn Fn(usize, usize),
 ) -> Result<AttackReport> {
+    let Target { vae, probe, x, labels } = *target;
     let mut victims = Victims { x, labels, inputs: vae.encoder.inputs(), fooled: vec![false; labels.len()] };
     let images = labels.len();
     // No steps from the images themselves: who is wrong to begin with.
@@ -101,17 +110,10 @@ pub fn attack(
     Ok(AttackReport { nominal, adversarial, outcomes })
 }
 
-/// Where one start of the attack at `radius` ends: of at most [`ROWS`] images `x` `[labels.len(), inputs]` the
-/// perturbed ones, to be looked at. `settings` has the steps; its radii and restarts are not used.
-pub fn perturbed(
-    session: &mut Session,
-    vae: &Vae,
-    probe: &Probe,
-    x: &[f32],
-    labels: &[u32],
-    settings: &Attack,
-    radius: f32,
-) -> Result<Vec<f32>> {
+/// Where one start of the attack at `radius` ends: of at most [`ROWS`] images the perturbed ones, to be looked at.
+/// `settings` has the steps; its radii and restarts are not used.
+pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radius: f32) -> Result<Vec<f32>> {
+    let Target { vae, probe, x, labels } = *target;
     let inputs = vae.encoder.inputs();
     let steps_a_run = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
     let mut program = chunk(session, vae, probe, settings, radius, steps_a_run)?;

@@ -80,6 +80,13 @@ pub enum Role {
     Output,
 }
 
+impl Kind {
+    /// Whether it names a file or folder, which may be given or not.
+    pub fn is_path(self) -> bool {
+        matches!(self, Kind::Path)
+    }
+}
+
 impl Group {
     /// The heading.
     pub fn title(self) -> &'static str {

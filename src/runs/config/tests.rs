@@ -283,7 +283,7 @@ fn the_base_preset_has_every_setting_and_the_file_too() {
     let base: toml::Table = toml::from_str(include_str!("../../../presets/quick.toml")).unwrap();
     let written: toml::Table = toml::from_str(&Config::default().to_toml().unwrap()).unwrap();
     // A path may be given or not; all else has a default.
-    for setting in super::declared().filter(|setting| !matches!(setting.kind, super::Kind::Path)) {
+    for setting in super::declared().filter(|setting| !setting.kind.is_path()) {
         assert!(setting.value_in(&base).is_some(), "presets/quick.toml has no {}", setting.path());
         assert!(setting.value_in(&written).is_some(), "config.toml has no {}", setting.path());
         assert!(setting.help().len() > 8, "{}", setting.path());
