@@ -4,7 +4,7 @@ use clap::CommandFactory;
 
 use super::*;
 use crate::runs::config::{Arch, AttackConfig, Config, Objective, Preset, declared};
-use crate::runs::dir::{Destination, RunDir};
+use crate::runs::destination::Destination;
 
 fn parse(line: &str) -> std::result::Result<Cli, clap::Error> {
     Cli::try_parse_from(format!("smoothenc {line}").split_whitespace())
@@ -186,7 +186,7 @@ fn a_resumed_run_keeps_its_settings() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("run");
     let made = resolve(&format!("mnist --objective vae --latent 8 --out {}", path.display())).unwrap();
-    RunDir::prepare(&made.destination, &made.config).unwrap();
+    made.destination.prepare(&made.config).unwrap();
     let resume = format!("--resume {}", path.display());
     let request = resolve(&resume).unwrap();
     assert_eq!(request.config, made.config);

@@ -7,7 +7,8 @@ use toml::Value;
 
 use super::settings::TrainFlags;
 use crate::runs::config::{Arch, Config, Preset, Setting, declared};
-use crate::runs::dir::{Destination, RunDir};
+use crate::runs::destination::Destination;
+use crate::runs::dir::RunDir;
 use crate::{Error, Result};
 
 /// The arguments of `train`: the settings, and what is to be done with them.

@@ -5,6 +5,7 @@
 
 mod choices;
 mod declared;
+mod forms;
 mod presets;
 mod schema;
 mod setting;

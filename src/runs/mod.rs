@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod codes;
 pub mod compare;
 pub mod config;
+pub mod destination;
 pub mod dir;
 pub mod evaluate;
 pub mod list;

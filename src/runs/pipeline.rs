@@ -4,7 +4,8 @@
 use crate::error::Result;
 use crate::progress::Context;
 use crate::runs::config::Config;
-use crate::runs::dir::{Destination, RunDir};
+use crate::runs::destination::Destination;
+use crate::runs::dir::RunDir;
 use crate::runs::record::RunRecord;
 use crate::runs::{LoadedRun, check_resumable, load_data, train};
 
@@ -49,7 +50,7 @@ pub fn complete(
         check_resumable(config, &RunDir::open(path)?)?;
     }
     let device = context.open(&config.device, config.checked)?;
-    let run = RunDir::prepare(destination, config)?;
+    let run = destination.prepare(config)?;
     let title = config.title();
     context.observer.say(&format!("{title} on {}, into {}", device.description(), run.path().display()));
     train(config, &run, &data, device.clone(), context)?;

@@ -10,7 +10,8 @@ use toml::Table;
 use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::config::{Config, Role, declared};
-use crate::runs::dir::{Destination, RunDir};
+use crate::runs::destination::Destination;
+use crate::runs::dir::RunDir;
 use crate::runs::pipeline::{self, PageWriter};
 use crate::runs::record::{AttackResult, RunRecord};
 

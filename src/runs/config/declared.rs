@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::setting::{Group, Kind, Role, Setting};
-use super::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Selection, text};
+use super::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Selection, forms};
 use crate::data::{self, celeba};
 
 /// Widths and batches beyond this would only exhaust the memory.
@@ -93,7 +93,7 @@ settings! {
         skip_bad: bool = Data "" Kind::Switch, Training;
         /// Scale images to squares of this side, in pixels, cutting the middle out of those that are not square; not
         /// celeba's
-        #[serde(with = "text::off")]
+        #[serde(with = "forms::off")]
         resize: Option<usize> = Data "N" Kind::Count { least: 1, most: data::MAX_SIDE as u64 }, Training or "off"
             neutral "off";
         /// Keep the last N training images out and test on them
@@ -109,19 +109,19 @@ settings! {
         hidden: Vec<usize> = Model "N,.." Kind::Counts { most: MAX_WIDTH }, Training;
         /// Channels of the convolutions of --arch conv, each 4x4 with stride 2; auto is 32,64,128, as many as suit
         /// the images
-        #[serde(with = "text::auto")]
+        #[serde(with = "forms::auto")]
         conv_channels: Option<Vec<usize>> = Model "N,.." Kind::Counts { most: MAX_CHANNELS }, Training or "auto";
         /// Observation variance, in squared pixel units of the [0, 1] scale
-        #[serde(serialize_with = "text::short")]
+        #[serde(serialize_with = "forms::short")]
         variance: f32 = Model "V" Kind::Positive, Training [common];
         /// Coupling of the two encodings of SE; 0 is none
-        #[serde(serialize_with = "text::short")]
+        #[serde(serialize_with = "forms::short")]
         gamma: f32 = Model "G" Kind::NotNegative, Training [common];
         /// Steps over which gamma rises to its value, in ten stairs; a strong coupling from the first step on can
         /// bring all codes together for good
         gamma_warmup: u64 = Model "STEPS" Kind::Count { least: 0, most: u32::MAX as u64 }, Training neutral "0";
         /// Weight of the KL term of beta-VAE
-        #[serde(serialize_with = "text::short")]
+        #[serde(serialize_with = "forms::short")]
         beta: f32 = Model "B" Kind::NotNegative, Training;
         /// How weights start
         init: Init = Model "NAME" Kind::Choice(Init::known), Training;
@@ -129,14 +129,14 @@ settings! {
         decoder_output: DecoderOutput = Model "NAME" Kind::Choice(DecoderOutput::known), Training;
 
         /// Radius of the ball that the second point is taken from, in pixel units of the [0, 1] scale
-        #[serde(serialize_with = "text::short")]
+        #[serde(serialize_with = "forms::short")]
         eps: f32 = Selection "E" Kind::Positive, Training [common];
         /// How the second point is chosen
         selection: Selection = Selection "NAME" Kind::Choice(Selection::known), Training;
         /// Steps of projected gradient ascent
         selection_steps: usize = Selection "L" Kind::Count { least: 0, most: MAX_STEPS }, Training;
         /// Length of such a step, in pixel units; auto is 2.5 eps / L
-        #[serde(with = "text::auto")]
+        #[serde(with = "forms::auto")]
         selection_step_size: Option<f32> = Selection "A" Kind::Positive, Training or "auto";
         /// What the ascent maximises
         selection_metric: Metric = Selection "NAME" Kind::Choice(Metric::known), Training;
@@ -148,10 +148,10 @@ settings! {
         /// Examples a step
         batch: usize = Training "N" Kind::Count { least: 1, most: MAX_WIDTH }, Training;
         /// Adam's learning rate at the start
-        #[serde(serialize_with = "text::short")]
+        #[serde(serialize_with = "forms::short")]
         learning_rate: f32 = Training "R" Kind::Positive, Training;
         /// The fraction of the learning rate that it falls to, linearly, at the last step; 1 keeps it constant
-        #[serde(serialize_with = "text::short")]
+        #[serde(serialize_with = "forms::short")]
         final_learning_rate: f32 = Training "F" Kind::Fraction, Training;
         /// Seed of all random numbers of training
         seed: u64 = Training "S" Kind::Count { least: 0, most: MAX }, Training [common];
@@ -186,7 +186,7 @@ settings! {
         /// Examples a step of the probe
         batch: usize = Probe "N" Kind::Count { least: 1, most: MAX_WIDTH }, Probe;
         /// Adam's learning rate at the probe's start; it falls linearly to 0
-        #[serde(serialize_with = "text::short")]
+        #[serde(serialize_with = "forms::short")]
         learning_rate: f32 = Probe "R" Kind::Positive, Probe;
     }
 
@@ -197,14 +197,14 @@ settings! {
         /// The norm that bounds the perturbation
         norm: Norm = Attack "NORM" Kind::Choice(Norm::known), Attack;
         /// The radii, ascending, in pixel units of the [0, 1] scale: 8/255 is 0.0314
-        #[serde(serialize_with = "text::short_list")]
+        #[serde(serialize_with = "forms::short_list")]
         radii: Vec<f32> = Attack "R,.." Kind::Positives, Attack [common];
         /// Steps of gradient ascent, each of 2.5 radius / steps
         steps: usize = Attack "N" Kind::Count { least: 1, most: MAX_STEPS }, Attack;
         /// Random starts; the worst counts
         restarts: usize = Attack "N" Kind::Count { least: 1, most: MAX_STEPS }, Attack;
         /// Attack the first N test images, or all; of color-mnist N different digits in colours in turn
-        #[serde(with = "text::all")]
+        #[serde(with = "forms::all")]
         examples: Option<usize> = Attack "N|all" Kind::Count { least: 1, most: MAX }, Attack or "all";
         /// Seed of the attack's random starts
         seed: u64 = Attack "S" Kind::Count { least: 0, most: MAX }, Attack;

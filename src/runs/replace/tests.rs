@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::runs::config::Config;
-use crate::runs::dir::Destination;
 
 /// Every path under a folder, links not followed, with what a file has or a link points to.
 fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -24,8 +23,7 @@ fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 fn out(path: &Path, overwrite: bool) -> Result<RunDir> {
-    let destination = Destination::Out { path: path.to_path_buf(), overwrite };
-    RunDir::prepare(&destination, &Config { seed: 9, ..Config::default() })
+    prepare(path, overwrite, &Config { seed: 9, ..Config::default() }.to_toml()?)
 }
 
 /// A run with every file that one has, and what dead processes leave.
