@@ -2,8 +2,9 @@
 //
 //   table    [n, pixels]: bytes, packed four to a word, lowest first
 //   indices  [rows]: index i is image i / 7 in colour k = i % 7
-//   out      [rows, 3, pixels]: the planes red, green, blue; plane c is the grey image, b / 255 of a byte b, where bit c
-//            of k + 1 is 1, else 0 (docs/method.md, section 6: the seven corners of the colour cube but black)
+//   out      [rows, 3, pixels]: the planes red, green, blue; plane c is the grey image, b / 255 of a byte b,
+//            where bit c of k + 1 is 1, else 0 (docs/method.md, section 6: the seven corners of the colour cube but
+//            black)
 //
 // A grey image is stored once and stands for its seven coloured ones. One invocation an element.
 

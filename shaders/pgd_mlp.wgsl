@@ -149,7 +149,8 @@ fn add_product(sum: Fours, units: Fours, w: mat4x4f) -> Fours {
     return added;
 }
 
-// Term by term, as fused multiply-adds go: a product of matrices would be added to the sum at last, by more instructions.
+// Term by term, as fused multiply-adds go: a product of matrices would be added to the sum at last, by more
+// instructions.
 fn add_to_four(sum: mat4x4f, units: mat4x4f, w: mat4x4f) -> mat4x4f {
     return mat4x4f(add_to_one(sum[0], units, w[0]), add_to_one(sum[1], units, w[1]),
                    add_to_one(sum[2], units, w[2]), add_to_one(sum[3], units, w[3]));

@@ -2,8 +2,8 @@
 //
 //   out[i, j] = sum over r of d[r] e^(f[r, i] + h[r, j] - cost[i, j])
 //
-//   f and h are the potentials that `sinkhorn` found for row r, and e^.. is its optimal plan; so this is the derivative of
-//   sum over r of d[r] value[r] by the cost.
+//   f and h are the potentials that `sinkhorn` found for row r, and e^.. is its optimal plan; so this is the
+//   derivative of sum over r of d[r] value[r] by the cost.
 //
 //   d [rows]   f [rows, n]   h [rows, m]   cost [n, m]   out [n, m]
 //

@@ -2,7 +2,8 @@
 //
 // Needs common/bits.wgsl and common/box.wgsl. The Rust twins are in src/method/ops/pgd_step.rs.
 
-// The sign; of 0 it is 0 and of a NaN a NaN. By the bits, since a comparison may take a number below the normal ones for 0.
+// The sign; of 0 it is 0 and of a NaN a NaN. By the bits, since a comparison may take a number below the normal ones
+// for 0.
 fn direction(g: f32) -> f32 {
     let size = bitcast<u32>(g) & 0x7fffffffu;
     return select(g, select(1.0, -1.0, bitcast<u32>(g) >= 0x80000000u), size > 0 && size <= 0x7f800000u);

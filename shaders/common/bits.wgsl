@@ -1,8 +1,9 @@
 // bits: comparisons that hold for a NaN too
 //
 // By the bits of a float, since a shader compiler may assume that comparisons meet no NaN, and make a maximum of a
-// comparison with a choice of what was compared, which turns a NaN into a number. (NVIDIA's does.) The bits of negative numbers begin
-// behind -0, 0x80000000, and end with minus infinity, 0xff800000; behind either infinity come NaNs.
+// comparison with a choice of what was compared, which turns a NaN into a number. (NVIDIA's does.) The bits of
+// negative numbers begin behind -0, 0x80000000, and end with minus infinity, 0xff800000; behind either infinity come
+// NaNs.
 
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;

@@ -28,9 +28,9 @@ fn words(layer: Layer, at: u32) -> vec4f {
     return select(magnitude, -magnitude, (halves & vec4u(0x8000)) != vec4u());
 }
 
-// Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result. Outside of W 0, where rows are aligned other
-// words of it: sums of units that a layer does not have are left out, and units that it does not have are 0, which is what
-// they are multiplied with.
+// Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result. Outside of W 0, where rows are aligned
+// other words of it: sums of units that a layer does not have are left out, and units that it does not have are 0,
+// which is what they are multiplied with.
 fn block(layer: Layer, n: u32, k: u32) -> mat4x4f {
     return mat4x4f(row(layer, n, k), row(layer, n + 1, k), row(layer, n + 2, k), row(layer, n + 3, k));
 }

@@ -1,7 +1,7 @@
 // factors: what the ways to multiply matrices share: op(A), op(B), and what becomes of a sum
 //
-// shaders/matmul.wgsl explains the sizes and the switches. Needs common/bits.wgsl and `rounded`, which says what becomes of
-// a factor's words.
+// shaders/matmul.wgsl explains the sizes and the switches. Needs common/bits.wgsl and `rounded`, which says what
+// becomes of a factor's words.
 
 override TRANSPOSE_A: u32 = 0;
 override TRANSPOSE_B: u32 = 0;

@@ -1,7 +1,7 @@
 // pgd_mlp, on matrix units: all steps of projected gradient ascent through an MLP          docs/method.md, section 4
 //
-// The same as shaders/pgd_mlp.wgsl with HALF = 1, NORM = 0 and GOAL 0 or 1, whose formulas and buffers it has. There only
-// the weights are halves; here all that is multiplied is, so that x' takes other steps where a gradient nearly
+// The same as shaders/pgd_mlp.wgsl with HALF = 1, NORM = 0 and GOAL 0 or 1, whose formulas and buffers it has. There
+// only the weights are halves; here all that is multiplied is, so that x' takes other steps where a gradient nearly
 // cancels. Sums are floats. Needs common/matrix_units_N.wgsl.
 //
 // One workgroup takes SIDE examples through all turns. In the products they are the rows and units the columns, in

@@ -46,8 +46,8 @@ pub struct Source<'a> {
     pub observer: Option<&'a dyn Observer>,
 }
 
-/// Images without labels, in `channels` channels: the pictures in a folder, in the order of their names, or an `.npz` file's
-/// array `x`, or its only one. They are scaled to `resize` pixels a side if asked to.
+/// Images without labels, in `channels` channels: the pictures in a folder, in the order of their names, or an `.npz`
+/// file's array `x`, or its only one. They are scaled to `resize` pixels a side if asked to.
 ///
 /// # Errors
 /// [`Error::Request`] naming the file or folder: nothing there, an image that cannot be read or is in colour where one

@@ -128,8 +128,8 @@ choice! {
 }
 
 choice! {
-    /// The precision of what a training step's dense layers multiply, the selection's among them. Sums, weights and Adam are
-    /// in single precision, and so are convolutions, the probe and the attack.
+    /// The precision of what a training step's dense layers multiply, the selection's among them. Sums, weights and
+    /// Adam are in single precision, and so are convolutions, the probe and the attack.
     Precision {
         /// single precision
         F32 = "f32",
