@@ -37,7 +37,7 @@ pub fn leftover(path: &Path) -> Result<PathBuf> {
 }
 
 fn temporary(path: &Path, ending: &str) -> Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| Error::run(format!("{} names no file", path.display())))?;
+    let name = path.file_name().ok_or_else(|| Error::file(path, "names no file"))?;
     Ok(path.with_file_name(format!(".{}.{ending}", name.to_string_lossy())))
 }
 

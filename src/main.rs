@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("{}", cli::failure::explain(&error));
             // 2: the request was wrong; 1: it failed while running (docs/interface.md).
             ExitCode::from(if error.is_request() { 2 } else { 1 })
         }

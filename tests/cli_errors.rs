@@ -149,8 +149,8 @@ fn numbers_that_cannot_be() {
         train_refused(&lab, &format!("--arch conv --conv-channels {channels}"), &["--conv-channels"]);
     }
     let five = "--arch conv --conv-channels 8,8,8,8,8,8";
-    train_refused(&lab, five, &["--conv-channels", "for 6 of the convolutions", "at most"]);
-    train_refused(&lab, "--batch 301", &["300 images", "--batch 300"]);
+    train_refused(&lab, five, &["--conv-channels", "has 6 convolutions", "at most"]);
+    train_refused(&lab, "--batch 301", &["300 images", "use 300 or less"]);
     // In a file the line is named.
     for (text, parts) in [
         ("gamma = nan", &["--gamma"][..]),
@@ -172,9 +172,9 @@ fn places_that_cannot_be_written() {
     fs::create_dir(lab.path("folder")).unwrap();
     fs::write(lab.path("folder/notes.txt"), "mine").unwrap();
     let train = |out: &str| format!("train --config base.toml --out {out}");
-    lab.refused(2, &train("run"), &["--out run exists", "--overwrite", "--resume"]);
-    lab.refused(2, &train("folder"), &["--out folder exists"]);
-    lab.refused(2, &train("file"), &["--out file exists"]);
+    lab.refused(2, &train("run"), &["run exists", "--overwrite", "--resume"]);
+    lab.refused(2, &train("folder"), &["folder exists"]);
+    lab.refused(2, &train("file"), &["file exists"]);
     lab.refused(2, &train("file/run"), &["file/run cannot be written", "--out"]);
     lab.refused(2, &train("file/deep/run"), &["file/deep/run cannot be written", "--out"]);
     lab.refused(2, &train("folder --overwrite"), &["folder is not a run", "--out"]);
@@ -413,7 +413,10 @@ fn a_directory_that_goes_away_is_an_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.starts_with("error: run/checkpoint.safetensors: "), "{error}");
+    assert!(
+        error.starts_with("error: training ended early\n  cause: run/checkpoint.safetensors: "),
+        "{error}"
+    );
     assert!(!Path::new(&lab.path("run")).exists());
     // Where it went it can be gone on with.
     lab.ok("train --resume moved --iterations 20000 --checkpoint-every 100000");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::cli::failure::in_flags;
 use crate::cli::report::{aligned, json_document, write};
 use crate::error::{Error, Result};
 use crate::report::compare_page::{self, ABOUT, PAGE, RESULTS, Table};
@@ -70,7 +71,7 @@ fn text(comparison: &Comparison, out: Option<&Path>) -> String {
     let lines = aligned(&[vec![heading], rows].concat(), &[0]);
     let mut text = format!("{}\n\n{}\n", ABOUT.join("\n"), lines.join("\n"));
     if !comparison.remarks.is_empty() {
-        text += &format!("\n{}\n", comparison.remarks.join("\n"));
+        text += &format!("\n{}\n", in_flags(&comparison.remarks.join("\n")));
     }
     if let Some(out) = out {
         text += &format!("\n{}\n", out.join(PAGE).display());

@@ -102,7 +102,7 @@ fn diagonal_list(list: Value, on_device: Option<&DiagonalOnDevice>) -> Result<Va
         None => cases.iter().map(DiagonalCase::evaluate).collect(),
     };
     if results.len() != cases.len() {
-        return Err(Error::Device(format!("{} cases gave {} results", cases.len(), results.len())));
+        return Err(Error::device(format!("{} cases gave {} results", cases.len(), results.len())));
     }
     with_out("diag", objects, results)
 }
@@ -264,7 +264,8 @@ mod tests {
     #[track_caller]
     fn refused(input: &str, parts: &[&str]) {
         match evaluate(input, None) {
-            Err(Error::Request(text)) => {
+            Err(error) if error.is_request() => {
+                let text = error.in_full();
                 assert!(parts.iter().all(|part| text.contains(part)), "{text:?} has not all of {parts:?}");
             }
             other => panic!("not refused: {other:?}"),

@@ -8,6 +8,7 @@ pub mod data;
 pub mod devices;
 pub mod divergence;
 pub mod encode;
+pub mod failure;
 pub mod man;
 mod out_file;
 pub mod picture;

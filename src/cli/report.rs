@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
+use crate::cli::failure::in_flags;
 use crate::error::{Error, Result};
 use crate::runs::config::Config;
 use crate::runs::dir::RunDir;
@@ -34,7 +35,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
             "the images are SYNTHETIC faces drawn by `smoothenc data make`, not photographs".to_string(),
         );
     }
-    lines.extend(result.remarks());
+    lines.extend(result.remarks().iter().map(|remark| in_flags(remark)));
     if result.tasks.len() > 1 {
         lines.push(String::new());
         lines.extend(table(result, &tested));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::failure::in_flags;
 use crate::cli::report::{aligned, json_document, write};
 use crate::error::Result;
 use crate::runs::config::{Arch, Norm, Objective};
@@ -72,7 +73,7 @@ struct Document<'a> {
 }
 
 fn document(entry: &Entry) -> Document<'_> {
-    let error = entry.run.as_ref().err().map(ToString::to_string);
+    let error = entry.run.as_ref().err().map(|error| in_flags(&error.in_full()));
     Document { path: entry.path.display().to_string(), run: entry.run.as_ref().ok(), error }
 }
 
@@ -92,7 +93,7 @@ fn table(found: &[Entry]) -> String {
             Ok(_) => lines.next().unwrap_or_default() + "\n",
             // Some errors quote a file over several lines.
             Err(error) => {
-                let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+                let reason = in_flags(&error.in_full()).split_whitespace().collect::<Vec<_>>().join(" ");
                 format!("{}  does not read: {reason}\n", entry.path.display())
             }
         };

@@ -21,7 +21,10 @@ fn resolve(line: &str) -> Result<Request> {
 #[track_caller]
 fn refused(line: &str, part: &str) {
     match resolve(line) {
-        Err(Error::Request(text)) => assert!(text.contains(part), "{text:?} has not {part:?}"),
+        Err(error) if error.is_request() => {
+            let text = failure::explain(&error);
+            assert!(text.contains(part), "{text:?} has not {part:?}")
+        }
         other => panic!("{line} is not refused: {other:?}"),
     }
 }

@@ -73,16 +73,13 @@ impl Dataset {
         }
         let (count, per) = (self.train.count(), self.train.images.per_stored());
         if n >= count {
-            return Err(Error::request(format!(
-                "--holdout {n} leaves nothing to train on: {} has {count} training images",
-                self.name
-            )));
+            let what = format!("{n} leaves nothing to train on: {} has {count} training images", self.name);
+            return Err(Error::setting("holdout", what).with_hint("give a smaller number"));
         }
         if !n.is_multiple_of(per) {
-            return Err(Error::request(format!(
-                "--holdout {n}: {} has every digit in {per} colours, which must stay together; give a multiple of {per}",
-                self.name
-            )));
+            let what =
+                format!("{n}: {} has every digit in {per} colours, which must stay together", self.name);
+            return Err(Error::setting("holdout", what).with_hint(format!("give a multiple of {per}")));
         }
         let keep = count - n;
         let labels = self.train.labels.iter_mut().map(|labels| labels.split_off(keep)).collect();

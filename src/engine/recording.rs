@@ -304,7 +304,7 @@ impl Recording {
     pub fn check(&self) -> Result<()> {
         for (call, _) in self.calls() {
             let name = call.kernel.name;
-            let fail = |text: String| Err(Error::Device(format!("kernel {name}: {text}")));
+            let fail = |text: String| Err(Error::device(format!("kernel {name}: {text}")));
             let (args, bindings) = (call.args.len(), call.kernel.bindings.len());
             if args != bindings {
                 return fail(format!("{args} arguments for {bindings} bindings"));

@@ -49,7 +49,7 @@ impl Session {
         if let Some(buffer) = self.variables.get(name) {
             if buffer.words() != words {
                 let have = buffer.words();
-                return Err(Error::Device(format!(
+                return Err(Error::device(format!(
                     "variable {name} has {have} words, a program wants {words}"
                 )));
             }
@@ -61,7 +61,7 @@ impl Session {
     }
 
     fn existing(&self, name: &str) -> Result<&Buffer> {
-        self.variables.get(name).ok_or_else(|| Error::Device(format!("no variable named {name}")))
+        self.variables.get(name).ok_or_else(|| Error::device(format!("no variable named {name}")))
     }
 
     /// Fills a variable (made if new) with `data`.

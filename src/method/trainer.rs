@@ -196,12 +196,8 @@ impl Trainer {
         let names = ["loss"].iter().chain(self.objective.names());
         let bad: Vec<_> =
             names.enumerate().filter(|(bit, _)| fault[1] >> bit & 1 == 1).map(|(_, &name)| name).collect();
-        Err(Error::run(format!(
-            "step {}: {} became NaN or infinite; a lower --learning-rate or a smaller --gamma / larger \
-             --variance usually mends it",
-            fault[0],
-            bad.join(", ")
-        )))
+        Err(Error::run(format!("step {}: {} became NaN or infinite", fault[0], bad.join(", ")))
+            .with_hint("a lower `learning-rate`, a smaller `gamma` or a larger `variance` usually mends it"))
     }
 
     /// The weights and all else that going on from here needs: Adam's moments, the step, and the
@@ -228,9 +224,8 @@ impl Trainer {
         };
         if let Some(bad) = tensors.iter().find(|t| !finite(t)) {
             let (step, name) = (self.steps_done()?, &bad.name);
-            return Err(Error::run(format!(
-                "step {step}: {name} became NaN or infinite; a lower --learning-rate usually mends it"
-            )));
+            let what = format!("step {step}: {name} became NaN or infinite");
+            return Err(Error::run(what).with_hint("a lower `learning-rate` usually mends it"));
         }
         let clock: Vec<u32> = self.session.get("clock")?;
         tensors.push(NamedTensor { name: "clock".into(), shape: vec![2], data: TensorData::U32(clock) });

@@ -54,8 +54,9 @@ pub fn write(loaded: &mut LoadedRun) -> Result<()> {
         write_whole(&path, page.html().as_bytes())
     });
     made.map_err(|error| {
-        let text = format!("{} was not written: {error}", path.display());
-        Error::run(format!("{text}; the run itself is finished, its result.json is complete"))
+        Error::run(format!("{} was not written", path.display()))
+            .because(error)
+            .with_hint("the run itself is finished, its result.json is complete")
     })
 }
 

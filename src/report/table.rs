@@ -15,9 +15,9 @@ pub fn write_csv(path: &Path, columns: &[&str], rows: &[Vec<String>]) -> Result<
         table.write_record(columns)?;
         rows.iter().try_for_each(|row| table.write_record(row))
     };
-    let refuse = |why: String| Error::run(format!("{} cannot be written: {why}", path.display()));
-    write().map_err(|error| refuse(error.to_string()))?;
-    write_whole(path, &table.into_inner().map_err(|error| refuse(error.to_string()))?)
+    let failed = || Error::run(format!("{} cannot be made", path.display()));
+    write().map_err(|error| failed().because(error))?;
+    write_whole(path, &table.into_inner().map_err(|error| failed().because(error.to_string()))?)
 }
 
 #[cfg(test)]

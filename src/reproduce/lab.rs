@@ -78,7 +78,7 @@ impl Lab {
     ) -> Result<Self> {
         let read = |path: &Path| {
             let text = fs::read_to_string(path)
-                .map_err(|error| Error::request(format!("{} cannot be read: {error}", path.display())))?;
+                .map_err(|error| Error::file(path, "cannot be read").because(error))?;
             Config::from_toml(&text, &path.display().to_string(), &Config::default())?;
             Ok((text, path.to_path_buf()))
         };
@@ -101,8 +101,7 @@ impl Lab {
     /// # Errors
     /// [`Error::Request`] for a folder that cannot be made.
     pub fn begin(&mut self, out: &Path) -> Result<()> {
-        fs::create_dir_all(out)
-            .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
+        fs::create_dir_all(out).map_err(|error| Error::file(out, "cannot be made").because(error))?;
         self.out = out.to_path_buf();
         self.used.borrow_mut().clear();
         self.made.take();
@@ -122,11 +121,10 @@ impl Lab {
             |key: &&&str| key.split('.').try_fold(&settings, |value, name| value.get(name)).is_some();
         match what.fixed().iter().find(is_set) {
             None => Ok(()),
-            Some(key) => Err(Error::request(format!(
-                "{} sets {key}, which {} sets itself for each of its runs: leave it out of --config",
-                path.display(),
-                what.name()
-            ))),
+            Some(key) => {
+                let what = format!("sets {key}, which {} sets itself for each of its runs", what.name());
+                Err(Error::file(path, what).with_hint("leave it out"))
+            }
         }
     }
 

@@ -127,7 +127,8 @@ pub fn run(
 fn write_page(folder: &Path, preset: Preset, figures: &[Shown]) -> Result<()> {
     let path = folder.join(PAGE);
     files::write_whole(&path, page::page(preset, figures).html().as_bytes()).map_err(|error| {
-        let text = format!("{} was not written: {error}", path.display());
-        Error::run(format!("{text}; the figure itself is finished, its claims.json is complete"))
+        Error::run(format!("{} was not written", path.display()))
+            .because(error)
+            .with_hint("the figure itself is finished, its claims.json is complete")
     })
 }

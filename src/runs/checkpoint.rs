@@ -20,6 +20,8 @@ use crate::{Error, Result};
 /// The metadata key of the checksum.
 const SEAL: &str = "sha256";
 
+const DAMAGED: &str = "is damaged or not a file of this program";
+
 fn type_name(data: &TensorData) -> &'static str {
     match data {
         TensorData::F32(_) => "F32",
@@ -62,11 +64,8 @@ pub fn save_sealed(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) ->
 /// # Errors
 /// [`Error::Request`] naming the file: missing, not a safetensors file, damaged, or of other types than f32 and u32.
 pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
-    let bytes = fs::read(path)
-        .map_err(|error| Error::request(format!("{} cannot be read: {error}", path.display())))?;
-    let damaged = |why: String| {
-        Error::request(format!("{} is damaged or not a file of this program: {why}", path.display()))
-    };
+    let bytes = fs::read(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+    let damaged = |why: String| Error::file(path, DAMAGED).because(why);
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     let mut tensors = Vec::with_capacity(file.len());
@@ -89,9 +88,8 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
 /// # Errors
 /// [`Error::Request`] naming the file: missing, or without a header of this format.
 pub fn peek(path: &Path) -> Result<Metadata> {
-    let refuse = |why: String| Error::request(format!("{} {why}", path.display()));
-    let header = read_header(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
-    let damaged = |error| refuse(format!("is damaged or not a file of this program: {error}"));
+    let header = read_header(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+    let damaged = |error: serde_json::Error| Error::file(path, DAMAGED).because(error);
     let header: Header = serde_json::from_slice(&header).map_err(damaged)?;
     Ok(header.metadata)
 }
@@ -122,16 +120,11 @@ const LONGEST_HEADER: u64 = 100_000_000;
 pub fn load_sealed(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
     let (tensors, mut metadata) = load(path)?;
     let Some(expected) = metadata.remove(SEAL) else {
-        return Err(Error::request(format!(
-            "{} is not a checkpoint of this program: it has no checksum",
-            path.display()
-        )));
+        return Err(Error::file(path, "is not a checkpoint of this program: it has no checksum"));
     };
     if checksum(&encode(&tensors, &metadata)?) != expected {
-        return Err(Error::request(format!(
-            "{} is damaged: its checksum does not match its contents; go back to a copy, or start again",
-            path.display()
-        )));
+        return Err(Error::file(path, "is damaged: its checksum does not match its contents")
+            .with_hint("go back to a copy, or start again"));
     }
     Ok((tensors, metadata))
 }
@@ -166,8 +159,8 @@ fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
             return Err(Error::run(format!("two tensors are called {}", tensor.name)));
         }
     }
-    let mut text =
-        serde_json::to_vec(&header).map_err(|error| Error::run(format!("safetensors: {error}")))?;
+    let mut text = serde_json::to_vec(&header)
+        .map_err(|error| Error::run("the weights cannot be written").because(error))?;
     // The format asks for data aligned to 8 bytes, and allows spaces after the header.
     text.resize(text.len().next_multiple_of(8), b' ');
     let mut bytes = Vec::with_capacity(8 + text.len() + data.len());
@@ -228,7 +221,8 @@ mod tests {
             // Whatever it says, it says it in peace.
             let _ = peek(&path);
             match load_sealed(&path) {
-                Err(Error::Request(text)) => {
+                Err(error) if error.is_request() => {
+                    let text = error.in_full();
                     assert!(text.contains("checkpoint.safetensors"), "{what}: {text}")
                 }
                 other => panic!("{what} is not refused: {other:?}"),

@@ -32,11 +32,11 @@ impl Format {
         let ending = path.extension().unwrap_or_default();
         let found = Format::ENDINGS.iter().find(|(known, _)| *known == ending);
         found.map(|(_, format)| *format).ok_or_else(|| {
-            Error::request(format!(
-                "{}: codes are written as .npy (the means) or .safetensors (means and log-variances); give the file \
-                 one of these endings",
-                path.display()
-            ))
+            Error::file(
+                path,
+                "has another ending than .npy (the means) or .safetensors (means and log-variances)",
+            )
+            .with_hint("give the file one of these endings")
         })
     }
 }

@@ -60,13 +60,13 @@ impl Config {
             let next = Convolution::new(from, channels, [4, 4], 2, 1).map_err(|_| {
                 let ([_, height, width], many) = (image, self.conv_channels.as_ref().map_or(1, Vec::len));
                 let mend = match convolutions.len() {
-                    0 => "use --arch mlp".to_string(),
+                    0 => "use `arch` mlp".to_string(),
                     fit => format!("give channels for at most {fit}"),
                 };
-                Error::request(format!(
-                    "--conv-channels: images of {height}x{width} pixels are too small for {many} of the \
-                     convolutions, each of which halves them: {mend}"
-                ))
+                let what = format!(
+                    "has {many} convolutions, each of which halves the image: {height}x{width} pixels are too small"
+                );
+                Error::setting("conv-channels", what).with_hint(mend)
             })?;
             convolutions.push(next);
         }

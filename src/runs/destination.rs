@@ -70,7 +70,6 @@ fn create_numbered(runs: &Path, config: &Config) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
     use crate::files::write_whole;
 
     fn out(path: &Path, overwrite: bool) -> Destination {
@@ -80,7 +79,7 @@ mod tests {
     #[track_caller]
     fn refused<T: std::fmt::Debug>(result: Result<T>) -> String {
         match result {
-            Err(Error::Request(text)) => text,
+            Err(error) if error.is_request() => error.in_full(),
             other => panic!("not refused as a request: {other:?}"),
         }
     }

@@ -53,7 +53,7 @@ impl RunDir {
     /// [`Error::Request`] where `path` is no directory with the `config.toml` of a run.
     pub fn open(path: &Path) -> Result<RunDir> {
         let run = RunDir { path: path.to_path_buf() };
-        let none = |why: &str| Error::request(format!("{} is not a run: {why}", path.display()));
+        let none = |why: &str| Error::file(path, format!("is not a run: {why}"));
         if !path.exists() {
             return Err(none("there is no such directory"));
         }
@@ -77,10 +77,8 @@ impl RunDir {
         let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
         let table: toml::Table = toml::from_str(&text).unwrap_or_default();
         if let Some(key) = ["dataset", "objective", "seed"].iter().find(|key| !table.contains_key(**key)) {
-            return Err(Error::request(format!(
-                "{} is not a run: its config.toml has no setting `{key}`",
-                self.path.display()
-            )));
+            let what = format!("is not a run: its config.toml has no setting {key}");
+            return Err(Error::file(&self.path, what));
         }
         Ok(config)
     }
@@ -91,9 +89,8 @@ impl RunDir {
     /// [`Error::Request`] naming the first that is missing.
     pub fn require(&self, files: &[PathBuf]) -> Result<()> {
         let Some(missing) = files.iter().find(|file| !file.exists()) else { return Ok(()) };
-        let (file, path) = (missing.display(), self.path.display());
-        let text = format!("{file} is missing: finish the run with `smoothenc train --resume {path}`");
-        Err(Error::request(text))
+        let file = missing.strip_prefix(&self.path).unwrap_or(missing).display().to_string();
+        Err(Error::Unfinished { run: self.path.clone(), file })
     }
 
     /// The directory itself.
@@ -132,8 +129,6 @@ impl RunDir {
 }
 
 pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
-    Error::request(format!(
-        "the run directory {} cannot be written: {error}; give a writable one with --out",
-        path.display()
-    ))
+    Error::request(format!("the run directory {} cannot be written: {error}", path.display()))
+        .with_hint("give a writable one as `out`")
 }

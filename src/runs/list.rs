@@ -64,10 +64,8 @@ impl Filter {
 /// [`Error::Request`] where there is no such folder.
 pub fn list(folder: &Path, filter: &Filter) -> Result<Vec<Entry>> {
     if !folder.is_dir() {
-        return Err(Error::request(format!(
-            "there is no folder {}: name one that has runs, or make a run with `smoothenc train mnist`",
-            folder.display()
-        )));
+        return Err(Error::request(format!("there is no folder {}", folder.display()))
+            .with_hint("name one that has runs, or make a run with `smoothenc train mnist`"));
     }
     let mut found = Vec::new();
     collect(folder, DEEPEST, &mut found);
@@ -121,7 +119,8 @@ impl Summary {
 
 fn steps_of_checkpoint(path: &Path) -> Result<u64> {
     let metadata = checkpoint::peek(path)?;
-    metadata.get("step").and_then(|step| step.parse().ok()).ok_or_else(|| {
-        Error::request(format!("{} does not say how many steps it is of: it is damaged", path.display()))
-    })
+    metadata
+        .get("step")
+        .and_then(|step| step.parse().ok())
+        .ok_or_else(|| Error::file(path, "does not say how many steps it is of: it is damaged"))
 }

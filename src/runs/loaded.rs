@@ -68,7 +68,9 @@ impl LoadedRun {
         let result = RunRecord::load(&run.result_path())?;
         let vae = recipe::model(&config, data.train.images.shape())?;
         let mut session = Session::new(device);
-        let refuse = |e: Error| Error::request(format!("{}: {e}", run.model_path().display()));
+        let refuse = |error: Error| {
+            Error::file(run.model_path(), "does not fit the model of this run's settings").because(error)
+        };
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;
         Ok(LoadedRun { config, data, result, run, vae, tensors, session, context })
     }
@@ -89,7 +91,7 @@ impl LoadedRun {
         if found.is_empty() {
             let known: Vec<_> = self.data.tasks.iter().map(|task| task.name.as_str()).collect();
             let (data, known) = (&self.data.name, known.join(", "));
-            return Err(Error::request(format!("--task {name}: {data} has {known} only")));
+            return Err(Error::setting("task", format!("{name}: {data} has {known} only")));
         }
         Ok(found)
     }
@@ -171,9 +173,8 @@ impl LoadedRun {
             let name = &self.data.tasks[task].name;
             let probed = !model_file::of_probe(&self.tensors, name).is_empty();
             if !probed || !self.result.tasks.contains_key(name) {
-                let path = self.run.path().display();
-                let text = format!("{path} has no probe of the task {name}: run `smoothenc probe {path}`");
-                return Err(Error::request(text));
+                let run = self.run.path().to_path_buf();
+                return Err(Error::NoProbe { run, task: name.clone() });
             }
         }
         let x = evaluate::attacked_images(&self.data.test.images, config);

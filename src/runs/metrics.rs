@@ -31,8 +31,8 @@ impl Metrics {
     /// # Errors
     /// [`Error::Io`], as for a full disk.
     pub fn write(&mut self, line: &Map<String, Value>) -> Result<()> {
-        let mut text =
-            serde_json::to_string(line).map_err(|error| Error::run(format!("metrics: {error}")))?;
+        let mut text = serde_json::to_string(line)
+            .map_err(|error| Error::run("the metrics cannot be written").because(error))?;
         text.push('\n');
         self.file.write_all(text.as_bytes()).and_then(|()| self.file.flush()).map_err(Error::io(&self.path))
     }
@@ -83,11 +83,8 @@ fn lines_until(path: &Path, step: u64) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
             Some(found) if found > step => {}
             Some(_) => kept.extend_from_slice(line),
             None => {
-                return Err(Error::request(format!(
-                    "{}, line {}: not an object with a step; mend or remove the file to resume",
-                    path.display(),
-                    at + 1
-                )));
+                let what = format!("{}, line {}: not an object with a step", path.display(), at + 1);
+                return Err(Error::request(what).with_hint("mend or remove the file to resume"));
             }
         }
     }

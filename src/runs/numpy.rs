@@ -32,7 +32,8 @@ pub fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
 /// # Errors
 /// [`Error::Run`] where the archive cannot be made.
 pub fn npz(arrays: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
-    let failed = |error: &dyn std::fmt::Display| Error::run(format!("the archive of arrays: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| Error::run(format!("the archive of arrays cannot be made: {error}"));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let options = options.last_modified_time(zip::DateTime::default());
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));

@@ -28,7 +28,7 @@ pub fn model(config: &Config, image: ImageShape) -> Result<Vae> {
 /// How the model of `config` is trained.
 pub fn training(config: &Config) -> Result<TrainSettings> {
     let total =
-        u32::try_from(config.iterations).map_err(|_| Error::request("--iterations must be below 2^32"))?;
+        u32::try_from(config.iterations).map_err(|_| Error::setting("iterations", "must be below 2^32"))?;
     let objective = match config.objective {
         config::Objective::Se => Objective::Smooth { gamma: config.gamma },
         config::Objective::Vae => Objective::Elbo { beta: 1.0 },
@@ -58,7 +58,7 @@ pub fn training(config: &Config) -> Result<TrainSettings> {
         },
         seed: config.seed,
         warmup: u32::try_from(config.gamma_warmup)
-            .map_err(|_| Error::request("--gamma-warmup must be below 2^32"))?,
+            .map_err(|_| Error::setting("gamma-warmup", "must be below 2^32"))?,
         half: config.precision == config::Precision::F16,
     })
 }

@@ -191,7 +191,7 @@ impl RunRecord {
         let mut lines = Vec::new();
         if self.skipped_images > 0 {
             let skipped = self.skipped_images;
-            lines.push(format!("{skipped} photographs that cannot be read were left out (--skip-bad)"));
+            lines.push(format!("{skipped} photographs that cannot be read were left out (`skip-bad`)"));
         }
         let few = |(name, task): (&String, &TaskResult)| {
             task.labels_fraction.map(|part| format!("{name} ({part})"))
@@ -217,7 +217,7 @@ impl RunRecord {
         if own.peek().is_some() && own.all(constant) {
             let mend = match self.objective {
                 Objective::Se => {
-                    "; a smaller --gamma, or one that rises more slowly (--gamma-warmup), may keep more"
+                    "; a smaller `gamma`, or one that rises more slowly (`gamma-warmup`), may keep more"
                 }
                 Objective::Vae | Objective::BetaVae => "",
             };
@@ -259,7 +259,7 @@ impl RunRecord {
             return Err(Error::run(format!("result.json: {key} came out as {value}")));
         }
         let mut text = serde_json::to_string_pretty(self)
-            .map_err(|error| Error::run(format!("result.json cannot be written: {error}")))?;
+            .map_err(|error| Error::run("result.json cannot be made").because(error))?;
         text.push('\n');
         Ok(text)
     }
@@ -277,15 +277,14 @@ impl RunRecord {
     /// # Errors
     /// [`Error::Request`] naming the file, where it is missing, does not read as a result, or is of a later version.
     pub fn load(path: &Path) -> Result<RunRecord> {
-        let refuse = |why: String| Error::request(format!("{} {why}", path.display()));
-        let text = fs::read(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
-        let no_result = |error: serde_json::Error| refuse(format!("does not read as a result: {error}"));
+        let text = fs::read(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+        let no_result =
+            |error: serde_json::Error| Error::file(path, "does not read as a result").because(error);
         // Before all else: a later form may differ in anything.
         let Format { format } = serde_json::from_slice(&text).map_err(no_result)?;
         if format > FORMAT {
-            let text =
-                format!("is of format {format}, and this version reads up to {FORMAT}: use a later one");
-            return Err(refuse(text));
+            let what = format!("is of format {format}, and this version reads up to {FORMAT}");
+            return Err(Error::file(path, what).with_hint("use a later version"));
         }
         let mut record: RunRecord = serde_json::from_slice(&text).map_err(no_result)?;
         if record.format < FORMAT {
@@ -449,7 +448,7 @@ mod tests {
         (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (11.4, 11.35, 10.02);
         let [collapsed] = &result.remarks()[..] else { panic!() };
         assert!(
-            collapsed.contains("hardly tells these images apart") && collapsed.contains("--gamma-warmup")
+            collapsed.contains("hardly tells these images apart") && collapsed.contains("`gamma-warmup`")
         );
         result.objective = Objective::Vae;
         assert!(!result.remarks()[0].contains("gamma"));

@@ -27,10 +27,8 @@ pub fn prepare(path: &Path, overwrite: bool, settings: &str) -> Result<RunDir> {
         Ok(found) => found,
     };
     if found.is_symlink() {
-        return Err(Error::request(format!(
-            "--out {} is a symbolic link, through which no run is made: give the folder that it points to",
-            path.display()
-        )));
+        return Err(Error::file(path, "is a symbolic link, through which no run is made")
+            .with_hint("give the folder that it points to"));
     }
     // What a process leaves that is killed before it has written the settings.
     let unbegun = found.is_dir() && is_unbegun(&path).map_err(|error| unwritable(&path, &error))?;
@@ -57,18 +55,16 @@ fn is_unbegun(path: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// Only a run is replaced, and only where that was asked for: a slip of --out must not cost anyone a file.
+/// Only a run is replaced, and only where that was asked for: a slip must not cost anyone a file.
 fn check_replaceable(path: &Path, overwrite: bool) -> Result<()> {
     if !overwrite {
-        return Err(Error::request(format!(
-            "--out {} exists: give another, --overwrite to replace it, or --resume to go on with it",
-            path.display()
-        )));
+        return Err(Error::file(path, "exists")
+            .with_hint("give another `out`, `overwrite` to replace it, or `resume` to go on with it"));
     }
     RunDir::open(path).and_then(|run| run.config()).map(|_| ()).map_err(|error| {
-        Error::request(format!(
-            "--overwrite replaces runs only, and {error}; remove it yourself or give another --out"
-        ))
+        Error::setting("overwrite", "replaces runs only")
+            .because(error)
+            .with_hint("remove it yourself or give another `out`")
     })
 }
 
@@ -152,10 +148,8 @@ fn is(path: &Path, what: fn(&fs::Metadata) -> bool) -> bool {
 
 fn not_ours(path: &Path) -> Error {
     let what = if is(path, fs::Metadata::is_symlink) { "a symbolic link" } else { "of another kind" };
-    Error::request(format!(
-        "{} has the name of what a run writes, but is {what}: move it away or give another --out",
-        path.display()
-    ))
+    Error::file(path, format!("has the name of what a run writes, but is {what}"))
+        .with_hint("move it away or give another `out`")
 }
 
 #[cfg(test)]

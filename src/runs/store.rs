@@ -36,7 +36,7 @@ pub struct Finished {
 /// [`Error::Request`] for settings that no file can hold.
 pub fn identity(config: &Config) -> Result<String> {
     let mut settings: Table = toml::from_str(&config.to_toml()?)
-        .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
+        .map_err(|error| Error::run("the settings do not read back").because(error))?;
     for setting in declared() {
         if setting.role == Role::Output || setting.is_neutral_in(&settings) {
             setting.remove(&mut settings);
@@ -115,7 +115,7 @@ impl Runs {
         };
         let completed = pipeline::complete(config, &destination, &self.context, self.pages.as_ref());
         let completed = completed.map_err(|error| match self.context.stop.requested() {
-            true => Error::run("stopped; the same command goes on from here"),
+            true => Error::run("stopped").with_hint("the same command goes on from here"),
             false => error,
         })?;
         completed.page?;

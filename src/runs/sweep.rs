@@ -107,7 +107,8 @@ impl Grid {
             if !tasks.iter().any(|task| task.name == *name) {
                 let known: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
                 let (set, known) = (&config.dataset, known.join(", "));
-                return Err(Error::request(format!("task {name}: {set} has {known}; name one of these")));
+                return Err(Error::setting("task", format!("{name}: {set} has {known}"))
+                    .with_hint("name one of these"));
             }
         }
         Ok(())
@@ -147,7 +148,8 @@ impl Grid {
 /// Of a result that another than the run wrote: its own has every radius.
 fn lacks(run: &Finished, what: &str) -> Error {
     let path = run.path.join("result.json");
-    Error::run(format!("{} has {what}: remove it, and the same command makes it again", path.display()))
+    Error::run(format!("{} has {what}", path.display()))
+        .with_hint("remove it, and the same command makes it again")
 }
 
 /// Which points no other is better than in one coordinate and as good as in the other (Pareto).
@@ -251,7 +253,7 @@ mod tests {
             ("[grid]\ngamma = 3", "gamma must be a list"),
             ("[grid]\ngamma = []", "gamma must be a list"),
             ("[grid]\ngama = [3]", "gama"),
-            ("[grid]\ngamma = [-1]", "--gamma"),
+            ("[grid]\ngamma = [-1]", "`gamma`"),
             ("[grid]\ngamma = ['x']", "gamma"),
             ("radius = 0.15\n[grid]\ngamma = [1]", "radius 0.15"),
             ("preset = 'slow'\n[grid]\ngamma = [1]", "quick or paper"),

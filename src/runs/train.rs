@@ -44,10 +44,7 @@ pub fn train(
         return Ok(result);
     }
     train_to_the_end(&mut trainer, config, run, &mut clock, context).map_err(|error| match error {
-        Error::Io { .. } => Error::run(format!(
-            "{error}; mend that and go on from the last checkpoint with: smoothenc train --resume {}",
-            run.path().display()
-        )),
+        Error::Io { .. } => Error::Interrupted { run: run.path().to_path_buf(), source: Box::new(error) },
         other => other,
     })?;
 
@@ -130,9 +127,7 @@ fn earlier_evaluations(run: &RunDir) -> Result<Vec<Evaluation>> {
         return Ok(Vec::new());
     }
     let record = RunRecord::load(&run.result_path());
-    let record = record
-        .map_err(|error| Error::request(format!("{error}; remove it to have the run evaluated anew")))?;
-    Ok(record.evaluations)
+    Ok(record.map_err(|error| error.with_hint("remove it to have the run evaluated anew"))?.evaluations)
 }
 
 fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTensor>, Metadata)>> {
@@ -142,17 +137,14 @@ fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTen
     }
     let (tensors, metadata) = checkpoint::load_sealed(&path)?;
     if metadata.get("config_hash") != Some(&config.hash()?) {
-        let text = "was made with other settings than this run's config.toml";
-        let mend = "undo the change to config.toml, or start another run";
-        return Err(Error::request(format!("{} {text}; {mend}", path.display())));
+        return Err(Error::file(path, "was made with other settings than this run's config.toml")
+            .with_hint("undo the change to config.toml, or start another run"));
     }
     let done: u64 = metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0);
     if done > config.iterations {
-        return Err(Error::request(format!(
-            "--iterations {} is fewer than the {done} steps that {} has done already; give {done} or more",
-            config.iterations,
-            run.path().display()
-        )));
+        let (asked, run) = (config.iterations, run.path().display());
+        let what = format!("{asked} is fewer than the {done} steps that {run} has done already");
+        return Err(Error::setting("iterations", what).with_hint(format!("give {done} or more")));
     }
     Ok(Some((tensors, metadata)))
 }
@@ -163,7 +155,9 @@ fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainC
         metrics::truncate_after(&run.metrics_path(), 0)?;
         return Ok(TrainClock { seconds_before: 0.0, seconds_per_step: 0.0 });
     };
-    let refuse = |error: Error| Error::request(format!("{}: {error}", run.checkpoint_path().display()));
+    let refuse = |error: Error| {
+        Error::file(run.checkpoint_path(), "does not fit the model of this run's settings").because(error)
+    };
     trainer.restore(&tensors).map_err(refuse)?;
     metrics::truncate_after(&run.metrics_path(), trainer.steps_done()?)?;
     let number = |key: &str| metadata.get(key).and_then(|text| text.parse().ok()).unwrap_or(0.0);
@@ -245,10 +239,7 @@ fn train_to_the_end(
 }
 
 fn stopped(step: u64, run: &RunDir) -> Error {
-    Error::run(format!(
-        "stopped at step {step}; go on with: smoothenc train --resume {}",
-        run.path().display()
-    ))
+    Error::Stopped { run: run.path().to_path_buf(), step }
 }
 
 /// One line of metrics.jsonl.

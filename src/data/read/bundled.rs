@@ -47,8 +47,8 @@ struct Packed {
 /// [`Error::Request`] where they did not come with this program and are not in the user's folder either, or are not
 /// MNIST's.
 pub fn mnist() -> Result<[Input; 4]> {
-    let manifest: Manifest =
-        toml::from_str(MANIFEST).map_err(|error| Error::run(format!("datasets/manifest.toml: {error}")))?;
+    let manifest: Manifest = toml::from_str(MANIFEST)
+        .map_err(|error| Error::run("datasets/manifest.toml does not read").because(error))?;
     let files = manifest.mnist.files;
     let mut inputs = Vec::new();
     for (i, file) in files.iter().enumerate() {
@@ -62,7 +62,8 @@ pub fn mnist() -> Result<[Input; 4]> {
 
 /// Where the files lie that did not come with the program.
 fn folder() -> Result<PathBuf> {
-    let without = || Error::request("mnist is not in this program: give its folder with --data-dir DIR");
+    let without =
+        || Error::request("mnist is not in this program").with_hint("give its folder with `data-dir`");
     files::user_data().map(|data| data.join("mnist")).ok_or_else(without)
 }
 
@@ -70,21 +71,24 @@ fn inside(bytes: &'static [u8], file: &Packed) -> Result<Input> {
     let path = PathBuf::from(format!("{} (in the program)", file.name));
     match hex_sha256(bytes) == file.sha256 {
         true => Ok(Input { path, bytes: Some(bytes.into()) }),
-        false => Err(refuse(&path, "is damaged: build the program again")),
+        false => Err(refuse(&path, "is damaged").with_hint("build the program again")),
     }
 }
 
 fn beside(folder: &Path, file: &Packed) -> Result<Input> {
     let path = folder.join(&file.name);
     if !path.is_file() {
-        let text = "is missing, and mnist is not in this program (built without the feature mnist): put the file \
-                    there, or give the set's folder with --data-dir DIR";
-        return Err(refuse(&path, text));
+        let what = "is missing, and mnist is not in this program (built without the feature mnist)";
+        let hint = "put the file there, or give the set's folder with `data-dir`";
+        return Err(refuse(&path, what).with_hint(hint));
     }
     let bytes = container::read_small(&path, file.bytes)?;
     match hex_sha256(&bytes) == file.sha256 {
         true => Ok(Input { path, bytes: Some(bytes.into()) }),
-        false => Err(refuse(&path, "is not MNIST's: its checksum is another; put the right file there")),
+        false => {
+            Err(refuse(&path, "is not MNIST's: its checksum is another")
+                .with_hint("put the right file there"))
+        }
     }
 }
 

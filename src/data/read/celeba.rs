@@ -77,9 +77,8 @@ pub fn check_crop(crop: usize) -> Result<()> {
     if (SIDE..=WIDTH).contains(&crop) {
         return Ok(());
     }
-    Err(Error::request(format!(
-        "--crop must be from {SIDE} to {WIDTH} pixels (it is scaled to {SIDE}x{SIDE}), got {crop}"
-    )))
+    let what = format!("must be from {SIDE} to {WIDTH} pixels (it is scaled to {SIDE}x{SIDE}), got {crop}");
+    Err(Error::setting("crop", what))
 }
 
 /// What the folder lacks of the official layout.
@@ -114,8 +113,8 @@ pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Res
     let (train, test) = (set.kept(Part::Train, &cached.skipped), set.kept(Part::Test, &cached.skipped));
     for (what, kept) in [("training", &train), ("test", &test)] {
         if kept.is_empty() {
-            let text = format!("{}: --skip-bad leaves no {what} image", directory.display());
-            return Err(Error::request(text));
+            let what = format!("has no {what} image left: `skip-bad` leaves out those that cannot be read");
+            return Err(Error::file(directory, what));
         }
     }
     let shape = [3, SIDE, SIDE];
@@ -142,10 +141,7 @@ impl Listed {
     fn read(directory: &Path) -> Result<Listed> {
         let mut photos = lists::read(directory)?;
         let folder = photos_folder(directory).ok_or_else(|| {
-            Error::request(format!(
-                "{} is missing: unpack img_align_celeba.zip there",
-                directory.join(PHOTOS).display()
-            ))
+            Error::file(directory.join(PHOTOS), "is missing").with_hint("unpack img_align_celeba.zip there")
         })?;
         // The lists name JPEGs also where the photographs are the aligned PNGs.
         let png = |name: &str| Path::new(name).with_extension("png").to_string_lossy().into_owned();
@@ -160,8 +156,7 @@ impl Listed {
             [(Part::Train, "training images (partition 0)"), (Part::Test, "test images (partition 2)")]
         {
             if set.of(part).next().is_none() {
-                let text = format!("{} has no {what}", lists::partition_path(directory)?.display());
-                return Err(Error::request(text));
+                return Err(Error::file(lists::partition_path(directory)?, format!("has no {what}")));
             }
         }
         Ok(set)

@@ -35,21 +35,25 @@ pub struct Opened<'a> {
     packed: bool,
 }
 
+/// What mends a file that came broken.
+pub const FETCH: &str = "fetch it again";
+
 /// One sentence about a file that cannot be used.
 pub fn refuse(path: &Path, what: &str) -> Error {
-    Error::request(format!("{} {what}", path.display()))
+    Error::file(path, what)
 }
 
 /// A failed read as a sentence: an archive that ends early or does not decode is named as such.
 pub fn unreadable(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => refuse(path, "is missing"),
-        ErrorKind::UnexpectedEof => refuse(path, "is truncated: it ends early; fetch it again"),
+        ErrorKind::UnexpectedEof => refuse(path, "is truncated: it ends early").with_hint(FETCH),
         ErrorKind::InvalidInput | ErrorKind::InvalidData => {
-            refuse(path, &format!("is damaged ({error}); fetch it again"))
+            refuse(path, &format!("is damaged ({error})")).with_hint(FETCH)
         }
         _ => match error.get_ref() {
             Some(own) if own.is::<Trailing>() => refuse(path, &own.to_string()),
+            // Its text, since the cause cannot be taken from a reference.
             _ => refuse(path, &format!("cannot be read: {error}")),
         },
     }
@@ -95,9 +99,8 @@ impl Opened<'_> {
     /// [`Error::Request`] naming the file.
     pub fn check_promise(&self, input: &Input, header: u64, body: u64) -> Result<()> {
         let short = |there: &str| {
-            let text =
-                format!("is truncated: its header promises {body} bytes of data, {there}; fetch it again");
-            refuse(&input.path, &text)
+            let what = format!("is truncated: its header promises {body} bytes of data, {there}");
+            refuse(&input.path, &what).with_hint(FETCH)
         };
         if !self.packed {
             let there = self.size.saturating_sub(header);
@@ -125,14 +128,12 @@ pub fn read_body(reader: &mut dyn BufRead, path: &Path, expected: u64) -> Result
     reader.take(expected + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     let found = bytes.len() as u64;
     if found < expected {
-        let text = format!(
-            "is truncated: its header promises {expected} bytes of data, {found} are there; fetch it again"
-        );
-        return Err(refuse(path, &text));
+        let what = format!("is truncated: its header promises {expected} bytes of data, {found} are there");
+        return Err(refuse(path, &what).with_hint(FETCH));
     }
     if found > expected {
-        let text = format!("has trailing bytes after the {expected} its header promises; fetch it again");
-        return Err(refuse(path, &text));
+        let what = format!("has trailing bytes after the {expected} its header promises");
+        return Err(refuse(path, &what).with_hint(FETCH));
     }
     Ok(bytes)
 }
@@ -214,7 +215,7 @@ pub fn read_small(path: &Path, most: u64) -> Result<Vec<u8>> {
     };
     let bytes = read().map_err(|error| unreadable(path, &error))?;
     match bytes.len() as u64 > most {
-        true => Err(refuse(path, &format!("is larger than {most} bytes; fetch it again"))),
+        true => Err(refuse(path, &format!("is larger than {most} bytes")).with_hint(FETCH)),
         false => Ok(bytes),
     }
 }

@@ -33,13 +33,12 @@ pub const FEWEST: usize = 10;
 /// [`Error::Request`] for a folder that exists or a number that cannot be; [`Error::Io`] where nothing can be written.
 pub fn make(out: &Path, images: usize, seed: u64, observer: &dyn Observer) -> Result<()> {
     if !(FEWEST..=MOST).contains(&images) {
-        return Err(Error::request(format!("--images must be from {FEWEST} to {MOST}, got {images}")));
+        return Err(Error::setting("images", format!("must be from {FEWEST} to {MOST}, got {images}")));
     }
     if out.exists() {
-        return Err(Error::request(format!("--out {} exists; name a new folder", out.display())));
+        return Err(Error::file(out, "exists").with_hint("name a new folder"));
     }
-    let name =
-        out.file_name().ok_or_else(|| Error::request(format!("--out {} names no folder", out.display())))?;
+    let name = out.file_name().ok_or_else(|| Error::file(out, "names no folder"))?;
     let unfinished =
         out.with_file_name(format!(".{}.unfinished-{}", name.to_string_lossy(), std::process::id()));
     let made = fill(&unfinished, images, seed, observer)
@@ -93,7 +92,7 @@ fn sheet(seed: u64) -> Result<Vec<u8>> {
     let mut png = std::io::Cursor::new(Vec::new());
     sheet
         .write_to(&mut png, ImageFormat::Png)
-        .map_err(|error| Error::run(format!("the contact sheet cannot be encoded: {error}")))?;
+        .map_err(|error| Error::run("the contact sheet cannot be encoded").because(error))?;
     Ok(png.into_inner())
 }
 
@@ -110,7 +109,7 @@ fn jpeg(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 92)
         .encode_image(picture)
-        .map_err(|error| Error::run(format!("a face cannot be encoded: {error}")))?;
+        .map_err(|error| Error::run("a face cannot be encoded").because(error))?;
     // A comment (marker FFFE, its length with these two bytes) after the start of the image.
     let mut comment = vec![0xff, 0xfe];
     comment.extend((SYNTHETIC_MARK.len() as u16 + 2).to_be_bytes());

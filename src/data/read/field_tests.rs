@@ -24,7 +24,7 @@ fn load_as(name: &str, place: &Path, resize: Option<usize>) -> Result<Dataset> {
 #[track_caller]
 fn refused(result: Result<Dataset>, parts: &[&str]) {
     let text = match result {
-        Err(Error::Request(text)) => text,
+        Err(error) if error.is_request() => error.in_full(),
         other => panic!("not refused: {other:?}"),
     };
     parts.iter().for_each(|part| assert!(text.contains(part), "no {part:?} in {text:?}"));
@@ -87,7 +87,7 @@ fn other_names_and_folders_in_between_are_found() {
         let bytes = fs::read(base.path().join("A/raw").join(name)).unwrap();
         put(&base, &format!("B/raw/{name}"), &bytes);
     }
-    refused(load_as("x", base.path(), None), &["several sets", "A/raw", "B/raw", "--data-dir"]);
+    refused(load_as("x", base.path(), None), &["several sets", "A/raw", "B/raw", "`data-dir`"]);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn npz_files_that_cannot_be_used_say_why() {
     let cases: [(usize, Vec<u8>, &[&str]); 9] = [
         (0, npy("|u1", "(3, 24)", &[0; 72]), &["x_train", "[3, 24]"]),
         (0, npy("<i4", "(1, 2, 3)", &[0; 24]), &["x_train", "int32", "uint8"]),
-        (0, npy("|u1", "(3, 70, 1)", &[0; 210]), &["70x1", "--resize"]),
+        (0, npy("|u1", "(3, 70, 1)", &[0; 210]), &["70x1", "`resize`"]),
         (0, npy("|u1", "(3, 2, 2)", &[0; 11]), &["x_train", "damaged"]),
         (0, npy("|u1", "(4000000000, 64, 64)", &[0; 12]), &["x_train", "damaged"]),
         (1, npy("|O", "(3,)", &[0; 24]), &["y_train", "pickle"]),
@@ -300,13 +300,13 @@ fn folders_of_pictures_are_read_in_the_order_of_names() {
 fn folders_of_pictures_that_cannot_be_used_say_why() {
     let base = pictures(false);
     picture(&base, "train/dog/odd.jpg", (4, 4), 9, false);
-    refused(load_as("x", base.path(), None), &["odd.jpg is 4x4", "6x4", "--resize"]);
+    refused(load_as("x", base.path(), None), &["odd.jpg is 4x4", "6x4", "`resize`"]);
     assert!(load_as("x", base.path(), Some(4)).is_ok());
     put(&base, "train/dog/odd.jpg", b"no picture");
     refused(load_as("x", base.path(), Some(4)), &["odd.jpg", "neither a JPEG nor a PNG"]);
     let base = pictures(false);
     picture(&base, "train/ant/a.png", (80, 70), 9, false);
-    refused(load_as("x", base.path(), None), &["train/ant/a.png is 80x70", "--resize"]);
+    refused(load_as("x", base.path(), None), &["train/ant/a.png is 80x70", "`resize`"]);
     let base = pictures(false);
     picture(&base, "test/emu/a.png", (6, 4), 9, false);
     refused(load_as("x", base.path(), None), &["test/emu is a class without"]);
@@ -315,7 +315,7 @@ fn folders_of_pictures_that_cannot_be_used_say_why() {
     refused(load_as("x", base.path(), None), &["does not say which are to train", "train/CLASS"]);
     picture(&base, "train/cat/a.png", (6, 4), 9, false);
     refused(load_as("x", base.path(), None), &["has no folder test"]);
-    refused(load_as("x", base.path(), Some(65)), &["--resize", "65"]);
+    refused(load_as("x", base.path(), Some(65)), &["`resize`", "65"]);
 }
 
 #[test]

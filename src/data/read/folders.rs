@@ -152,7 +152,7 @@ impl Size {
             return Ok(());
         }
         let (first, w, h) = (self.first.display(), self.width, self.height);
-        Err(format!("is {width}x{height}, but {first} is {w}x{h}: scale all to one size with --resize N"))
+        Err(format!("is {width}x{height}, but {first} is {w}x{h}: scale all to one size with `resize`"))
     }
 }
 
@@ -161,7 +161,7 @@ fn size(path: &Path, resize: Option<usize>) -> Result<Size> {
     let bytes = picture::read(path).map_err(|why| refuse(path, &why))?;
     let fits = |width: usize, height: usize| match resize {
         None if width > MAX_SIDE || height > MAX_SIDE => Err(format!(
-            "is {width}x{height}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale the pictures with --resize N"
+            "is {width}x{height}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale the pictures with `resize`"
         )),
         _ => Ok(()),
     };

@@ -202,7 +202,9 @@ fn needed(what: &str) -> &'static str {
 fn read_u32(reader: &mut dyn Read, path: &Path) -> Result<u32> {
     let mut bytes = [0; 4];
     reader.read_exact(&mut bytes).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => refuse(path, "is truncated: it ends within its header; fetch it again"),
+        ErrorKind::UnexpectedEof => {
+            refuse(path, "is truncated: it ends within its header").with_hint(container::FETCH)
+        }
         _ => unreadable(path, &error),
     })?;
     Ok(u32::from_be_bytes(bytes))

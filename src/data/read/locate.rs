@@ -43,11 +43,8 @@ pub fn find(name: &str, directory: &Path) -> Result<Option<Four>> {
             .collect();
         if whole.len() > 1 {
             let folders: Vec<_> = whole.iter().map(|(folder, _)| folder.display().to_string()).collect();
-            return Err(Error::request(format!(
-                "{} has several sets, in {}: name one of these folders with --data-dir",
-                directory.display(),
-                folders.join(" and ")
-            )));
+            return Err(Error::file(directory, format!("has several sets, in {}", folders.join(" and ")))
+                .with_hint("name one of these folders with `data-dir`"));
         }
         if let Some((_, four)) = whole.pop() {
             return Ok(Some(four));
@@ -74,12 +71,12 @@ pub fn find(name: &str, directory: &Path) -> Result<Option<Four>> {
 /// The error where there is nothing at all.
 pub fn missing(directory: &Path) -> Error {
     let [(base, suffix), ..] = STANDARD;
-    Error::request(format!(
-        "{} is missing (also looked for with .gz, as {base}.{suffix}, and two folders down), and there is no .npz file \
-         and no folder train with a folder of pictures for each class: put the data there, or name another folder \
-         with --data-dir",
-        directory.join(format!("{base}-{suffix}")).display()
-    ))
+    let what = format!(
+        "is missing (also looked for with .gz, as {base}.{suffix}, and two folders down), and there is no .npz file \
+         and no folder train with a folder of pictures for each class"
+    );
+    Error::file(directory.join(format!("{base}-{suffix}")), what)
+        .with_hint("put the data there, or name another folder with `data-dir`")
 }
 
 /// Says what is there, and what it would have to be called.
@@ -94,19 +91,17 @@ fn incomplete(place: &Path, candidates: &Candidates) -> Error {
         };
         if found.is_empty() {
             let there = names(&mut candidates.iter().flat_map(BTreeMap::values));
-            return Error::request(format!(
-                "{} is missing (also looked for with .gz and as {base}.{suffix}): put the file there, rename what is \
-                 there ({there}), or name another folder with --data-dir",
-                place.join(format!("{base}-{suffix}")).display()
-            ));
+            let what = format!("is missing (also looked for with .gz and as {base}.{suffix})");
+            let hint = format!(
+                "put it there, rename what is there ({there}), or name another folder with `data-dir`"
+            );
+            return Error::file(place.join(format!("{base}-{suffix}")), what).with_hint(hint);
         }
         if found.len() > 1 {
-            return Error::request(format!(
-                "{} has several files of {}, {}: call the data set by what its files begin with, keep one set in the \
-                 folder, or rename it to {base}-{suffix} and so on",
-                place.display(),
-                WHAT[role],
-                names(&mut found.values())
+            let what = format!("has several files of {}, {}", WHAT[role], names(&mut found.values()));
+            return Error::file(place, what).with_hint(format!(
+                "call the data set by what its files begin with, keep one set in the folder, or rename it to \
+                 {base}-{suffix} and so on"
             ));
         }
     }

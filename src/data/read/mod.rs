@@ -66,10 +66,10 @@ pub fn check_name(name: &str) -> Result<()> {
     if name.chars().all(plain) && name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    Err(Error::request(format!(
-        "{name:?} cannot name a data set: use letters, digits, '.', '_' and '-', starting with a letter or digit \
-         (the folder of its files goes into --data-dir)"
-    )))
+    Err(Error::request(format!("{name:?} cannot name a data set")).with_hint(
+        "use letters, digits, '.', '_' and '-', starting with a letter or digit; the folder of its files goes into \
+         `data-dir`",
+    ))
 }
 
 /// Refuses names that cannot be loaded whatever lies on the disk: ill-formed ones, and sets that do not come
@@ -78,15 +78,16 @@ pub fn check_available(name: &str, data_dir: Option<&Path>) -> Result<()> {
     check_name(name)?;
     match name {
         "mnist" | "color-mnist" => Ok(()),
-        "celeba" if data_dir.is_none() => Err(Error::request(
-            "celeba does not come with the program: give the folder of img_align_celeba, list_attr_celeba.txt and \
-             list_eval_partition.txt with --data-dir DIR (`smoothenc data fetch celeba` says where they are, \
-             `smoothenc data make celeba --out DIR` draws synthetic ones)",
+        "celeba" if data_dir.is_none() => {
+            Err(Error::request("celeba does not come with the program").with_hint(
+                "give the folder of img_align_celeba, list_attr_celeba.txt and list_eval_partition.txt as `data-dir` \
+                 (`smoothenc data fetch celeba` says where they are, `smoothenc data make celeba` draws synthetic ones)",
+            ))
+        }
+        _ if data_dir.is_none() => Err(Error::request(format!("unknown data set {name:?}")).with_hint(
+            "use mnist or color-mnist, or give as `data-dir` a folder with IDX files of the MNIST naming \
+             (train-images-idx3-ubyte[.gz], ...), an .npz file, or pictures in train/CLASS and test/CLASS",
         )),
-        _ if data_dir.is_none() => Err(Error::request(format!(
-            "unknown data set {name:?}: use mnist or color-mnist, or give --data-dir DIR with IDX files of the MNIST \
-             naming (train-images-idx3-ubyte[.gz], ...), an .npz file, or pictures in train/CLASS and test/CLASS"
-        ))),
         _ => Ok(()),
     }
 }
@@ -125,8 +126,9 @@ impl Dataset {
         };
         if name == "celeba" {
             if resize.is_some() {
-                return Err(Error::request(
-                    "--resize is not for celeba, whose photographs are cut by --crop",
+                return Err(Error::setting(
+                    "resize",
+                    "is not for celeba, whose photographs are cut by `crop`",
                 ));
             }
             return celeba::load(directory, &source.photos, source.observer.unwrap_or(&Silent));
@@ -153,11 +155,9 @@ impl Loaded {
                 [1, height, width] => format!("{height}x{width}"),
                 [channels, height, width] => format!("{height}x{width} in {channels} channels"),
             });
-            let text = format!(
-                "{}: the training images are {a} and the test images {b}; both must be of one data set",
-                place.display()
-            );
-            return Err(Error::request(text));
+            let what =
+                format!("has training images of {a} and test images of {b}; both must be of one data set");
+            return Err(Error::file(place, what));
         }
         let largest = train.labels[0].iter().max().map_or(0, |&largest| largest as usize + 1);
         let classes = largest.max(class_names.len());
@@ -181,9 +181,8 @@ fn load_foreign(name: &str, place: &Path, resize: Option<usize>) -> Result<Loade
         return npz::load(place, resize);
     }
     if !place.is_dir() {
-        let text =
-            "is not a directory: --data-dir must name the folder that holds the data set, or an .npz file";
-        return Err(refuse(place, text));
+        return Err(refuse(place, "is not a directory")
+            .with_hint("`data-dir` names the folder that holds the data set, or an .npz file"));
     }
     if let Some(four) = locate::find(name, place)? {
         return load_idx(four.map(Input::file), resize);
@@ -194,12 +193,9 @@ fn load_foreign(name: &str, place: &Path, resize: Option<usize>) -> Result<Loade
         [only] => npz::load(only, resize),
         [first, second, ..] => Err(refuse(
             place,
-            &format!(
-                "has several .npz files ({}, {}, ...): name one of them with --data-dir",
-                first.display(),
-                second.display()
-            ),
-        )),
+            &format!("has several .npz files ({}, {}, ...)", first.display(), second.display()),
+        )
+        .with_hint("name one of them with `data-dir`")),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub fn check_resize(resize: Option<usize>) -> Result<()> {
     match resize {
         Some(side) if !(1..=MAX_SIDE).contains(&side) => {
-            Err(Error::request(format!("--resize must be from 1 to {MAX_SIDE} pixels, got {side}")))
+            Err(Error::setting("resize", format!("must be from 1 to {MAX_SIDE} pixels, got {side}")))
         }
         _ => Ok(()),
     }
@@ -24,7 +24,7 @@ pub fn check_shape([_, height, width]: [usize; 3], resize: Option<usize>) -> Tol
         return Ok(());
     }
     Err(format!(
-        "holds images of {height}x{width}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale them with --resize N"
+        "holds images of {height}x{width}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale them with `resize`"
     ))
 }
 

@@ -54,7 +54,8 @@ fn refusal(name: &str, bytes: &[u8]) -> String {
     let directory = sound();
     fs::write(directory.path().join(name), bytes).unwrap();
     match load(&directory) {
-        Err(Error::Request(text)) => {
+        Err(error) if error.is_request() => {
+            let text = error.in_full();
             assert!(text.contains(name), "{text:?} does not name {name}");
             text
         }
@@ -106,7 +107,9 @@ fn refuses_damaged_files() {
 fn refuses_sets_that_do_not_fit_together() {
     let directory = sound();
     fs::write(directory.path().join("t10k-images-idx3-ubyte"), images(2, 4)).unwrap();
-    assert!(load(&directory).unwrap_err().to_string().contains("3x3 and the test images 4x4"));
+    assert!(
+        load(&directory).unwrap_err().to_string().contains("training images of 3x3 and test images of 4x4")
+    );
     let directory = sound();
     fs::write(directory.path().join("t10k-labels-idx1-ubyte"), labels(&[3, 0])).unwrap();
     assert!(load(&directory).unwrap_err().to_string().contains("t10k-labels-idx1-ubyte: label 0 is 3"));
@@ -124,10 +127,10 @@ fn refuses_names_it_cannot_serve() {
         directory: dir,
         ..Source::default()
     }) {
-        Err(Error::Request(text)) => text,
+        Err(error) if error.is_request() => error.in_full(),
         other => panic!("{name}: {other:?}"),
     };
-    assert!(refused("fashion", None).contains("--data-dir"));
+    assert!(refused("fashion", None).contains("`data-dir`"));
     assert!(refused("celeba", None).contains("celeba does not come with the program"));
     assert!(refused("celeba", Some(Path::new("nowhere"))).contains("nowhere is not a directory"));
     let empty = tempfile::tempdir().unwrap();
@@ -148,7 +151,7 @@ fn holds_out_the_last_training_images() {
     assert_eq!(held.train.images.bytes(), &whole.train.images.bytes()[..27]);
     assert_eq!(held.tasks, whole.tasks);
     assert_eq!(whole.clone().hold_out(0).unwrap(), whole);
-    assert!(whole.hold_out(5).unwrap_err().to_string().contains("--holdout 5"));
+    assert!(whole.hold_out(5).unwrap_err().to_string().contains("`holdout` 5"));
 }
 
 #[test]
@@ -209,5 +212,5 @@ fn every_digit_comes_in_seven_colours_and_is_stored_once() {
     assert_eq!((held.train.count(), held.test.count()), (419_930, 70));
     assert_eq!(held.test.images.floats(5), set.train.images.floats(419_935));
     assert_eq!(held.test.labels[0][0], grey.train.labels[0][59_990]);
-    assert!(set.hold_out(71).unwrap_err().to_string().contains("multiple of 7"));
+    assert!(set.hold_out(71).unwrap_err().in_full().contains("multiple of 7"));
 }

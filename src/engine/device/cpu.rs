@@ -35,7 +35,7 @@ impl Cpu {
             };
             if bound.words() < spec.words {
                 let (have, name) = (bound.words(), spec.variable.as_deref().unwrap_or_default());
-                return Err(Error::Device(format!(
+                return Err(Error::device(format!(
                     "{name} has {have} words, a program wants {}",
                     spec.words
                 )));

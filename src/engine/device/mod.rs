@@ -179,7 +179,7 @@ impl Buffer {
     fn check(&self, offset: usize, words: usize) -> Result<()> {
         if offset + words > self.words() {
             let end = offset + words;
-            return Err(Error::Device(format!("words {offset}..{end} of a buffer of {}", self.words())));
+            return Err(Error::device(format!("words {offset}..{end} of a buffer of {}", self.words())));
         }
         Ok(())
     }

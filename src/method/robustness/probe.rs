@@ -104,8 +104,10 @@ impl Probe {
         }
         let fault: Vec<u32> = session.get("probe.fault")?;
         if fault[0] != 0 {
-            let text = format!("the probe's loss is not finite from step {} on", fault[0]);
-            return Err(Error::run(format!("{text}: the representation itself may not be finite")));
+            let what = format!("the probe's loss is not finite from step {} on", fault[0]);
+            return Err(
+                Error::run(what).with_hint("the representation itself may not be finite: train it again")
+            );
         }
         Ok(())
     }

@@ -267,7 +267,7 @@ impl Setting {
     /// # Errors
     /// [`Error::Request`] naming the flag and the value.
     pub fn check(&self, content: &Content) -> Result<()> {
-        let refuse = |must: String| Err(Error::request(format!("--{} must be {must}", self.flag())));
+        let refuse = |must: String| Err(Error::setting(self.path(), format!("must be {must}")));
         let counted = |value: u64, least: u64, most: u64| {
             if value < least {
                 return refuse(format!("at least {least}, got {value}"));

@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use super::*;
-use crate::Error;
 
 fn read(text: &str) -> crate::Result<Config> {
     Config::from_toml(text, "settings.toml", &Config::default())
@@ -13,7 +12,7 @@ fn refused(change: impl FnOnce(&mut Config)) -> String {
     let mut config = Config::default();
     change(&mut config);
     match config.validate() {
-        Err(Error::Request(text)) => text,
+        Err(error) if error.is_request() => error.in_full(),
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -106,40 +105,40 @@ fn faults_of_a_file_name_line_and_key() {
 
 #[test]
 fn numbers_that_cannot_be_are_refused_by_name() {
-    assert_eq!(refused(|c| c.variance = -1.0), "--variance must be a positive number, got -1");
+    assert_eq!(refused(|c| c.variance = -1.0), "`variance` must be a positive number, got -1");
     for bad in [0.0, -0.5, f32::NAN, f32::INFINITY] {
-        assert!(refused(|c| c.variance = bad).starts_with("--variance"));
-        assert!(refused(|c| c.eps = bad).starts_with("--eps"));
-        assert!(refused(|c| c.learning_rate = bad).starts_with("--learning-rate"));
-        assert!(refused(|c| c.selection_step_size = Some(bad)).starts_with("--selection-step-size"));
-        assert!(refused(|c| c.probe.learning_rate = bad).starts_with("--probe-learning-rate"));
-        assert!(refused(|c| c.attack.radii = vec![bad]).starts_with("--attack-radii"));
+        assert!(refused(|c| c.variance = bad).starts_with("`variance`"));
+        assert!(refused(|c| c.eps = bad).starts_with("`eps`"));
+        assert!(refused(|c| c.learning_rate = bad).starts_with("`learning-rate`"));
+        assert!(refused(|c| c.selection_step_size = Some(bad)).starts_with("`selection-step-size`"));
+        assert!(refused(|c| c.probe.learning_rate = bad).starts_with("`probe.learning-rate`"));
+        assert!(refused(|c| c.attack.radii = vec![bad]).starts_with("`attack.radii`"));
     }
     for bad in [-0.5, f32::NAN, f32::INFINITY] {
-        assert!(refused(|c| c.gamma = bad).starts_with("--gamma"));
-        assert!(refused(|c| c.beta = bad).starts_with("--beta"));
-        assert!(refused(|c| c.final_learning_rate = bad).starts_with("--final-learning-rate"));
+        assert!(refused(|c| c.gamma = bad).starts_with("`gamma`"));
+        assert!(refused(|c| c.beta = bad).starts_with("`beta`"));
+        assert!(refused(|c| c.final_learning_rate = bad).starts_with("`final-learning-rate`"));
     }
-    assert!(refused(|c| c.final_learning_rate = 1.5).starts_with("--final-learning-rate"));
+    assert!(refused(|c| c.final_learning_rate = 1.5).starts_with("`final-learning-rate`"));
     assert!(refused(|c| c.eps = 1.01).contains("at most 1"));
-    assert!(refused(|c| c.latent = 0).starts_with("--latent"));
-    assert!(refused(|c| c.latent = usize::MAX).starts_with("--latent"));
-    assert!(refused(|c| c.hidden = vec![]).starts_with("--hidden"));
-    assert!(refused(|c| c.hidden = vec![200, 0]).starts_with("--hidden"));
-    assert!(refused(|c| c.selection_steps = 0).starts_with("--selection-steps"));
-    assert!(refused(|c| c.batch = 0).starts_with("--batch"));
-    assert!(refused(|c| c.iterations = 0).starts_with("--iterations"));
-    assert!(refused(|c| c.iterations = (1 << 32) / 128).starts_with("--iterations"));
-    assert!(refused(|c| c.seed = 1 << 63).starts_with("--seed"));
-    assert!(refused(|c| c.log_every = 0).starts_with("--log-every"));
-    assert!(refused(|c| c.checkpoint_every = 0).starts_with("--checkpoint-every"));
-    assert!(refused(|c| c.probe.epochs = 0).starts_with("--probe-epochs"));
-    assert!(refused(|c| c.probe.least_steps = 0).starts_with("--probe-least-steps"));
-    assert!(refused(|c| c.probe.batch = 0).starts_with("--probe-batch"));
-    assert!(refused(|c| c.attack.steps = 0).starts_with("--attack-steps"));
-    assert!(refused(|c| c.attack.restarts = 0).starts_with("--attack-restarts"));
-    assert!(refused(|c| c.attack.examples = Some(0)).starts_with("--attack-examples"));
-    assert!(refused(|c| c.attack.radii = vec![]).starts_with("--attack-radii"));
+    assert!(refused(|c| c.latent = 0).starts_with("`latent`"));
+    assert!(refused(|c| c.latent = usize::MAX).starts_with("`latent`"));
+    assert!(refused(|c| c.hidden = vec![]).starts_with("`hidden`"));
+    assert!(refused(|c| c.hidden = vec![200, 0]).starts_with("`hidden`"));
+    assert!(refused(|c| c.selection_steps = 0).starts_with("`selection-steps`"));
+    assert!(refused(|c| c.batch = 0).starts_with("`batch`"));
+    assert!(refused(|c| c.iterations = 0).starts_with("`iterations`"));
+    assert!(refused(|c| c.iterations = (1 << 32) / 128).starts_with("`iterations`"));
+    assert!(refused(|c| c.seed = 1 << 63).starts_with("`seed`"));
+    assert!(refused(|c| c.log_every = 0).starts_with("`log-every`"));
+    assert!(refused(|c| c.checkpoint_every = 0).starts_with("`checkpoint-every`"));
+    assert!(refused(|c| c.probe.epochs = 0).starts_with("`probe.epochs`"));
+    assert!(refused(|c| c.probe.least_steps = 0).starts_with("`probe.least-steps`"));
+    assert!(refused(|c| c.probe.batch = 0).starts_with("`probe.batch`"));
+    assert!(refused(|c| c.attack.steps = 0).starts_with("`attack.steps`"));
+    assert!(refused(|c| c.attack.restarts = 0).starts_with("`attack.restarts`"));
+    assert!(refused(|c| c.attack.examples = Some(0)).starts_with("`attack.examples`"));
+    assert!(refused(|c| c.attack.radii = vec![]).starts_with("`attack.radii`"));
     assert!(refused(|c| c.attack.radii = vec![0.1, 0.1]).contains("twice"));
     assert!(refused(|c| c.attack.radii = vec![0.2, 0.1]).contains("ascend"));
     assert!(refused(|c| c.attack.radii = vec![1.5]).contains("at most 1"));
@@ -148,11 +147,11 @@ fn numbers_that_cannot_be_are_refused_by_name() {
 #[test]
 fn choices_this_version_has_not_got_are_refused() {
     assert!(refused(|c| c.dataset = "celeba".into()).contains("celeba does not come with the program"));
-    assert!(refused(|c| c.crop = 63).contains("--crop must be at least 64, got 63"));
+    assert!(refused(|c| c.crop = 63).contains("`crop` must be at least 64, got 63"));
     assert!(refused(|c| c.crop = 179).contains("got 179"));
-    assert!(refused(|c| c.dataset = "kmnist".into()).contains("--data-dir"));
+    assert!(refused(|c| c.dataset = "kmnist".into()).contains("`data-dir`"));
     for bad in ["tpu", "gpu:", "gpu:x", "gpu:-1", "CPU", ""] {
-        assert!(refused(|c| c.device = bad.into()).starts_with("--device"), "{bad}");
+        assert!(refused(|c| c.device = bad.into()).starts_with("`device`"), "{bad}");
     }
 }
 
@@ -222,13 +221,13 @@ fn convolutions_suit_the_images() {
     let paper = Preset::Paper.config(Arch::Conv, "mnist");
     assert_eq!(small(&paper, [1, 28, 28]).unwrap().last(), Some(&[200, 1, 1]));
     let five = Config { conv_channels: Some(vec![8; 5]), ..auto.clone() };
-    let text = small(&five, [1, 28, 28]).unwrap_err().to_string();
+    let text = small(&five, [1, 28, 28]).unwrap_err().in_full();
     assert!(
-        text.contains("--conv-channels") && text.contains("28x28") && text.contains("at most 4"),
+        text.contains("`conv-channels`") && text.contains("28x28") && text.contains("at most 4"),
         "{text}"
     );
-    let text = small(&auto, [1, 1, 28]).unwrap_err().to_string();
-    assert!(text.contains("--conv-channels") && text.contains("--arch mlp"), "{text}");
+    let text = small(&auto, [1, 1, 28]).unwrap_err().in_full();
+    assert!(text.contains("`conv-channels`") && text.contains("`arch` mlp"), "{text}");
 }
 
 #[test]

@@ -19,9 +19,9 @@ impl Config {
     /// [`Error::Request`] for what TOML cannot hold: a path that is not UTF-8, a seed of 2^63 or more.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| {
-            Error::request(format!(
-                "the settings cannot be written as TOML ({error}): use a UTF-8 path and a seed below 2^63"
-            ))
+            Error::request("the settings cannot be written as TOML")
+                .because(error)
+                .with_hint("use a UTF-8 path and a seed below 2^63")
         })
     }
 
@@ -31,7 +31,7 @@ impl Config {
     /// As [`Config::to_toml`].
     pub fn flat(&self) -> Result<Vec<(String, toml::Value)>> {
         let table: toml::Table = toml::from_str(&self.to_toml()?)
-            .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
+            .map_err(|error| Error::run("the settings do not read back").because(error))?;
         let settings = table.into_iter().flat_map(|(name, value)| match value {
             toml::Value::Table(inner) => {
                 inner.into_iter().map(|(key, value)| (format!("{name} {key}"), value)).collect()
@@ -72,8 +72,8 @@ impl Config {
     /// # Errors
     /// As [`Config::from_toml`], and for a file that cannot be read.
     pub fn from_file(path: &Path, base: &Config) -> Result<Config> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| Error::request(format!("{} cannot be read: {error}", path.display())))?;
+        let text =
+            fs::read_to_string(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
         Config::from_toml(&text, &path.display().to_string(), base)
     }
 
@@ -82,7 +82,7 @@ impl Config {
     /// are left out.
     pub fn hash(&self) -> Result<String> {
         let mut table: Table = toml::from_str(&self.to_toml()?)
-            .map_err(|error| Error::run(format!("the settings do not read back: {error}")))?;
+            .map_err(|error| Error::run("the settings do not read back").because(error))?;
         for setting in declared() {
             if setting.role != Role::Training || setting.is_neutral_in(&table) {
                 setting.remove(&mut table);

@@ -15,17 +15,21 @@ impl Config {
         self.device.parse::<Choice>()?;
         self.contents().iter().try_for_each(|(setting, content)| setting.check(content))?;
         self.probe.contents().iter().try_for_each(|(setting, content)| setting.check(content))?;
-        radius("--eps", self.eps, self.selection_norm)?;
+        radius("eps", self.eps, self.selection_norm)?;
         if self.selection == Selection::Pgd && self.selection_steps == 0 {
-            return Err(Error::request("--selection-steps must be at least 1 with --selection pgd, got 0"));
+            return Err(Error::setting(
+                "selection-steps",
+                "must be at least 1 where `selection` is pgd, got 0",
+            ));
         }
         // Draws and epochs are indexed by the examples seen, in 32 bits.
         let most = u64::from(u32::MAX) / self.batch as u64;
         if self.iterations > most {
-            return Err(Error::request(format!(
-                "--iterations must be from 1 to {most} at --batch {} (iterations times batch stays below 2^32), got {}",
+            let what = format!(
+                "must be from 1 to {most} at a `batch` of {} (iterations times batch stays below 2^32), got {}",
                 self.batch, self.iterations
-            )));
+            );
+            return Err(Error::setting("iterations", what));
         }
         self.attack.validate()
     }
@@ -37,10 +41,8 @@ impl Config {
     pub fn validate_for(&self, dataset: &Dataset) -> Result<()> {
         let images = dataset.train.count();
         if self.batch > images {
-            return Err(Error::request(format!(
-                "--batch {} is larger than the training set of {images} images; use --batch {images} or less",
-                self.batch
-            )));
+            let what = format!("{} is larger than the training set of {images} images", self.batch);
+            return Err(Error::setting("batch", what).with_hint(format!("use {images} or less")));
         }
         if self.arch == Arch::Conv {
             self.convolutions(dataset.train.images.shape())?;
@@ -57,17 +59,15 @@ impl AttackConfig {
     pub fn validate(&self) -> Result<()> {
         self.contents().iter().try_for_each(|(setting, content)| setting.check(content))?;
         for &value in &self.radii {
-            radius("--attack-radii", value, self.norm)?;
+            radius("attack.radii", value, self.norm)?;
         }
         for pair in self.radii.windows(2) {
             if pair[0] == pair[1] {
-                return Err(Error::request(format!("--attack-radii has {} twice", pair[0])));
+                return Err(Error::setting("attack.radii", format!("has {} twice", pair[0])));
             }
             if pair[0] > pair[1] {
-                return Err(Error::request(format!(
-                    "--attack-radii must ascend, got {} before {}",
-                    pair[0], pair[1]
-                )));
+                let what = format!("must ascend, got {} before {}", pair[0], pair[1]);
+                return Err(Error::setting("attack.radii", what));
             }
         }
         Ok(())
@@ -75,12 +75,11 @@ impl AttackConfig {
 }
 
 /// A ball's radius: no pixel can move by more than 1, but many together can in L2.
-fn radius(flag: &str, value: f32, norm: Norm) -> Result<()> {
+fn radius(setting: &str, value: f32, norm: Norm) -> Result<()> {
     if norm == Norm::Linf && value > 1.0 {
-        return Err(Error::request(format!(
-            "{flag} must be at most 1 in the linf norm (pixels lie in [0, 1]), got {}",
-            runs::short(value)
-        )));
+        let value = runs::short(value);
+        let what = format!("must be at most 1 in the linf norm (pixels lie in [0, 1]), got {value}");
+        return Err(Error::setting(setting, what));
     }
     Ok(())
 }

@@ -58,7 +58,10 @@ fn full_run(path: &Path) -> RunDir {
 fn refused_untouched(base: &Path, path: &Path, overwrite: bool, part: &str) {
     let before = snapshot(base);
     match out(path, overwrite) {
-        Err(Error::Request(text)) => assert!(text.contains(part), "{text}"),
+        Err(error) if error.is_request() => {
+            let text = error.in_full();
+            assert!(text.contains(part), "{text}")
+        }
         other => panic!("not refused: {other:?}"),
     }
     assert!(snapshot(base) == before, "{}: something has changed", path.display());
@@ -69,7 +72,7 @@ fn a_run_is_replaced_whole() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("run");
     full_run(&path);
-    refused_untouched(base.path(), &path, false, "--overwrite");
+    refused_untouched(base.path(), &path, false, "`overwrite`");
     let run = out(&path, true).unwrap();
     assert_eq!(run.config().unwrap().seed, 9);
     assert_eq!(snapshot(&path).len(), 1, "only config.toml");

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::{Spanned, Table, Value};
 
 use super::{Grid, Point, SEED};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::runs::config::{Arch, Config, Preset, lay_over, located};
 use crate::runs::short;
 use crate::runs::store;
@@ -53,8 +53,8 @@ impl Grid {
     /// [`Error::Request`] naming the file, its line and the key at fault; every point's settings are checked.
     pub fn read(path: &Path, device: &str) -> Result<Grid> {
         let origin = path.display().to_string();
-        let text = fs::read_to_string(path)
-            .map_err(|error| Error::request(format!("{origin} cannot be read: {error}")))?;
+        let text =
+            fs::read_to_string(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
         parse(&text, &origin, device)
     }
 }
@@ -163,7 +163,7 @@ impl Settings<'_> {
             self.axes.iter().zip(chosen).map(|(axis, &i)| (axis, &axis.values[i])).collect();
         let config = self.config(&chosen)?;
         if let Err(error) = config.validate() {
-            return Err(self.blame(&chosen, &error.to_string()));
+            return Err(self.blame(&chosen, &error));
         }
         if !config.attack.enabled {
             let why = "a sweep compares adversarial accuracies: leave attack.enabled out";
@@ -188,13 +188,14 @@ impl Settings<'_> {
 
     /// An error with the line of what has it by itself: a setting of `[base]`, or an axis; without a line where it
     /// takes several of them.
-    fn blame(&self, chosen: &[(&Axis, &Value)], why: &str) -> Error {
+    fn blame(&self, chosen: &[(&Axis, &Value)], error: &Error) -> Error {
+        let why = error.in_full();
         let alone = |chosen: &[(&Axis, &Value)]| {
             self.config(chosen)
-                .is_ok_and(|config| config.validate().is_err_and(|error| error.to_string() == why))
+                .is_ok_and(|config| config.validate().is_err_and(|error| error.in_full() == why))
         };
         if alone(&[]) {
-            return match self.line_in_base(why) {
+            return match self.line_in_base(error) {
                 Some(at) => self.source.refuse_at(at, why),
                 None => self.source.refuse(why),
             };
@@ -205,15 +206,15 @@ impl Settings<'_> {
         }
     }
 
-    /// Where the setting of `[base]` stands that an error names by its flag.
-    fn line_in_base(&self, why: &str) -> Option<usize> {
+    /// Where the setting of `[base]` stands that an error names.
+    fn line_in_base(&self, error: &Error) -> Option<usize> {
         #[derive(Deserialize)]
         struct Lines {
             base: BTreeMap<String, Spanned<Value>>,
         }
         let Lines { base } = toml::from_str(self.source.text).ok()?;
-        let flag = why.strip_prefix("--")?.split_whitespace().next()?;
-        base.get(flag).map(|value| value.span().start)
+        let Some(Place::Setting(name)) = error.place() else { return None };
+        base.get(&name).map(|value| value.span().start)
     }
 }
 

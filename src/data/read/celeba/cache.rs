@@ -104,7 +104,7 @@ pub fn open_or_build(
 }
 
 fn changed(directory: &Path) -> Error {
-    Error::run(format!("{} was changed while it was read", directory.display()))
+    Error::run(format!("{} was changed while it was read", directory.display())).with_hint("read it again")
 }
 
 /// Where the cache may lie, the best place first. Away from the photographs each set has a folder of its own.
@@ -163,18 +163,12 @@ fn usable(cache: Cache, photos: &[PathBuf], options: &Options) -> Result<Cache> 
 }
 
 fn bad(path: &Path, why: &str) -> Error {
-    Error::request(format!(
-        "{} {why}; mend it, or leave such photographs out with --skip-bad",
-        path.display()
-    ))
+    Error::file(path, why).with_hint("mend it, or leave such photographs out with `skip-bad`")
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Error {
-    Error::request(format!(
-        "{} cannot be written: {error}; the scaled images are kept there, so make that folder writable or choose \
-         another place for them",
-        path.display()
-    ))
+    Error::file(path, format!("cannot be written ({error}), where the scaled images are kept"))
+        .with_hint("make that folder writable or choose another place for them")
 }
 
 fn checksum(photos: &[PathBuf], crop: usize) -> String {
@@ -239,7 +233,7 @@ fn build(
     drop(task);
     let images = photos.len() - skipped.len();
     let trailer = serde_json::to_vec(&Trailer { source: source.into(), images, skipped })
-        .map_err(|error| Error::run(format!("{}: {error}", path.display())))?;
+        .map_err(|error| Error::run(format!("{} cannot be made", path.display())).because(error))?;
     let mut end = trailer;
     end.extend((end.len() as u64).to_le_bytes());
     end.extend(MARK);

@@ -95,10 +95,8 @@ impl Photo {
 /// [`Error::Request`] naming the file and the line.
 pub fn read(directory: &Path) -> Result<Vec<Photo>> {
     if !directory.is_dir() {
-        return Err(Error::request(format!(
-            "{} is not a directory: --data-dir must name the folder that holds CelebA's lists and photographs",
-            directory.display()
-        )));
+        return Err(Error::file(directory, "is not a directory")
+            .with_hint("`data-dir` names the folder that holds CelebA's lists and photographs"));
     }
     let attributes = Lines::open(&find(directory, ATTRIBUTES_FILE)?)?;
     let partition = Lines::open(&partition_path(directory)?)?;
@@ -129,10 +127,8 @@ pub fn partition_path(directory: &Path) -> Result<PathBuf> {
 
 fn find(directory: &Path, name: &str) -> Result<PathBuf> {
     present(directory, name).ok_or_else(|| {
-        Error::request(format!(
-            "{} is missing (also looked for as .csv): put CelebA's list there, or name another folder with --data-dir",
-            directory.join(name).display()
-        ))
+        Error::file(directory.join(name), "is missing (also looked for as .csv)")
+            .with_hint("put CelebA's list there, or name another folder with `data-dir`")
     })
 }
 
@@ -151,8 +147,8 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Lines> {
-        let mut text = fs::read_to_string(path)
-            .map_err(|error| Error::request(format!("{} cannot be read: {error}", path.display())))?;
+        let mut text =
+            fs::read_to_string(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
         // The mark that some editors put before UTF-8.
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
@@ -175,8 +171,7 @@ impl Lines {
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
-                    let text = format!("{} cannot be read: {error}", self.path.display());
-                    return Some(Err(Error::request(text)));
+                    return Some(Err(Error::file(&self.path, "cannot be read").because(error)));
                 }
             };
             if row.iter().all(str::is_empty) {
@@ -205,7 +200,7 @@ impl Lines {
     /// Name and attributes of each photograph.
     fn attributes(&self) -> Result<Vec<(String, u64)>> {
         let mut rows = self.rows();
-        let ends = || Error::request(format!("{} ends before its first photograph", self.path.display()));
+        let ends = || Error::file(&self.path, "ends before its first photograph");
         // The text begins with the number of photographs, the CSV has none.
         let promised = match self.csv {
             true => None,
@@ -246,11 +241,10 @@ impl Lines {
             photos.push((name.to_string(), attributes));
         }
         match promised {
-            Some(count) if count != photos.len() => Err(Error::request(format!(
-                "{} promises {count} photographs in its first line and has {}",
-                self.path.display(),
-                photos.len()
-            ))),
+            Some(count) if count != photos.len() => {
+                let what = format!("promises {count} photographs in its first line and has {}", photos.len());
+                Err(Error::file(&self.path, what))
+            }
             _ => Ok(photos),
         }
     }

@@ -54,7 +54,8 @@ fn read(base: &TempDir, skip_bad: bool) -> Result<Dataset> {
 #[track_caller]
 fn refused(base: &TempDir, parts: &[&str]) {
     match read(base, false) {
-        Err(Error::Request(text)) => {
+        Err(error) if error.is_request() => {
+            let text = error.in_full();
             parts.iter().for_each(|part| assert!(text.contains(part), "no {part:?} in {text:?}"))
         }
         other => panic!("not refused: {other:?}"),
@@ -143,7 +144,7 @@ fn bad_photographs_are_named_or_skipped() {
             Some(bytes) => fs::write(at(&base, 5), bytes).unwrap(),
             None => fs::remove_file(at(&base, 5)).unwrap(),
         }
-        refused(&base, &["000005.jpg", why, "--skip-bad"]);
+        refused(&base, &["000005.jpg", why, "`skip-bad`"]);
         assert!(!base.path().join(".smoothenc-148.cache").exists(), "{why}: a cache is left");
         assert!(!base.path().join(".smoothenc-148.tmp").exists(), "{why}: half a cache is left");
         for _ in 0..2 {
@@ -152,7 +153,7 @@ fn bad_photographs_are_named_or_skipped() {
             assert_eq!(set.test.labels[15], [1, 0]);
         }
         // The cache that leaves it out is for those who asked for that.
-        refused(&base, &["000005.jpg", why, "--skip-bad"]);
+        refused(&base, &["000005.jpg", why, "`skip-bad`"]);
         fs::write(at(&base, 5), &whole).unwrap();
         check_sound(&read(&base, false).unwrap());
     }
@@ -267,7 +268,7 @@ fn what_follows_a_photograph_does_not_matter_and_half_of_one_does() {
         check_sound(&read(&base, false).unwrap());
     }
     fs::write(at(&base, 5), [&whole[..whole.len() * 3 / 4], &[0xff, 0xd9]].concat()).unwrap();
-    refused(&base, &["000005.jpg", "is truncated", "--skip-bad"]);
+    refused(&base, &["000005.jpg", "is truncated", "`skip-bad`"]);
 }
 
 #[test]

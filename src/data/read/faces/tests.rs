@@ -55,7 +55,7 @@ fn a_made_set_is_read_as_the_official_one_and_repeats() {
     assert_eq!((set.train.count(), set.test.count(), set.tasks.len()), (32, 4, 17));
     assert!(set.synthetic);
     assert!(make(&a, 40, 3, &Silent).unwrap_err().to_string().contains("exists"));
-    assert!(make(&base.path().join("d"), 9, 3, &Silent).unwrap_err().to_string().contains("--images"));
+    assert!(make(&base.path().join("d"), 9, 3, &Silent).unwrap_err().to_string().contains("`images`"));
     let left: Vec<_> = fs::read_dir(base.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
 }

@@ -28,8 +28,8 @@ impl FromStr for Choice {
             other => other.strip_prefix("gpu:").and_then(numbered),
         };
         choice.ok_or_else(|| {
-            let known = "auto, cpu, gpu or gpu:N with N from `smoothenc devices`";
-            Error::request(format!("--device {text}: unknown device; use {known}"))
+            Error::setting("device", format!("{text} is unknown"))
+                .with_hint("use auto, cpu, gpu or gpu:N, N the number of a GPU adapter")
         })
     }
 }
@@ -129,23 +129,23 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
 pub fn pick(number: Option<usize>) -> Result<wgpu::Adapter> {
     let mut adapters = adapters();
     let mend = "install a Vulkan driver (on Debian and Ubuntu `apt install mesa-vulkan-drivers`) \
-                or use --device cpu";
+                or use `device` cpu";
     if adapters.is_empty() {
-        return Err(Error::request(format!("--device gpu: no adapter found; {mend}")));
+        return Err(Error::setting("device", "gpu: no adapter found").with_hint(mend));
     }
     match number {
         Some(n) if n < adapters.len() => Ok(adapters.swap_remove(n)),
         Some(n) => {
             let names = adapters.iter().enumerate().map(|(i, a)| format!("gpu:{i} ({})", a.get_info().name));
             let names = names.collect::<Vec<_>>().join(", ");
-            Err(Error::request(format!("--device gpu:{n}: no such adapter; there are {names}")))
+            Err(Error::setting("device", format!("gpu:{n}: no such adapter; there are {names}")))
         }
         None => match best(&adapters) {
             Some(i) => Ok(adapters.swap_remove(i)),
             None => {
                 let why = lacks(&adapters[0].limits()).unwrap_or_default();
                 let name = adapters[0].get_info().name;
-                Err(Error::request(format!("{name} cannot run the kernels ({why}); {mend}")))
+                Err(Error::request(format!("{name} cannot run the kernels ({why})")).with_hint(mend))
             }
         },
     }
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(parsed("gpu:12"), Some(Choice::Gpu(Some(12))));
         for wrong in ["", "GPU", "gpu:", "gpu:-1", "gpu:x", "cuda", "gpu:1 "] {
             let error = wrong.parse::<Choice>().err().map(|e| (e.is_request(), e.to_string()));
-            assert!(matches!(error, Some((true, text)) if text.contains("--device")), "{wrong:?}");
+            assert!(matches!(error, Some((true, text)) if text.contains("`device`")), "{wrong:?}");
         }
     }
 

@@ -141,7 +141,7 @@ fn split(order: &[u32], work: &[u64]) -> Vec<Range<usize>> {
 /// What wgpu would only say later, and without the kernel's name.
 fn check(gpu: &Gpu, call: &Call) -> Result<()> {
     let name = call.kernel.name;
-    let fail = |text: String| Err(Error::Device(format!("kernel {name}: {text}")));
+    let fail = |text: String| Err(Error::device(format!("kernel {name}: {text}")));
     let most = gpu.0.limits.max_compute_workgroups_per_dimension;
     if call.workgroups.iter().any(|&groups| groups > most) {
         return fail(format!("{:?} workgroups, the device allows {most} a dimension", call.workgroups));

@@ -38,7 +38,7 @@ impl Buffer {
         if bytes > most {
             let [bytes, most] = [bytes, most].map(|b| b >> 20);
             let text = format!("{label} of {bytes} MiB: {} allows {most} MiB a buffer", gpu.0.info.name);
-            return Err(Error::Device(text));
+            return Err(Error::device(text));
         }
         let what = || format!("{label} of {} KiB", bytes >> 10);
         let raw = gpu.scoped(what, || create(&gpu.0.device, label, words, STORAGE))?;
@@ -98,7 +98,7 @@ impl Buffer {
             });
         })?;
         gpu.wait(None)?;
-        let failed = |e: &dyn std::error::Error| Error::Device(format!("{}: {e}", what()));
+        let failed = |e: &dyn std::error::Error| Error::device(format!("{}: {e}", what()));
         mapped.recv().map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
         {
             let view = staging.get_mapped_range(..bytes).map_err(|e| failed(&e))?;

@@ -78,7 +78,7 @@ impl Trouble {
 
     fn check(&self) -> Result<()> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(text) => Err(Error::Device(text.clone())),
+            Some(text) => Err(Error::device(text.clone())),
             None => Ok(()),
         }
     }
@@ -90,10 +90,8 @@ impl Gpu {
         let info = adapter.get_info();
         let limits = adapter::limits(adapter);
         if let Some(why) = adapter::lacks(&limits) {
-            return Err(Error::request(format!(
-                "{} cannot run the kernels ({why}); use --device cpu",
-                info.name
-            )));
+            let what = format!("{} cannot run the kernels ({why})", info.name);
+            return Err(Error::request(what).with_hint("use `device` cpu"));
         }
         // What measures, and what a kernel can use; none needs it.
         let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
@@ -117,7 +115,7 @@ impl Gpu {
             Some(opened) => opened,
             None => {
                 matrix_units = None;
-                open(&plain).map_err(|e| Error::Device(format!("{} does not open: {e}", info.name)))?
+                open(&plain).map_err(|e| Error::device(format!("{} does not open: {e}", info.name)))?
             }
         };
         let trouble = Trouble::default();
@@ -182,7 +180,7 @@ impl Gpu {
         // Scopes must end in the reverse of the order in which they began.
         let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
         match errors.collect::<Vec<_>>().first() {
-            Some(error) => Err(Error::Device(format!("{}: {}", what(), full_text(error)))),
+            Some(error) => Err(Error::device(format!("{}: {}", what(), full_text(error)))),
             None => {
                 self.0.trouble.check()?;
                 Ok(made)

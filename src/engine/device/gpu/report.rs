@@ -127,7 +127,7 @@ fn report(number: usize, adapter: &wgpu::Adapter, auto: bool) -> AdapterReport {
 fn kernels(adapter: &wgpu::Adapter) -> Vec<String> {
     let subgroups = adapter::uses_subgroups(&adapter.get_info(), adapter.features());
     let units = adapter::matrix_units(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
-    let units = units.map(|side| format!("matrix units of {side} for --precision f16"));
+    let units = units.map(|side| format!("matrix units of {side} for half precision"));
     let subgroups = subgroups.then(|| "subgroup sums".to_string());
     let large = adapter::large_workgroups(&adapter.limits()).then(|| "large workgroups".to_string());
     let names = [Some("base".to_string()), subgroups, large, units];
@@ -158,7 +158,7 @@ fn features(adapter: &wgpu::Adapter) -> FeaturesReport {
 pub fn text(reports: &[AdapterReport]) -> String {
     let mut lines = Vec::new();
     for r in reports {
-        let auto = if r.auto { "  <- --device auto" } else { "" };
+        let auto = if r.auto { "  <- auto" } else { "" };
         let sort = if r.device == "cpu" { String::new() } else { format!(" ({}, {})", r.backend, r.kind) };
         lines.push(format!("{:<6} {}{sort}{auto}", r.device, r.name));
         if !r.driver.is_empty() {
