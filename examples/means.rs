@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use smoothenc::engine::device;
 use smoothenc::engine::nn::{NamedTensor, TensorData};
+use smoothenc::files::write_whole;
 use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
 use smoothenc::runs::checkpoint::{self, Metadata};
@@ -32,5 +33,5 @@ fn run(arguments: &[String]) -> Result<()> {
     let means = loaded.test_means()?;
     let shape = vec![loaded.data.test.count(), loaded.config.latent];
     let tensor = NamedTensor { name: "means".into(), shape, data: TensorData::F32(means) };
-    checkpoint::save(Path::new(out), &[tensor], &Metadata::new())
+    write_whole(Path::new(out), &checkpoint::encode(&[tensor], &Metadata::new())?)
 }

@@ -34,6 +34,9 @@ pub enum Error {
     /// A run has not got the file that training writes at its end.
     #[error("{} is missing: the run is not finished", run.join(file).display())]
     Unfinished { run: PathBuf, file: String },
+    /// Another process writes the folder.
+    #[error("{} is being written by {}", folder.display(), holder.as_deref().unwrap_or("another process"))]
+    Locked { folder: PathBuf, holder: Option<String> },
     /// A run has no classifier of this task.
     #[error("{} has no probe of the task {task}", run.display())]
     NoProbe { run: PathBuf, task: String },
@@ -138,7 +141,7 @@ impl Error {
             Error::Io { path, .. } => Some(Place::File(path.clone())),
             Error::Stopped { run, .. } | Error::Interrupted { run, .. } => Some(Place::File(run.clone())),
             Error::Unfinished { run, file } => Some(Place::File(run.join(file))),
-            Error::NoProbe { run, .. } => Some(Place::File(run.clone())),
+            Error::NoProbe { run, .. } | Error::Locked { folder: run, .. } => Some(Place::File(run.clone())),
             other => other.fault()?.place.clone(),
         }
     }

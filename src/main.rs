@@ -52,6 +52,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Sample(args) => cli::sample::run(&args, context),
         Command::Traverse(args) => cli::traverse::run(&args, context),
         Command::Runs(args) => cli::runs::run(&args),
+        Command::Check(args) => cli::check::run(&args, context),
         Command::Compare(args) => cli::compare::run(&args),
         Command::Divergence(args) => cli::divergence::run(&args, context),
         Command::Data(args) => cli::data::run(&args, context),

@@ -323,7 +323,11 @@ fn checkpoints_that_cannot_be_gone_on_with() {
     lab.refused(2, "train fashion --resume run", &["fashion", "tiny"]);
     let config = lab.text("run/config.toml");
     for (from, to, parts) in [
-        ("gamma = 100.0", "gamma = 5.0", &["checkpoint.safetensors", "other settings", "config.toml"][..]),
+        (
+            "gamma = 100.0",
+            "gamma = 5.0",
+            &["checkpoint.safetensors", "other settings", "--gamma", "config.toml"][..],
+        ),
         ("hidden = [16, 16]", "hidden = [16, 20]", &["checkpoint.safetensors", "other settings"]),
         ("gamma = 100.0", "gamma = -5.0", &["--gamma"]),
         ("gamma = 100.0", "gamma = ", &["run/config.toml", "gamma"]),

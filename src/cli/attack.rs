@@ -5,20 +5,23 @@ use crate::error::Result;
 use crate::progress::Context;
 use crate::report::run_page;
 use crate::runs::LoadedRun;
-use crate::runs::dir::RunDir;
+use crate::runs::config::Config;
+use crate::runs::writing::{Access, Writing};
 
 /// Attacks the run's probe and updates its result.json.
 pub fn run(args: AttackArgs, context: &Context) -> Result<()> {
-    let settings = args.attack.apply(&RunDir::open(&args.run)?.config()?.attack)?;
+    args.unlock.apply(&args.run)?;
+    let run = Writing::open(&args.run)?;
+    let settings = args.attack.apply(&run.config()?.attack)?;
     settings.validate()?;
-    let mut loaded =
-        LoadedRun::open(&args.run, |config| context.open(&args.device, config.checked), context)?;
+    let open = |config: &Config| context.open(&args.device, config.checked);
+    let mut loaded = LoadedRun::of(Access::Write(run), open, context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.attack(&tasks, &settings)?;
     let page = run_page::write(&mut loaded);
     match args.json {
         true => report::json(&loaded.result),
-        false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),
+        false => report::print(&loaded.config, loaded.dir(), &loaded.result),
     }?;
     page
 }

@@ -38,6 +38,9 @@ fn hint(error: &Error) -> Option<String> {
         }
         Error::Unfinished { run, .. } => Some(format!("finish the run with: {}", resume(run))),
         Error::NoProbe { run, .. } => Some(format!("make one with: smoothenc probe {}", run.display())),
+        Error::Locked { .. } => {
+            Some("wait until it has ended; if it hangs, end it, or take the lock with --force-unlock".into())
+        }
         other => other.hint().map(str::to_string),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod bench;
+pub mod check;
 pub mod compare;
 pub mod completions;
 pub mod data;
@@ -26,7 +27,7 @@ mod train_args;
 pub mod traverse;
 pub mod tuning;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
@@ -37,6 +38,7 @@ pub use settings::{AttackFlags, TrainFlags};
 pub use train_args::{Request, TrainArgs};
 
 use crate::engine::device::gpu::adapter::Choice;
+use crate::files::lock::Lock;
 use crate::{Error, Result};
 
 /// Train encoders whose representation resists adversarial perturbation of the input, with no labels and no
@@ -120,6 +122,8 @@ pub enum Command {
     Traverse(traverse::TraverseArgs),
     /// List the runs under a folder
     Runs(runs::RunsArgs),
+    /// Check whether runs are whole, and mend what can be mended
+    Check(check::CheckArgs),
     /// Compare several runs: settings, accuracies, a page
     Compare(compare::CompareArgs),
     /// Compute divergences between pairs of Gaussians in closed form
@@ -148,6 +152,24 @@ impl Command {
     }
 }
 
+/// The way out where the lock of a folder stays held.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Unlock {
+    /// Take the folder's lock from whoever holds it: for a process that hangs. Two that write one run would mix it
+    #[arg(long, hide_short_help = true)]
+    pub force_unlock: bool,
+}
+
+impl Unlock {
+    /// Does so, where it was asked for and there is such a folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the lock cannot be removed.
+    pub fn apply(self, folder: &Path) -> Result<()> {
+        if self.force_unlock { Lock::force(folder) } else { Ok(()) }
+    }
+}
+
 /// The arguments of `probe`.
 #[derive(Debug, Args)]
 #[command(after_help = PROBE_EXAMPLES)]
@@ -170,6 +192,8 @@ pub struct ProbeArgs {
     /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
+    #[command(flatten)]
+    pub unlock: Unlock,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
@@ -217,6 +241,8 @@ pub struct AttackArgs {
     /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
+    #[command(flatten)]
+    pub unlock: Unlock,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,

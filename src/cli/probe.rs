@@ -7,14 +7,15 @@ use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::report::run_page;
 use crate::runs::LoadedRun;
-use crate::runs::dir::RunDir;
 use crate::runs::evaluate::Labels;
+use crate::runs::writing::{Access, Writing};
 
 /// Trains the probe anew and updates the run's result.json and model.safetensors.
 pub fn run(args: ProbeArgs, context: &Context) -> Result<()> {
     args.validate()?;
-    let mut loaded =
-        LoadedRun::open(&args.run, |config| context.open(&args.device, config.checked), context)?;
+    args.unlock.apply(&args.run)?;
+    let run = Access::Write(Writing::open(&args.run)?);
+    let mut loaded = LoadedRun::of(run, |config| context.open(&args.device, config.checked), context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     let seed = args.seed.unwrap_or(loaded.config.seed);
     let ProbeArgs { labels_fraction: fraction, balanced, .. } = args;
@@ -26,7 +27,7 @@ pub fn run(args: ProbeArgs, context: &Context) -> Result<()> {
     let page = run_page::write(&mut loaded);
     match args.json {
         true => report::json(&loaded.result),
-        false => report::print(&loaded.config, &RunDir::open(&args.run)?, &loaded.result),
+        false => report::print(&loaded.config, loaded.dir(), &loaded.result),
     }?;
     page
 }

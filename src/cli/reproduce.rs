@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::Unlock;
 use crate::cli::report::write;
 use crate::error::Result;
 use crate::progress::Context;
@@ -32,6 +33,8 @@ pub struct ReproduceArgs {
     /// Lay the settings of a file over those of every run, such as a shorter training to try it out
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub unlock: Unlock,
 }
 
 const EXAMPLES: &str = "\
@@ -52,6 +55,7 @@ reproduce is a result, and the exit code still 0.";
 /// As [`reproduce::run`].
 pub fn run(args: &ReproduceArgs, context: &Context) -> Result<()> {
     let ReproduceArgs { what, preset, .. } = *args;
+    args.unlock.apply(reproduce::root(args.out.as_deref()))?;
     let request = Request {
         what,
         preset,

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::cli::Unlock;
 use crate::cli::report::{aligned, write};
 use crate::error::{Error, Result};
+use crate::files::disk;
+use crate::files::lock::Lock;
 use crate::progress::Context;
 use crate::report::run_page::RunPage;
 use crate::report::{self, Chart, Series};
@@ -27,6 +30,8 @@ pub struct SweepArgs {
     /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
+    #[command(flatten)]
+    pub unlock: Unlock,
 }
 
 const EXAMPLES: &str = "\
@@ -57,8 +62,9 @@ pub fn run(args: &SweepArgs, context: &Context) -> Result<()> {
     let grid = Grid::read(&args.grid, &args.device)?;
     let stem = args.grid.file_stem().map(Path::new).unwrap_or(Path::new("grid"));
     let out = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(stem));
-    std::fs::create_dir_all(&out)
-        .map_err(|error| Error::request(format!("--out {}: {error}", out.display())))?;
+    args.unlock.apply(&out)?;
+    disk::create_directories(&out).map_err(|error| Error::file(&out, "cannot be made").because(error))?;
+    let _lock = Lock::take(&out)?;
     let rows = grid.run(&Runs::new(out.join("runs"), context.clone(), Arc::new(RunPage)))?;
     write_csv(&out.join("results.csv"), &grid, &rows)?;
     pareto(&grid, &rows).drawing().save(&out, "pareto")?;

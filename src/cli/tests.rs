@@ -189,7 +189,7 @@ fn a_resumed_run_keeps_its_settings() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("run");
     let made = resolve(&format!("mnist --objective vae --latent 8 --out {}", path.display())).unwrap();
-    made.destination.prepare(&made.config).unwrap();
+    made.destination.prepare(&made.config, None).unwrap();
     let resume = format!("--resume {}", path.display());
     let request = resolve(&resume).unwrap();
     assert_eq!(request.config, made.config);

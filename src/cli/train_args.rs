@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use toml::Value;
 
+use super::Unlock;
 use super::settings::TrainFlags;
 use crate::runs::config::{Arch, Config, Preset, Setting, declared};
 use crate::runs::destination::Destination;
@@ -43,6 +44,8 @@ pub struct TrainArgs {
     /// Print result.json and nothing else on stdout
     #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub json: bool,
+    #[command(flatten)]
+    pub unlock: Unlock,
 }
 
 const SHORT: &str = "\

@@ -13,6 +13,8 @@ mod read;
 
 pub use images::Images;
 #[cfg(feature = "cli")]
+pub(crate) use read::hex_sha256;
+#[cfg(feature = "cli")]
 pub use read::{Source, celeba, check_available, check_name, check_resize, faces, load_images};
 
 use crate::{Error, Result};
@@ -58,6 +60,9 @@ pub struct Dataset {
     pub synthetic: bool,
     /// Photographs left out because they cannot be read.
     pub skipped: usize,
+    /// The SHA-256 of all images and labels, before any were held out: the same for the same set, wherever and in
+    /// whatever form it lies. Empty for a set that was not read.
+    pub fingerprint: String,
 }
 
 impl Dataset {

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::data::faces;
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, disk};
 use crate::progress::Context;
 use crate::report::run_page::RunPage;
 use crate::report::{self, Drawing};
@@ -101,7 +101,7 @@ impl Lab {
     /// # Errors
     /// [`Error::Request`] for a folder that cannot be made.
     pub fn begin(&mut self, out: &Path) -> Result<()> {
-        fs::create_dir_all(out).map_err(|error| Error::file(out, "cannot be made").because(error))?;
+        disk::create_directories(out).map_err(|error| Error::file(out, "cannot be made").because(error))?;
         self.out = out.to_path_buf();
         self.used.borrow_mut().clear();
         self.made.take();
@@ -228,7 +228,7 @@ impl Lab {
             return Ok(found);
         }
         let found = compute()?;
-        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        disk::create_directories(&folder).map_err(Error::io(&folder))?;
         write_json(&path, &json!({ "key": key, "value": found }))?;
         // Through the file's text, so that the first time gives the same as every other.
         let back = serde_json::to_value(&found).and_then(serde_json::from_value);
@@ -242,7 +242,7 @@ impl Lab {
         }
         let faces = self.root.join("synthetic-faces");
         if !faces.exists() {
-            fs::create_dir_all(&self.root).map_err(Error::io(&self.root))?;
+            disk::create_directories(&self.root).map_err(Error::io(&self.root))?;
             faces::make(&faces, FACES, 0, &*self.context.observer)?;
         }
         std::path::absolute(&faces).map_err(Error::io(&faces))

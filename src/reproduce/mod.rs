@@ -24,7 +24,8 @@ pub use lab::Lab;
 pub use what::What;
 
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::lock::Lock;
+use crate::files::{self, disk};
 use crate::progress::Context;
 use crate::runs::config::Preset;
 use page::Shown;
@@ -86,7 +87,7 @@ pub fn run(
     done: &mut dyn FnMut(&Outcome) -> Result<()>,
 ) -> Result<Vec<Outcome>> {
     // Runs, parts and faces lie beside the figures, so that these share them.
-    let root = request.out.map_or_else(|| PathBuf::from(FOLDER), Path::to_path_buf);
+    let root = root(request.out).to_path_buf();
     let Request { preset, device, data_dir, config, .. } = *request;
     device.parse::<crate::engine::device::gpu::adapter::Choice>()?;
     let mut lab = Lab::new(&root, preset, device, data_dir, config, context.clone())?;
@@ -95,6 +96,8 @@ pub fn run(
         one => vec![one],
     };
     parts.iter().try_for_each(|&what| lab.check_over(what))?;
+    disk::create_directories(&root).map_err(|error| Error::file(&root, "cannot be made").because(error))?;
+    let _lock = Lock::take(&root)?;
     let own = |what: What| match (request.out, request.what) {
         (Some(out), one) if one != What::All => out.to_path_buf(),
         _ => root.join(what.name()),
@@ -114,13 +117,18 @@ pub fn run(
         if request.what == What::All {
             // After each figure, so that there is something to look at meanwhile.
             let folder = request.out.map_or_else(|| root.join("all"), Path::to_path_buf);
-            std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+            disk::create_directories(&folder).map_err(Error::io(&folder))?;
             let all: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
             lab::write_json(&folder.join("claims.json"), &all)?;
             write_page(&folder, preset, &shown)?;
         }
     }
     Ok(outcomes)
+}
+
+/// The folder that one process at a time works in: the one asked for, else the usual one.
+pub fn root(out: Option<&Path>) -> &Path {
+    out.unwrap_or(Path::new(FOLDER))
 }
 
 /// Writes the page of these figures, whose other files are complete.

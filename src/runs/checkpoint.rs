@@ -20,6 +20,12 @@ use crate::{Error, Result};
 /// The metadata key of the checksum.
 const SEAL: &str = "sha256";
 
+/// The metadata keys of what fixed the numbers: the settings as a `config.toml`, the fingerprint of the data, and the
+/// version of the program.
+pub const SETTINGS: &str = "settings";
+pub const DATA: &str = "data";
+pub const PROGRAM: &str = "program";
+
 const DAMAGED: &str = "is damaged or not a file of this program";
 
 fn type_name(data: &TensorData) -> &'static str {
@@ -40,23 +46,15 @@ fn push_bytes(data: &TensorData, bytes: &mut Vec<u8>) {
 /// What a file holds beside its tensors.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Writes tensors and metadata, whole or not at all.
+/// Writes tensors and metadata, whole or not at all, with a checksum over everything that [`load_sealed`] compares.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Run`] for a name twice or a shape that is not that of its data.
-pub fn save(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) -> Result<()> {
-    write_whole(path, &encode(tensors, metadata)?)
-}
-
-/// Like [`save`], with a checksum over everything that [`load_sealed`] compares.
-///
-/// # Errors
-/// As [`save`].
+/// [`Error::Io`]; those of [`encode`].
 pub fn save_sealed(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) -> Result<()> {
     let mut metadata = metadata.clone();
     metadata.remove(SEAL);
     metadata.insert(SEAL.into(), checksum(&encode(tensors, &metadata)?));
-    save(path, tensors, &metadata)
+    write_whole(path, &encode(tensors, &metadata)?)
 }
 
 /// Reads tensors, sorted by name, and metadata.
@@ -65,9 +63,17 @@ pub fn save_sealed(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) ->
 /// [`Error::Request`] naming the file: missing, not a safetensors file, damaged, or of other types than f32 and u32.
 pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
     let bytes = fs::read(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+    decode(path, &bytes)
+}
+
+/// The same of the content of the file at `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn decode(path: &Path, bytes: &[u8]) -> Result<(Vec<NamedTensor>, Metadata)> {
     let damaged = |why: String| Error::file(path, DAMAGED).because(why);
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
     let mut tensors = Vec::with_capacity(file.len());
     for (name, view) in file.iter() {
         let words = view.data().as_chunks().0.iter();
@@ -130,7 +136,10 @@ pub fn load_sealed(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
 }
 
 /// The file's bytes: the header's length, the header (metadata, then tensors by name), the data.
-fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// [`Error::Run`] for a name twice or a shape that is not that of its data.
+pub fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
     let mut sorted: Vec<&NamedTensor> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     let mut header = Map::new();
@@ -195,12 +204,12 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("x.safetensors");
         let (tensors, metadata) = sample();
-        save(&path, &tensors, &metadata).unwrap();
+        write_whole(&path, &encode(&tensors, &metadata).unwrap()).unwrap();
         let first = fs::read(&path).unwrap();
         assert_eq!(load(&path).unwrap(), (tensors.clone(), metadata.clone()));
         // The order given does not matter to the bytes.
         let reversed: Vec<_> = tensors.iter().cloned().rev().collect();
-        save(&path, &reversed, &metadata).unwrap();
+        write_whole(&path, &encode(&reversed, &metadata).unwrap()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), first);
         save_sealed(&path, &tensors, &metadata).unwrap();
         assert_eq!(load_sealed(&path).unwrap(), (tensors, metadata.clone()));
@@ -238,7 +247,7 @@ mod tests {
         }
         refused(b"PK\x03\x04 something else entirely", "a foreign file");
         refused(&[&whole[..], &b"more"[..]].concat(), "trailing bytes");
-        save(&path, &tensors, &metadata).unwrap();
+        write_whole(&path, &encode(&tensors, &metadata).unwrap()).unwrap();
         assert!(load_sealed(&path).unwrap_err().to_string().contains("no checksum"));
         assert!(load(&base.path().join("none")).unwrap_err().to_string().contains("none cannot be read"));
     }
@@ -248,10 +257,10 @@ mod tests {
         let (mut tensors, metadata) = sample();
         let path = Path::new("never-written.safetensors");
         tensors[0].shape = vec![7];
-        assert!(matches!(save(path, &tensors, &metadata), Err(Error::Run(_))));
+        assert!(matches!(encode(&tensors, &metadata), Err(Error::Run(_))));
         let (mut tensors, metadata) = sample();
         tensors[1].name = "a.weight".into();
-        assert!(matches!(save(path, &tensors, &metadata), Err(Error::Run(_))));
+        assert!(matches!(encode(&tensors, &metadata), Err(Error::Run(_))));
         assert!(!path.exists());
     }
 }

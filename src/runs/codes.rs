@@ -78,7 +78,7 @@ pub fn save(path: &Path, codes: &Codes, format: Format) -> Result<()> {
                 data: TensorData::F32(values.to_vec()),
             };
             let tensors = [tensor("mean", &codes.means), tensor("log_variance", &codes.log_variances)];
-            checkpoint::save(path, &tensors, &Metadata::new())
+            write_whole(path, &checkpoint::encode(&tensors, &Metadata::new())?)
         }
     }
 }

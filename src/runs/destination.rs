@@ -5,9 +5,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
-use super::dir::{RunDir, unwritable};
+use super::dir::unwritable;
 use super::replace;
+use super::writing::Writing;
 use crate::Result;
+use crate::files::disk;
 
 /// Where numbered runs go, under the current directory.
 const RUNS: &str = "runs";
@@ -25,30 +27,42 @@ pub enum Destination {
 
 impl Destination {
     /// Makes (or, to resume, opens) the directory and writes `config.toml`. Call it when all else about the request has
-    /// been checked (to resume, the checkpoint too), and before any work: what cannot be written is found here.
+    /// been checked (to resume, the checkpoint too), and before any work: what cannot be written is found here. `claimed` is
+    /// what [`Destination::claim`] gave.
     ///
     /// # Errors
     /// [`Error::Request`]: the directory exists, is no run, or cannot be made or written.
-    pub fn prepare(&self, config: &Config) -> Result<RunDir> {
+    pub fn prepare(&self, config: &Config, claimed: Option<Writing>) -> Result<Writing> {
         let text = config.to_toml()?;
         match self {
             Destination::Resume(path) => {
-                let run = RunDir::open(path)?;
+                let writing = claimed.map_or_else(|| Writing::open(path), Ok)?;
                 // A run that is gone on with as it was keeps its file untouched.
-                if !fs::read(run.config_path()).is_ok_and(|there| there == text.as_bytes()) {
-                    run.stage(&text)?.commit().map_err(|error| run.unwritable(error))?;
+                if !fs::read(writing.config_path()).is_ok_and(|there| there == text.as_bytes()) {
+                    writing.set_settings(&text)?;
                 }
-                Ok(run)
+                Ok(writing)
             }
             Destination::Out { path, overwrite } => replace::prepare(path, *overwrite, &text),
-            Destination::Numbered => RunDir { path: create_numbered(Path::new(RUNS), config)? }.begin(&text),
+            Destination::Numbered => Writing::begin(&create_numbered(Path::new(RUNS), config)?, &text),
+        }
+    }
+
+    /// Takes the lock of a run that is there, before anything of it is read to go on with it.
+    ///
+    /// # Errors
+    /// As [`Writing::open`].
+    pub fn claim(&self) -> Result<Option<Writing>> {
+        match self {
+            Destination::Resume(path) => Writing::open(path).map(Some),
+            _ => Ok(None),
         }
     }
 }
 
 /// Creates the first free `DATASET-OBJECTIVE-N` after the largest there is, so that numbers follow time.
 fn create_numbered(runs: &Path, config: &Config) -> Result<PathBuf> {
-    fs::create_dir_all(runs).map_err(|error| unwritable(runs, &error))?;
+    disk::create_directories(runs).map_err(|error| unwritable(runs, &error))?;
     let stem = format!("{}-{}-", config.dataset, config.objective);
     let entries = fs::read_dir(runs).map_err(|error| unwritable(runs, &error))?;
     let largest = entries
@@ -58,7 +72,7 @@ fn create_numbered(runs: &Path, config: &Config) -> Result<PathBuf> {
     let mut number = largest.unwrap_or(0) + 1;
     loop {
         let path = runs.join(format!("{stem}{number}"));
-        match fs::create_dir(&path) {
+        match disk::create_directory(&path) {
             Ok(()) => return Ok(path),
             // Another run that starts at this moment took it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
@@ -71,6 +85,7 @@ fn create_numbered(runs: &Path, config: &Config) -> Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::files::write_whole;
+    use crate::runs::dir::RunDir;
 
     fn out(path: &Path, overwrite: bool) -> Destination {
         Destination::Out { path: path.to_path_buf(), overwrite }
@@ -89,7 +104,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("a/b/run");
         let config = Config { seed: 5, ..Config::default() };
-        let run = out(&path, false).prepare(&config).unwrap();
+        let run = out(&path, false).prepare(&config, None).unwrap().dir().clone();
         assert_eq!(RunDir::open(&path).unwrap(), run);
         assert_eq!(run.config().unwrap(), config);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "only config.toml");
@@ -100,21 +115,21 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let file = base.path().join("file");
         fs::write(&file, "").unwrap();
-        let text = refused(out(&file.join("run"), false).prepare(&Config::default()));
+        let text = refused(out(&file.join("run"), false).prepare(&Config::default(), None));
         assert!(text.contains("cannot be written"), "{text}");
     }
 
     #[test]
     fn only_runs_are_resumed() {
         let base = tempfile::tempdir().unwrap();
-        let resume = |path: &Path| Destination::Resume(path.into()).prepare(&Config::default());
+        let resume = |path: &Path| Destination::Resume(path.into()).prepare(&Config::default(), None);
         assert!(refused(resume(base.path())).contains("is not a run: it has no config.toml"));
         assert!(refused(resume(&base.path().join("none"))).contains("no such directory"));
         let path = base.path().join("run");
-        out(&path, false).prepare(&Config::default()).unwrap();
+        out(&path, false).prepare(&Config::default(), None).unwrap();
         fs::write(path.join("metrics.jsonl"), "kept").unwrap();
         let longer = Config { iterations: 7, ..Config::default() };
-        let run = Destination::Resume(path).prepare(&longer).unwrap();
+        let run = Destination::Resume(path).prepare(&longer, None).unwrap();
         assert_eq!(run.config().unwrap().iterations, 7);
         assert!(run.metrics_path().exists());
     }

@@ -2,10 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::change;
 use super::config::Config;
-use crate::files::Staged;
+use crate::files::lock::Lock;
 use crate::{Error, Result};
+
+/// The names of what a change of a run replaces together.
+pub const CONFIG: &str = "config.toml";
+pub const MODEL: &str = "model.safetensors";
+pub const RESULT: &str = "result.json";
 
 /// A directory that holds a run, which is to say a `config.toml` of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,31 +21,6 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Creates the directory with the parents that are missing, and begins a run there.
-    pub(super) fn create(path: &Path, settings: &str) -> Result<RunDir> {
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(|error| unwritable(path, &error))?;
-        }
-        fs::create_dir(path).map_err(|error| unwritable(path, &error))?;
-        RunDir { path: path.to_path_buf() }.begin(settings)
-    }
-
-    /// Writes the settings into a directory that was just made; where that fails, the directory goes.
-    pub(super) fn begin(self, settings: &str) -> Result<RunDir> {
-        let written = self.stage(settings).and_then(|staged| staged.commit());
-        written.map_err(|error| {
-            // Only if empty: what another wrote there meanwhile stays.
-            let _ = fs::remove_dir(&self.path);
-            self.unwritable(error)
-        })?;
-        Ok(self)
-    }
-
-    /// Puts `config.toml` beside its place, so that what cannot be written is known before anything is changed.
-    pub(super) fn stage(&self, settings: &str) -> Result<Staged> {
-        Staged::new(&self.config_path(), settings.as_bytes()).map_err(|error| self.unwritable(error))
-    }
-
     /// The error of a write, as one of this directory.
     pub(super) fn unwritable(&self, error: Error) -> Error {
         match error {
@@ -60,10 +42,31 @@ impl RunDir {
         if !path.is_dir() {
             return Err(none("it is not a directory"));
         }
+        run.settle()?;
         if !run.config_path().is_file() {
             return Err(none("it has no config.toml"));
         }
         Ok(run)
+    }
+
+    /// Where a change was decided and is not done, sees it done: readers meet the run as before or as after.
+    fn settle(&self) -> Result<()> {
+        for _ in 0..100 {
+            if !change::is_decided(&self.path) {
+                return Ok(());
+            }
+            match Lock::take(&self.path) {
+                Ok(_lock) => return change::settle(&self.path),
+                // Whoever writes the run is at it.
+                Err(Error::Locked { .. }) => std::thread::sleep(Duration::from_millis(20)),
+                Err(error) => {
+                    return Err(Error::file(&self.path, "has a change that was interrupted")
+                        .because(error)
+                        .with_hint("make the folder writable and open the run once more"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The settings the run was made with.
@@ -99,7 +102,7 @@ impl RunDir {
     }
 
     pub fn config_path(&self) -> PathBuf {
-        self.path.join("config.toml")
+        self.path.join(CONFIG)
     }
 
     pub fn metrics_path(&self) -> PathBuf {
@@ -107,7 +110,7 @@ impl RunDir {
     }
 
     pub fn model_path(&self) -> PathBuf {
-        self.path.join("model.safetensors")
+        self.path.join(MODEL)
     }
 
     pub fn checkpoint_path(&self) -> PathBuf {
@@ -115,7 +118,7 @@ impl RunDir {
     }
 
     pub fn result_path(&self) -> PathBuf {
-        self.path.join("result.json")
+        self.path.join(RESULT)
     }
 
     /// The folder of TensorBoard's events.

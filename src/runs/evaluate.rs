@@ -12,10 +12,10 @@ use crate::method::robustness::{self, Accuracies, Outcome, Probe, ProbeSettings,
 use crate::method::vae::Vae;
 use crate::progress::Context;
 use crate::runs::config::AttackConfig;
-use crate::runs::dir::RunDir;
 use crate::runs::outcomes;
 use crate::runs::record::{AttackResult, Provenance, RunRecord, TaskResult};
 use crate::runs::short;
+use crate::runs::writing::Writing;
 use crate::runs::{model_file, recipe};
 
 /// A trained probe of one task.
@@ -35,21 +35,24 @@ pub struct Attacked {
 }
 
 impl Attacked {
-    /// Adds the attack on `task`, made by `made_by`, to the run's record, and writes its outcomes into the run.
+    /// Adds the attack on `task`, made by `made_by`, to the run's record, and writes both into the run, in one change.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) naming the file.
     pub fn add_to(
         self,
         record: &mut RunRecord,
-        run: &RunDir,
+        run: &Writing,
         task: &str,
         made_by: &Provenance,
     ) -> Result<()> {
+        let mut change = run.change()?;
         if let Some(number) = record.add_attack(task, self.result, made_by) {
-            record.name_outcomes(number, &outcomes::save(run, task, number + 1, &self.outcomes)?);
+            let (name, content) = outcomes::file(task, number + 1, &self.outcomes)?;
+            record.name_outcomes(number, &name);
+            record.put(&mut change, &name, &content)?;
         }
-        record.save(&run.result_path())
+        record.commit(change)
     }
 }
 

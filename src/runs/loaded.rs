@@ -13,12 +13,13 @@ use crate::method::robustness::{ProbeSettings, encode_means};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::Vae;
 use crate::progress::Context;
-use crate::runs::checkpoint::{self};
 use crate::runs::config::{AttackConfig, Config};
-use crate::runs::dir::RunDir;
+use crate::runs::dir::{MODEL, RunDir};
 use crate::runs::evaluate::{self, Evaluator, Labels};
+use crate::runs::model_file::{self, About};
 use crate::runs::record::{Provenance, RunRecord, TaskResult};
-use crate::runs::{model_file, recipe};
+use crate::runs::writing::{Access, Writing};
+use crate::runs::{identity, recipe};
 
 use crate::engine::nn::load_weights;
 
@@ -28,7 +29,9 @@ pub struct LoadedRun {
     pub config: Config,
     pub data: Dataset,
     pub result: RunRecord,
-    pub(super) run: RunDir,
+    /// The first digits of the data's fingerprint.
+    fingerprint: String,
+    run: Access,
     pub(super) vae: Vae,
     pub(super) tensors: Vec<NamedTensor>,
     pub(super) session: Session,
@@ -36,7 +39,7 @@ pub struct LoadedRun {
 }
 
 impl LoadedRun {
-    /// Opens the run in `path`, with its data set.
+    /// Opens the run in `path` to read it, with its data set.
     ///
     /// # Errors
     /// [`Error::Request`] where it is no run, or one whose training has not ended.
@@ -45,7 +48,18 @@ impl LoadedRun {
         device: impl FnOnce(&Config) -> Result<Device>,
         context: &Context,
     ) -> Result<Self> {
-        let run = RunDir::open(path)?;
+        LoadedRun::of(Access::Read(RunDir::open(path)?), device, context)
+    }
+
+    /// The same for a run that is opened already, to be read or written.
+    ///
+    /// # Errors
+    /// As [`LoadedRun::open`].
+    pub fn of(
+        run: Access,
+        device: impl FnOnce(&Config) -> Result<Device>,
+        context: &Context,
+    ) -> Result<Self> {
         let config = run.config()?;
         run.require(&[run.model_path(), run.result_path()])?;
         let data = load_data(&config, context)?;
@@ -58,21 +72,21 @@ impl LoadedRun {
     /// # Errors
     /// [`Error::Request`] naming the file that does not read or fit.
     pub fn with(
-        run: RunDir,
+        run: Access,
         config: Config,
         data: Dataset,
         device: Device,
         context: Context,
     ) -> Result<Self> {
-        let (tensors, _) = checkpoint::load(&run.model_path())?;
-        let result = RunRecord::load(&run.result_path())?;
+        let fingerprint = data.short_fingerprint();
+        let (result, tensors) = identity::load_model(&run, &config, &fingerprint)?;
         let vae = recipe::model(&config, data.train.images.shape())?;
         let mut session = Session::new(device);
         let refuse = |error: Error| {
             Error::file(run.model_path(), "does not fit the model of this run's settings").because(error)
         };
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;
-        Ok(LoadedRun { config, data, result, run, vae, tensors, session, context })
+        Ok(LoadedRun { config, data, result, fingerprint, run, vae, tensors, session, context })
     }
 
     /// Its directory.
@@ -102,7 +116,7 @@ impl LoadedRun {
     }
 
     fn provenance(&self) -> Provenance {
-        Provenance::of(self.session.device().description())
+        Provenance::of(self.session.device().description(), &self.fingerprint)
     }
 
     fn evaluator(&mut self) -> Evaluator<'_> {
@@ -124,9 +138,12 @@ impl LoadedRun {
             self.result.add_probe(name, probed.result, &made_by);
         }
         let probes: Vec<_> = self.tensors.iter().filter(|t| t.name.starts_with("probe.")).cloned().collect();
-        let images = &self.data.train.images;
-        model_file::save(&self.run.model_path(), &self.session, &self.vae, &self.config, images, &probes)?;
-        self.result.save(&self.run.result_path())
+        let LoadedRun { vae, config, data, fingerprint, .. } = &*self;
+        let about = About { vae, config, image_shape: data.train.images.shape(), data: fingerprint };
+        let model = model_file::encode(&self.session, about, &probes)?;
+        let mut change = writing(&self.run)?.change()?;
+        self.result.put(&mut change, MODEL, &model)?;
+        self.result.commit(change)
     }
 
     /// The local Lipschitz ratio around the first `count` test images, in the L-infinity ball of radius `eps`, see
@@ -182,22 +199,33 @@ impl LoadedRun {
         for &task in tasks {
             let LoadedRun { session, vae, data, context, tensors, .. } = &mut *self;
             let attacked = Evaluator { session, vae, data, context }.attack(task, tensors, &x, config)?;
-            attacked.add_to(&mut self.result, &self.run, &self.data.tasks[task].name, &made_by)?;
+            attacked.add_to(&mut self.result, writing(&self.run)?, &self.data.tasks[task].name, &made_by)?;
         }
         Ok(())
     }
 }
 
-/// The data of a run: loaded, checked against its settings, and part held out where these say so.
-pub fn load_data(config: &Config, context: &Context) -> Result<Dataset> {
-    let source = Source {
+fn writing(run: &Access) -> Result<&Writing> {
+    match run {
+        Access::Write(writing) => Ok(writing),
+        Access::Read(run) => Err(Error::run(format!("{} is open to be read only", run.path().display()))),
+    }
+}
+
+/// Where the data of a run come from.
+pub(super) fn source<'a>(config: &'a Config, context: &'a Context) -> Source<'a> {
+    Source {
         name: &config.dataset,
         directory: config.data_dir.as_deref(),
         resize: config.resize,
         photos: celeba::Options { crop: config.crop, skip_bad: config.skip_bad, cache: None },
         observer: Some(&*context.observer),
-    };
-    let data = Dataset::load(&source)?.hold_out(config.holdout)?;
+    }
+}
+
+/// The data of a run: loaded, checked against its settings, and part held out where these say so.
+pub fn load_data(config: &Config, context: &Context) -> Result<Dataset> {
+    let data = Dataset::load(&source(config, context))?.hold_out(config.holdout)?;
     config.validate_for(&data)?;
     data.remarks().iter().for_each(|remark| log::warn!("{remark}"));
     Ok(data)

@@ -1,12 +1,11 @@
 //! `metrics.jsonl`: one JSON object a logging step, appended, so that a run can be watched while it trains.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::files::write_whole;
+use crate::files::{disk, write_whole};
 use crate::{Error, Result};
 
 /// The open file. Each line reaches the file in one write, so a reader never meets half of one while the run lives.
@@ -22,7 +21,7 @@ impl Metrics {
     /// # Errors
     /// [`Error::Io`].
     pub fn append(path: &Path) -> Result<Metrics> {
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path))?;
+        let file = disk::append(path).map_err(Error::io(path))?;
         Ok(Metrics { file, path: path.to_path_buf() })
     }
 
@@ -34,7 +33,15 @@ impl Metrics {
         let mut text = serde_json::to_string(line)
             .map_err(|error| Error::run("the metrics cannot be written").because(error))?;
         text.push('\n');
-        self.file.write_all(text.as_bytes()).and_then(|()| self.file.flush()).map_err(Error::io(&self.path))
+        disk::write(&self.file, text.as_bytes()).map_err(Error::io(&self.path))
+    }
+
+    /// Makes what was written durable.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file.
+    pub fn sync(&self) -> Result<()> {
+        disk::sync(&self.file).map_err(Error::io(&self.path))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Training runs: their settings, their directories and files, the work on them from start to result, folders of
 //! them, and grids of settings.
 
+pub mod change;
+pub mod check;
 pub mod checkpoint;
 pub mod codes;
 pub mod compare;
@@ -8,6 +10,9 @@ pub mod config;
 pub mod destination;
 pub mod dir;
 pub mod evaluate;
+#[cfg(test)]
+mod faults_tests;
+mod identity;
 pub mod list;
 mod loaded;
 #[cfg(test)]
@@ -26,6 +31,7 @@ pub mod store;
 pub mod sweep;
 pub mod tensorboard;
 mod train;
+pub mod writing;
 
 pub use loaded::{LoadedRun, load_data};
 pub use train::{check_resumable, train};

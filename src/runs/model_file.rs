@@ -1,10 +1,7 @@
 //! `model.safetensors`: the weights, and what a script needs to rebuild the stacks around them.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use crate::data::Images;
 use crate::engine::nn::{Layer, NamedTensor, Stack, named_weights};
 use crate::engine::ops::Convolution;
 use crate::engine::session::Session;
@@ -13,27 +10,39 @@ use crate::method::robustness::Probe;
 use crate::method::vae::Vae;
 use crate::runs::checkpoint::{self, Metadata};
 use crate::runs::config::Config;
+use crate::runs::identity;
 
-/// Writes the weights in the variable `model`, and of `probes` (task and tensors), whole or not at all.
-pub fn save(
-    path: &Path,
-    session: &Session,
-    vae: &Vae,
-    config: &Config,
-    images: &Images,
-    probes: &[NamedTensor],
-) -> Result<()> {
+/// What a model's file holds beside the weights.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    pub vae: &'a Vae,
+    pub config: &'a Config,
+    /// `[channels, height, width]` of an image.
+    pub image_shape: [usize; 3],
+    /// [`Dataset::fingerprint`](crate::data::Dataset) of what it was trained on.
+    pub data: &'a str,
+}
+
+/// The file's content: the weights in the variable `model`, and the tensors of `probes`.
+///
+/// # Errors
+/// Those of the device, and of [`checkpoint::encode`].
+pub fn encode(session: &Session, about: About, probes: &[NamedTensor]) -> Result<Vec<u8>> {
+    let About { vae, config, image_shape, data } = about;
     let mut tensors = named_weights(session, "model", &vae.layout)?;
     tensors.extend_from_slice(probes);
     let layers = json!({ "encoder": layers(&vae.encoder), "decoder": layers(&vae.decoder) });
     let metadata = Metadata::from([
         ("arch".into(), config.arch.to_string()),
         ("latent".into(), vae.latent.to_string()),
-        ("image_shape".into(), json!([images.channels, images.height, images.width]).to_string()),
+        ("image_shape".into(), json!(image_shape).to_string()),
         ("decoder_output".into(), config.decoder_output.to_string()),
         ("layers".into(), layers.to_string()),
+        (checkpoint::SETTINGS.into(), identity::fixed_settings(config)?),
+        (checkpoint::DATA.into(), data.into()),
+        (checkpoint::PROGRAM.into(), env!("CARGO_PKG_VERSION").into()),
     ]);
-    checkpoint::save(path, &tensors, &metadata)
+    checkpoint::encode(&tensors, &metadata)
 }
 
 /// A stack as PyTorch's `Sequential` would list it: each layer's type and its arguments.

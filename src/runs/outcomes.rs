@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::error::Result;
 use crate::method::robustness::Outcome;
 use crate::runs::dir::RunDir;
 use crate::runs::numpy::{npy, npz};
@@ -13,18 +12,14 @@ use crate::runs::numpy::{npy, npz};
 /// The attack there is, in the array `attack`.
 const PGD: &str = "pgd";
 
-/// Writes the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
+/// The file with the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
 /// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded) and `attack` (the name of the one that did first).
-/// Returns the path relative to the run.
+/// Returns the path relative to the run, and the content.
 ///
 /// # Errors
-/// [`Error::Io`] naming the file.
-pub fn save(run: &RunDir, task: &str, number: usize, outcomes: &[Outcome]) -> Result<String> {
-    let folder = run.path().join(FOLDER);
-    fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-    let name = format!("{FOLDER}/{task}-{number}.npz");
-    write_whole(&run.path().join(&name), &bytes(outcomes)?)?;
-    Ok(name)
+/// [`Error::Run`](crate::Error::Run) where the archive cannot be made.
+pub fn file(task: &str, number: usize, outcomes: &[Outcome]) -> Result<(String, Vec<u8>)> {
+    Ok((format!("{FOLDER}/{task}-{number}.npz"), bytes(outcomes)?))
 }
 
 /// The folder in a run.

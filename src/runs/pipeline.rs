@@ -7,6 +7,7 @@ use crate::runs::config::Config;
 use crate::runs::destination::Destination;
 use crate::runs::dir::RunDir;
 use crate::runs::record::RunRecord;
+use crate::runs::writing::Access;
 use crate::runs::{LoadedRun, check_resumable, load_data, train};
 
 /// Writes the page of a run: the room of reports is above this one, so callers pass it.
@@ -46,20 +47,22 @@ pub fn complete(
 ) -> Result<Completed> {
     config.validate()?;
     let data = load_data(config, context)?;
-    if let Destination::Resume(path) = destination {
-        check_resumable(config, &RunDir::open(path)?)?;
+    let claimed = destination.claim()?;
+    if let Some(claimed) = &claimed {
+        check_resumable(config, claimed, &data)?;
     }
     let device = context.open(&config.device, config.checked)?;
-    let run = destination.prepare(config)?;
+    let writing = destination.prepare(config, claimed)?;
     let title = config.title();
-    context.observer.say(&format!("{title} on {}, into {}", device.description(), run.path().display()));
-    train(config, &run, &data, device.clone(), context)?;
+    context.observer.say(&format!("{title} on {}, into {}", device.description(), writing.path().display()));
+    train(config, &writing, &data, device.clone(), context)?;
+    let run = writing.dir().clone();
     let record = RunRecord::load(&run.result_path())?;
     let examples = config.attack.attacked(data.test.count());
     let result = record.as_configured(&config.attack, Some(examples)).unwrap_or(record);
     let page = match pages.is_fresh(&run) {
         true => Ok(()),
-        false => LoadedRun::with(run.clone(), config.clone(), data, device, context.clone())
+        false => LoadedRun::with(Access::Read(run.clone()), config.clone(), data, device, context.clone())
             .and_then(|mut loaded| pages.write(&mut loaded)),
     };
     Ok(Completed { run, result, page })

@@ -8,7 +8,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::config::{Arch, AttackConfig, Config, Objective};
+use super::dir::RESULT;
+use crate::data;
 use crate::files::write_whole;
 use crate::{Error, Result};
 
@@ -50,9 +53,38 @@ pub struct RunRecord {
     /// [`Config::hash`](super::config::Config::hash) of the settings that fix the training's numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<String>,
+    /// The first digits of [`Dataset::fingerprint`](crate::data::Dataset) of what it was trained and
+    /// tested on; records of early versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// What belongs to these numbers: the model and the outcomes, by their names in the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileMark>,
     /// Every evaluation, the oldest first. One is replaced only by the same made again by the same program and device.
     #[serde(default)]
     pub evaluations: Vec<Evaluation>,
+}
+
+/// By what a file is known again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMark {
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+impl FileMark {
+    /// Of a file with this content.
+    pub fn of(content: &[u8]) -> FileMark {
+        FileMark { bytes: content.len() as u64, sha256: data::hex_sha256(content) }
+    }
+
+    /// Of the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn of_file(path: &Path) -> Result<FileMark> {
+        Ok(FileMark::of(&fs::read(path).map_err(Error::io(path))?))
+    }
 }
 
 /// The version alone.
@@ -96,6 +128,8 @@ impl RunRecord {
             synthetic: false,
             skipped_images: 0,
             settings: Some(config.hash()?),
+            data: None,
+            files: BTreeMap::new(),
             evaluations: Vec::new(),
         })
     }
@@ -272,6 +306,25 @@ impl RunRecord {
         write_whole(path, self.to_json()?.as_bytes())
     }
 
+    /// Puts a file into a change of the run, and its mark into the record.
+    ///
+    /// # Errors
+    /// As [`Change::put`].
+    pub fn put(&mut self, change: &mut Change, name: &str, content: &[u8]) -> Result<()> {
+        change.put(name, content)?;
+        self.files.insert(name.into(), FileMark::of(content));
+        Ok(())
+    }
+
+    /// Lets a change of the run happen, with this record in it.
+    ///
+    /// # Errors
+    /// As [`Change::commit`], and [`RunRecord::to_json`].
+    pub fn commit(&self, mut change: Change) -> Result<()> {
+        change.put(RESULT, self.to_json()?.as_bytes())?;
+        change.commit()
+    }
+
     /// Reads the file.
     ///
     /// # Errors
@@ -385,7 +438,7 @@ mod tests {
             examples: Some(5),
             ..Config::default().attack
         };
-        let made_by = Provenance::of("a CPU".into());
+        let made_by = Provenance::of("a CPU".into(), "");
         let attack = |radius: f32, accuracy| {
             let mut attack = record.tasks["digit"].attack.clone().unwrap();
             (attack.steps, attack.restarts, attack.examples) = (3, 1, 5);
@@ -400,7 +453,7 @@ mod tests {
         record.add_attack("digit", own.clone(), &made_by);
         assert_eq!(record.evaluations.len(), 1, "the same again is nothing new");
         assert_eq!(record.add_attack("digit", other.clone(), &made_by), Some(1));
-        let elsewhere = Provenance::of("a GPU".into());
+        let elsewhere = Provenance::of("a GPU".into(), "");
         assert_eq!(
             record.add_attack("digit", own.clone(), &elsewhere),
             Some(2),

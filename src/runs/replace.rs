@@ -5,24 +5,25 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::dir::{RunDir, unwritable};
+use super::change::{self, Change};
+use super::dir::{CONFIG, RunDir, unwritable};
+use super::writing::Writing;
 use super::{outcomes, tensorboard};
-use crate::files::{leftover, sync_directory};
+use crate::files::{leftover, lock};
 use crate::{Error, Result};
 
 /// Begins a run in the folder `path`, made now or, with `overwrite`, a run that it replaces.
 ///
-/// The old run goes file by file, its settings last and in one step, so that whatever happens in between, a run is
-/// there that can be gone on with or replaced.
+/// It is one change: whatever happens, the folder has the old run or the new one.
 ///
 /// # Errors
 /// [`Error::Request`] where there is something else, something that must not be removed, or nothing can be written; the
 /// folder is then as it was.
-pub fn prepare(path: &Path, overwrite: bool, settings: &str) -> Result<RunDir> {
+pub fn prepare(path: &Path, overwrite: bool, settings: &str) -> Result<Writing> {
     // A slash at the end would look through a link.
     let path: PathBuf = path.components().collect();
     let found = match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return RunDir::create(&path, settings),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Writing::create(&path, settings),
         Err(error) => return Err(unwritable(&path, &error)),
         Ok(found) => found,
     };
@@ -30,25 +31,31 @@ pub fn prepare(path: &Path, overwrite: bool, settings: &str) -> Result<RunDir> {
         return Err(Error::file(path, "is a symbolic link, through which no run is made")
             .with_hint("give the folder that it points to"));
     }
-    // What a process leaves that is killed before it has written the settings.
-    let unbegun = found.is_dir() && is_unbegun(&path).map_err(|error| unwritable(&path, &error))?;
-    if !unbegun {
-        check_replaceable(&path, overwrite)?;
-    }
-    let run = RunDir { path };
-    let old = Old::of(&run)?;
-    // Before anything is removed: whether the folder can be written.
-    let staged = run.stage(settings)?;
-    old.remove().map_err(|error| run.unwritable(error))?;
-    staged.commit().map_err(|error| run.unwritable(error))?;
-    Ok(run)
+    let check = || match found.is_dir() && is_unbegun(&path).map_err(|error| unwritable(&path, &error))? {
+        true => Ok(()),
+        false => check_replaceable(&path, overwrite),
+    };
+    // Before the lock is written into what may be anyone's folder, and again once no other process can change it.
+    check()?;
+    let writing = Writing::of_folder(&path)?;
+    check()?;
+    let old = Old::of(&writing)?;
+    let replace = || -> Result<()> {
+        let mut change = writing.change()?;
+        change.put(CONFIG, settings.as_bytes())?;
+        old.remove_in(&mut change);
+        change.commit()
+    };
+    replace().map_err(|error| writing.unwritable(error))?;
+    Ok(writing)
 }
 
-/// Whether the folder is empty, or has nothing but settings that were not finished.
+/// Whether the folder is empty, or has nothing but what a process leaves that is killed before it has written the
+/// settings.
 fn is_unbegun(path: &Path) -> std::io::Result<bool> {
-    let unfinished = |entry: &fs::DirEntry| entry.file_name() == ".config.toml.tmp";
+    let unfinished = [".config.toml.tmp", lock::NAME, change::FOLDER];
     for entry in fs::read_dir(path)? {
-        if !unfinished(&entry?) {
+        if !unfinished.iter().any(|name| entry.as_ref().is_ok_and(|entry| entry.file_name() == *name)) {
             return Ok(false);
         }
     }
@@ -72,8 +79,7 @@ fn check_replaceable(path: &Path, overwrite: bool) -> Result<()> {
 #[derive(Debug)]
 struct Old {
     folder: PathBuf,
-    /// Its files in the order in which they go: without a result a run is one to go on with, and without a checkpoint
-    /// one to begin. The settings are not among them; they are replaced.
+    /// Its files. The settings are not among them; they are replaced.
     files: Vec<PathBuf>,
     /// Its folders, removed where they are empty then.
     folders: Vec<PathBuf>,
@@ -107,14 +113,17 @@ impl Old {
             let unfinished = leftover(&file)?;
             names.extend([file, unfinished]);
         }
-        let settings = [leftover(&run.config_path())?, run.config_path()];
+        names.push(leftover(&run.config_path())?);
+        let settings = [run.config_path()];
         let there = |path: &&PathBuf| fs::symlink_metadata(path).is_ok();
         if let Some(path) =
             names.iter().chain(&settings).filter(there).find(|p| !is(p, fs::Metadata::is_file))
         {
             return Err(not_ours(path));
         }
-        let own = |path: &PathBuf| names.contains(path) || settings.contains(path) || folders.contains(path);
+        let tools = [lock::NAME, change::FOLDER].map(|name| run.path().join(name));
+        let own =
+            |path: &PathBuf| [&names[..], &settings, &folders, &tools].iter().any(|of| of.contains(path));
         let mut foreign = 0;
         for folder in std::iter::once(run.path()).chain(folders.iter().map(PathBuf::as_path)) {
             let entries = fs::read_dir(folder).map_err(|error| unwritable(run.path(), &error))?;
@@ -124,20 +133,15 @@ impl Old {
         Ok(Old { folder: run.path().to_path_buf(), files, folders, foreign })
     }
 
-    /// Removes the files, and says what stays.
-    fn remove(&self) -> Result<()> {
-        for path in &self.files {
-            fs::remove_file(path).map_err(Error::io(path))?;
-        }
-        for folder in &self.folders {
-            // Only if empty.
-            _ = fs::remove_dir(folder);
-        }
+    /// Has the change remove the files, and says what stays.
+    fn remove_in(&self, change: &mut Change) {
+        let name = |path: &Path| path.strip_prefix(&self.folder).unwrap_or(path).to_path_buf();
+        self.files.iter().for_each(|path| change.remove(name(path)));
+        self.folders.iter().for_each(|path| change.remove_folder(name(path)));
         if self.foreign > 0 {
             let (folder, n) = (self.folder.display(), self.foreign);
             log::warn!("{folder}: kept what no run wrote, {n} {}", if n == 1 { "entry" } else { "entries" });
         }
-        sync_directory(&self.folder).map_err(Error::io(&self.folder))
     }
 }
 

@@ -1,19 +1,22 @@
 //! A folder of training runs that are found by their settings, so that a figure, or a sweep, that needs a run takes the
 //! one that is there, goes on with one that was stopped, and trains only what is missing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use toml::Table;
 
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::config::{Config, Role, declared};
 use crate::runs::destination::Destination;
-use crate::runs::dir::RunDir;
+use crate::runs::dir::{MODEL, RunDir};
+use crate::runs::loaded;
 use crate::runs::pipeline::{self, PageWriter};
-use crate::runs::record::{AttackResult, RunRecord};
+use crate::runs::record::{AttackResult, FileMark, RunRecord};
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub struct Runs {
     folder: PathBuf,
     context: Context,
     pages: Arc<dyn PageWriter>,
+    /// Fingerprints of the data that were read for a name, by where they come from.
+    fingerprints: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 /// A run with nothing left to do.
@@ -55,19 +60,37 @@ impl Finished {
 impl Runs {
     /// Runs made in it tell `context` how they go on, and get a page from `pages`.
     pub fn new(folder: impl Into<PathBuf>, context: Context, pages: Arc<dyn PageWriter>) -> Self {
-        Runs { folder: folder.into(), context, pages }
+        Runs { folder: folder.into(), context, pages, fingerprints: Arc::default() }
     }
 
     /// Where the run of these settings is, or would be: its name has what is trained, the seed, and a hash of every
-    /// setting that a number of its result depends on.
+    /// setting that a number of its result depends on. In place of where data of one's own lie it has what they are.
     ///
     /// # Errors
-    /// [`Error::Request`] for settings that no file can hold.
+    /// [`Error::Request`] for settings that no file can hold, and for data that do not read.
     pub fn path(&self, config: &Config) -> Result<PathBuf> {
-        let digest = Sha256::digest(identity(config)?);
+        let nowhere = Config { data_dir: None, ..config.clone() };
+        let identity = identity(&nowhere)? + &self.fingerprint(config)?;
+        let digest = Sha256::digest(identity);
         let hash: String = digest[..5].iter().map(|byte| format!("{byte:02x}")).collect();
         let Config { dataset, objective, arch, seed, .. } = config;
         Ok(self.folder.join(format!("{dataset}-{arch}-{objective}-seed{seed}-{hash}")))
+    }
+
+    /// Of data of one's own; empty for those that come with the program.
+    fn fingerprint(&self, config: &Config) -> Result<String> {
+        if config.data_dir.is_none() {
+            return Ok(String::new());
+        }
+        let source = loaded::source(config, &self.context);
+        let key = format!("{:?}", (source.name, source.directory, source.resize, &source.photos));
+        let mut known = self.fingerprints.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&key) {
+            return Ok(found.clone());
+        }
+        let found = Dataset::load(&source)?.short_fingerprint();
+        known.insert(key, found.clone());
+        Ok(found)
     }
 
     /// The run of these settings where it is done, probes and attacks included, as its result alone can tell. That is
@@ -82,6 +105,10 @@ impl Runs {
             _ => return Ok(None),
         };
         let record = RunRecord::load(&file)?;
+        let mark = record.files.get(MODEL);
+        if mark.is_some_and(|mark| FileMark::of_file(&path.join(MODEL)).ok().as_ref() != Some(mark)) {
+            return Ok(None);
+        }
         // How many images "all" are, the data tell: what completes the run looks.
         let known = config.attack.examples.is_some() || !config.attack.enabled;
         // One that the user has trained for longer, or whose probe another has replaced, is completed anew.

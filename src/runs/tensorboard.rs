@@ -8,14 +8,13 @@
 //! Summary { repeated Value value = 1 }    Value { string tag = 1; float simple_value = 2 }
 //! ```
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-use crate::files::write_whole;
+use crate::files::{disk, write_whole};
 use crate::runs::metrics;
 use crate::{Error, Result};
 
@@ -44,10 +43,10 @@ impl EventFile {
         for line in metrics::read(metrics)? {
             bytes.extend(event(started, &line));
         }
-        fs::create_dir_all(directory).map_err(Error::io(directory))?;
+        disk::create_directories(directory).map_err(Error::io(directory))?;
         let path = directory.join(NAME);
         write_whole(&path, &bytes)?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
+        let file = disk::append(&path).map_err(Error::io(&path))?;
         Ok(EventFile { file, path, started })
     }
 
@@ -57,7 +56,7 @@ impl EventFile {
     /// [`Error::Io`].
     pub fn write(&mut self, line: &Map<String, Value>) -> Result<()> {
         let bytes = event(self.started, line);
-        self.file.write_all(&bytes).and_then(|()| self.file.flush()).map_err(Error::io(&self.path))
+        disk::write(&self.file, &bytes).map_err(Error::io(&self.path))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A training run from start to result: train, probe, attack, and the files of its directory.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -12,12 +13,14 @@ use crate::method::{Averages, Trainer, mean_elbo};
 use crate::progress::Context;
 use crate::runs::checkpoint::{self, Metadata};
 use crate::runs::config::Config;
-use crate::runs::dir::RunDir;
+use crate::runs::dir::{MODEL, RunDir};
 use crate::runs::evaluate::{self, Evaluator, Labels};
 use crate::runs::metrics::{self, Metrics};
-use crate::runs::record::{Evaluation, Provenance, RunRecord};
+use crate::runs::model_file::{self, About};
+use crate::runs::record::{Evaluation, FileMark, Provenance, RunRecord};
 use crate::runs::tensorboard::EventFile;
-use crate::runs::{model_file, recipe};
+use crate::runs::writing::Writing;
+use crate::runs::{identity, recipe};
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
 const WARM_UP: usize = 10;
@@ -29,50 +32,52 @@ const WARM_UP: usize = 10;
 /// request (a checkpoint is written first); [`Error::Request`] for a checkpoint of other settings.
 pub fn train(
     config: &Config,
-    run: &RunDir,
+    run: &Writing,
     data: &Dataset,
     device: Device,
     context: &Context,
 ) -> Result<RunRecord> {
-    let device_name = device.description();
+    let (device_name, fingerprint) = (device.description(), data.short_fingerprint());
     let vae = recipe::model(config, data.train.images.shape())?;
     let mut trainer = Trainer::new(device, vae, &recipe::training(config)?, &data.train.images)?;
     // Before the training, so that a record that does not read costs nothing.
     let earlier = earlier_evaluations(run)?;
-    let mut clock = resume(&mut trainer, config, run)?;
+    let mut clock = resume(&mut trainer, config, run, &fingerprint)?;
     if let Some(result) = finished(&trainer, config, run, data)? {
         return Ok(result);
     }
-    train_to_the_end(&mut trainer, config, run, &mut clock, context).map_err(|error| match error {
-        Error::Io { .. } => Error::Interrupted { run: run.path().to_path_buf(), source: Box::new(error) },
-        other => other,
+    train_to_the_end(&mut trainer, config, run, &fingerprint, &mut clock, context).map_err(|error| {
+        match error {
+            Error::Io { .. } => Error::Interrupted { run: run.path().to_path_buf(), source: Box::new(error) },
+            other => other,
+        }
     })?;
 
     let Trainer { session, vae, .. } = &mut trainer;
     let elbo_test = mean_elbo(session, vae, &data.test.images, config.seed)?;
     let mut evaluator = Evaluator { session, vae, data, context };
-    let made_by = Provenance::of(device_name.clone());
+    let made_by = Provenance::of(device_name.clone(), &fingerprint);
     let mut record = RunRecord {
         train_seconds: clock.seconds_before,
         seconds_per_step: clock.seconds_per_step,
         elbo_test,
         synthetic: data.synthetic,
         skipped_images: data.skipped,
+        data: Some(fingerprint.clone()),
         ..RunRecord::new(config, device_name)?
     };
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
     let probed = evaluator.probe(&tasks, Labels::ALL, recipe::probe(config, data.train.count()))?;
-    record.evaluations = earlier;
-    // Numbers of a shorter run must not stand beside the new model, should this end here.
-    if run.result_path().exists() {
-        record.save(&run.result_path())?;
-    }
+    (record.evaluations, record.files) = earlier;
     let tensors: Vec<_> = probed.iter().flat_map(|p| p.tensors.clone()).collect();
-    model_file::save(&run.model_path(), evaluator.session, vae, config, &data.train.images, &tensors)?;
+    let about = About { vae, config, image_shape: data.train.images.shape(), data: &fingerprint };
+    let model = model_file::encode(evaluator.session, about, &tensors)?;
     for (task, probed) in data.tasks.iter().zip(probed) {
         record.add_probe(&task.name, probed.result, &made_by);
     }
-    record.save(&run.result_path())?;
+    let mut change = run.change()?;
+    record.put(&mut change, MODEL, &model)?;
+    record.commit(change)?;
     // The same probes may have been attacked so before.
     let examples = config.attack.attacked(data.test.count());
     if config.attack.enabled && record.as_configured(&config.attack, Some(examples)).is_none() {
@@ -94,6 +99,12 @@ fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) ->
     }
     let result = RunRecord::load(&run.result_path())?;
     let (wanted, images) = (&config.attack, data.test.count());
+    if let Some(mark) = result.files.get(MODEL)
+        && *mark != FileMark::of_file(&run.model_path())?
+    {
+        log::warn!("{} is damaged; it is made again from the checkpoint", run.model_path().display());
+        return Ok(None);
+    }
     // The model has the weights of the last probes; others' in their place measure something else.
     let whole =
         data.tasks.iter().all(|task| result.tasks.contains_key(&task.name)) && result.has_own_probes();
@@ -112,30 +123,38 @@ struct TrainClock {
 ///
 /// # Errors
 /// [`Error::Request`] naming the file.
-pub fn check_resumable(config: &Config, run: &RunDir) -> Result<()> {
+pub fn check_resumable(config: &Config, run: &Writing, data: &Dataset) -> Result<()> {
     earlier_evaluations(run)?;
-    load_checkpoint(config, run)?;
+    load_checkpoint(config, run, &data.short_fingerprint())?;
     metrics::check(&run.metrics_path())
 }
 
-/// What the run's record has of evaluations, where there is one.
+/// What the run's record has of evaluations and their files, where there is one.
 ///
 /// # Errors
 /// [`Error::Request`] for one that does not read.
-fn earlier_evaluations(run: &RunDir) -> Result<Vec<Evaluation>> {
+fn earlier_evaluations(run: &RunDir) -> Result<(Vec<Evaluation>, BTreeMap<String, FileMark>)> {
     if !run.result_path().exists() {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     let record = RunRecord::load(&run.result_path());
-    Ok(record.map_err(|error| error.with_hint("remove it to have the run evaluated anew"))?.evaluations)
+    let record = record.map_err(|error| error.with_hint("remove it to have the run evaluated anew"))?;
+    Ok((record.evaluations, record.files))
 }
 
-fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTensor>, Metadata)>> {
+fn load_checkpoint(
+    config: &Config,
+    run: &RunDir,
+    data: &str,
+) -> Result<Option<(Vec<NamedTensor>, Metadata)>> {
     let path = run.checkpoint_path();
     if !path.exists() {
         return Ok(None);
     }
     let (tensors, metadata) = checkpoint::load_sealed(&path)?;
+    identity::check_settings(&metadata, &path, config)?;
+    identity::check_data(&metadata, &path, data)?;
+    // A checkpoint of an early version has the hash alone.
     if metadata.get("config_hash") != Some(&config.hash()?) {
         return Err(Error::file(path, "was made with other settings than this run's config.toml")
             .with_hint("undo the change to config.toml, or start another run"));
@@ -150,8 +169,8 @@ fn load_checkpoint(config: &Config, run: &RunDir) -> Result<Option<(Vec<NamedTen
 }
 
 /// Goes on from the run's checkpoint, where there is one, and drops what was logged after it.
-fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainClock> {
-    let Some((tensors, metadata)) = load_checkpoint(config, run)? else {
+fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir, data: &str) -> Result<TrainClock> {
+    let Some((tensors, metadata)) = load_checkpoint(config, run, data)? else {
         metrics::truncate_after(&run.metrics_path(), 0)?;
         return Ok(TrainClock { seconds_before: 0.0, seconds_per_step: 0.0 });
     };
@@ -164,7 +183,13 @@ fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir) -> Result<TrainC
     Ok(TrainClock { seconds_before: number("train_seconds"), seconds_per_step: number("seconds_per_step") })
 }
 
-fn save_checkpoint(trainer: &Trainer, config: &Config, run: &RunDir, clock: &TrainClock) -> Result<()> {
+fn save_checkpoint(
+    trainer: &Trainer,
+    config: &Config,
+    run: &RunDir,
+    data: &str,
+    clock: &TrainClock,
+) -> Result<()> {
     trainer.check_finite()?;
     let (step, state) = (trainer.steps_done()?, trainer.state()?);
     let metadata = Metadata::from([
@@ -173,6 +198,9 @@ fn save_checkpoint(trainer: &Trainer, config: &Config, run: &RunDir, clock: &Tra
         ("seed".into(), config.seed.to_string()),
         ("train_seconds".into(), clock.seconds_before.to_string()),
         ("seconds_per_step".into(), clock.seconds_per_step.to_string()),
+        (checkpoint::SETTINGS.into(), identity::fixed_settings(config)?),
+        (checkpoint::DATA.into(), data.into()),
+        (checkpoint::PROGRAM.into(), env!("CARGO_PKG_VERSION").into()),
     ]);
     checkpoint::save_sealed(&run.checkpoint_path(), &state, &metadata)
 }
@@ -181,6 +209,7 @@ fn train_to_the_end(
     trainer: &mut Trainer,
     config: &Config,
     run: &RunDir,
+    data: &str,
     clock: &mut TrainClock,
     context: &Context,
 ) -> Result<()> {
@@ -224,7 +253,9 @@ fn train_to_the_end(
             if clock.seconds_per_step == 0.0 || durations.len() > WARM_UP {
                 clock.seconds_per_step = median_step(&durations);
             }
-            save_checkpoint(trainer, config, run, clock)?;
+            // What was logged before it must not be younger than it after a loss of power.
+            metrics.sync()?;
+            save_checkpoint(trainer, config, run, data, clock)?;
         }
         if stop {
             return Err(stopped(step, run));

@@ -57,7 +57,7 @@ pub fn run(args: &InfoArgs, context: &Context) -> Result<()> {
         test: data.test.count(),
         skipped: data.skipped,
         image_shape: data.train.images.shape(),
-        sha256: data.fingerprint(),
+        sha256: data.fingerprint.clone(),
         tasks: (0..data.tasks.len()).map(|task| task_info(&data, task)).collect(),
         remarks: data.remarks(),
     };

@@ -128,6 +128,7 @@ pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Res
         class_names: Vec::new(),
         synthetic: set.is_synthetic(),
         skipped: cached.skipped.len(),
+        fingerprint: String::new(),
     })
 }
 

@@ -33,8 +33,8 @@ impl Dataset {
         self.tasks.iter().enumerate().filter_map(remark).collect()
     }
 
-    /// The SHA-256 of all images and labels: the same for the same set, wherever and in whatever form it lies.
-    pub fn fingerprint(&self) -> String {
+    /// With its fingerprint.
+    pub(super) fn sealed(mut self) -> Self {
         let mut hash = Sha256::new();
         for split in [&self.train, &self.test] {
             let shape = [split.images.count, split.images.channels, split.images.height, split.images.width];
@@ -45,7 +45,15 @@ impl Dataset {
                 labels.iter().for_each(|label| hash.update(label.to_le_bytes()));
             }
         }
-        hex(&hash.finalize())
+        self.fingerprint = hex(&hash.finalize());
+        self
+    }
+}
+
+impl Dataset {
+    /// The first 16 digits of the fingerprint, which records have.
+    pub fn short_fingerprint(&self) -> String {
+        self.fingerprint.get(..16).unwrap_or_default().into()
     }
 }
 

@@ -20,7 +20,7 @@ use super::{Dataset, Images, MAX_SIDE, Split, Task, color};
 use crate::progress::{Observer, Silent};
 use crate::{Error, Result};
 
-use content::hex_sha256;
+pub(crate) use content::hex_sha256;
 pub use pixels::check_resize;
 
 /// What a reader has, or what is wrong, to be put after the file's name.
@@ -112,9 +112,9 @@ impl Dataset {
                     let place = source.directory.unwrap_or(Path::new("mnist"));
                     return Err(refuse(place, "has images in colour already; color-mnist colours grey ones"));
                 }
-                Ok(color::colored(grey, source.name))
+                Ok(color::colored(grey, source.name).sealed())
             }
-            _ => Dataset::read(source),
+            _ => Ok(Dataset::read(source)?.sealed()),
         }
     }
 
@@ -170,7 +170,16 @@ impl Loaded {
         }
         let task = Task { name: if name == "mnist" { "digit" } else { "label" }.into(), classes };
         let (name, tasks) = (name.to_string(), vec![task]);
-        Ok(Dataset { name, train, test, tasks, class_names, synthetic: false, skipped: 0 })
+        Ok(Dataset {
+            name,
+            train,
+            test,
+            tasks,
+            class_names,
+            synthetic: false,
+            skipped: 0,
+            fingerprint: String::new(),
+        })
     }
 }
 

@@ -45,6 +45,9 @@ pub fn named_weights(session: &Session, arena: &str, layout: &Layout) -> Result<
 }
 
 /// Fills an arena from named weights.
+///
+/// # Errors
+/// [`Error::Request`] for a tensor that is missing, there twice, of another shape, or not finite.
 pub fn load_weights(
     session: &mut Session,
     arena: &str,
@@ -54,6 +57,19 @@ pub fn load_weights(
     let mut words = vec![0.0_f32; layout.words()];
     for (i, entry) in layout.entries().iter().enumerate() {
         let data = find_f32(tensors, &entry.name, entry.shape.len())?;
+        let mut namesakes = tensors.iter().filter(|t| t.name == entry.name);
+        let (shape, wanted) =
+            (namesakes.next().map(|t| &t.shape[..]).unwrap_or_default(), entry.shape.dims());
+        if shape != wanted {
+            let what = format!("`{}` has the shape {shape:?}, this model's has {wanted:?}", entry.name);
+            return Err(Error::request(what));
+        }
+        if namesakes.next().is_some() {
+            return Err(Error::request(format!("`{}` is there twice", entry.name)));
+        }
+        if let Some(at) = data.iter().position(|value| !value.is_finite()) {
+            return Err(Error::request(format!("`{}` has {} as number {at}", entry.name, data[at])));
+        }
         layout.slice_mut(&mut words, i).copy_from_slice(data);
     }
     session.set(arena, &words)

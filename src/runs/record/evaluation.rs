@@ -133,19 +133,26 @@ impl TaskResult {
 pub struct Provenance {
     /// Of this program.
     pub version: String,
+    /// The commit it was built from, where the build was told (`SMOOTHENC_COMMIT`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// The device in words; the CPU's names its instruction set.
     pub device: String,
+    /// The first digits of [`Dataset::fingerprint`](crate::data::Dataset) of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 impl Provenance {
     /// What made a record of format 1.
     pub fn unknown() -> Self {
-        Provenance { version: "unknown".into(), device: "unknown".into() }
+        Provenance { version: "unknown".into(), commit: None, device: "unknown".into(), data: None }
     }
 
-    /// This program on that device.
-    pub fn of(device: String) -> Self {
-        Provenance { version: env!("CARGO_PKG_VERSION").into(), device }
+    /// This program on that device, with data of that fingerprint.
+    pub fn of(device: String, data: &str) -> Self {
+        let commit = option_env!("SMOOTHENC_COMMIT").map(String::from);
+        Provenance { version: env!("CARGO_PKG_VERSION").into(), commit, device, data: Some(data.into()) }
     }
 }
 

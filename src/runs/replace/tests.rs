@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::files::disk::faults::{self, Fault};
 use crate::runs::config::Config;
 
 /// Every path under a folder, links not followed, with what a file has or a link points to.
@@ -23,12 +24,17 @@ fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 fn out(path: &Path, overwrite: bool) -> Result<RunDir> {
-    prepare(path, overwrite, &Config { seed: 9, ..Config::default() }.to_toml()?)
+    let writing = prepare(path, overwrite, &Config { seed: 9, ..Config::default() }.to_toml()?)?;
+    Ok(writing.dir().clone())
+}
+
+fn created(path: &Path) -> RunDir {
+    Writing::create(path, &Config::default().to_toml().unwrap()).unwrap().dir().clone()
 }
 
 /// A run with every file that one has, and what dead processes leave.
 fn full_run(path: &Path) -> RunDir {
-    let run = RunDir::create(path, &Config::default().to_toml().unwrap()).unwrap();
+    let run = created(path);
     fs::create_dir(run.tensorboard_path()).unwrap();
     for file in [
         "result.json",
@@ -127,7 +133,7 @@ fn nothing_is_removed_or_written_through_a_link() {
         ["result.json", ".result.json.tmp", ".config.toml.tmp", "metrics.jsonl", "tensorboard", "config.toml"]
     {
         let path = base.path().join(format!("with-{name}"));
-        RunDir::create(&path, &Config::default().to_toml().unwrap()).unwrap();
+        created(&path);
         if name == "config.toml" {
             fs::rename(path.join(name), base.path().join("settings")).unwrap();
             symlink(base.path().join("settings"), path.join(name)).unwrap();
@@ -191,21 +197,42 @@ fn a_folder_that_cannot_be_written_loses_nothing() {
 }
 
 #[test]
-fn a_kill_leaves_a_run_that_can_be_gone_on_with_and_replaced() {
+fn a_run_that_is_being_replaced_is_the_old_or_the_new_one() {
     let base = tempfile::tempdir().unwrap();
-    let count = Old::of(&full_run(&base.path().join("whole"))).unwrap().files.len();
-    assert_eq!(count, 15);
-    for removed in 0..=count {
-        let path = base.path().join(removed.to_string());
-        let run = full_run(&path);
-        let old = Old::of(&run).unwrap();
-        old.files[..removed].iter().for_each(|file| fs::remove_file(file).unwrap());
-        let (checkpoint, result) = (run.checkpoint_path().exists(), run.result_path().exists());
-        assert!(checkpoint || !result, "a result of nothing");
-        assert_eq!(RunDir::open(&path).unwrap().config().unwrap().seed, 0);
+    let old = {
+        full_run(&base.path().join("old"));
+        let found = snapshot(&base.path().join("old"));
+        found.into_values().collect::<Vec<_>>()
+    };
+    let calls = faults::count(|| {
+        out(
+            &{
+                full_run(&base.path().join("x"));
+                base.path().join("x")
+            },
+            true,
+        )
+    })
+    .1;
+    let mut seen = [0; 2];
+    for (fault, at) in
+        [Fault::Kill, Fault::Error(28)].into_iter().flat_map(|f| (0..calls).map(move |at| (f, at)))
+    {
+        let path = base.path().join(format!("{fault:?}-{at}"));
+        full_run(&path);
+        let (made, _) = faults::with(at, fault, || out(&path, true));
+        let seed = RunDir::open(&path).unwrap().config().unwrap().seed;
+        assert!(made.is_err() || seed == 9, "{fault:?} at {at}");
+        // A process that ended may have left what it had not decided.
+        drop(Writing::open(&path).unwrap());
+        match seed {
+            0 => assert_eq!(snapshot(&path).into_values().collect::<Vec<_>>(), old, "{fault:?} at {at}"),
+            _ => assert_eq!(snapshot(&path).len(), 1, "{fault:?} at {at}"),
+        }
+        seen[usize::from(seed == 9)] += 1;
         assert_eq!(out(&path, true).unwrap().config().unwrap().seed, 9);
-        assert_eq!(snapshot(&path).len(), 1);
     }
+    assert!(seen[0] > 5 && seen[1] > 5, "{seen:?}");
 }
 
 #[test]

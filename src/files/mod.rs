@@ -1,7 +1,9 @@
 //! Files written whole or not at all.
 
-use std::fs::{self, File};
-use std::io::Write;
+pub mod disk;
+#[cfg(feature = "cli")]
+pub mod lock;
+
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -60,10 +62,10 @@ impl Staged {
     }
 
     fn write(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<Staged> {
-        let mut file = File::create(temporary).map_err(Error::io(path))?;
+        let file = disk::create(temporary).map_err(Error::io(path))?;
         let staged =
             Staged { temporary: temporary.to_path_buf(), path: path.to_path_buf(), committed: false };
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))?;
+        disk::write(&file, bytes).and_then(|()| disk::sync(&file)).map_err(Error::io(path))?;
         Ok(staged)
     }
 
@@ -72,9 +74,9 @@ impl Staged {
     /// # Errors
     /// [`Error::Io`] naming the file.
     pub fn commit(mut self) -> Result<()> {
-        fs::rename(&self.temporary, &self.path).map_err(Error::io(&self.path))?;
+        disk::rename(&self.temporary, &self.path).map_err(Error::io(&self.path))?;
         self.committed = true;
-        sync_directory(directory(&self.path)).map_err(Error::io(&self.path))
+        disk::sync_directory(directory(&self.path)).map_err(Error::io(&self.path))
     }
 }
 
@@ -82,20 +84,14 @@ impl Drop for Staged {
     fn drop(&mut self) {
         // After a commit the name may be another's.
         if !self.committed {
-            _ = fs::remove_file(&self.temporary);
+            _ = disk::remove_file(&self.temporary);
         }
     }
 }
 
 /// The folder of a file.
-fn directory(path: &Path) -> &Path {
+pub fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Makes what was renamed or removed in a folder durable. Elsewhere than on Unix a directory cannot be opened for
-/// this, and need not be.
-pub fn sync_directory(directory: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 /// The program's folder among the user's caches: what can be made again.

@@ -1,0 +1,190 @@
+//! Whether a run is whole: every file reads, and all of them belong together.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::files::{self, disk, lock};
+use crate::runs::checkpoint::{self, DATA};
+use crate::runs::config::Config;
+use crate::runs::dir::{CONFIG, MODEL, RESULT, RunDir};
+use crate::runs::pipeline::PageWriter;
+use crate::runs::record::{FileMark, RunRecord};
+use crate::runs::writing::Writing;
+use crate::runs::{change, identity, metrics, outcomes};
+
+/// Something that is wrong with a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The file, or the run's folder.
+    pub path: PathBuf,
+    /// What is wrong with it, and why.
+    pub what: String,
+    /// Whether it can be made again, or cleared away, from what is whole.
+    pub mendable: bool,
+}
+
+/// What is wrong with the run in `path`; nothing where it is whole. A run whose training has not ended may be whole. Its
+/// data are not read.
+pub fn check(path: &Path, pages: &dyn PageWriter) -> Vec<Finding> {
+    let mut check = Check { run: RunDir { path: path.to_path_buf() }, found: Vec::new() };
+    check.leftovers();
+    if !change::is_decided(path) {
+        check.files(pages);
+    }
+    check.found
+}
+
+struct Check {
+    run: RunDir,
+    found: Vec<Finding>,
+}
+
+impl Check {
+    fn add(&mut self, path: impl Into<PathBuf>, what: impl Into<String>, mendable: bool) {
+        self.found.push(Finding { path: path.into(), what: what.into(), mendable });
+    }
+
+    /// What `result` could not do is wrong with the file.
+    fn sound<T>(&mut self, path: &Path, mendable: bool, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.add(path, error.in_full(), mendable)).ok()
+    }
+
+    /// What processes left that ended early.
+    fn leftovers(&mut self) {
+        let folder = self.run.path.clone();
+        if !lock::Lock::is_held(&folder) {
+            if folder.join(change::FOLDER).exists() {
+                self.add(folder.join(change::FOLDER), "is a change that was interrupted", true);
+            }
+            for path in unfinished(&self.run) {
+                self.add(path, "is left of a write that was interrupted", true);
+            }
+        }
+    }
+
+    fn files(&mut self, pages: &dyn PageWriter) {
+        let run = self.run.clone();
+        let opened = RunDir::open(run.path()).and_then(|run| run.config());
+        let Some(config) = self.sound(&run.config_path(), false, opened) else { return };
+        let (steps, made_from) = self.checkpoint(&config);
+        let lines = metrics::read(&run.metrics_path());
+        if let Some(lines) = self.sound(&run.metrics_path(), false, lines) {
+            let numbers: Vec<u64> = lines.iter().filter_map(|line| line.get("step")?.as_u64()).collect();
+            if !numbers.is_sorted_by(|a, b| a < b) {
+                self.add(run.metrics_path(), "has steps twice, or out of order", false);
+            }
+        }
+        if !run.result_path().exists() {
+            if run.model_path().exists() {
+                self.add(run.model_path(), format!("stands there without a {RESULT}"), steps.is_some());
+            }
+            return;
+        }
+        let whole = steps == Some(config.iterations);
+        let record = RunRecord::load(&run.result_path());
+        let Some(record) = self.sound(&run.result_path(), whole, record) else { return };
+        if record.settings.is_some() && record.settings != config.hash().ok() {
+            self.add(
+                run.result_path(),
+                format!("was measured under other settings than {CONFIG} has"),
+                false,
+            );
+        }
+        if let (Some(measured), Some(trained)) = (&record.data, made_from)
+            && *measured != trained
+        {
+            let what =
+                format!("was measured on data of fingerprint {measured}, the checkpoint made from {trained}");
+            self.add(run.result_path(), what, false);
+        }
+        self.marked(&record, whole);
+        let model = checkpoint::load(&run.model_path());
+        if let Some((_, metadata)) = self.sound(&run.model_path(), whole, model) {
+            let settings = identity::check_settings(&metadata, &run.model_path(), &config);
+            self.sound(&run.model_path(), false, settings);
+        }
+        if !pages.is_fresh(&run) {
+            self.add(run.report_path(), format!("is not there, or is older than {RESULT}"), true);
+        }
+    }
+
+    /// The steps that the checkpoint has, and the fingerprint of its data.
+    fn checkpoint(&mut self, config: &Config) -> (Option<u64>, Option<String>) {
+        let path = self.run.checkpoint_path();
+        if !path.exists() {
+            return (None, None);
+        }
+        let Some((_, metadata)) = self.sound(&path, false, checkpoint::load_sealed(&path)) else {
+            return (None, None);
+        };
+        self.sound(&path, false, identity::check_settings(&metadata, &path, config));
+        let steps = metadata.get("step").and_then(|step| step.parse().ok());
+        if steps.is_none_or(|steps| steps > config.iterations) {
+            self.add(&path, format!("is of more steps than the {} of {CONFIG}", config.iterations), false);
+        }
+        (steps, metadata.get(DATA).cloned())
+    }
+
+    /// The files that the record lists, and those of their kind that it does not.
+    fn marked(&mut self, record: &RunRecord, whole: bool) {
+        for (name, mark) in &record.files {
+            let path = self.run.path.join(name);
+            let mendable = whole && name == MODEL;
+            match FileMark::of_file(&path) {
+                Ok(found) if found == *mark => {}
+                Ok(found) => {
+                    let what = format!(
+                        "has {} bytes, not the {} that {RESULT} lists, or others",
+                        found.bytes, mark.bytes
+                    );
+                    self.add(path, what, mendable);
+                }
+                Err(error) => self.add(path, error.in_full(), mendable),
+            }
+        }
+        let named = |e: &crate::runs::record::Evaluation| e.result.attack.as_ref()?.outcomes.clone();
+        let listed: BTreeSet<PathBuf> =
+            record.evaluations.iter().filter_map(named).map(|name| self.run.path.join(name)).collect();
+        for path in outcomes::files(&self.run) {
+            if path.exists() && !listed.contains(&path) {
+                self.add(path, format!("belongs to no evaluation of {RESULT}"), true);
+            }
+        }
+    }
+}
+
+/// Files under the temporary names of [`files::write_whole`].
+fn unfinished(run: &RunDir) -> Vec<PathBuf> {
+    let names = [
+        run.config_path(),
+        run.metrics_path(),
+        run.checkpoint_path(),
+        run.model_path(),
+        run.result_path(),
+        run.report_path(),
+    ];
+    names.iter().filter_map(|path| files::leftover(path).ok()).filter(|path| path.exists()).collect()
+}
+
+/// Removes what processes left in the run in `path` that ended early, and finishes what they had decided. What is to be
+/// made again makes way where it does not read: going on with the run makes it.
+///
+/// # Errors
+/// [`Error::Locked`] where another process writes the run; [`Error::Io`].
+pub fn clean(path: &Path, pages: &dyn PageWriter) -> Result<()> {
+    let writing = Writing::of_folder(path)?;
+    for finding in check(path, pages).into_iter().filter(|finding| finding.mendable) {
+        let path = &finding.path;
+        if *path == writing.result_path() {
+            // It may have what cannot be measured again.
+            let aside = path.with_extension("json.damaged");
+            disk::rename(path, &aside).map_err(Error::io(path))?;
+        } else if path.is_file() && *path != writing.model_path() {
+            disk::remove_file(path).map_err(Error::io(path))?;
+        }
+    }
+    Ok(())
+}
