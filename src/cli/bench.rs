@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
-use crate::cli::report::{json_document, write};
+use crate::cli::report::{aligned, json_document, write};
 use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
 use crate::progress::Context;
@@ -125,21 +125,6 @@ fn text(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Columns as wide as they must be, the first `left` of them set left.
-fn table(rows: &[Vec<String>], left: usize) -> Vec<String> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.len()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(c, (cell, &width))| match c {
-            c if c < left || c + 1 == columns => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
-    };
-    rows.iter().map(line).collect()
-}
-
 fn cells<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(String::from).to_vec()
 }
@@ -170,7 +155,7 @@ fn kernel_table(kernels: &[KernelTime]) -> Vec<String> {
             notes.join("; "),
         ]
     }));
-    let mut lines = table(&rows, 2);
+    let mut lines = aligned(&rows, &[0, 1, 8]);
     lines.push(
         "calls: in one step of `train mnist`; above 100 % copy: the data stays in the cache; \
          GB/s: each bound word once"
@@ -196,7 +181,7 @@ fn step_table(steps: &[StepTime]) -> Vec<String> {
             s.note.clone().unwrap_or_default(),
         ]
     }));
-    table(&rows, 0)
+    aligned(&rows, &[8])
 }
 
 fn fit_lines(fit: &Fit) -> Vec<String> {
@@ -229,7 +214,7 @@ fn ascent_table(ascents: &[AscentTime]) -> Vec<String> {
             number(Some(a.ratio), 3),
         ]
     }));
-    [vec![String::new()], table(&rows, 0)].concat()
+    [vec![String::new()], aligned(&rows, &[])].concat()
 }
 
 fn attack_lines(a: &AttackTime) -> Vec<String> {

@@ -2,6 +2,9 @@
 
 use std::io::{ErrorKind, Write};
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+
 use crate::cli::failure::in_flags;
 use crate::error::{Error, Result};
 use crate::runs::config::Config;
@@ -48,6 +51,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
         ));
         let Some(attack) = &task.attack else { continue };
         lines.push(format!("under {}, first {} of them:", attack.title(), attack.examples));
+        // Two columns of known widths: shorter as formats than as rows for a table.
         lines.push(format!("  {:>8}  {:>10}", "radius", "accuracy"));
         lines.push(format!("  {:>8}  {:>8.2} %", 0, attack.nominal_accuracy));
         for (radius, accuracy) in &attack.adversarial_accuracy {
@@ -73,52 +77,47 @@ fn table(result: &RunRecord, tested: &str) -> Vec<String> {
         lines.push(format!("then under {}, {examples} of them,", attack.title()));
         lines.push("at radius 0 (no attack) and the radii above the columns".to_string());
     }
-    let cell = |value: f64| format!("{value:>7.2}");
-    let name_width = result.tasks.keys().map(String::len).max().unwrap_or(0).max(10);
-    let line = |name: &str, cells: Vec<String>| format!("  {name:name_width$}  {}", cells.join(" "));
+    let cell = |value: &f64| format!("{value:.2}");
+    let row = |name: &str, cells: Vec<String>| [vec![name.to_string()], cells].concat();
+    let mut rows = Vec::new();
     // Attacks of different radii cannot share columns: a new heading where they change.
     let mut heading = None;
     for (name, task) in &result.tasks {
         let radii: Vec<f32> = task.attack.iter().flat_map(|a| &a.adversarial_accuracy).map(|r| r.0).collect();
         let radii = task.attack.is_some().then_some(radii);
         if heading.as_ref() != Some(&radii) {
-            let numbers = radii.iter().flatten().map(|radius| format!("{radius:>7}"));
-            let zero = radii.iter().map(|_| format!("{:>7}", 0));
-            let fixed = ["majority", "accuracy"].map(|word| format!("{word:>8}"));
-            lines.push(line("task", fixed.into_iter().chain(zero).chain(numbers).collect()));
+            let zero = radii.iter().map(|_| "0".to_string());
+            let numbers = radii.iter().flatten().map(f32::to_string);
+            let fixed = ["majority", "accuracy"].map(String::from);
+            rows.push(row("task", fixed.into_iter().chain(zero).chain(numbers).collect()));
             heading = Some(radii);
         }
         let TaskResult { majority_baseline, nominal_accuracy, balanced_accuracy, attack, .. } = task;
-        let wide = |value: &f64| format!("{value:>8.2}");
-        let mut plain = vec![wide(majority_baseline), wide(nominal_accuracy)];
-        let mut balanced = vec![" ".repeat(8), wide(balanced_accuracy)];
+        let mut plain = vec![cell(majority_baseline), cell(nominal_accuracy)];
+        let mut balanced = vec![String::new(), cell(balanced_accuracy)];
         if let Some(attack) = attack {
-            let at = |radii: &[(f32, f64)]| radii.iter().map(|r| cell(r.1)).collect::<Vec<_>>();
-            plain.push(cell(attack.nominal_accuracy));
+            let at = |radii: &[(f32, f64)]| radii.iter().map(|r| cell(&r.1)).collect::<Vec<_>>();
+            plain.push(cell(&attack.nominal_accuracy));
             plain.extend(at(&attack.adversarial_accuracy));
-            balanced.push(cell(attack.balanced_accuracy));
+            balanced.push(cell(&attack.balanced_accuracy));
             balanced.extend(at(&attack.adversarial_balanced_accuracy));
         }
-        lines.extend([line(name, plain), line("  balanced", balanced)]);
+        rows.extend([row(name, plain), row("  balanced", balanced)]);
     }
+    lines.extend(aligned(&rows, &[0]).into_iter().map(|line| format!("  {line}")));
     lines
 }
 
 /// Rows of cells as lines, each column as wide as its widest cell, two blanks between them; the columns `left` start at
 /// their left end, the others, which are numbers, stop at their right.
 pub(super) fn aligned(rows: &[Vec<String>], left: &[usize]) -> Vec<String> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-            if left.contains(&column) { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
-    };
-    rows.iter().map(line).collect()
+    let mut table = Table::new();
+    table.add_rows(rows).load_style(NOTHING);
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        column.set_cell_alignment(if left.contains(&i) { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table.lines().map(|line| line.trim_end().to_string()).collect()
 }
 
 /// A value as the one document that `--json` prints.
@@ -135,5 +134,18 @@ pub(super) fn write(text: &str) -> Result<()> {
         // A reader such as `head` that has seen enough is no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("stdout")(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        let rows = [vec!["task", "0", ""], vec!["  μ", "", "note"], vec!["", "12.50"], vec![]];
+        let rows = rows.map(|row| row.into_iter().map(String::from).collect());
+        assert_eq!(aligned(&rows, &[0, 2]), ["task      0", "  μ          note", "      12.50", ""]);
+        assert!(aligned(&[], &[]).is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! A page of sections: one HTML file that asks for nothing outside itself.
 
-use std::fmt::Write;
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
 use crate::report::draw::{Drawing, escape};
 use crate::report::image::Image;
@@ -72,96 +72,102 @@ impl Section {
 impl Page {
     /// The file. Every text is escaped; images and pictures are in it.
     pub fn html(&self) -> String {
-        let title = escape(&self.title);
-        let mut out = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
-             <style>\n{}</style>\n</head>\n<body>\n<h1>{title}</h1>\n",
-            include_str!("page.css")
-        );
-        for line in &self.about {
-            put(&mut out, format_args!("<p class=\"about\">{}</p>\n", escape(line)));
-        }
-        if !self.warning.is_empty() {
-            put(&mut out, format_args!("<p class=\"warning\" role=\"note\">{}</p>\n", escape(&self.warning)));
-        }
-        for section in &self.sections {
-            let title = escape(&section.title);
-            put(&mut out, format_args!("<section id=\"{}\">\n<h2>{title}</h2>\n", escape(&section.id)));
-            section.blocks.iter().for_each(|block| write_block(&mut out, block));
-            out.push_str("</section>\n");
-        }
-        out.push_str("</body>\n</html>\n");
-        out
+        let page = html! {
+            (DOCTYPE) "\n"
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (Plain(&self.title)) }
+                    style { (PreEscaped(include_str!("page.css"))) }
+                }
+                "\n"
+                body {
+                    h1 { (Plain(&self.title)) } "\n"
+                    @for line in &self.about { p.about { (Plain(line)) } "\n" }
+                    @if !self.warning.is_empty() { p.warning role="note" { (Plain(&self.warning)) } "\n" }
+                    @for Section { id, title, blocks } in &self.sections {
+                        section id=(Plain(id)) {
+                            h2 { (Plain(title)) } "\n"
+                            @for block in blocks { (block) "\n" }
+                        }
+                        "\n"
+                    }
+                }
+            }
+            "\n"
+        };
+        page.into_string()
     }
 }
 
-fn put(out: &mut String, text: std::fmt::Arguments) {
-    let _ = out.write_fmt(text); // Writing to a text cannot fail.
+/// A text, escaped as in the SVG: maud leaves apostrophes and control characters as they are.
+struct Plain<'a>(&'a str);
+
+impl Render for Plain<'_> {
+    fn render_to(&self, out: &mut String) {
+        out.push_str(&escape(self.0));
+    }
 }
 
-fn write_block(out: &mut String, block: &Block) {
-    match block {
-        Block::Text(text) => put(out, format_args!("<p>{}</p>\n", escape(text))),
-        Block::Charts(charts) => write_drawings(out, "charts", charts),
-        Block::Pictures(pictures) => write_drawings(out, "pictures", pictures),
-        Block::Strips { rows } => {
-            out.push_str("<figure>\n");
-            for (label, images) in rows.iter().filter(|(_, images)| !images.is_empty()) {
-                let (label, strip) = (escape(label), Image::beside(images, 2));
-                put(out, format_args!("<div class=\"strip\"><span>{label}</span>"));
-                let (width, height) = (strip.width(), strip.height());
-                put(
-                    out,
-                    format_args!(
-                        "<img src=\"{}\" width=\"{width}\" height=\"{height}\" alt=\"{label}\"></div>\n",
-                        strip.data_uri()
-                    ),
-                );
-            }
-            out.push_str("</figure>\n");
-        }
-        Block::Table { heading, rows } => write_table(out, "numbers", heading, rows),
-        Block::Words { heading, rows } => write_table(out, "words", heading, rows),
-        Block::Settings(settings) => {
-            out.push_str("<table class=\"settings\">\n<tbody>\n");
-            for (name, value) in settings {
-                write_row(out, "td", &[name.clone(), value.clone()]);
-            }
-            out.push_str("</tbody>\n</table>\n");
+impl Render for Block {
+    fn render(&self) -> Markup {
+        match self {
+            Block::Text(text) => html! { p { (Plain(text)) } },
+            Block::Charts(charts) => drawings("charts", charts),
+            Block::Pictures(pictures) => drawings("pictures", pictures),
+            Block::Strips { rows } => html! {
+                figure {
+                    @for (label, images) in rows.iter().filter(|(_, images)| !images.is_empty()) {
+                        @let strip = Image::beside(images, 2);
+                        div.strip {
+                            span { (Plain(label)) }
+                            img src=(strip.data_uri()) width=(strip.width()) height=(strip.height())
+                                alt=(Plain(label));
+                        }
+                        "\n"
+                    }
+                }
+            },
+            Block::Table { heading, rows } => table("numbers", heading, rows),
+            Block::Words { heading, rows } => table("words", heading, rows),
+            Block::Settings(settings) => html! {
+                table.settings {
+                    tbody {
+                        @for (name, value) in settings {
+                            tr { td { (Plain(name)) } td { (Plain(value)) } } "\n"
+                        }
+                    }
+                }
+            },
         }
     }
 }
 
-fn write_drawings(out: &mut String, class: &str, drawings: &[Drawing]) {
-    put(out, format_args!("<div class=\"{class}\">\n"));
-    drawings.iter().for_each(|drawing| out.push_str(&drawing.svg()));
-    out.push_str("</div>\n");
+fn drawings(class: &str, drawings: &[Drawing]) -> Markup {
+    html! { div class=(class) { @for drawing in drawings { (PreEscaped(drawing.svg())) } } }
 }
 
-fn write_table(out: &mut String, class: &str, heading: &[String], rows: &[Vec<String>]) {
-    put(out, format_args!("<div class=\"scroll\"><table class=\"{class}\">\n<thead>"));
-    write_row(out, "th", heading);
-    out.push_str("</thead>\n<tbody>\n");
-    for row in rows {
-        out.push_str("<tr>");
-        // Each cell says its column's name, which a narrow window shows beside it.
-        for (label, text) in heading.iter().zip(row) {
-            let (label, text) = (escape(label), escape(text));
-            match class {
-                "words" => put(out, format_args!("<td data-label=\"{label}\">{text}</td>")),
-                _ => put(out, format_args!("<td>{text}</td>")),
+fn table(class: &str, heading: &[String], rows: &[Vec<String>]) -> Markup {
+    // Each cell of words says its column's name, which a narrow window shows beside it.
+    let label = |text| (class == "words").then_some(Plain(text));
+    html! {
+        div.scroll {
+            table class=(class) {
+                thead { tr { @for text in heading { th { (Plain(text)) } } } } "\n"
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (name, text) in heading.iter().zip(row) {
+                                td data-label=[label(name)] { (Plain(text)) }
+                            }
+                        }
+                        "\n"
+                    }
+                }
             }
         }
-        out.push_str("</tr>\n");
     }
-    out.push_str("</tbody>\n</table></div>\n");
-}
-
-fn write_row(out: &mut String, cell: &str, texts: &[String]) {
-    out.push_str("<tr>");
-    texts.iter().for_each(|text| put(out, format_args!("<{cell}>{}</{cell}>", escape(text))));
-    out.push_str("</tr>\n");
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ pub fn run(args: &InfoArgs, context: &Context) -> Result<()> {
     let mut text = headline(&data);
     text += &format!("from {}\n", info.data_dir.as_deref().unwrap_or("the program itself"));
     text += &format!("sha256 {}\n", info.sha256);
+    // Three columns, which are alike for all tasks: shorter as formats than as one table with gaps.
     for task in &info.tasks {
         text += &format!("\n  {:<18} {:>9} {:>9}\n", task.name, "training", "test");
         // A class that stands for nothing is told below.
