@@ -1,26 +1,50 @@
-//! The font in `assets/fonts`, and how wide a text is in it.
+//! The font in `assets/fonts`: how wide a text is, and the outlines of its letters.
 
 use std::sync::LazyLock;
 
-use ttf_parser::{Face, GlyphId};
+use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
-pub const REGULAR_FILE: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans.ttf");
-pub const BOLD_FILE: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans-Bold.ttf");
-
-static REGULAR: LazyLock<Face> = LazyLock::new(|| face(REGULAR_FILE));
-static BOLD: LazyLock<Face> = LazyLock::new(|| face(BOLD_FILE));
+static REGULAR: LazyLock<Face> = LazyLock::new(|| face(include_bytes!("../../assets/fonts/DejaVuSans.ttf")));
+static BOLD: LazyLock<Face> =
+    LazyLock::new(|| face(include_bytes!("../../assets/fonts/DejaVuSans-Bold.ttf")));
 
 fn face(bytes: &'static [u8]) -> Face<'static> {
     Face::parse(bytes, 0).expect("the font is part of the program")
 }
 
+fn of(bold: bool) -> &'static Face<'static> {
+    if bold { &BOLD } else { &REGULAR }
+}
+
+/// The glyphs of `text`, a box for what the font has not got, each with its distance from the start in ems.
+fn glyphs(face: &'static Face, text: &str) -> impl Iterator<Item = (GlyphId, f64)> {
+    let em = f64::from(face.units_per_em());
+    text.chars().scan(0.0, move |at, letter| {
+        let glyph = face.glyph_index(letter).unwrap_or(GlyphId(0));
+        let here = *at;
+        *at += f64::from(face.glyph_hor_advance(glyph).unwrap_or(0)) / em;
+        Some((glyph, here))
+    })
+}
+
 /// The width of `text` in units of the font's `size`.
 pub fn width(text: &str, size: f64, bold: bool) -> f64 {
-    let face = if bold { &*BOLD } else { &*REGULAR };
+    let face = of(bold);
     let em = f64::from(face.units_per_em());
     let advance =
         |letter| face.glyph_hor_advance(face.glyph_index(letter).unwrap_or(GlyphId(0))).unwrap_or(0);
     text.chars().map(|letter| f64::from(advance(letter)) / em * size).sum()
+}
+
+/// Gives `sink` the outlines of `text` of font size 1, its baseline the x axis and y upwards; `place` is told where
+/// each letter starts before it comes.
+pub fn outline<S: OutlineBuilder>(text: &str, bold: bool, sink: &mut S, place: impl Fn(&mut S, f64, f64)) {
+    let face = of(bold);
+    let unit = 1.0 / f64::from(face.units_per_em());
+    for (glyph, at) in glyphs(face, text) {
+        place(sink, at, unit);
+        face.outline_glyph(glyph, sink);
+    }
 }
 
 /// `text` in lines no wider than `room`, broken at spaces; a longer word has a line of its own.

@@ -1,9 +1,10 @@
-//! A drawing: a few kinds of marks on a page, written as SVG, from which a PNG is painted.
+//! A drawing: a few kinds of marks on a page, written as SVG or painted as PNG.
 //!
-//! Lengths are in pixels of a screen at rest, x to the right and y down. Texts are measured with the font that the PNG is
-//! painted with, one of the widest there are: where an SVG's viewer has another, texts become shorter and still fit.
+//! Lengths are in pixels of a screen at rest, x to the right and y down. Both back ends take the same marks, so the two
+//! files show the same picture. Texts are measured with the font that the PNG is painted with, one of the widest there
+//! are: where an SVG's viewer has another, texts become shorter and still fit.
 
-mod paint;
+mod png;
 mod svg;
 
 pub use svg::escape;
@@ -110,9 +111,18 @@ impl Text {
     pub fn width(&self) -> f64 {
         font::width(&self.text, self.size, self.bold)
     }
+
+    /// How far before its place the text starts, along its baseline.
+    fn before(&self) -> f64 {
+        match self.anchor {
+            Anchor::Start => 0.0,
+            Anchor::Middle => self.width() / 2.0,
+            Anchor::End => self.width(),
+        }
+    }
 }
 
-/// A rectangle along the axes, which is painted without smoothing, so that neighbours leave no seam.
+/// A rectangle along the axes, which both back ends paint without smoothing, so that neighbours leave no seam.
 fn upright(points: &[Point]) -> bool {
     points.len() == 4
         && (0..4).all(|i| {
@@ -234,7 +244,7 @@ impl Drawing {
     /// # Errors
     /// [`Error::Run`](crate::Error::Run) for a drawing too large to be painted.
     pub fn png(&self) -> Result<Vec<u8>> {
-        paint::paint(self, PNG_SCALE)?.png()
+        png::paint(self, PNG_SCALE)?.png()
     }
 
     /// Writes `DIR/STEM.svg` and `DIR/STEM.png`, each whole or not at all.
