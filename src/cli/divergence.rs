@@ -150,6 +150,8 @@ fn named<'a>(words: &str, keys: impl Iterator<Item = &'a String>) -> String {
     if keys.is_empty() { String::new() } else { format!("{words} {}", keys.join(", ")) }
 }
 
+type Object = Map<String, Value>;
+
 /// A list of the document: its name, and the keys that each of its cases must have.
 struct List {
     name: &'static str,
@@ -207,13 +209,13 @@ impl List {
         &self,
         list: Value,
         check: impl Fn(&T) -> std::result::Result<(), String>,
-    ) -> Result<(Vec<Map<String, Value>>, Vec<T>)> {
+    ) -> Result<(Vec<Object>, Vec<T>)> {
         let name = self.name;
-        let objects: Vec<Map<String, Value>> = serde_path_to_error::deserialize(list).map_err(|error| {
+        let objects: Vec<Object> = serde_path_to_error::deserialize(list).map_err(|error| {
             let place = format!("{name}{}", error.path()).replace('.', "");
             Error::request(format!("{place}: {}; `{name}` must be a list of objects", error.inner()))
         })?;
-        let case = |(at, object): (usize, &Map<String, Value>)| {
+        let case = |(at, object): (usize, &Object)| {
             if let Some(key) = self.keys.iter().find(|&&key| !object.contains_key(key)) {
                 let unknown = object.keys().filter(|key| !self.keys.contains(&key.as_str()));
                 let keys = self.keys.join(", ");
@@ -231,7 +233,7 @@ impl List {
 
     /// The cases again, each with its `out`. Values that are not finite are null, as JSON knows nothing else; `reason`
     /// beside them says why.
-    fn with_out<T: Serialize>(&self, objects: Vec<Map<String, Value>>, results: Vec<T>) -> Result<Value> {
+    fn with_out<T: Serialize>(&self, objects: Vec<Object>, results: Vec<T>) -> Result<Value> {
         let mut without = Vec::new();
         let mut cases = Vec::with_capacity(objects.len());
         for (at, (mut object, result)) in objects.into_iter().zip(results).enumerate() {

@@ -10,7 +10,7 @@
 //! - the part of `WD` beside half of `g W2^2` and the two `log|S|` is the factorised one with `s = 2 g c`.
 //!
 //! `W2^2` and KL go by the difference `E = S_a - S_b`, which is exact where the two nearly agree. So they keep their
-//! digits there, and are sums of terms that are not negative. [`bures`] and [`kl_shape`] have the formulas.
+//! digits there, and are sums of terms that are not negative. `bures` and `kl_shape` have the formulas.
 
 use std::f64::consts::{LN_2, PI};
 
