@@ -231,8 +231,8 @@ impl List {
         Ok((objects, cases))
     }
 
-    /// The cases again, each with its `out`. Values that are not finite are null, as JSON knows nothing else; `reason`
-    /// beside them says why.
+    /// The cases again, each with its `out`. Values that are not finite are null, as JSON knows nothing else;
+    /// `reason` beside them says why.
     fn with_out<T: Serialize>(&self, objects: Vec<Object>, results: Vec<T>) -> Result<Value> {
         let mut without = Vec::new();
         let mut cases = Vec::with_capacity(objects.len());

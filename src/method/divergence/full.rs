@@ -1,12 +1,13 @@
 //! The divergences for full covariances (docs/method.md, section 3; eqs 12-21 of the paper).
 //!
 //! With square factors `S_a = K K'` and `S_b = L L'` (Cholesky's, or from the eigenvectors where a covariance is
-//! singular), the matrix under the root in eqs 13-21 has the eigenvalues `m = c^2` of `S_b^(1/2) S_a S_b^(1/2)`, where `c` are the singular values of `L' K`: that product differs from
-//! `S_b^(1/2) S_a^(1/2)` by rotations only. Taking `c` itself, rather than the eigenvalues of the squared
-//! matrix, keeps small ones exact to rounding. Everything asked for is a sum over `c`:
+//! singular), the matrix under the root in eqs 13-21 has the eigenvalues `m = c^2` of `S_b^(1/2) S_a S_b^(1/2)`,
+//! where `c` are the singular values of `L' K`: that product differs from `S_b^(1/2) S_a^(1/2)` by rotations only.
+//! Taking `c` itself, rather than the eigenvalues of the squared matrix, keeps small ones exact to rounding.
+//! Everything asked for is a sum over `c`:
 //!
-//! - `Tr Psi = sum 2 g m / (u + 1)`, `u = sqrt(1 + 4 g^2 m)`, the form of `sqrt(1/(4 g^2) + m) - 1/(2 g)` that does not
-//!   cancel and is 0 at `g = 0`;
+//! - `Tr Psi = sum 2 g m / (u + 1)`, `u = sqrt(1 + 4 g^2 m)`, the form of `sqrt(1/(4 g^2) + m) - 1/(2 g)` that
+//!   does not cancel and is 0 at `g = 0`;
 //! - the part of `WD` beside half of `g W2^2` and the two `log|S|` is the factorised one with `s = 2 g c`.
 //!
 //! `W2^2` and KL go by the difference `E = S_a - S_b`, which is exact where the two nearly agree. So they keep their
@@ -116,8 +117,8 @@ const ITERATIONS: usize = 100_000;
 /// With factors `S_a = K K'`, `S_b = L L'` and the orthogonal `U` that brings `F = L U` closest to `K`, it is
 /// `|K - F|^2` (Bhatia, Jain and Lim, "On the Bures-Wasserstein distance between positive definite matrices", 2019,
 /// theorem 1). `U` is `P R'` of the decomposition `L' K = P c R'`. With `D = K - F` and the midpoint
-/// `M = (K + F)/2` one has `E = M D' + D M'` without a term of second order. The optimality of `U` makes `D = Y M` with
-/// a symmetric `Y`, so `E = Y N + N Y` for `N = M M'`. In the eigenbasis of `N`, with its eigenvalues `n`, that gives
+/// `M = (K + F)/2` one has `E = M D' + D M'` without a term of second order. The optimality of `U` makes `D = Y M`
+/// with a symmetric `Y`, so `E = Y N + N Y` for `N = M M'`. In the eigenbasis of `N`, with its eigenvalues `n`, that gives
 ///
 /// `|D|^2 = Tr(Y N Y) = sum_ij E_ij^2 / (2 (n_i + n_j))`.
 ///
@@ -139,8 +140,8 @@ fn bures(difference: &DMatrix<f64>, midpoint: DMatrix<f64>, singular: bool) -> O
 /// `Tr(S_b^-1 S_a) - Dz - log|S_b^-1 S_a|`: twice the part of KL that means do not move.
 ///
 /// It is the sum of `x - log(1 + x)` over the eigenvalues `x` of `L^-1 E L^-T`, that is of `exp(t) - 1 - t` with
-/// `t = log(1 + x)`. Far apart, where an eigenvalue near -1 has lost its digits, the determinants have them and nothing
-/// cancels.
+/// `t = log(1 + x)`. Far apart, where an eigenvalue near -1 has lost its digits, the determinants have them and
+/// nothing cancels.
 fn kl_shape(a: &Covariance, b: &Covariance, difference: DMatrix<f64>) -> f64 {
     let whitened = b.whiten(b.whiten(difference).transpose());
     if whitened.norm() <= 0.5 {
