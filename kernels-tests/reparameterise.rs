@@ -6,7 +6,7 @@ use smoothenc::method::ops::{Sample, reparameterise};
 
 use crate::harness::{Case, Input};
 
-/// z, prior, entropy by docs/method.md, section 2.
+/// z, prior, minus_kl by docs/method.md, section 2.
 fn oracle(latents: usize, x: &[Vec<f64>]) -> [Vec<f64>; 3] {
     let (heads, u) = (x[0].chunks(2 * latents), x[1].chunks(latents));
     let sample = |(h, u): (&[f64], &[f64])| -> Vec<f64> {
@@ -18,8 +18,11 @@ fn oracle(latents: usize, x: &[Vec<f64>]) -> [Vec<f64>; 3] {
         let squares: f64 = (0..latents).map(|j| h[j].powi(2) + h[latents + j].exp()).sum();
         -squares / 2.0 - half * TAU.ln()
     };
-    let entropy = |h: &[f64]| h[latents..].iter().sum::<f64>() / 2.0 + half * (TAU.ln() + 1.0);
-    [z, heads.clone().map(prior).collect(), heads.map(entropy).collect()]
+    let minus_kl = |h: &[f64]| -> f64 {
+        let terms = (0..latents).map(|j| h[j].powi(2) + (h[latents + j].exp_m1() - h[latents + j]));
+        -terms.sum::<f64>() / 2.0
+    };
+    [z, heads.clone().map(prior).collect(), heads.map(minus_kl).collect()]
 }
 
 /// The case of the outputs that `keep` names, so that the others have no gradient.
@@ -27,8 +30,8 @@ fn case(name: &str, [rows, batch, latents]: [usize; 3], keep: &'static [usize]) 
     let case = Case::new(
         format!("{name}_{rows}of{batch}x{latents}"),
         move |g, x| {
-            let Sample { z, prior, entropy } = reparameterise(g, x[0], x[1])?;
-            Ok(keep.iter().map(|&k| [z, prior, entropy][k]).collect())
+            let Sample { z, prior, minus_kl } = reparameterise(g, x[0], x[1])?;
+            Ok(keep.iter().map(|&k| [z, prior, minus_kl][k]).collect())
         },
         move |x| keep.iter().map(|&k| oracle(latents, x)[k].clone()).collect(),
     );
@@ -43,15 +46,25 @@ pub fn cases() -> Vec<Case> {
     }
     let one = Case::new(
         "all_1of1x1",
-        |g, x| reparameterise(g, x[0], x[1]).map(|Sample { z, prior, entropy }| vec![z, prior, entropy]),
+        |g, x| reparameterise(g, x[0], x[1]).map(|Sample { z, prior, minus_kl }| vec![z, prior, minus_kl]),
         |x| oracle(1, x).to_vec(),
     );
     cases.push(one.input(Input::values([1, 2], vec![0.7, -1.3])).input(Input::values([1, 1], vec![1.9])));
+    // Codes almost at the prior: a KL of many digits from heads of 1e-4, and none but 0 from 0.
+    for scale in [1e-4, 1e-2, 0.0] {
+        let head: Vec<f32> = (0..14).map(|i| (scale * f64::from(i - 6)) as f32).collect();
+        let near = Case::new(
+            format!("near_the_prior_{scale}"),
+            |g, x| Ok(vec![reparameterise(g, x[0], x[1])?.minus_kl]),
+            |x| vec![oracle(7, x)[2].clone()],
+        );
+        cases.push(near.input(Input::values([1, 14], head)).input(Input::normal([1, 7])));
+    }
     for sizes in [[3, 3, 7], [6, 3, 7]] {
         cases.push(case("flow_all", sizes, &[0, 1, 2]).gradient(&[0]));
         cases.push(case("flow_z", sizes, &[0]).gradient(&[0]));
         cases.push(case("flow_prior", sizes, &[1]).gradient(&[0]));
-        cases.push(case("flow_entropy", sizes, &[2]).gradient(&[0]));
+        cases.push(case("flow_minus_kl", sizes, &[2]).gradient(&[0]));
     }
     cases
 }

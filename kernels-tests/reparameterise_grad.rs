@@ -4,9 +4,9 @@ use smoothenc::method::ops::reparameterise_grad;
 
 use crate::harness::{Case, Input};
 
-/// h, u, dz, dprior, dentropy to dh, by the chain rule.
+/// h, u, dz, dprior, dminus_kl to dh, by the chain rule.
 fn oracle(latents: usize, x: &[Vec<f64>]) -> Vec<f64> {
-    let [h, u, dz, dprior, dentropy] = x else { unreachable!("five inputs") };
+    let [h, u, dz, dprior, dminus_kl] = x else { unreachable!("five inputs") };
     let mut dh = vec![0.0; h.len()];
     for i in 0..h.len() / 2 {
         let (r, j) = (i / latents, i % latents);
@@ -14,8 +14,9 @@ fn oracle(latents: usize, x: &[Vec<f64>]) -> Vec<f64> {
         let variance = h[log].exp();
         // The fictive points' rows, beyond the draws, are not sampled.
         let (u, dz) = (u.get(i).unwrap_or(&0.0), dz.get(i).unwrap_or(&0.0));
-        dh[mean] = dz - dprior[r] * h[mean];
-        dh[log] = dz * u * variance.sqrt() / 2.0 - dprior[r] * variance / 2.0 + dentropy[r] / 2.0;
+        dh[mean] = dz - (dprior[r] + dminus_kl[r]) * h[mean];
+        let terms = -dprior[r] * variance + dminus_kl[r] * (1.0 - variance);
+        dh[log] = (dz * u * variance.sqrt() + terms) / 2.0;
     }
     dh
 }

@@ -356,7 +356,8 @@ fn a_loss_that_is_not_finite_stops_the_run() {
         ("a", "--variance 1e-38", &["step 1", "log_likelihood"][..]),
         ("b", "--gamma 3e38", &["step 1", "wd"]),
         ("c", "--learning-rate 1e30 --objective vae", &["step 2", "loss"]),
-        ("d", "--objective beta-vae --beta 3e38", &["step 1", "loss"]),
+        // Enough latent dimensions for a KL above 1, so that beta times it is beyond float32.
+        ("d", "--objective beta-vae --beta 3e38 --latent 100", &["step 1", "loss"]),
     ] {
         let line = format!("train --config base.toml --out {out} {flags} --json");
         lab.judge(1, &line, &lab.run(&line), &[parts, &["NaN or infinite", "--learning-rate"]].concat());

@@ -145,6 +145,7 @@ fn a_run_leaves_its_files_with_their_keys() {
         for line in &lines {
             assert_eq!(keys(line), known, "{objective}");
             let term = |name: &str| number(line, &[name]);
+            assert!(objective == "se" || term("kl").is_sign_positive(), "{line}");
             let bound = match objective {
                 "se" => term("log_likelihood") + term("prior_a") + term("prior_b") - term("wd"),
                 "vae" => term("log_likelihood") - term("kl"),

@@ -62,6 +62,7 @@ fn help_of_the_main_commands() {
         "data -h",
         "devices -h",
         "bench -h",
+        "divergence -h",
     ];
     insta::assert_snapshot!(all(&lab, &lines));
 }

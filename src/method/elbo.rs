@@ -24,8 +24,7 @@ pub fn mean_elbo(session: &mut Session, vae: &Vae, images: &Images, seed: u64) -
     let u = ops::normal(&mut g, clock, [CHUNK, vae.latent], Key::new(seed, Purpose::Evaluation))?;
     let code = reparameterise(&mut g, head, u)?;
     let log_likelihood = vae.log_likelihood(&mut g, &weights.views, code.z, x)?;
-    let prior_and_entropy = ops::elementwise::add(&mut g, code.prior, code.entropy)?;
-    let elbo = ops::elementwise::add(&mut g, log_likelihood, prior_and_entropy)?;
+    let elbo = ops::elementwise::add(&mut g, log_likelihood, code.minus_kl)?;
     let kept = g.variable("elbo.values", [CHUNK], DType::F32)?;
     g.place(elbo, kept)?;
     let mut program = session.compile(&g)?;

@@ -10,6 +10,7 @@ use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
+use crate::method::divergence::kl_standard;
 use crate::method::lipschitz;
 use crate::method::robustness::{self, Attack, Build, Probe};
 use crate::method::selection::{Metric, Selection};
@@ -294,8 +295,7 @@ pub(super) fn telling_dimensions(heads: &[f32], latent: usize, count: usize) -> 
     let images = rows.len().max(1) as f64;
     for (mean, logvar) in rows.map(|head| head.split_at(latent)) {
         for ((kl, &m), &l) in kl.iter_mut().zip(mean).zip(logvar) {
-            let (m, l) = (f64::from(m), f64::from(l));
-            *kl += 0.5 * (m * m + l.exp() - 1.0 - l) / images;
+            *kl += kl_standard(&[f64::from(m)], &[f64::from(l)]) / images;
         }
     }
     let mut dimensions: Vec<(usize, f64)> = kl.into_iter().enumerate().collect();

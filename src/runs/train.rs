@@ -280,11 +280,10 @@ fn metrics_line(step: u64, seconds: f64, averages: &Averages, rate: f64) -> Map<
     put("step", json!(step));
     put("seconds", json!((seconds * 1e3).round() / 1e3));
     put("loss", json!(averages.loss));
-    let term = |name: &str| averages.terms.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
     for &(name, value) in &averages.terms {
-        match (name, term("entropy")) {
-            ("prior", Some(entropy)) => put("kl", json!(-(value + entropy))),
-            ("entropy", _) => {}
+        match name {
+            // Subtracted, not negated: a KL of 0 is no -0.
+            "minus_kl" => put("kl", json!(0.0 - value)),
             _ => put(name, json!(value)),
         }
     }

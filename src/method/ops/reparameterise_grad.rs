@@ -20,7 +20,7 @@ pub static REPARAMETERISE_GRAD: Kernel = Kernel {
     cpu: reparameterise_grad_cpu,
 };
 
-/// Inputs: h, u, dz, dprior, dentropy. Output: dh.
+/// Inputs: h, u, dz, dprior, dminus_kl. Output: dh.
 #[derive(Debug, Clone, Copy)]
 struct ReparameteriseGrad;
 
@@ -32,11 +32,11 @@ struct Params {
     latents: u32,
 }
 
-/// The gradient with respect to the head `h` `[rows, 2 latents]`, given `[dz, dprior, dentropy]`,
-/// what flows into the sample, the prior term and the entropy.
+/// The gradient with respect to the head `h` `[rows, 2 latents]`, given `[dz, dprior, dminus_kl]`,
+/// what flows into the sample, the prior term and minus KL.
 pub fn reparameterise_grad(g: &mut Graph, h: Tensor, u: Tensor, flow: [Tensor; 3]) -> Result<Tensor> {
-    let [dz, dprior, dentropy] = flow;
-    g.apply_one(ReparameteriseGrad, &[h, u, dz, dprior, dentropy])
+    let [dz, dprior, dminus_kl] = flow;
+    g.apply_one(ReparameteriseGrad, &[h, u, dz, dprior, dminus_kl])
 }
 
 impl Op for ReparameteriseGrad {
@@ -46,17 +46,17 @@ impl Op for ReparameteriseGrad {
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
         match inputs {
-            [(h, _), (u, _), (dz, _), (dprior, _), (dentropy, _)]
+            [(h, _), (u, _), (dz, _), (dprior, _), (dminus_kl, _)]
                 if inputs.iter().all(|(_, dtype)| *dtype == DType::F32)
                     && h.cols() == 2 * u.cols()
                     && h.rows() >= u.rows()
                     && dz.len() == u.len()
                     && dprior.len() == h.rows()
-                    && dentropy.len() == h.rows() =>
+                    && dminus_kl.len() == h.rows() =>
             {
                 Ok(vec![((*h).clone(), DType::F32)])
             }
-            _ => Err(format!("{inputs:?}: needs h, u, dz, dprior, dentropy of reparameterise's sizes")),
+            _ => Err(format!("{inputs:?}: needs h, u, dz, dprior, dminus_kl of reparameterise's sizes")),
         }
     }
 
@@ -87,15 +87,16 @@ fn reparameterise_grad_cpu(call: &CpuCall, rows: Range<usize>) {
     let u = call.rows::<f32>(1, &sampled, latents).chunks_exact(latents);
     let dz = call.rows::<f32>(2, &sampled, latents).chunks_exact(latents);
     let dprior = call.rows::<f32>(3, &rows, 1);
-    let dentropy = call.rows::<f32>(4, &rows, 1);
+    let dminus_kl = call.rows::<f32>(4, &rows, 1);
     let h = call.rows::<f32>(0, &rows, 2 * latents).chunks_exact(2 * latents);
     let dh = call.rows_mut::<f32>(5, &rows, 2 * latents);
-    for (((h, dh), dprior), dentropy) in h.zip(dh.chunks_exact_mut(2 * latents)).zip(dprior).zip(dentropy) {
+    for (((h, dh), dprior), dminus_kl) in h.zip(dh.chunks_exact_mut(2 * latents)).zip(dprior).zip(dminus_kl) {
         let ((mu, l), (d_mu, d_l)) = (h.split_at(latents), dh.split_at_mut(latents));
-        d_mu.iter_mut().zip(mu).for_each(|(d, mu)| *d = -dprior * mu);
+        let both = dprior + dminus_kl;
+        d_mu.iter_mut().zip(mu).for_each(|(d, mu)| *d = -both * mu);
         for (d, l) in d_l.iter_mut().zip(l) {
             let deviation = (0.5 * l).exp();
-            *d = 0.5 * (dentropy - dprior * deviation * deviation);
+            *d = 0.5 * (dminus_kl - both * deviation * deviation);
         }
     }
     let heads = call.rows::<f32>(0, &sampled, 2 * latents).chunks_exact(2 * latents);

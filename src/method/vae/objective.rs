@@ -28,7 +28,7 @@ impl Objective {
     /// Names of the terms behind [`Loss::means`].
     pub fn names(&self) -> &'static [&'static str] {
         match self {
-            Objective::Elbo { .. } => &["log_likelihood", "prior", "entropy"],
+            Objective::Elbo { .. } => &["log_likelihood", "minus_kl"],
             Objective::Smooth { .. } => &["log_likelihood", "prior_a", "prior_b", "wd"],
         }
     }
@@ -68,11 +68,9 @@ impl Objective {
         let term = |values, rows, weight| Term { values, rows, weight };
         let (a, b) = (0..batch, batch..2 * batch);
         let terms = match *self {
-            Objective::Elbo { beta } => vec![
-                term(log_likelihood, a.clone(), -1.0),
-                term(code.prior, a.clone(), -beta),
-                term(code.entropy, a, -beta),
-            ],
+            Objective::Elbo { beta } => {
+                vec![term(log_likelihood, a.clone(), -1.0), term(code.minus_kl, a, -beta)]
+            }
             Objective::Smooth { gamma } => {
                 let wd = entropic_wasserstein(g, head, gamma)?;
                 vec![
