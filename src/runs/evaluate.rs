@@ -184,6 +184,17 @@ pub fn attacked_images(test: &Images, config: &AttackConfig) -> Vec<f32> {
     test.sample(config.examples.unwrap_or(test.count)).flat_map(|i| test.floats(i)).collect()
 }
 
+/// Says so where the images that `config` has attacked lack classes that are trained on and tested.
+pub fn warn_of_missing_classes(data: &Dataset, config: &AttackConfig) {
+    let attacked = config.attacked(data.test.count());
+    if !config.enabled || attacked == data.test.count() {
+        return;
+    }
+    let numbers: Vec<usize> = data.test.images.sample(attacked).collect();
+    let part = format!("the {attacked} images attacked");
+    data.lacks(&part, &numbers).iter().for_each(|remark| log::warn!("{remark}"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use crate::runs::config::Config;
 use crate::runs::destination::Destination;
 use crate::runs::dir::RunDir;
 use crate::runs::record::RunRecord;
-use crate::runs::{LoadedRun, check_resumable, load_data, train};
+use crate::runs::{LoadedRun, check_resumable, evaluate, load_data, train};
 
 /// Writes the page of a run: the room of reports is above this one, so callers pass it.
 pub trait PageWriter: std::fmt::Debug {
@@ -49,6 +49,8 @@ pub fn complete(
     if let Destination::Resume(path) = destination {
         check_resumable(config, &RunDir::open(path)?)?;
     }
+    // Before the training, which takes long.
+    evaluate::warn_of_missing_classes(&data, &config.attack);
     let device = context.open(&config.device, config.checked)?;
     let run = destination.prepare(config)?;
     let title = config.title();

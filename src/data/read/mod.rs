@@ -7,6 +7,7 @@ mod content;
 pub mod faces;
 mod folders;
 mod idx;
+mod interleave;
 mod jpeg;
 mod locate;
 mod npz;
