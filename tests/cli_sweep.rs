@@ -87,7 +87,7 @@ fn a_grid_is_run_compared_and_not_run_again() {
     let mut result = lab.json(&file);
     let task = &mut result["evaluations"][0];
     task["nominal_accuracy"] = task["majority_baseline"].clone();
-    task["balanced_accuracy"] = 50.0.into();
+    task["balanced_accuracy"] = 33.33.into();
     fs::write(lab.path(&file), result.to_string()).unwrap();
     let warned = lab.run("sweep grid.toml --out swept").stderr;
     assert_eq!(warned.matches("the code hardly tells these images apart").count(), 1, "{warned}");

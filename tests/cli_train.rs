@@ -58,6 +58,7 @@ fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
         "seconds_per_step",
         "elbo_test",
         "tasks",
+        "test_images",
         "settings",
         "evaluations",
     ];

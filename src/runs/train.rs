@@ -58,6 +58,8 @@ pub fn train(
         elbo_test,
         synthetic: data.synthetic,
         skipped_images: data.skipped,
+        test_images: data.test.count(),
+        class_names: data.class_names.clone(),
         ..RunRecord::new(config, device_name)?
     };
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
