@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::runs::config::Config;
 use crate::runs::dir::RunDir;
 use crate::runs::record::{RunRecord, TaskResult};
+use crate::runs::{short, shown};
 
 /// The result as one JSON document.
 pub fn json(result: &RunRecord) -> Result<()> {
@@ -51,7 +52,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
         lines.push(format!("  {:>8}  {:>10}", "radius", "accuracy"));
         lines.push(format!("  {:>8}  {:>8.2} %", 0, attack.nominal_accuracy));
         for (radius, accuracy) in &attack.adversarial_accuracy {
-            lines.push(format!("  {radius:>8}  {accuracy:>8.2} %"));
+            lines.push(format!("  {:>8}  {accuracy:>8.2} %", shown(short(*radius))));
         }
     }
     lines.push(String::new());
@@ -82,7 +83,7 @@ fn table(result: &RunRecord, tested: &str) -> Vec<String> {
         let radii: Vec<f32> = task.attack.iter().flat_map(|a| &a.adversarial_accuracy).map(|r| r.0).collect();
         let radii = task.attack.is_some().then_some(radii);
         if heading.as_ref() != Some(&radii) {
-            let numbers = radii.iter().flatten().map(|radius| format!("{radius:>7}"));
+            let numbers = radii.iter().flatten().map(|radius| format!("{:>7}", shown(short(*radius))));
             let zero = radii.iter().map(|_| format!("{:>7}", 0));
             let fixed = ["majority", "accuracy"].map(|word| format!("{word:>8}"));
             lines.push(line("task", fixed.into_iter().chain(zero).chain(numbers).collect()));

@@ -18,7 +18,7 @@ use crate::runs::dir::RunDir;
 use crate::runs::pipeline::PageWriter;
 use crate::runs::record::{RunRecord, TaskResult};
 use crate::runs::showcase::{Attacked, Example, Neighbours, Pair, Showcase, TRAVERSAL_END};
-use crate::runs::{metrics, short};
+use crate::runs::{metrics, short, shown};
 
 /// More tasks than these are drawn as their mean and range.
 const MANY_TASKS: usize = 6;
@@ -162,7 +162,7 @@ fn security(run: &RunDir, config: &Config, result: &RunRecord) -> Section {
     let attacked: Vec<_> = result.tasks.iter().map(|(name, task)| (name, curve(task))).collect();
     let attacked: Vec<_> = attacked.into_iter().filter(|(_, curve)| !curve.is_empty()).collect();
     for tasks in attacked.chunk_by(|a, b| radii(&a.1) == radii(&b.1)) {
-        let columns = radii(&tasks[0].1).into_iter().map(|radius| format!("radius {radius}"));
+        let columns = radii(&tasks[0].1).into_iter().map(|radius| format!("radius {}", shown(radius)));
         let heading = ["task".to_string()].into_iter().chain(columns).collect();
         let row = |(name, curve): &(&String, Vec<(f64, f64)>)| {
             let values = curve.iter().map(|(_, accuracy)| format!("{accuracy:.2}"));
@@ -180,7 +180,7 @@ fn radii(curve: &[(f64, f64)]) -> Vec<f64> {
 /// The objective with its settings, for a legend.
 fn short_title(config: &Config) -> String {
     match config.objective {
-        Objective::Se => format!("SE (γ {}, ε {})", config.gamma, config.eps),
+        Objective::Se => format!("SE (γ {}, ε {})", config.gamma, shown(short(config.eps))),
         Objective::Vae => "VAE".into(),
         Objective::BetaVae => format!("β-VAE (β {})", config.beta),
     }
@@ -308,7 +308,7 @@ fn perturbation_rows(shape: [usize; 3], pairs: &[&Pair], scale: f32) -> Vec<(Str
     vec![
         ("test image x".into(), of(|pair| &pair.original)),
         ("perturbed x*".into(), of(|pair| &pair.perturbed)),
-        (format!("x* − x, black −{scale}, white {scale}"), pairs.iter().map(change).collect()),
+        (format!("x* − x, black −{0}, white {0}", shown(short(scale))), pairs.iter().map(change).collect()),
         ("reconstruction of x".into(), of(|pair| &pair.reconstruction)),
         ("reconstruction of x*".into(), of(|pair| &pair.perturbed_reconstruction)),
     ]
@@ -330,9 +330,10 @@ fn neighbours(showcase: &Showcase) -> Section {
     let scale = change_scale(norm, eps, &pairs);
     Section::new("neighbours", "Perturbed to move the code")
         .text(format!(
-            "Test images x and x* in the {} ball of radius {eps} around them, found by {steps} steps of projected \
+            "Test images x and x* in the {} ball of radius {} around them, found by {steps} steps of projected \
              gradient ascent on the squared 2-Wasserstein distance of the two codes, without labels; the paper's figure 1.",
-            norm.title()
+            norm.title(),
+            shown(short(eps))
         ))
         .with(Block::Strips { rows: perturbation_rows(showcase.shape, &pairs, scale) })
 }
@@ -340,7 +341,7 @@ fn neighbours(showcase: &Showcase) -> Section {
 /// What an attack made for this page is.
 fn attack_text(attacked: &Attacked) -> String {
     let Attacked { task, norm, radius, steps, images, .. } = attacked;
-    let norm = norm.title();
+    let (norm, radius) = (norm.title(), shown(short(*radius)));
     format!(
         "Task {task}: the first {images} test images attacked in the {norm} ball of radius {radius} through encoder and \
          classifier, one random start of {steps} steps, made for this page."
@@ -396,8 +397,9 @@ fn lipschitz(neighbours: &Neighbours) -> Section {
     let Neighbours { norm, eps, ratios, .. } = neighbours;
     let section = Section::new("lipschitz", "Local Lipschitz ratio").text(format!(
         "How much faster the code's mean moves than the image: |μ(x) − μ(x*)| / |x − x*|, Euclidean, x* as above in the {} \
-         ball of radius {eps} (the paper's E.3), over {} test images.",
+         ball of radius {} (the paper's E.3), over {} test images.",
         norm.title(),
+        shown(short(*eps)),
         ratios.len()
     ));
     let mut sorted = ratios.clone();

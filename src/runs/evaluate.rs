@@ -15,8 +15,7 @@ use crate::runs::config::AttackConfig;
 use crate::runs::dir::RunDir;
 use crate::runs::outcomes;
 use crate::runs::record::{AttackResult, Provenance, RunRecord, TaskResult};
-use crate::runs::short;
-use crate::runs::{model_file, recipe};
+use crate::runs::{model_file, recipe, short, shown};
 
 /// A trained probe of one task.
 #[derive(Debug)]
