@@ -53,6 +53,7 @@ pub fn complete(
     evaluate::warn_of_missing_classes(&data, &config.attack);
     let device = context.open(&config.device, config.checked)?;
     let run = destination.prepare(config)?;
+    context.stop.works_on(run.path());
     let title = config.title();
     context.observer.say(&format!("{title} on {}, into {}", device.description(), run.path().display()));
     train(config, &run, &data, device.clone(), context)?;
