@@ -47,7 +47,7 @@ fn run(cli: Cli) -> Result<()> {
     }
     // A wrong environment is told to those who open a device.
     let tuning = if cli.command.opens_devices() { tuning()? } else { Tuning::Off };
-    let context = &cli::progress::context(stop, cli.talk.quiet, tuning);
+    let context = &cli::progress::context(stop, cli.talk, tuning);
     match cli.command {
         Command::Train(args) => cli::train::run(*args, context),
         Command::Sweep(args) => cli::sweep::run(&args, context),

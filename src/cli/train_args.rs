@@ -67,6 +67,9 @@ Go on with a run, for longer:
 
 The defaults above are those of the preset quick.
 
+Without a terminal, as under nohup or Slurm, nothing tells how far it has come. -v
+tells progress in a log file: a line on stderr for each stage and each --log-every steps.
+
 A run leaves config.toml, metrics.jsonl, model.safetensors, checkpoint.safetensors,
 result.json and report.html, a page with its curves and images.";
 

@@ -114,6 +114,7 @@ impl Evaluator<'_> {
             let predicted = probe.predict(session, &test_means)?;
             let right = data.test.labels[task].iter().zip(predicted);
             let accuracies = Accuracies::of(right.map(|(&label, answer)| (label, label == answer)));
+            log::info!("probe of {}: {:.2} % right", about.name, accuracies.plain);
             probed.push(Probed {
                 tensors: model_file::probe_tensors(session, &probe, &about.name)?,
                 result: TaskResult {
@@ -158,6 +159,12 @@ impl Evaluator<'_> {
         let report = robustness::attack(session, &target, &attack, &|done, all| {
             progress.advance(done as u64, all as u64);
         })?;
+        let told = attack.radii.iter().zip(&report.adversarial);
+        let told = told
+            .map(|(radius, at)| format!("{}: {:.2} %", shown(short(*radius)), at.plain))
+            .collect::<Vec<_>>()
+            .join(", ");
+        log::info!("attack on {}, right by radius: 0: {:.2} %, {told}", about.name, report.nominal.plain);
         let by_radius = |of: fn(&Accuracies) -> f64| {
             attack.radii.iter().copied().zip(report.adversarial.iter().map(of)).collect()
         };
