@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use toml::Value;
+use toml::{Table, Value};
 
 use super::settings::TrainFlags;
 use crate::runs::config::{Arch, Config, Preset, Setting, declared};
@@ -84,6 +84,14 @@ pub struct Request {
     pub json: bool,
 }
 
+/// What was given by flags, with the radii of the attack's norm where that is not the settings' one.
+fn with_radii(config: &Config, mut given: Table) -> Table {
+    if let Some(Value::Table(attack)) = given.get_mut("attack") {
+        *attack = config.attack.radii_of_the_norm(std::mem::take(attack));
+    }
+    given
+}
+
 impl TrainArgs {
     /// Lays flags over the settings file over the preset over the defaults, or the few flags that may be given
     /// with `--resume` over the run's settings, and validates what comes out. Touches nothing on the disk.
@@ -138,7 +146,7 @@ impl TrainArgs {
             }
             None => base,
         };
-        let config = config.with(given.clone())?;
+        let config = config.with(with_radii(&config, given.clone()))?;
         if given.contains_key("conv-channels") && config.arch != Arch::Conv {
             return Err(Error::request("--conv-channels is for --arch conv"));
         }
@@ -166,7 +174,7 @@ impl TrainArgs {
                 config.dataset
             )));
         }
-        config.with(self.settings.given.clone())
+        config.with(with_radii(&config, self.settings.given.clone()))
     }
 
     /// The first flag given that a resumed run may not change.
