@@ -124,6 +124,8 @@ fn grids_that_cannot_be_are_refused() {
     grid(&lab, "[grid]\nseed = [0]\nnosuch = [1]");
     let line = lab.text("grid.toml").lines().count();
     lab.refused(2, "sweep grid.toml", &[&format!("grid.toml, line {line} (nosuch = [1])"), "nosuch"]);
+    grid(&lab, "[grid]\nseed = [0]\ngama = [1]");
+    lab.refused(2, "sweep grid.toml", &["[grid] gama: no setting \"gama\"; did you mean \"gamma\"?"]);
     // A task that is not there is found before anything is trained.
     grid(&lab, "[grid]\nseed = [0]");
     fs::write(lab.path("grid.toml"), format!("task = 'hat'\n{}", lab.text("grid.toml"))).unwrap();

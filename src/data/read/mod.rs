@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use self::container::{Input, refuse};
 use super::{Dataset, Images, MAX_SIDE, Split, Task, color};
+use crate::nearest::nearest;
 use crate::progress::{Observer, Silent};
 use crate::{Error, Result};
 
@@ -85,11 +86,19 @@ pub fn check_available(name: &str, data_dir: Option<&Path>) -> Result<()> {
                  (`smoothenc data fetch celeba` says where they are, `smoothenc data make celeba` draws synthetic ones)",
             ))
         }
-        _ if data_dir.is_none() => Err(Error::request(format!("unknown data set {name:?}")).with_hint(
+        _ if data_dir.is_none() => Err(Error::request(unknown(name)).with_hint(
             "use mnist or color-mnist, or give as `data-dir` a folder with IDX files of the MNIST naming \
              (train-images-idx3-ubyte[.gz], ...), an .npz file, or pictures in train/CLASS and test/CLASS",
         )),
         _ => Ok(()),
+    }
+}
+
+/// That there is no such set, and which one was maybe meant.
+fn unknown(name: &str) -> String {
+    match nearest(name, ["mnist", "color-mnist", "celeba"]) {
+        Some(meant) => format!("unknown data set {name:?}; did you mean {meant}?"),
+        None => format!("unknown data set {name:?}"),
     }
 }
 
