@@ -315,6 +315,11 @@ fn folders_of_pictures_that_cannot_be_used_say_why() {
     refused(load_as("x", base.path(), None), &["does not say which are to train", "train/CLASS"]);
     picture(&base, "train/cat/a.png", (6, 4), 9, false);
     refused(load_as("x", base.path(), None), &["has no folder test"]);
+    let flat = tempfile::tempdir().unwrap();
+    picture(&flat, "a.png", (6, 4), 9, false);
+    refused(load_as("x", flat.path(), None), &["has pictures, but no train/CLASS", "train/CLASS/*.png"]);
+    let one = load_images(&flat.path().join("a.png"), 1, None).unwrap_err().in_full();
+    assert!(one.contains("a.png is a file; `images` takes a folder of pictures, or an .npz file"), "{one}");
     refused(load_as("x", base.path(), Some(65)), &["`resize`", "65"]);
 }
 

@@ -39,6 +39,9 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
                         class.display()
                     ),
                 )),
+                None if !pictures(directory)?.is_empty() => {
+                    Err(refuse(directory, &format!("has pictures, but no train/CLASS: {LAYOUT}")))
+                }
                 None => Ok(None),
             };
         }

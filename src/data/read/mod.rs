@@ -55,9 +55,12 @@ pub struct Source<'a> {
 /// [`Error::Request`] naming the file or folder: nothing there, an image that cannot be read or is in colour where one
 /// channel is wanted.
 pub fn load_images(place: &Path, channels: usize, resize: Option<usize>) -> Result<Images> {
-    match place.is_dir() {
-        true => folders::load_unlabelled(place, channels, resize),
-        false => npz::load_unlabelled(place, resize),
+    let is_npz = place.extension().is_some_and(|end| end.eq_ignore_ascii_case("npz"));
+    match (place.is_dir(), place.is_file() && !is_npz) {
+        (true, _) => folders::load_unlabelled(place, channels, resize),
+        (_, false) => npz::load_unlabelled(place, resize),
+        (_, true) => Err(refuse(place, "is a file; `images` takes a folder of pictures, or an .npz file")
+            .with_hint("give the folder that the picture is in")),
     }
 }
 
