@@ -191,7 +191,10 @@ impl RunRecord {
     /// What is shown of the run: its own evaluations; where its settings ask for no attack, or these were never made,
     /// the last ones.
     pub fn shown(&self, config: &Config) -> RunRecord {
-        let own = self.as_configured(&config.attack, config.attack.examples);
+        // Of a small set all images are attacked, also where more are asked for.
+        let all = if self.test_images == 0 { usize::MAX } else { self.test_images };
+        let examples = config.attack.examples.map(|examples| examples.min(all));
+        let own = self.as_configured(&config.attack, examples);
         own.filter(|_| config.attack.enabled).unwrap_or_else(|| self.clone())
     }
 
