@@ -93,7 +93,7 @@ fn data_sets_that_are_not_there() {
         &["--crop must be at least 64, got 63"],
     );
     lab.refused(2, "train ../set --data-dir set --out run", &["../set", "--data-dir"]);
-    lab.refused(2, "train --out run", &["DATASET"]);
+    lab.refused(2, "train --out run", &["DATASET", "train mnist", "train --resume RUN"]);
 }
 
 #[test]

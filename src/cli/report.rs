@@ -57,6 +57,9 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
     }
     lines.push(String::new());
     lines.push(format!("run: {}", run.path().display()));
+    if run.report_path().exists() {
+        lines.push(format!("page: {}", run.report_path().display()));
+    }
     write(&(lines.join("\n") + "\n"))
 }
 

@@ -206,6 +206,7 @@ fn wrong_values_are_refused_by_flag() {
 
 #[test]
 fn a_resumed_run_keeps_its_settings() {
+    refused("", "train --resume RUN");
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("run");
     let made = resolve(&format!("mnist --objective vae --latent 8 --out {}", path.display())).unwrap();

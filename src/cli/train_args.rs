@@ -16,7 +16,7 @@ use crate::{Error, Result};
 #[command(after_help = SHORT, after_long_help = EXAMPLES)]
 pub struct TrainArgs {
     /// mnist or color-mnist (bundled), or with --data-dir celeba or any other name
-    #[arg(value_name = "DATASET", required_unless_present_any = ["resume", "config"])]
+    #[arg(value_name = "DATASET")]
     pub dataset: Option<String>,
     /// Start from these settings [default: quick]
     #[arg(long, value_name = "NAME", value_enum)]
@@ -31,7 +31,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Attack")]
     pub no_attack: bool,
 
-    /// The run's directory, which must not exist [default: runs/DATASET-OBJECTIVE-N]
+    /// The run's directory, new or empty [default: runs/DATASET-OBJECTIVE-N]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
     /// Replace the run in --out
@@ -50,7 +50,8 @@ Examples:
   smoothenc train mnist
   smoothenc train mnist --objective vae --out runs/plain-vae
 
-`smoothenc train --help` has more examples, and the defaults of other data sets.";
+`smoothenc train --help` has more examples, and the defaults that
+other data sets and --arch conv have.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,6 +100,11 @@ impl TrainArgs {
     /// # Errors
     /// [`Error::Request`] naming the flag, file or setting at fault.
     pub fn resolve(self) -> Result<Request> {
+        if self.dataset.is_none() && self.config.is_none() && self.resume.is_none() {
+            return Err(Error::request("DATASET is missing").with_hint(
+                "smoothenc train mnist, or for a run that was stopped smoothenc train --resume RUN",
+            ));
+        }
         let (mut config, destination) = match &self.resume {
             Some(path) => (self.resumed(path)?, Destination::Resume(path.clone())),
             None => (self.fresh()?, self.fresh_destination()?),

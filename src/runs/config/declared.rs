@@ -101,7 +101,7 @@ settings! {
 
         /// What to maximise
         objective: Objective = Model "NAME" Kind::Choice(Objective::known), Training [common];
-        /// The networks
+        /// The networks; conv takes several times as long as mlp
         arch: Arch = Model "NAME" Kind::Choice(Arch::known), Training [common];
         /// Latent dimensions
         latent: usize = Model "N" Kind::Count { least: 1, most: MAX_WIDTH }, Training [common];
