@@ -219,6 +219,7 @@ fn a_killed_reproduction_goes_on() {
     lab.ok(line);
     assert!(snapshot(&done[0]) == kept, "a finished run was made again");
     assert_eq!(runs(&lab, "figure").len(), 12);
+    assert!(lab.ok("reproduce fig2 --device cpu").ends_with("fig2 makes no claim\n"));
     lab.refused(2, "reproduce fig9", &["fig9", "fig5"]);
     lab.refused(2, "reproduce fig5 --config none.toml", &["none.toml"]);
     // What a figure compares, or is of, is not for a file to say.
