@@ -9,6 +9,8 @@ pub mod engine;
 pub mod error;
 pub mod files;
 pub mod method;
+#[cfg(feature = "cli")]
+mod nearest;
 pub mod progress;
 #[cfg(feature = "cli")]
 pub mod report;

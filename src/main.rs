@@ -1,6 +1,7 @@
 //! The `smoothenc` command.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use smoothenc::Result;
@@ -8,6 +9,10 @@ use smoothenc::cli::tuning::tuning;
 use smoothenc::cli::{self, Cli, Command};
 use smoothenc::engine::device::Tuning;
 use smoothenc::progress::Stop;
+
+/// Signals within this time of the first are the same wish: shells and `timeout` send one to the program and one to its
+/// group, and impatience takes longer.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     quieten_vulkan();
@@ -35,12 +40,14 @@ fn quieten_vulkan() {
 
 fn run(cli: Cli) -> Result<()> {
     let stop = Stop::default();
-    if matches!(cli.command, Command::Train(_) | Command::Sweep(_) | Command::Reproduce(_)) {
-        stop_by_signal(&stop);
+    match cli.command {
+        Command::Train(_) => stop_by_signal(&stop, true),
+        Command::Sweep(_) | Command::Reproduce(_) => stop_by_signal(&stop, false),
+        _ => {}
     }
     // A wrong environment is told to those who open a device.
     let tuning = if cli.command.opens_devices() { tuning()? } else { Tuning::Off };
-    let context = &cli::progress::context(stop, cli.talk.quiet, tuning);
+    let context = &cli::progress::context(stop, cli.talk, tuning);
     match cli.command {
         Command::Train(args) => cli::train::run(*args, context),
         Command::Sweep(args) => cli::sweep::run(&args, context),
@@ -63,14 +70,18 @@ fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Ctrl-C lets training write its checkpoint; a second one, or one at any other time, ends the program at once.
-fn stop_by_signal(stop: &Stop) {
+/// Ctrl-C lets training write its checkpoint; a later one, or one at any other time, ends the program at once. What a
+/// single training leaves is gone on with by another command (`one_run`), sweeps and figures by the same.
+fn stop_by_signal(stop: &Stop, one_run: bool) {
     let stop = stop.clone();
+    let mut first: Option<Instant> = None;
     let handler = move || {
+        if first.is_some_and(|first| first.elapsed() < SAME_WISH) {
+            return;
+        }
+        first.get_or_insert_with(Instant::now);
         if !stop.request() {
-            eprintln!(
-                "error: stopped; the same command, or `smoothenc train --resume RUN`, goes on with a run that was being made"
-            );
+            eprintln!("{}", cli::failure::stopped(one_run, stop.run().as_deref()));
             std::process::exit(1);
         }
     };

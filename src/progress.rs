@@ -2,8 +2,9 @@
 //! handler: whoever starts the work passes a [`Context`].
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Result;
 use crate::engine::device::{self, Device, Tuning};
@@ -52,6 +53,7 @@ pub struct Stop(Arc<State>);
 struct State {
     requested: AtomicBool,
     watchers: AtomicUsize,
+    run: Mutex<Option<PathBuf>>,
 }
 
 /// While it lives, some work looks at the wish at every step.
@@ -68,6 +70,16 @@ impl Stop {
     /// True once [`request`](Self::request) was called.
     pub fn requested(&self) -> bool {
         self.0.requested.load(Ordering::SeqCst)
+    }
+
+    /// Names the run that is being made, for whoever tells how to go on with it.
+    pub fn works_on(&self, run: &Path) {
+        *self.0.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.to_path_buf());
+    }
+
+    /// The run that was named last.
+    pub fn run(&self) -> Option<PathBuf> {
+        self.0.run.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Declares that the caller looks at the wish until the result is dropped.

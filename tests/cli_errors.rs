@@ -84,6 +84,7 @@ fn files_that_are_no_data_set() {
 fn data_sets_that_are_not_there() {
     let lab = Lab::new();
     lab.refused(2, "train fashion --out run", &["fashion", "--data-dir"]);
+    lab.refused(2, "train mnsit --out run", &["\"mnsit\"; did you mean mnist?"]);
     lab.refused(2, "train celeba --out run", &["celeba", "--data-dir"]);
     lab.refused(2, "train celeba --data-dir set --out run", &["set/list_attr_celeba.txt is missing"]);
     lab.refused(
@@ -92,7 +93,7 @@ fn data_sets_that_are_not_there() {
         &["--crop must be at least 64, got 63"],
     );
     lab.refused(2, "train ../set --data-dir set --out run", &["../set", "--data-dir"]);
-    lab.refused(2, "train --out run", &["DATASET"]);
+    lab.refused(2, "train --out run", &["DATASET", "train mnist", "train --resume RUN"]);
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn numbers_that_cannot_be() {
     // In a file the line is named.
     for (text, parts) in [
         ("gamma = nan", &["--gamma"][..]),
-        ("latnet = 4", &["bad.toml, line 1", "latnet"]),
+        ("latnet = 4", &["bad.toml, line 1", "no setting \"latnet\"; did you mean \"latent\"?"]),
         ("[probe]\nbatch = 0", &["--probe-batch"]),
         ("latent = ", &["bad.toml, line 1"]),
     ] {

@@ -81,6 +81,24 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
     assert_same(&lab, "whole", "run");
 }
 
+/// `timeout` and shells send a signal to the program and one to its group.
+#[test]
+fn two_signals_at_once_are_one_wish() {
+    let lab = Lab::new();
+    // Networks whose checkpoint takes a while to write.
+    let flags = "--iterations 100000 --log-every 5 --hidden 700,700 --checkpoint-every 1000000 --no-attack";
+    let child = start(&lab, &format!("train --config base.toml --out run {flags}"));
+    wait_until("the first metrics", || lab.path("run/metrics.jsonl").metadata().is_ok_and(|m| m.len() > 0));
+    // The second may come after the end, which is no failure.
+    let twice = format!("kill -INT {0}; kill -TERM {0}; true", child.id());
+    assert!(Command::new("sh").args(["-c", &twice]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: stopped at step "), "{stderr}");
+    assert!(lab.path("run/checkpoint.safetensors").exists());
+}
+
 #[test]
 fn a_killed_run_goes_on_with_the_same_numbers() {
     let seed = std::env::var("SMOOTHENC_TEST_SEED").ok().and_then(|text| text.parse().ok());
@@ -122,7 +140,7 @@ fn a_run_stopped_after_training_only_makes_the_rest() {
     wait_until("the attack", || lab.path("run/result.json").exists());
     let (code, stdout, stderr) = interrupt(child);
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
-    assert!(stderr.starts_with("error: stopped") && stderr.contains("--resume"), "{stderr}");
+    assert!(stderr.starts_with("error: stopped") && stderr.contains("train --resume run\n"), "{stderr}");
     let model = lab.read("run/model.safetensors");
     // What follows training may be given anew.
     lab.ok("train --resume run --attack-steps 10 --attack-restarts 2 --attack-radii 0.1");

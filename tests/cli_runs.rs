@@ -323,3 +323,60 @@ fn shells_and_man_know_every_command() {
     lab.ok("man --out pages/man1");
     lab.refused(2, "man --out base.toml", &["--out base.toml"]);
 }
+
+/// The page shows the run's own evaluation and lists the others, and calls classes by their names.
+#[test]
+fn a_page_says_which_evaluation_it_shows() {
+    let lab = Lab::new();
+    lab.train("run", "");
+    assert!(!lab.text("run/report.html").contains("Other evaluations"));
+    lab.ok("attack run --device cpu --radii 4/255");
+    lab.ok("probe run --balanced --device cpu");
+    // As a set of pictures in folders has them.
+    let mut record = lab.json("run/result.json");
+    record["class_names"] = serde_json::json!(["ant", "bee", "cat"]);
+    fs::write(lab.path("run/result.json"), record.to_string()).unwrap();
+    lab.ok("attack run --device cpu --norm l2");
+    let page = lab.text("run/report.html");
+    for part in [
+        "<th>radius 0.01</th>",
+        "Other evaluations",
+        "<td data-label=\"probe\">all labels, seed 0</td>",
+        ", 0.01569: ",
+        "<td data-label=\"probe\">all labels, every class equally often, seed 0</td>",
+        "L2 attack, PGD of 10 steps x 2 restarts, first 60 images",
+        "classifier in model.safetensors (all labels, every class equally often, seed 0)",
+        "L2 ball of radius 1.5 through",
+        ">ant<",
+        ">cat<",
+    ] {
+        assert!(page.contains(part), "no {part:?}");
+    }
+    assert!(!page.contains("<th>radius 0.01569</th>"), "the run's own attack is shown");
+    assert_eq!(lab.json("run/result.json")["class_names"][2], "cat");
+}
+
+/// For a log file, where there is no terminal.
+#[test]
+fn verbose_tells_each_stage() {
+    let lab = Lab::new();
+    let outcome = lab.run("train --config base.toml --out run -v --attack-radii 4/255,0.1");
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let mut rest = outcome.stderr.as_str();
+    for part in [
+        "read tiny: 300 training and 60 test images of 1 x 8 x 8",
+        "on CPU backend",
+        "training begins, 200 to do",
+        "step 50 of 200: loss ",
+        " examples/s",
+        "step 200 of 200",
+        "probe of label: ",
+        "attack on label, right by radius: 0: ",
+        "0.01569: ",
+        "wrote run/report.html",
+    ] {
+        let at = rest.find(part).unwrap_or_else(|| panic!("no {part:?} in its place in\n{}", outcome.stderr));
+        rest = &rest[at..];
+    }
+    assert!(outcome.stdout.ends_with("run: run\npage: run/report.html\n"), "{}", outcome.stdout);
+}

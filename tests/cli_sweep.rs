@@ -87,7 +87,7 @@ fn a_grid_is_run_compared_and_not_run_again() {
     let mut result = lab.json(&file);
     let task = &mut result["evaluations"][0];
     task["nominal_accuracy"] = task["majority_baseline"].clone();
-    task["balanced_accuracy"] = 50.0.into();
+    task["balanced_accuracy"] = 33.33.into();
     fs::write(lab.path(&file), result.to_string()).unwrap();
     let warned = lab.run("sweep grid.toml --out swept").stderr;
     assert_eq!(warned.matches("the code hardly tells these images apart").count(), 1, "{warned}");
@@ -124,6 +124,8 @@ fn grids_that_cannot_be_are_refused() {
     grid(&lab, "[grid]\nseed = [0]\nnosuch = [1]");
     let line = lab.text("grid.toml").lines().count();
     lab.refused(2, "sweep grid.toml", &[&format!("grid.toml, line {line} (nosuch = [1])"), "nosuch"]);
+    grid(&lab, "[grid]\nseed = [0]\ngama = [1]");
+    lab.refused(2, "sweep grid.toml", &["[grid] gama: no setting \"gama\"; did you mean \"gamma\"?"]);
     // A task that is not there is found before anything is trained.
     grid(&lab, "[grid]\nseed = [0]");
     fs::write(lab.path("grid.toml"), format!("task = 'hat'\n{}", lab.text("grid.toml"))).unwrap();
@@ -217,6 +219,7 @@ fn a_killed_reproduction_goes_on() {
     lab.ok(line);
     assert!(snapshot(&done[0]) == kept, "a finished run was made again");
     assert_eq!(runs(&lab, "figure").len(), 12);
+    assert!(lab.ok("reproduce fig2 --device cpu").ends_with("fig2 makes no claim\n"));
     lab.refused(2, "reproduce fig9", &["fig9", "fig5"]);
     lab.refused(2, "reproduce fig5 --config none.toml", &["none.toml"]);
     // What a figure compares, or is of, is not for a file to say.

@@ -45,6 +45,18 @@ fn hint(error: &Error) -> Option<String> {
     }
 }
 
+/// What is said where the program ends at once because it was asked to, maybe while it made a run: by `train`
+/// (`one_run`), or by a command that makes several.
+pub fn stopped(one_run: bool, run: Option<&Path>) -> String {
+    match (one_run, run) {
+        (false, _) => "error: stopped\n  hint: the same command goes on from here".into(),
+        (true, Some(run)) => {
+            format!("error: stopped\n  hint: go on with: smoothenc train --resume {}", run.display())
+        }
+        (true, None) => "error: stopped before the run began".into(),
+    }
+}
+
 /// A remark in the words of the command line.
 pub fn in_flags(text: &str) -> String {
     with_flags(text, &flags())

@@ -251,7 +251,8 @@ pub struct AttackArgs {
 const ATTACK_EXAMPLES: &str = "\
 Examples:
   smoothenc attack runs/mnist-se-1
-  smoothenc attack runs/mnist-se-1 --attack-norm l2 --attack-radii 0.5,1,2 --json
+  smoothenc attack runs/mnist-se-1 --radii 4/255,8/255
+  smoothenc attack runs/mnist-se-1 --norm l2 --radii 0.5,1,2 --json
 
 Without flags the run's own attack settings are used. An example counts as
 right only if it withstands every restart, and each radius also tries what

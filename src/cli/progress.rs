@@ -1,4 +1,4 @@
-//! Progress bars on stderr, drawn only where that is a terminal.
+//! Progress on stderr: bars, drawn only where that is a terminal, or with `-v` lines, wherever it goes.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use crate::cli::Talk;
 use crate::engine::device::Tuning;
 use crate::progress::{Context, Observer, Silent, Stop, Task};
 
@@ -13,9 +14,18 @@ use crate::progress::{Context, Observer, Silent, Stop, Task};
 #[derive(Debug, Clone, Copy)]
 pub struct Bars;
 
-/// Work that is drawn as bars, or not at all where `quiet`, ends by `stop` and tunes devices so.
-pub fn context(stop: Stop, quiet: bool, tuning: Tuning) -> Context {
-    let observer: Arc<dyn Observer> = if quiet { Arc::new(Silent) } else { Arc::new(Bars) };
+/// Logs a line where work begins; what came of it is logged by the work.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines;
+
+/// Work that is told as `talk` says, ends by `stop` and tunes devices so.
+pub fn context(stop: Stop, talk: Talk, tuning: Tuning) -> Context {
+    let observer: Arc<dyn Observer> = match (talk.quiet, talk.verbose) {
+        (true, _) => Arc::new(Silent),
+        (false, 0) => Arc::new(Bars),
+        // Bars would be torn by the lines.
+        (false, _) => Arc::new(Lines),
+    };
     Context { observer, stop, tuning }
 }
 
@@ -35,6 +45,21 @@ impl Observer for Bars {
         if std::io::stderr().is_terminal() {
             eprintln!("{line}");
         }
+    }
+}
+
+impl Observer for Lines {
+    fn begin(&self, title: &'static str, done: u64, total: u64) -> Box<dyn Task> {
+        match (done, total) {
+            (_, 0) => log::info!("{title} begins"),
+            (0, _) => log::info!("{title} begins, {total} to do"),
+            _ => log::info!("{title} goes on after {done} of {total}"),
+        }
+        Box::new(Silent)
+    }
+
+    fn say(&self, line: &str) {
+        log::info!("{line}");
     }
 }
 

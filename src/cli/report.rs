@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::runs::config::Config;
 use crate::runs::dir::RunDir;
 use crate::runs::record::{RunRecord, TaskResult};
+use crate::runs::{short, shown};
 
 /// The result as one JSON document.
 pub fn json(result: &RunRecord) -> Result<()> {
@@ -55,11 +56,14 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
         lines.push(format!("  {:>8}  {:>10}", "radius", "accuracy"));
         lines.push(format!("  {:>8}  {:>8.2} %", 0, attack.nominal_accuracy));
         for (radius, accuracy) in &attack.adversarial_accuracy {
-            lines.push(format!("  {radius:>8}  {accuracy:>8.2} %"));
+            lines.push(format!("  {:>8}  {accuracy:>8.2} %", shown(short(*radius))));
         }
     }
     lines.push(String::new());
     lines.push(format!("run: {}", run.path().display()));
+    if run.report_path().exists() {
+        lines.push(format!("page: {}", run.report_path().display()));
+    }
     write(&(lines.join("\n") + "\n"))
 }
 
@@ -87,7 +91,7 @@ fn table(result: &RunRecord, tested: &str) -> Vec<String> {
         let radii = task.attack.is_some().then_some(radii);
         if heading.as_ref() != Some(&radii) {
             let zero = radii.iter().map(|_| "0".to_string());
-            let numbers = radii.iter().flatten().map(f32::to_string);
+            let numbers = radii.iter().flatten().map(|radius| shown(short(*radius)));
             let fixed = ["majority", "accuracy"].map(String::from);
             rows.push(row("task", fixed.into_iter().chain(zero).chain(numbers).collect()));
             heading = Some(radii);

@@ -66,10 +66,17 @@ pub fn run(args: &ReproduceArgs, context: &Context) -> Result<()> {
     };
     let outcomes = reproduce::run(&request, context, &mut |outcome| write(&text(outcome)))?;
     let all = || outcomes.iter().flat_map(|outcome| &outcome.claims);
-    write(&format!("\n{}\n", reproduce::tally(all())))
+    match all().next() {
+        Some(_) => write(&format!("\n{}\n", reproduce::tally(all()))),
+        None => Ok(()),
+    }
 }
 
 fn text(outcome: &Outcome) -> String {
     let claims: String = outcome.claims.iter().map(|claim| claim.text()).collect();
-    format!("{} -> {}\n{claims}", outcome.what.name(), outcome.folder.display())
+    let none = match outcome.claims.is_empty() {
+        true => format!("  {} makes no claim\n", outcome.what.name()),
+        false => String::new(),
+    };
+    format!("{} -> {}\n{claims}{none}", outcome.what.name(), outcome.folder.display())
 }

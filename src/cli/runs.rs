@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::runs::config::{Arch, Norm, Objective};
 use crate::runs::list::{Entry, Filter, Summary, list};
 use crate::runs::record::AttackResult;
+use crate::runs::{short, shown};
 
 /// The arguments of `runs`.
 #[derive(Debug, Args)]
@@ -137,7 +138,10 @@ fn under_attack(run: &Summary) -> String {
     let mean = |k: usize| {
         attacks.iter().map(|attack| attack.adversarial_accuracy[k].1).sum::<f64>() / attacks.len() as f64
     };
-    let cells = radii(first).into_iter().enumerate().map(|(k, radius)| format!("{radius}:{:.2}", mean(k)));
+    let cells = radii(first)
+        .into_iter()
+        .enumerate()
+        .map(|(k, radius)| format!("{}:{:.2}", shown(short(radius)), mean(k)));
     // L-infinity is what nearly all runs are attacked in.
     let norm = (first.norm != Norm::Linf).then(|| format!("{}:", first.norm));
     norm.into_iter().chain(cells).collect::<Vec<_>>().join(" ")

@@ -28,13 +28,13 @@ impl<const ATTACK: bool> SettingFlags<ATTACK> {
 }
 
 impl AttackFlags {
-    /// Lays what was given over `config`. Radii come out ascending.
+    /// Lays what was given over `config`. Radii come out ascending; a norm that is not `config`'s brings its own.
     ///
     /// # Errors
     /// As [`AttackConfig::with`].
     pub fn apply(&self, config: &AttackConfig) -> Result<AttackConfig> {
         match self.given.get("attack") {
-            Some(Value::Table(given)) => config.with(given.clone()),
+            Some(Value::Table(given)) => config.with(config.radii_of_the_norm(given.clone())),
             _ => Ok(config.clone()),
         }
     }
@@ -42,7 +42,11 @@ impl AttackFlags {
 
 impl<const ATTACK: bool> Args for SettingFlags<ATTACK> {
     fn augment_args(command: Command) -> Command {
-        Self::settings().fold(command, |command, setting| command.arg(argument(setting)))
+        Self::settings().fold(command, |command, setting| {
+            let flag = argument(setting);
+            // `attack` needs not say whose radii they are.
+            command.arg(if ATTACK { flag.visible_alias(setting.key()) } else { flag })
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {

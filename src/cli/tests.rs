@@ -100,6 +100,27 @@ fn fractions_spaces_and_a_last_comma_are_read() {
     assert!(error.contains("--attack-radii") && error.contains("8/255"), "{error}");
 }
 
+/// On `attack` the flags have short names, and a norm brings its radii.
+#[test]
+fn an_attack_is_set_in_short() {
+    let apply =
+        |line: &str, config: &AttackConfig| match parse(&format!("attack run {line}")).unwrap().command {
+            Command::Attack(args) => args.attack.apply(config).unwrap(),
+            other => panic!("{other:?}"),
+        };
+    let own = AttackConfig { radii: vec![0.05], ..Config::default().attack };
+    let short = apply("--radii 0.2,0.1 --steps 3 --restarts 2 --examples 5 --seed 4", &own);
+    assert_eq!(short.radii, [0.1, 0.2]);
+    assert_eq!((short.steps, short.restarts, short.examples, short.seed), (3, 2, Some(5), 4));
+    let l2 = apply("--norm l2", &own);
+    assert_eq!(l2.radii, [0.5, 1.0, 1.5, 2.0, 3.0]);
+    assert_eq!(apply("--attack-norm linf", &l2).radii, [0.01, 0.1, 0.2, 0.3]);
+    assert_eq!(apply("--norm linf", &own).radii, [0.05], "it is the run's norm");
+    assert_eq!(apply("--norm l2 --radii 7", &own).radii, [7.0]);
+    assert_eq!(resolve("mnist --attack-norm l2").unwrap().config.attack.radii, l2.radii);
+    assert!(parse("train mnist --radii 0.1").is_err());
+}
+
 #[test]
 fn every_setting_has_its_flag() {
     let request = resolve(
@@ -172,7 +193,6 @@ fn wrong_values_are_refused_by_flag() {
     refused("mnist --device tpu", "--device");
     refused("mnist --config no/such/file.toml", "no/such/file.toml");
     for line in [
-        "train",
         "train mnist --latent -3",
         "train mnist --objective elbo",
         "train mnist --overwrite",
@@ -186,6 +206,7 @@ fn wrong_values_are_refused_by_flag() {
 
 #[test]
 fn a_resumed_run_keeps_its_settings() {
+    refused("", "train --resume RUN");
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("run");
     let made = resolve(&format!("mnist --objective vae --latent 8 --out {}", path.display())).unwrap();

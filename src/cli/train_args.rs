@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use toml::Value;
+use toml::{Table, Value};
 
 use super::Unlock;
 use super::settings::TrainFlags;
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 #[command(after_help = SHORT, after_long_help = EXAMPLES)]
 pub struct TrainArgs {
     /// mnist or color-mnist (bundled), or with --data-dir celeba or any other name
-    #[arg(value_name = "DATASET", required_unless_present_any = ["resume", "config"])]
+    #[arg(value_name = "DATASET")]
     pub dataset: Option<String>,
     /// Start from these settings [default: quick]
     #[arg(long, value_name = "NAME", value_enum)]
@@ -32,7 +32,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Attack")]
     pub no_attack: bool,
 
-    /// The run's directory, which must not exist [default: runs/DATASET-OBJECTIVE-N]
+    /// The run's directory, new or empty [default: runs/DATASET-OBJECTIVE-N]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
     /// Replace the run in --out
@@ -53,7 +53,8 @@ Examples:
   smoothenc train mnist
   smoothenc train mnist --objective vae --out runs/plain-vae
 
-`smoothenc train --help` has more examples, and the defaults of other data sets.";
+`smoothenc train --help` has more examples, and the defaults that
+other data sets and --arch conv have.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,6 +71,9 @@ Go on with a run, for longer:
 
 The defaults above are those of the preset quick.
 
+Without a terminal, as under nohup or Slurm, nothing tells how far it has come. -v
+tells progress in a log file: a line on stderr for each stage and each --log-every steps.
+
 A run leaves config.toml, metrics.jsonl, model.safetensors, checkpoint.safetensors,
 result.json and report.html, a page with its curves and images.";
 
@@ -84,6 +88,14 @@ pub struct Request {
     pub json: bool,
 }
 
+/// What was given by flags, with the radii of the attack's norm where that is not the settings' one.
+fn with_radii(config: &Config, mut given: Table) -> Table {
+    if let Some(Value::Table(attack)) = given.get_mut("attack") {
+        *attack = config.attack.radii_of_the_norm(std::mem::take(attack));
+    }
+    given
+}
+
 impl TrainArgs {
     /// Lays flags over the settings file over the preset over the defaults, or the few flags that may be given
     /// with `--resume` over the run's settings, and validates what comes out. Touches nothing on the disk.
@@ -91,6 +103,11 @@ impl TrainArgs {
     /// # Errors
     /// [`Error::Request`] naming the flag, file or setting at fault.
     pub fn resolve(self) -> Result<Request> {
+        if self.dataset.is_none() && self.config.is_none() && self.resume.is_none() {
+            return Err(Error::request("DATASET is missing").with_hint(
+                "smoothenc train mnist, or for a run that was stopped smoothenc train --resume RUN",
+            ));
+        }
         let (mut config, destination) = match &self.resume {
             Some(path) => (self.resumed(path)?, Destination::Resume(path.clone())),
             None => (self.fresh()?, self.fresh_destination()?),
@@ -138,7 +155,7 @@ impl TrainArgs {
             }
             None => base,
         };
-        let config = config.with(given.clone())?;
+        let config = config.with(with_radii(&config, given.clone()))?;
         if given.contains_key("conv-channels") && config.arch != Arch::Conv {
             return Err(Error::request("--conv-channels is for --arch conv"));
         }
@@ -166,7 +183,7 @@ impl TrainArgs {
                 config.dataset
             )));
         }
-        config.with(self.settings.given.clone())
+        config.with(with_radii(&config, self.settings.given.clone()))
     }
 
     /// The first flag given that a resumed run may not change.

@@ -10,6 +10,7 @@ use crate::report::html::{Block, Page, Section};
 use crate::report::run_page::{SIZE, radius_axis};
 use crate::report::{Chart, Drawing, SYNTHETIC_FACES, Series, write_csv};
 use crate::runs::compare::{Compared, Comparison, Measured, Point};
+use crate::runs::shown;
 
 /// The page's file.
 pub const PAGE: &str = "report.html";
@@ -44,7 +45,8 @@ pub fn table(comparison: &Comparison) -> Table {
     let radii = all_radii(comparison);
     let task = several.then(|| "task".to_string());
     let heading = ["run".to_string()].into_iter().chain(comparison.differing.iter().cloned()).chain(task);
-    let heading = heading.chain(["accuracy".to_string()]).chain(radii.iter().map(f64::to_string)).collect();
+    let heading =
+        heading.chain(["accuracy".to_string()]).chain(radii.iter().map(|&radius| shown(radius))).collect();
     let rows = comparison.runs.iter().flat_map(|run| {
         comparison.tasks().filter_map(|task| Some((run, task, run.tasks.get(task)?))).collect::<Vec<_>>()
     });

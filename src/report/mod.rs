@@ -2,6 +2,7 @@
 
 pub mod compare_page;
 pub mod draw;
+mod evaluations;
 mod font;
 pub mod grid;
 pub mod html;

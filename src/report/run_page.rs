@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
+use crate::report::evaluations;
 use crate::report::html::{Block, Page, Section};
 use crate::report::pictures::{reconstruction_rows, sample_rows, traversal_rows};
 use crate::report::plot::number;
@@ -18,7 +19,7 @@ use crate::runs::dir::RunDir;
 use crate::runs::pipeline::PageWriter;
 use crate::runs::record::{RunRecord, TaskResult};
 use crate::runs::showcase::{Attacked, Example, Neighbours, Pair, Showcase, TRAVERSAL_END};
-use crate::runs::{metrics, short};
+use crate::runs::{metrics, short, shown};
 
 /// More tasks than these are drawn as their mean and range.
 const MANY_TASKS: usize = 6;
@@ -50,8 +51,10 @@ pub fn write(loaded: &mut LoadedRun) -> Result<()> {
     let made = loaded.showcase().and_then(|showcase| {
         let lines = metrics::read(&loaded.dir().metrics_path())?;
         let config = loaded.dir().config()?;
-        let page = page(loaded.dir(), &config, &loaded.result.shown(&config), &lines, &showcase)?;
-        write_whole(&path, page.html().as_bytes())
+        let page = page(loaded.dir(), &config, &loaded.result, &lines, &showcase)?;
+        write_whole(&path, page.html().as_bytes())?;
+        log::info!("wrote {}", path.display());
+        Ok(())
     });
     made.map_err(|error| {
         Error::run(format!("{} was not written", path.display()))
@@ -72,10 +75,11 @@ fn is_fresh(run: &RunDir) -> bool {
 fn page(
     run: &RunDir,
     config: &Config,
-    result: &RunRecord,
+    record: &RunRecord,
     lines: &[Map<String, Value>],
     showcase: &Showcase,
 ) -> Result<Page> {
+    let result = &record.shown(config);
     let mut about = vec![
         format!(
             "{} · {} steps in {:.0} s ({:.1} ms a step) on {}",
@@ -90,7 +94,7 @@ fn page(
     about.extend(result.remarks());
     let synthetic = result.synthetic;
     let warning = if synthetic { SYNTHETIC_FACES } else { "" };
-    let sections = vec![
+    let mut sections = vec![
         accuracy(config, result),
         security(run, config, result),
         learning(lines),
@@ -98,11 +102,14 @@ fn page(
         samples(showcase),
         traversals(showcase),
         neighbours(showcase),
-        adversarial(showcase),
-        confusion(showcase),
+        adversarial(record, showcase),
+        confusion(record, showcase),
         lipschitz(&showcase.neighbours),
         settings(config)?,
     ];
+    // Before the settings.
+    let last = sections.len() - 1;
+    sections.splice(last..last, evaluations::others(result));
     Ok(Page { title: config.title(), about, warning: warning.into(), sections })
 }
 
@@ -162,7 +169,7 @@ fn security(run: &RunDir, config: &Config, result: &RunRecord) -> Section {
     let attacked: Vec<_> = result.tasks.iter().map(|(name, task)| (name, curve(task))).collect();
     let attacked: Vec<_> = attacked.into_iter().filter(|(_, curve)| !curve.is_empty()).collect();
     for tasks in attacked.chunk_by(|a, b| radii(&a.1) == radii(&b.1)) {
-        let columns = radii(&tasks[0].1).into_iter().map(|radius| format!("radius {radius}"));
+        let columns = radii(&tasks[0].1).into_iter().map(|radius| format!("radius {}", shown(radius)));
         let heading = ["task".to_string()].into_iter().chain(columns).collect();
         let row = |(name, curve): &(&String, Vec<(f64, f64)>)| {
             let values = curve.iter().map(|(_, accuracy)| format!("{accuracy:.2}"));
@@ -180,7 +187,7 @@ fn radii(curve: &[(f64, f64)]) -> Vec<f64> {
 /// The objective with its settings, for a legend.
 fn short_title(config: &Config) -> String {
     match config.objective {
-        Objective::Se => format!("SE (γ {}, ε {})", config.gamma, config.eps),
+        Objective::Se => format!("SE (γ {}, ε {})", config.gamma, shown(short(config.eps))),
         Objective::Vae => "VAE".into(),
         Objective::BetaVae => format!("β-VAE (β {})", config.beta),
     }
@@ -308,7 +315,7 @@ fn perturbation_rows(shape: [usize; 3], pairs: &[&Pair], scale: f32) -> Vec<(Str
     vec![
         ("test image x".into(), of(|pair| &pair.original)),
         ("perturbed x*".into(), of(|pair| &pair.perturbed)),
-        (format!("x* − x, black −{scale}, white {scale}"), pairs.iter().map(change).collect()),
+        (format!("x* − x, black −{0}, white {0}", shown(short(scale))), pairs.iter().map(change).collect()),
         ("reconstruction of x".into(), of(|pair| &pair.reconstruction)),
         ("reconstruction of x*".into(), of(|pair| &pair.perturbed_reconstruction)),
     ]
@@ -330,26 +337,39 @@ fn neighbours(showcase: &Showcase) -> Section {
     let scale = change_scale(norm, eps, &pairs);
     Section::new("neighbours", "Perturbed to move the code")
         .text(format!(
-            "Test images x and x* in the {} ball of radius {eps} around them, found by {steps} steps of projected \
+            "Test images x and x* in the {} ball of radius {} around them, found by {steps} steps of projected \
              gradient ascent on the squared 2-Wasserstein distance of the two codes, without labels; the paper's figure 1.",
-            norm.title()
+            norm.title(),
+            shown(short(eps))
         ))
         .with(Block::Strips { rows: perturbation_rows(showcase.shape, &pairs, scale) })
 }
 
-/// What an attack made for this page is.
-fn attack_text(attacked: &Attacked) -> String {
+/// What an attack made for this page is: it has the last probe of the run's record, whose weights the model has.
+fn attack_text(record: &RunRecord, attacked: &Attacked) -> String {
+    let last = record.tasks.get(&attacked.task);
+    let probe = last.map_or(String::new(), |task| format!(" ({})", evaluations::probe(task)));
+    let whose = match last.is_some_and(|task| task.attack.is_some()) {
+        true => "the last attack on it",
+        false => "the run's settings",
+    };
     let Attacked { task, norm, radius, steps, images, .. } = attacked;
-    let norm = norm.title();
+    let (norm, radius) = (norm.title(), shown(short(*radius)));
     format!(
         "Task {task}: the first {images} test images attacked in the {norm} ball of radius {radius} through encoder and \
-         classifier, one random start of {steps} steps, made for this page."
+         the classifier in model.safetensors{probe}, one random start of {steps} steps, made for this page. Norm and \
+         radius, the middle one, are those of {whose}."
     )
 }
 
 const NOT_PROBED: &str = "The run has no classifier; smoothenc probe RUN makes one.";
 
-fn adversarial(showcase: &Showcase) -> Section {
+/// What a class of a task is called.
+fn class_name(record: &RunRecord, class: usize) -> String {
+    record.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
+}
+
+fn adversarial(record: &RunRecord, showcase: &Showcase) -> Section {
     let section = Section::new("adversarial", "Adversarial examples");
     let Some(attacked) = &showcase.attacked else { return section.text(NOT_PROBED) };
     let pairs: Vec<_> = attacked.examples.iter().map(|example| &example.pair).collect();
@@ -357,7 +377,7 @@ fn adversarial(showcase: &Showcase) -> Section {
     let columns = (1..=pairs.len()).map(|i| i.to_string());
     let heading = ["image, from the left".to_string()].into_iter().chain(columns).collect();
     let row = |name: &str, of: fn(&Example) -> u32| {
-        let answers = attacked.examples.iter().map(|example| of(example).to_string());
+        let answers = attacked.examples.iter().map(|example| class_name(record, of(example) as usize));
         [name.to_string()].into_iter().chain(answers).collect()
     };
     let rows =
@@ -365,13 +385,13 @@ fn adversarial(showcase: &Showcase) -> Section {
     section
         .text(format!(
             "{} Images that the attack turned from right to wrong come first; the paper's figure 6.",
-            attack_text(attacked)
+            attack_text(record, attacked)
         ))
         .with(Block::Strips { rows: perturbation_rows(showcase.shape, &pairs, scale) })
         .with(Block::Table { heading, rows })
 }
 
-fn confusion(showcase: &Showcase) -> Section {
+fn confusion(record: &RunRecord, showcase: &Showcase) -> Section {
     let section = Section::new("confusion", "What the attacked classifier says");
     let Some(attacked) = &showcase.attacked else { return section.text(NOT_PROBED) };
     let share = |row: &Vec<usize>| {
@@ -379,8 +399,8 @@ fn confusion(showcase: &Showcase) -> Section {
         row.iter().map(|&count| 100.0 * count as f64 / all).collect()
     };
     let values = attacked.confusion.iter().map(share).collect();
-    let names = || (0..attacked.confusion.len()).map(|class| class.to_string());
-    let title = format!("Answers at radius {}", attacked.radius);
+    let names = || (0..attacked.confusion.len()).map(|class| class_name(record, class));
+    let title = format!("Answers at radius {}", shown(short(attacked.radius)));
     let map = HeatMap::new(title, "answer under attack", "true class", "% of the class", values)
         .columns(names())
         .rows(names())
@@ -388,7 +408,7 @@ fn confusion(showcase: &Showcase) -> Section {
         .numbers(0)
         .size(SIZE.0, 380.0);
     section
-        .text(format!("{} Grey: no image of the class among them.", attack_text(attacked)))
+        .text(format!("{} Grey: no image of the class among them.", attack_text(record, attacked)))
         .with(Block::Charts(vec![map.drawing()]))
 }
 
@@ -396,8 +416,9 @@ fn lipschitz(neighbours: &Neighbours) -> Section {
     let Neighbours { norm, eps, ratios, .. } = neighbours;
     let section = Section::new("lipschitz", "Local Lipschitz ratio").text(format!(
         "How much faster the code's mean moves than the image: |μ(x) − μ(x*)| / |x − x*|, Euclidean, x* as above in the {} \
-         ball of radius {eps} (the paper's E.3), over {} test images.",
+         ball of radius {} (the paper's E.3), over {} test images.",
         norm.title(),
+        shown(short(*eps)),
         ratios.len()
     ));
     let mut sorted = ratios.clone();

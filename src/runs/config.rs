@@ -13,13 +13,14 @@ mod text;
 mod validate;
 
 use crate::engine::ops::{Convolution, ImageShape};
+use crate::runs::{short, shown};
 use crate::{Error, Result};
 
 pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
 pub use declared::{AttackConfig, Config, ProbeConfig, declared};
 pub use schema::{json_schema, markdown};
 pub use setting::{Group, Kind, Role, Setting};
-pub(crate) use text::{lay_over, located};
+pub(crate) use text::{lay_over, located, plain};
 
 impl AttackConfig {
     /// How many of `images` test images are attacked.
@@ -32,7 +33,7 @@ impl Config {
     /// One line on what is trained: `VAE of mnist`.
     pub fn title(&self) -> String {
         let objective = match self.objective {
-            Objective::Se => format!("smooth encoder (gamma {}, eps {})", self.gamma, self.eps),
+            Objective::Se => format!("smooth encoder (gamma {}, eps {})", self.gamma, shown(short(self.eps))),
             Objective::Vae => "VAE".to_string(),
             Objective::BetaVae => format!("beta-VAE (beta {})", self.beta),
         };

@@ -14,9 +14,8 @@ use crate::progress::Context;
 use crate::runs::config::AttackConfig;
 use crate::runs::outcomes;
 use crate::runs::record::{AttackResult, Provenance, RunRecord, TaskResult};
-use crate::runs::short;
 use crate::runs::writing::Writing;
-use crate::runs::{model_file, recipe};
+use crate::runs::{model_file, recipe, short, shown};
 
 /// A trained probe of one task.
 #[derive(Debug)]
@@ -118,6 +117,7 @@ impl Evaluator<'_> {
             let predicted = probe.predict(session, &test_means)?;
             let right = data.test.labels[task].iter().zip(predicted);
             let accuracies = Accuracies::of(right.map(|(&label, answer)| (label, label == answer)));
+            log::info!("probe of {}: {:.2} % right", about.name, accuracies.plain);
             probed.push(Probed {
                 tensors: model_file::probe_tensors(session, &probe, &about.name)?,
                 result: TaskResult {
@@ -162,6 +162,12 @@ impl Evaluator<'_> {
         let report = robustness::attack(session, &target, &attack, &|done, all| {
             progress.advance(done as u64, all as u64);
         })?;
+        let told = attack.radii.iter().zip(&report.adversarial);
+        let told = told
+            .map(|(radius, at)| format!("{}: {:.2} %", shown(short(*radius)), at.plain))
+            .collect::<Vec<_>>()
+            .join(", ");
+        log::info!("attack on {}, right by radius: 0: {:.2} %, {told}", about.name, report.nominal.plain);
         let by_radius = |of: fn(&Accuracies) -> f64| {
             attack.radii.iter().copied().zip(report.adversarial.iter().map(of)).collect()
         };
@@ -185,6 +191,17 @@ impl Evaluator<'_> {
 /// The test images that `config` has attacked, in [0, 1].
 pub fn attacked_images(test: &Images, config: &AttackConfig) -> Vec<f32> {
     test.sample(config.examples.unwrap_or(test.count)).flat_map(|i| test.floats(i)).collect()
+}
+
+/// Says so where the images that `config` has attacked lack classes that are trained on and tested.
+pub fn warn_of_missing_classes(data: &Dataset, config: &AttackConfig) {
+    let attacked = config.attacked(data.test.count());
+    if !config.enabled || attacked == data.test.count() {
+        return;
+    }
+    let numbers: Vec<usize> = data.test.images.sample(attacked).collect();
+    let part = format!("the {attacked} images attacked");
+    data.lacks(&part, &numbers).iter().for_each(|remark| log::warn!("{remark}"));
 }
 
 #[cfg(test)]

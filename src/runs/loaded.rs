@@ -194,6 +194,7 @@ impl LoadedRun {
                 return Err(Error::NoProbe { run, task: name.clone() });
             }
         }
+        evaluate::warn_of_missing_classes(&self.data, config);
         let x = evaluate::attacked_images(&self.data.test.images, config);
         let made_by = self.provenance();
         for &task in tasks {
@@ -227,6 +228,17 @@ pub(super) fn source<'a>(config: &'a Config, context: &'a Context) -> Source<'a>
 pub fn load_data(config: &Config, context: &Context) -> Result<Dataset> {
     let data = Dataset::load(&source(config, context))?.hold_out(config.holdout)?;
     config.validate_for(&data)?;
-    data.remarks().iter().for_each(|remark| log::warn!("{remark}"));
+    let ([channels, height, width], [train, test]) =
+        (data.train.images.shape(), [&data.train, &data.test].map(|split| split.count()));
+    log::info!(
+        "read {}: {train} training and {test} test images of {channels} x {height} x {width}",
+        data.name
+    );
+    let held_out: Vec<usize> = (0..config.holdout).collect();
+    let lacks = match held_out.is_empty() {
+        true => Vec::new(),
+        false => data.lacks(&format!("the {} images held out", config.holdout), &held_out),
+    };
+    data.remarks().iter().chain(&lacks).for_each(|remark| log::warn!("{remark}"));
     Ok(data)
 }

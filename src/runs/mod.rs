@@ -36,9 +36,28 @@ pub mod writing;
 pub use loaded::{LoadedRun, load_data};
 pub use train::{check_resumable, train};
 
+/// A radius for people: four significant digits at the most, so that 4/255 is 0.01569.
+pub fn shown(radius: f64) -> String {
+    format!("{radius:.3e}").parse().unwrap_or(radius).to_string()
+}
+
 /// The double whose shortest decimal is that of the single-precision `value`: 0.1f32 becomes 0.1 and not
 /// 0.10000000149. Everything written as text goes through this.
 pub fn short(value: f32) -> f64 {
     // The text of a float always parses; the fallback is the plain conversion.
     value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn radii_are_shown_in_four_digits() {
+        for (radius, text) in
+            [(4.0 / 255.0, "0.01569"), (0.1, "0.1"), (0.0, "0"), (1.5, "1.5"), (12.0, "12"), (1e-4, "0.0001")]
+        {
+            assert_eq!(shown(short(radius)), text);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::runs::destination::Destination;
 use crate::runs::dir::RunDir;
 use crate::runs::record::RunRecord;
 use crate::runs::writing::Access;
-use crate::runs::{LoadedRun, check_resumable, load_data, train};
+use crate::runs::{LoadedRun, check_resumable, evaluate, load_data, train};
 
 /// Writes the page of a run: the room of reports is above this one, so callers pass it.
 pub trait PageWriter: std::fmt::Debug {
@@ -51,8 +51,11 @@ pub fn complete(
     if let Some(claimed) = &claimed {
         check_resumable(config, claimed, &data)?;
     }
+    // Before the training, which takes long.
+    evaluate::warn_of_missing_classes(&data, &config.attack);
     let device = context.open(&config.device, config.checked)?;
     let writing = destination.prepare(config, claimed)?;
+    context.stop.works_on(writing.path());
     let title = config.title();
     context.observer.say(&format!("{title} on {}, into {}", device.description(), writing.path().display()));
     train(config, &writing, &data, device.clone(), context)?;

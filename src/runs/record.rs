@@ -1,6 +1,7 @@
 //! The record of a run, `result.json` (docs/interface.md): what it is, how it was trained, and every evaluation of it.
 
 mod evaluation;
+mod remarks;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,6 +51,12 @@ pub struct RunRecord {
     /// Photographs that were left out; not written where 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped_images: usize,
+    /// What the classes are called, where they have names; not written where they are numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+    /// Images that were tested on; 0, and not written, in records of earlier versions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub test_images: usize,
     /// [`Config::hash`](super::config::Config::hash) of the settings that fix the training's numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<String>,
@@ -127,6 +134,8 @@ impl RunRecord {
             holdout: config.holdout,
             synthetic: false,
             skipped_images: 0,
+            test_images: 0,
+            class_names: Vec::new(),
             settings: Some(config.hash()?),
             data: None,
             files: BTreeMap::new(),
@@ -216,49 +225,11 @@ impl RunRecord {
     /// What is shown of the run: its own evaluations; where its settings ask for no attack, or these were never made,
     /// the last ones.
     pub fn shown(&self, config: &Config) -> RunRecord {
-        let own = self.as_configured(&config.attack, config.attack.examples);
+        // Of a small set all images are attacked, also where more are asked for.
+        let all = if self.test_images == 0 { usize::MAX } else { self.test_images };
+        let examples = config.attack.examples.map(|examples| examples.min(all));
+        let own = self.as_configured(&config.attack, examples);
         own.filter(|_| config.attack.enabled).unwrap_or_else(|| self.clone())
-    }
-
-    /// What these numbers do not say by themselves, a line each.
-    pub fn remarks(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.skipped_images > 0 {
-            let skipped = self.skipped_images;
-            lines.push(format!("{skipped} photographs that cannot be read were left out (`skip-bad`)"));
-        }
-        let few = |(name, task): (&String, &TaskResult)| {
-            task.labels_fraction.map(|part| format!("{name} ({part})"))
-        };
-        let few: Vec<_> = self.tasks.iter().filter_map(few).collect();
-        if !few.is_empty() {
-            lines.push(format!("probes on a part of the labels: {}", few.join(", ")));
-        }
-        let balanced = self.tasks.iter().filter(|(_, task)| task.balanced_probe);
-        let balanced: Vec<_> = balanced.map(|(name, _)| name.as_str()).collect();
-        if !balanced.is_empty() {
-            lines.push(format!("probes that saw every class equally often: {}", balanced.join(", ")));
-        }
-        // A constant answer has the majority's accuracy and, of k classes, 1/k in balance; a probe that gives up a rare
-        // class only has more there.
-        let constant = |task: &TaskResult| {
-            let classes = (100.0 / task.balanced_accuracy).round();
-            (2.0..f64::INFINITY).contains(&classes)
-                && (task.balanced_accuracy - 100.0 / classes).abs() <= 0.5
-                && task.nominal_accuracy <= task.majority_baseline + 0.5
-        };
-        let mut own = self.tasks.values().filter(|task| task.has_own_probe(self.seed)).peekable();
-        if own.peek().is_some() && own.all(constant) {
-            let mend = match self.objective {
-                Objective::Se => {
-                    "; a smaller `gamma`, or one that rises more slowly (`gamma-warmup`), may keep more"
-                }
-                Objective::Vae | Objective::BetaVae => "",
-            };
-            let text = "every probe gives one answer, or nearly: the code hardly tells these images apart";
-            lines.push(format!("{text}{mend}"));
-        }
-        lines
     }
 
     /// The document, as in the file and under `--json`.
@@ -359,7 +330,7 @@ mod tests {
     use super::*;
 
     /// The example of docs/interface.md, key by key, with what was added to the attack.
-    const EXAMPLE: &str = r#"{
+    pub(super) const EXAMPLE: &str = r#"{
   "format": 2,
   "dataset": "mnist",
   "objective": "se",
@@ -479,46 +450,6 @@ mod tests {
         assert!(record.as_configured(&wanted, Some(5)).is_none());
         let text = record.to_json().unwrap();
         assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), record);
-    }
-
-    #[test]
-    fn what_the_numbers_do_not_say_is_said() {
-        let mut result: RunRecord = serde_json::from_str(EXAMPLE).unwrap();
-        assert!(result.remarks().is_empty());
-        let digit = result.tasks.get_mut("digit").unwrap();
-        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (94.9, 95.0, 61.0);
-        assert!(result.remarks().is_empty(), "a rare class given up is no collapse");
-        let digit = result.tasks.get_mut("digit").unwrap();
-        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (100.0, 100.0, 100.0);
-        assert!(result.remarks().is_empty(), "nor is a test set of one class");
-        let digit = result.tasks.get_mut("digit").unwrap();
-        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (45.0, 55.0, 42.0);
-        assert!(result.remarks().is_empty(), "nor are answers worse than a constant one");
-        let digit = result.tasks.get_mut("digit").unwrap();
-        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (0.0, 55.0, 0.0);
-        assert!(result.remarks().is_empty(), "nor are answers that are all wrong");
-        let digit = result.tasks.get_mut("digit").unwrap();
-        (digit.nominal_accuracy, digit.majority_baseline, digit.balanced_accuracy) = (11.4, 11.35, 10.02);
-        let [collapsed] = &result.remarks()[..] else { panic!() };
-        assert!(
-            collapsed.contains("hardly tells these images apart") && collapsed.contains("`gamma-warmup`")
-        );
-        result.objective = Objective::Vae;
-        assert!(!result.remarks()[0].contains("gamma"));
-        // With few labels, or rare classes made as frequent as others, it need not be the code.
-        let digit = result.tasks.get_mut("digit").unwrap();
-        digit.labels_fraction = Some(0.01);
-        assert!(!digit.has_own_probe(0));
-        (digit.labels_fraction, digit.probe_seed) = (None, Some(0));
-        assert!(digit.has_own_probe(0) && !digit.has_own_probe(1));
-        digit.balanced_probe = true;
-        assert!(!digit.has_own_probe(0));
-        digit.labels_fraction = Some(0.01);
-        result.skipped_images = 3;
-        let [skipped, few, balanced] = &result.remarks()[..] else { panic!() };
-        assert!(skipped.starts_with("3 photographs"));
-        assert!(few.ends_with("part of the labels: digit (0.01)"));
-        assert!(balanced.ends_with("equally often: digit"));
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub fn train(
         synthetic: data.synthetic,
         skipped_images: data.skipped,
         data: Some(fingerprint.clone()),
+        test_images: data.test.count(),
+        class_names: data.class_names.clone(),
         ..RunRecord::new(config, device_name)?
     };
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
@@ -238,6 +240,8 @@ fn train_to_the_end(
             let rate = examples / looked_at.elapsed().as_secs_f64();
             (looked_at, looked) = (Instant::now(), step);
             task.note(&format!("loss {:.2}", averages.loss));
+            let all = config.iterations;
+            log::info!("step {step} of {all}: loss {:.2}, {rate:.0} examples/s", averages.loss);
             let seconds = seconds_before + started.elapsed().as_secs_f64();
             let line = metrics_line(step, seconds, &averages, rate);
             metrics.write(&line)?;

@@ -1,4 +1,5 @@
-//! What is in a set: how many images of each class, which classes have none, and a checksum of it all.
+//! What is in a set: how many images of each class, which classes have none or are missing in a part,
+//! and a checksum of it all.
 
 use sha2::{Digest, Sha256};
 
@@ -31,6 +32,26 @@ impl Dataset {
             })
         };
         self.tasks.iter().enumerate().filter_map(remark).collect()
+    }
+
+    /// What a part of the test images lacks: the classes that have training images and none among test images
+    /// `numbers`, one sentence for each task. `part` names the part: "the 100 images attacked".
+    pub fn lacks(&self, part: &str, numbers: &[usize]) -> Vec<String> {
+        let sentence = |(task, about): (usize, &super::Task)| {
+            let mut there = vec![false; about.classes];
+            numbers.iter().for_each(|&i| there[self.test.labels[task][i] as usize] = true);
+            let trained = self.train.counts(task, about.classes);
+            let lacking: Vec<usize> = (0..about.classes).filter(|&c| trained[c] > 0 && !there[c]).collect();
+            let (name, task, count) = (&self.name, &about.name, lacking.len());
+            let classes = if count == 1 { "class" } else { "classes" };
+            let which = ranges(&lacking);
+            (count > 0).then(|| {
+                format!(
+                    "{name}: {part} have no image of {count} {classes} of {task} that are trained on: {which}"
+                )
+            })
+        };
+        self.tasks.iter().enumerate().filter_map(sentence).collect()
     }
 
     /// With its fingerprint.

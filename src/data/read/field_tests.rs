@@ -284,14 +284,14 @@ fn folders_of_pictures_are_read_in_the_order_of_names() {
     let data = load_as("pets", pictures(false).path(), None).unwrap();
     assert_eq!((data.train.images.shape(), data.tasks[0].name.as_str()), ([1, 4, 6], "label"));
     assert_eq!(data.class_names, ["cat", "dog"]);
-    assert_eq!((&data.train.labels[0][..], &data.test.labels[0][..]), (&[0, 0, 1][..], &[1][..]));
+    assert_eq!((&data.train.labels[0][..], &data.test.labels[0][..]), (&[0, 1, 0][..], &[1][..]));
     let firsts: Vec<u8> = (0..3).map(|i| data.train.images.stored_image(i)[0]).collect();
-    assert_eq!(firsts, [1, 2, 3]);
+    assert_eq!(firsts, [1, 3, 2], "the classes are spread, and each is in the order of names");
     // One in colour makes all have three channels.
     let data = load_as("pets", pictures(true).path(), None).unwrap();
     assert_eq!(data.train.images.shape(), [3, 4, 6]);
     let of = |i: usize| [0, 24, 48].map(|at| data.train.images.stored_image(i)[at]);
-    assert_eq!([of(0), of(1)], [[1, 1, 1], [2, 0, 2]]);
+    assert_eq!([of(0), of(2)], [[1, 1, 1], [2, 0, 2]]);
     let data = load_as("pets", pictures(true).path(), Some(5)).unwrap();
     assert_eq!(data.test.images.shape(), [3, 5, 5]);
 }
@@ -315,6 +315,11 @@ fn folders_of_pictures_that_cannot_be_used_say_why() {
     refused(load_as("x", base.path(), None), &["does not say which are to train", "train/CLASS"]);
     picture(&base, "train/cat/a.png", (6, 4), 9, false);
     refused(load_as("x", base.path(), None), &["has no folder test"]);
+    let flat = tempfile::tempdir().unwrap();
+    picture(&flat, "a.png", (6, 4), 9, false);
+    refused(load_as("x", flat.path(), None), &["has pictures, but no train/CLASS", "train/CLASS/*.png"]);
+    let one = load_images(&flat.path().join("a.png"), 1, None).unwrap_err().in_full();
+    assert!(one.contains("a.png is a file; `images` takes a folder of pictures, or an .npz file"), "{one}");
     refused(load_as("x", base.path(), Some(65)), &["`resize`", "65"]);
 }
 
@@ -325,4 +330,42 @@ fn a_fingerprint_is_of_the_content_alone() {
     assert_eq!(sound.fingerprint, load_as("y", moved.path(), None).unwrap().fingerprint);
     put(&moved, NAMES[1], &labels(&[0, 1, 2, 1, 1]));
     assert_ne!(sound.fingerprint, load_as("x", moved.path(), None).unwrap().fingerprint);
+}
+
+/// What is sorted by class is spread, and whatever form it comes in is the same set then.
+#[test]
+fn sorted_sets_are_spread_alike_in_every_form() {
+    let base = tempfile::tempdir().unwrap();
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for (class, n) in [("ant", 4), ("bee", 2), ("cat", 6)] {
+        for k in 0..n {
+            let level = (x.len() / 24) as u8;
+            for part in ["train", "test"] {
+                picture(&base, &format!("{part}/{class}/{k}.png"), (6, 4), level, false);
+            }
+            x.extend([level; 24]);
+            y.push(class.as_bytes()[0] - b'a');
+        }
+    }
+    let array = |x: &[u8], y: &[u8]| {
+        let n = y.len();
+        let (x, y) = (npy("|u1", &format!("({n}, 4, 6)"), x), npy("|u1", &format!("({n},)"), y));
+        [("x_train", x.clone()), ("y_train", y.clone()), ("x_test", x), ("y_test", y)]
+    };
+    let folders = load_as("x", base.path(), None).unwrap();
+    let sorted = npz(&array(&x, &y), CompressionMethod::Stored);
+    assert_eq!(folders.fingerprint, load_as("x", sorted.path(), None).unwrap().fingerprint);
+    assert_eq!(folders.train.labels, [[2, 0, 1, 2, 0, 2, 2, 0, 1, 2, 0, 2]]);
+    assert_eq!(folders.train, folders.test);
+    // What is held out has every class; what lacks one is said to.
+    let held = folders.hold_out(4).unwrap();
+    assert!(held.lacks("the 4 images held out", &[0, 1, 2, 3]).is_empty());
+    assert_eq!(
+        held.lacks("the 1 images attacked", &[0]),
+        ["x: the 1 images attacked have no image of 2 classes of label that are trained on: 0, 2"]
+    );
+    // A set that is mixed stays as it is.
+    let mixed = [2, 0, 1, 0, 2, 1, 0, 2, 2, 2, 2, 0];
+    let kept = load_as("x", npz(&array(&x, &mixed), CompressionMethod::Stored).path(), None).unwrap();
+    assert_eq!(kept.train.labels, [mixed.map(u32::from)]);
 }

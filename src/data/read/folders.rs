@@ -1,7 +1,7 @@
 //! Sets of pictures in a folder for each class: `train/CLASS/*.png` and `test/CLASS/*.jpg`.
 //!
-//! Classes are numbered in the order of their names, pictures stand in the order of theirs. Where every file is grey
-//! the images have one channel, else three.
+//! Classes are numbered in the order of their names. The pictures of a class stand in the order of theirs, and the
+//! classes are spread over the set ([`interleave`]). Where every file is grey the images have one channel, else three.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::container::refuse;
 use super::locate::entries;
-use super::{Images, Loaded, MAX_SIDE, Split, Told, check_bytes, picture, pixels};
+use super::{Images, Loaded, MAX_SIDE, Split, Told, check_bytes, interleave, picture, pixels};
 use crate::Result;
 
 const LAYOUT: &str =
@@ -39,6 +39,9 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
                         class.display()
                     ),
                 )),
+                None if !pictures(directory)?.is_empty() => {
+                    Err(refuse(directory, &format!("has pictures, but no train/CLASS: {LAYOUT}")))
+                }
                 None => Ok(None),
             };
         }
@@ -73,7 +76,7 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
     }
     let class_names = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
     let size = size(&parts[0][0].0, resize)?;
-    let [train, test] = parts.map(|files| (read(&files, &size, resize), files));
+    let [train, test] = parts.map(|files| spread(&files)).map(|files| (read(&files, &size, resize), files));
     let (train_pictures, test_pictures) = (train.0?, test.0?);
     let grey =
         [&train_pictures, &test_pictures].iter().all(|pictures| pictures.iter().all(|p| p.channels == 1));
@@ -88,6 +91,15 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
         test_labels: directory.display().to_string(),
         class_names,
     }))
+}
+
+/// The files with their classes spread over them.
+fn spread(files: &[(PathBuf, u32)]) -> Vec<(PathBuf, u32)> {
+    let labels: Vec<u32> = files.iter().map(|(_, class)| *class).collect();
+    match interleave::order(&labels) {
+        Some(order) => order.into_iter().map(|i| files[i].clone()).collect(),
+        None => files.to_vec(),
+    }
 }
 
 /// The pictures in a folder as images of so many channels; a grey picture has the same in each.

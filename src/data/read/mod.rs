@@ -7,6 +7,7 @@ mod content;
 pub mod faces;
 mod folders;
 mod idx;
+mod interleave;
 mod jpeg;
 mod locate;
 mod npz;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use self::container::{Input, refuse};
 use super::{Dataset, Images, MAX_SIDE, Split, Task, color};
+use crate::nearest::nearest;
 use crate::progress::{Observer, Silent};
 use crate::{Error, Result};
 
@@ -53,9 +55,12 @@ pub struct Source<'a> {
 /// [`Error::Request`] naming the file or folder: nothing there, an image that cannot be read or is in colour where one
 /// channel is wanted.
 pub fn load_images(place: &Path, channels: usize, resize: Option<usize>) -> Result<Images> {
-    match place.is_dir() {
-        true => folders::load_unlabelled(place, channels, resize),
-        false => npz::load_unlabelled(place, resize),
+    let is_npz = place.extension().is_some_and(|end| end.eq_ignore_ascii_case("npz"));
+    match (place.is_dir(), place.is_file() && !is_npz) {
+        (true, _) => folders::load_unlabelled(place, channels, resize),
+        (_, false) => npz::load_unlabelled(place, resize),
+        (_, true) => Err(refuse(place, "is a file; `images` takes a folder of pictures, or an .npz file")
+            .with_hint("give the folder that the picture is in")),
     }
 }
 
@@ -84,11 +89,19 @@ pub fn check_available(name: &str, data_dir: Option<&Path>) -> Result<()> {
                  (`smoothenc data fetch celeba` says where they are, `smoothenc data make celeba` draws synthetic ones)",
             ))
         }
-        _ if data_dir.is_none() => Err(Error::request(format!("unknown data set {name:?}")).with_hint(
+        _ if data_dir.is_none() => Err(Error::request(unknown(name)).with_hint(
             "use mnist or color-mnist, or give as `data-dir` a folder with IDX files of the MNIST naming \
              (train-images-idx3-ubyte[.gz], ...), an .npz file, or pictures in train/CLASS and test/CLASS",
         )),
         _ => Ok(()),
+    }
+}
+
+/// That there is no such set, and which one was maybe meant.
+fn unknown(name: &str) -> String {
+    match nearest(name, ["mnist", "color-mnist", "celeba"]) {
+        Some(meant) => format!("unknown data set {name:?}; did you mean {meant}?"),
+        None => format!("unknown data set {name:?}"),
     }
 }
 

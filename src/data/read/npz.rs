@@ -16,12 +16,13 @@ use zip::result::ZipError;
 use self::npy::{Array, Element};
 use super::container::{MOST_UNPACKED, refuse, unreadable};
 use super::pixels::{self, Collector};
-use super::{Images, Loaded, Split, Told, check_bytes, label};
+use super::{Images, Loaded, Split, Told, check_bytes, interleave, label};
 use crate::Result;
 
 type Archive = ZipArchive<BufReader<File>>;
 
-/// Reads the set in the file at `path`, its images scaled to `resize` pixels a side if asked to.
+/// Reads the set in the file at `path`, its images scaled to `resize` pixels a side if asked to. Classes that stand in
+/// blocks are spread ([`interleave`]).
 ///
 /// # Errors
 /// [`crate::Error::Request`] naming the file and the array: no zip archive, an array that is missing, damaged, of
@@ -32,7 +33,7 @@ pub fn load(path: &Path, resize: Option<usize>) -> Result<Loaded> {
         let (x, y) = (format!("x_{part}"), format!("y_{part}"));
         let images = read_images(&mut archive, path, &x, resize)?;
         let labels = read_labels(&mut archive, path, &y, &x, images.count)?;
-        Ok(Split { images, labels: vec![labels] })
+        Ok(interleave::spread(Split { images, labels: vec![labels] }))
     };
     let (train, test) = (split("train")?, split("test")?);
     Ok(Loaded { train, test, test_labels: format!("{}, y_test", path.display()), class_names: Vec::new() })

@@ -101,7 +101,7 @@ settings! {
 
         /// What to maximise
         objective: Objective = Model "NAME" Kind::Choice(Objective::known), Training [common];
-        /// The networks
+        /// The networks; conv takes several times as long as mlp
         arch: Arch = Model "NAME" Kind::Choice(Arch::known), Training [common];
         /// Latent dimensions
         latent: usize = Model "N" Kind::Count { least: 1, most: MAX_WIDTH }, Training [common];
@@ -194,7 +194,8 @@ settings! {
     struct AttackConfig in "attack" {
         /// Whether to attack at all; --no-attack turns it off
         enabled: bool = Attack "" Kind::Switch, Attack;
-        /// The norm that bounds the perturbation
+        /// The norm that bounds the perturbation; as a flag without radii, and another than before, it brings its own
+        /// radii, 0.5,1,1.5,2,3 for l2
         norm: Norm = Attack "NORM" Kind::Choice(Norm::known), Attack;
         /// The radii, ascending, in pixel units of the [0, 1] scale: 8/255 is 0.0314
         #[serde(serialize_with = "forms::short_list")]

@@ -104,6 +104,31 @@ fn faults_of_a_file_name_line_and_key() {
 }
 
 #[test]
+fn a_key_that_is_none_is_told_with_the_one_that_was_meant() {
+    for (text, told) in [
+        ("gama = 1", "no setting \"gama\"; did you mean \"gamma\"?"),
+        ("lerning-rate = 1", "no setting \"lerning-rate\"; did you mean \"learning-rate\"?"),
+        ("learning_rate = 1", "did you mean \"learning-rate\"?"),
+        ("attack-radii = [0.1]", "no setting \"attack-radii\" here; write \"radii\" under [attack]"),
+        ("radii = [0.1]", "no setting \"radii\" here; write \"radii\" under [attack]"),
+        ("[attack]\nattack-radii = [0.1]", "no setting \"attack-radii\"; here it is \"radii\""),
+        ("[attack]\ngamma = 1", "no setting \"gamma\" here; write it above all tables"),
+        ("[probe]\nepoch = 1", "no setting \"epoch\"; did you mean \"epochs\"?"),
+        ("flowers = 1", "no setting \"flowers\"; `smoothenc train --help` and docs/settings.md list all"),
+        (
+            "[probe]\nflowers = 1",
+            "no setting \"flowers\"; there are epochs, least-steps, batch, learning-rate",
+        ),
+        ("gamma = 'fifty'", "invalid type: string \"fifty\", expected a number"),
+        ("latent = 'many'", "expected a whole number from 0"),
+        ("checked = 1", "expected true or false"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.ends_with(told), "{error}");
+    }
+}
+
+#[test]
 fn numbers_that_cannot_be_are_refused_by_name() {
     assert_eq!(refused(|c| c.variance = -1.0), "`variance` must be a positive number, got -1");
     for bad in [0.0, -0.5, f32::NAN, f32::INFINITY] {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::{Arch, AttackConfig, Config, Role, declared};
+use crate::nearest::nearest;
 use crate::{Error, Result};
 
 impl Config {
@@ -113,6 +114,26 @@ impl AttackConfig {
     }
 }
 
+impl AttackConfig {
+    /// The settings `over`, which are to be laid over these, with the radii of their norm where they name another norm
+    /// and no radii: those of one norm say nothing in another.
+    pub fn radii_of_the_norm(&self, mut over: Table) -> Table {
+        let norm = over.get("norm").and_then(Value::as_str).filter(|norm| *norm != self.norm.name());
+        let radii: &[f64] = match norm {
+            Some("l2") => &L2_RADII,
+            Some("linf") => &LINF_RADII,
+            _ => return over,
+        };
+        over.entry("radii").or_insert_with(|| radii.to_vec().into());
+        over
+    }
+}
+
+/// On MNIST the Euclidean length of a change of 0.1 of every pixel is 2.8.
+const L2_RADII: [f64; 5] = [0.5, 1.0, 1.5, 2.0, 3.0];
+/// As in the preset.
+const LINF_RADII: [f64; 4] = [0.01, 0.1, 0.2, 0.3];
+
 fn laid_over<T: Serialize + DeserializeOwned>(under: &T, over: Table) -> Result<T> {
     let refuse =
         |error: String| Error::request(format!("the settings: {}", error.trim().replace('\n', ", ")));
@@ -133,9 +154,55 @@ pub fn lay_over(under: &mut Table, over: Table) {
     }
 }
 
+/// What the reader of a settings file found, for people: types have names that they know, and a key that is none is
+/// told with the one that was maybe meant, in place of all that there are.
+pub fn plain(message: &str) -> String {
+    let message = message.trim().replace('\n', ", ");
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if let (true, [key, known @ ..]) = (message.starts_with("unknown field `"), &quoted[..]) {
+        return unknown_key(key, known);
+    }
+    let types = [
+        ("expected f32", "expected a number"),
+        ("expected f64", "expected a number"),
+        ("expected u64", "expected a whole number from 0"),
+        ("expected usize", "expected a whole number from 0"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a sequence", "expected a list"),
+    ];
+    types.iter().fold(message, |message, (inner, said)| message.replace(inner, said))
+}
+
+/// `known` are the keys of the table in which it stands. The names stand in quotes: in backticks the command line would
+/// show the flag in their place, and this is about a file.
+fn unknown_key(key: &str, known: &[&str]) -> String {
+    let own = |name: &str| known.contains(&name);
+    let table = ["attack", "probe"].into_iter().find(|table| {
+        let mut declared = declared().filter(|setting| setting.table == *table);
+        declared.all(|setting| own(&setting.key()))
+    });
+    // The right name, at the wrong level or as a flag. A grid file has keys of its own beside settings.
+    let settings = table.is_some() || own("gamma");
+    let elsewhere = declared().find(|setting| settings && (setting.flag() == key || setting.key() == key));
+    if let Some(setting) = elsewhere {
+        return match setting.table {
+            "" => format!("no setting {key:?} here; write it above all tables"),
+            inner if table == Some(inner) => format!("no setting {key:?}; here it is {:?}", setting.key()),
+            inner => format!("no setting {key:?} here; write {:?} under [{inner}]", setting.key()),
+        };
+    }
+    match nearest(key, known.iter().copied()) {
+        Some(meant) => format!("no setting {key:?}; did you mean {meant:?}?"),
+        None if known.len() > 10 => {
+            format!("no setting {key:?}; `smoothenc train --help` and docs/settings.md list all")
+        }
+        None => format!("no setting {key:?}; there are {}", known.join(", ")),
+    }
+}
+
 /// A TOML error as one sentence with its line.
 fn explain(error: &toml::de::Error, text: &str, origin: &str) -> Error {
-    let message = error.message().trim().replace('\n', ", ");
+    let message = plain(error.message());
     located(text, error.span().map_or(0, |span| span.start), origin, &message)
 }
 

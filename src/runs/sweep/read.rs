@@ -10,7 +10,7 @@ use toml::{Spanned, Table, Value};
 
 use super::{Grid, Point, SEED};
 use crate::error::{Error, Place, Result};
-use crate::runs::config::{Arch, Config, Preset, lay_over, located};
+use crate::runs::config::{Arch, Config, Preset, lay_over, located, plain};
 use crate::runs::short;
 use crate::runs::store;
 
@@ -76,7 +76,7 @@ impl Source<'_> {
     }
 
     fn refuse_toml(&self, error: &toml::de::Error) -> Error {
-        self.refuse_at(error.span().map_or(0, |span| span.start), error.message().trim().replace('\n', ", "))
+        self.refuse_at(error.span().map_or(0, |span| span.start), plain(error.message()))
     }
 }
 
@@ -123,8 +123,7 @@ fn axes(source: &Source, grid: BTreeMap<String, Spanned<Value>>) -> Result<Vec<A
         };
         for value in &values {
             Table::from_iter([(name.clone(), value.clone())]).try_into::<Config>().map_err(|error| {
-                let message = error.message().trim().replace('\n', ", ");
-                source.refuse_at(at, format!("[grid] {name}: {message}"))
+                source.refuse_at(at, format!("[grid] {name}: {}", plain(error.message())))
             })?;
         }
         axes.push(Axis { name, values, at });
