@@ -226,7 +226,6 @@ fn a_resumed_run_keeps_its_settings() {
     assert!(config.checked && config.attack.enabled && config.device == "cpu");
     assert_eq!(config.hash().unwrap(), made.config.hash().unwrap());
     for flag in [
-        "--data-dir d",
         "--preset quick",
         "--config c",
         "--seed 1",

@@ -135,15 +135,9 @@ impl TrainArgs {
 
     /// The settings of a new run.
     fn fresh(&self) -> Result<Config> {
-        let mut given = self.settings.given.clone();
+        let mut given = self.given()?;
         if let Some(dataset) = &self.dataset {
             given.insert("dataset".into(), dataset.clone().into());
-        }
-        if let Some(directory) = given.get("data-dir").and_then(Value::as_str) {
-            // As an absolute path, so that the run can be repeated and resumed from elsewhere.
-            let absolute = std::path::absolute(directory)
-                .map_err(|error| Error::request(format!("--data-dir {directory}: {error}")))?;
-            given.insert("data-dir".into(), absolute.display().to_string().into());
         }
         // Flags, or else the file, name the networks and the data that the preset is for.
         let preset = |named: &Config| self.preset.unwrap_or_default().config(named.arch, &named.dataset);
@@ -183,7 +177,19 @@ impl TrainArgs {
                 config.dataset
             )));
         }
-        config.with(with_radii(&config, self.settings.given.clone()))
+        config.with(with_radii(&config, self.given()?))
+    }
+
+    /// The settings given by flags; the folder of the data as an absolute path, so that the run can be repeated and
+    /// resumed from elsewhere.
+    fn given(&self) -> Result<Table> {
+        let mut given = self.settings.given.clone();
+        if let Some(directory) = given.get("data-dir").and_then(Value::as_str) {
+            let absolute = std::path::absolute(directory)
+                .map_err(|error| Error::setting("data-dir", directory).because(error))?;
+            given.insert("data-dir".into(), absolute.display().to_string().into());
+        }
+        Ok(given)
     }
 
     /// The first flag given that a resumed run may not change.

@@ -149,7 +149,7 @@ impl Lab {
     pub fn settle(&self, config: Config) -> Result<Config> {
         let config = Config { device: self.device.clone(), ..config };
         let config = match &self.over {
-            Some((text, path)) => Config::from_toml(text, &path.display().to_string(), &config)?,
+            Some((text, path)) => Config::from_toml(text, &path.display().to_string(), &config)?.beside(path),
             None => config,
         };
         config.validate()?;

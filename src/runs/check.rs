@@ -176,6 +176,9 @@ fn unfinished(run: &RunDir) -> Vec<PathBuf> {
 /// [`Error::Locked`] where another process writes the run; [`Error::Io`].
 pub fn clean(path: &Path, pages: &dyn PageWriter) -> Result<()> {
     let writing = Writing::of_folder(path)?;
+    for path in unfinished(&writing) {
+        disk::remove_file(&path).map_err(Error::io(&path))?;
+    }
     for finding in check(path, pages).into_iter().filter(|finding| finding.mendable) {
         let path = &finding.path;
         if *path == writing.result_path() {

@@ -183,7 +183,8 @@ impl Setting {
 
     /// Whether a resumed run may have another value.
     pub fn may_change(&self) -> bool {
-        matches!(self.role, Role::Length | Role::Attack | Role::Output)
+        // The data may have moved: their fingerprint tells whether they are the same.
+        matches!(self.role, Role::Length | Role::Attack | Role::Output | Role::Place)
     }
 
     /// The value in a file's table, where it is there.

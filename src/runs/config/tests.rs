@@ -332,3 +332,16 @@ fn the_guide_and_the_schema_are_current() {
     let there = std::fs::read_to_string(docs.join("settings.schema.json")).unwrap();
     assert!(there == schema, "docs/settings.schema.json is old: run this test with SMOOTHENC_WRITE_DOCS=1");
 }
+
+#[test]
+fn a_folder_of_data_is_relative_to_the_file_that_names_it() {
+    let base = tempfile::tempdir().unwrap();
+    let file = base.path().join("c.toml");
+    let read = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        Config::from_file(&file, &Config::default()).unwrap().data_dir
+    };
+    assert_eq!(read("data-dir = \"d\""), Some(base.path().join("d")));
+    assert_eq!(read("data-dir = \"/d\""), Some("/d".into()));
+    assert_eq!(read(""), None);
+}

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::{Arch, AttackConfig, Config, Role, declared};
+use crate::files;
 use crate::nearest::nearest;
 use crate::{Error, Result};
 
@@ -75,7 +76,19 @@ impl Config {
     pub fn from_file(path: &Path, base: &Config) -> Result<Config> {
         let text =
             fs::read_to_string(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
-        Config::from_toml(&text, &path.display().to_string(), base)
+        Ok(Config::from_toml(&text, &path.display().to_string(), base)?.beside(path))
+    }
+
+    /// With a relative `data-dir` taken from the folder of the file that names it, so that the file means the same
+    /// wherever the program runs.
+    pub fn beside(mut self, file: &Path) -> Config {
+        if let Some(data_dir) = &self.data_dir
+            && data_dir.is_relative()
+            && let Ok(file) = std::path::absolute(file)
+        {
+            self.data_dir = Some(files::directory(&file).join(data_dir));
+        }
+        self
     }
 
     /// 16 hexadecimal digits over the settings that fix the numbers of training, so that a checkpoint is only

@@ -182,7 +182,7 @@ impl Settings<'_> {
         // The settings may name the networks and the data that the preset is for.
         let named = read(self.preset.config(Arch::Mlp, "mnist"))?;
         let config = read(self.preset.config(named.arch, &named.dataset))?;
-        Ok(Config { device: self.device.to_string(), ..config })
+        Ok(Config { device: self.device.to_string(), ..config.beside(Path::new(self.source.origin)) })
     }
 
     /// An error with the line of what has it by itself: a setting of `[base]`, or an axis; without a line where it
