@@ -20,7 +20,7 @@ pub enum Error {
     #[error("{op}: {message}")]
     Shape { op: &'static str, message: String },
     /// The device refused or lost something.
-    #[error(transparent)]
+    #[error("device: {0}")]
     Device(Fault),
     /// The work failed while it was running.
     #[error(transparent)]
