@@ -1,5 +1,6 @@
 //! The `smoothenc` command.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -22,11 +23,16 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", cli::failure::explain(&error));
+            tell(&cli::failure::explain(&error));
             // 2: the request was wrong; 1: it failed while running (docs/interface.md).
             ExitCode::from(if error.is_request() { 2 } else { 1 })
         }
     }
+}
+
+/// A line on stderr. Where that is closed or full nobody can be told, and the exit code says enough.
+fn tell(text: &str) {
+    _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Without a session directory, Mesa's device-select layer has libwayland complain on stderr whenever adapters are
@@ -81,7 +87,7 @@ fn stop_by_signal(stop: &Stop, one_run: bool) {
         }
         first.get_or_insert_with(Instant::now);
         if !stop.request() {
-            eprintln!("{}", cli::failure::stopped(one_run, stop.run().as_deref()));
+            tell(&cli::failure::stopped(one_run, stop.run().as_deref()));
             std::process::exit(1);
         }
     };

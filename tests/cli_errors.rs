@@ -427,3 +427,30 @@ fn a_directory_that_goes_away_is_an_error() {
     // Where it went it can be gone on with.
     lab.ok("train --resume moved --iterations 20000 --checkpoint-every 100000");
 }
+
+/// Flags that change nothing are named; the run is made all the same.
+#[test]
+fn flags_without_an_effect_are_named() {
+    let lab = Lab::new();
+    let line =
+        "train --config base.toml --out run --objective vae --gamma 5 --crop 100 --iterations 20 --no-attack";
+    let outcome = lab.run(line);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    for part in ["--gamma is not used", "--crop is not used"] {
+        assert!(outcome.stderr.contains(part), "no {part:?} in {}", outcome.stderr);
+    }
+    assert!(!outcome.stderr.contains("--objective"), "{}", outcome.stderr);
+}
+
+/// Whoever closes stderr gets the exit code.
+#[cfg(unix)]
+#[test]
+fn a_closed_or_full_stderr_is_no_crash() {
+    let lab = Lab::new();
+    for stderr in ["2>&-", "2>/dev/full"] {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("\"$@\" {stderr}"), "sh", env!("CARGO_BIN_EXE_smoothenc")]);
+        let status = shell.args(["probe", "nowhere"]).current_dir(lab.path(".")).status().unwrap();
+        assert_eq!(status.code(), Some(2), "{stderr}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Progress on stderr: bars, drawn only where that is a terminal, or with `-v` lines, wherever it goes.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -43,7 +43,8 @@ impl Observer for Bars {
 
     fn say(&self, line: &str) {
         if std::io::stderr().is_terminal() {
-            eprintln!("{line}");
+            // Where stderr is closed nobody looks.
+            _ = writeln!(std::io::stderr(), "{line}");
         }
     }
 }

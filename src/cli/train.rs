@@ -4,13 +4,20 @@ use crate::cli::{TrainArgs, report};
 use crate::error::Result;
 use crate::progress::Context;
 use crate::report::run_page::RunPage;
+use crate::runs::config::declared;
 use crate::runs::destination::Destination;
 use crate::runs::pipeline;
 
 /// Trains, probes, attacks and reports.
 pub fn run(args: TrainArgs, context: &Context) -> Result<()> {
     let unlock = args.unlock;
+    let given = args.settings.given.clone();
     let request = args.resolve()?;
+    for setting in declared().filter(|setting| setting.value_in(&given).is_some()) {
+        if let Some(why) = request.config.why_unused(&setting.path()) {
+            log::warn!("--{} is not used: {why}", setting.flag());
+        }
+    }
     if let Destination::Resume(path) | Destination::Out { path, .. } = &request.destination {
         unlock.apply(path)?;
     }

@@ -10,6 +10,7 @@ mod presets;
 mod schema;
 mod setting;
 mod text;
+mod unused;
 mod validate;
 
 use crate::engine::ops::{Convolution, ImageShape};

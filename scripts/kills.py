@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Kills the program at random moments, and lets two processes race, on a folder of small runs.
+
+After each kill the run must be whole by `smoothenc check` once it is opened again, and gone on with it must come to the
+same model and the same numbers as a run that was never killed. Prints a table of what was done and what was wrong.
+
+    scripts/kills.py [--binary target/release/smoothenc] [--kills 1000] [--races 200] [--seed 0]
+
+Needs Python 3.9 and nothing else. Exit code 1 where anything was lost, mixed or left over.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+SETTINGS = """\
+dataset = "tiny"
+data-dir = "set"
+device = "cpu"
+hidden = [16, 16]
+latent = 4
+batch = 50
+iterations = 400
+log-every = 20
+checkpoint-every = 20
+selection-steps = 5
+[attack]
+steps = 10
+restarts = 2
+"""
+GRID = '[base]\n%s[base.attack]\nsteps = 4\nrestarts = 1\n[grid]\ngamma = [1, 2]\n' % SETTINGS.split("[attack]")[0]
+
+
+def write_set(folder):
+    """Three classes of noisy 8 x 8 images in IDX files."""
+    folder.mkdir()
+    draw = random.Random(7)
+    for part, count in (("train", 300), ("t10k", 60)):
+        labels = [i % 3 for i in range(count)]
+        pixels = bytes(
+            min(255, max(0, int(draw.gauss(200 if (at // 8) % 3 == label else 40, 30))))
+            for label in labels
+            for at in range(64)
+        )
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, count, 8, 8) + pixels)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, count) + bytes(labels))
+
+
+class Lab:
+    def __init__(self, binary, base):
+        self.binary, self.base = str(Path(binary).resolve()), base
+        write_set(base / "set")
+        (base / "base.toml").write_text(SETTINGS)
+        (base / "grid.toml").write_text(GRID)
+
+    def start(self, line):
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen([self.binary, *line.split()], cwd=self.base, stdout=quiet, stderr=subprocess.PIPE)
+
+    def run(self, line):
+        child = self.start(line)
+        errors = child.communicate()[1].decode(errors="replace")
+        return child.returncode, errors
+
+    def essence(self, run):
+        """Model and numbers of a run, all but times; none where it is not finished."""
+        folder = self.base / run
+        try:
+            record = json.loads((folder / "result.json").read_text())
+            model = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
+        for key in ("train_seconds", "seconds_per_step"):
+            record.pop(key, None)
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        return model, record, [json.loads(line)["step"] for line in lines]
+
+    def left_over(self, run):
+        hidden = [path.name for path in (self.base / run).rglob("*") if path.name.startswith(".")]
+        return sorted(hidden)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--binary", default="target/release/smoothenc")
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--races", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    draw = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab(args.binary, Path(folder))
+        wrong = kills(lab, args.kills, draw) + races(lab, args.races, draw)
+    for text in wrong[:20]:
+        print("WRONG", text)
+    return 1 if wrong else 0
+
+
+TRAIN = "train --config base.toml --out run"
+WORKS = {
+    "train": TRAIN,
+    "train --resume": "train --resume run",
+    "train --overwrite": TRAIN + " --overwrite",
+    "probe": "probe run --seed 1",
+    "attack": "attack run --radii 0.05",
+    "sweep": "sweep grid.toml --out swept",
+}
+
+
+def kills(lab, count, draw):
+    """Each command killed at random moments, then gone on with to its end."""
+    ends, wrong, done = {}, [], Counter()
+    # What each command comes to where nobody kills it, and how long it takes.
+    for name, line in WORKS.items():
+        begin(lab, name, ends)
+        started = time.time()
+        code, errors = lab.run(line)
+        assert code == 0, f"{line}: {errors}"
+        ends[name] = (outcome(lab, name), time.time() - started)
+        if name == "train":
+            shutil.copytree(lab.base / "run", lab.base / "whole")
+    for number in range(count):
+        name, line = draw.choice(list(WORKS.items()))
+        begin(lab, name, ends)
+        child = lab.start(line)
+        time.sleep(draw.random() * ends[name][1] * 1.05)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        done[name] += 1
+        told = f"kill {number}, {name}"
+        # The same command goes on; training is gone on with where its settings are there.
+        again = line
+        if name.startswith("train"):
+            begun = (lab.base / "run/config.toml").exists()
+            again = "train --resume run" if begun else TRAIN
+        code, errors = lab.run(again)
+        if code != 0:
+            wrong.append(f"{told}: {again}: {errors}")
+            continue
+        runs = "swept" if name == "sweep" else "run"
+        code, errors = lab.run(f"check {runs}")
+        if code != 0:
+            wrong.append(f"{told}: check: {errors}")
+        if outcome(lab, name) != ends[name][0]:
+            wrong.append(f"{told}: another end")
+        if lab.left_over(runs):
+            wrong.append(f"{told}: left over {lab.left_over(runs)}")
+    table("kills", done, wrong)
+    return wrong
+
+
+def begin(lab, name, ends):
+    """What a command finds: nothing, or a finished run."""
+    for folder in ("run", "swept"):
+        shutil.rmtree(lab.base / folder, ignore_errors=True)
+    if name in ("train --overwrite", "probe", "attack") or (name == "train --resume" and "train" in ends):
+        shutil.copytree(lab.base / "whole", lab.base / "run")
+    if name == "train --resume":
+        # A run that stopped before its end: what follows the checkpoint is made anew.
+        for file in ("result.json", "model.safetensors", "report.html"):
+            (lab.base / "run" / file).unlink(missing_ok=True)
+
+
+def outcome(lab, name):
+    if name != "sweep":
+        return lab.essence("run")
+    runs = sorted(path.name for path in (lab.base / "swept/runs").iterdir())
+    return [lab.essence(f"swept/runs/{run}") for run in runs], (lab.base / "swept/results.csv").read_text()
+
+
+def races(lab, count, draw):
+    """Two commands on one run at the same moment: each ends well or is told who writes it, and none is lost."""
+    wrong, done = [], Counter()
+    pairs = [("probe run --seed 1", "attack run --radii 0.05"), ("probe run --seed 1", "probe run --seed 2"),
+             ("attack run --radii 0.05", "train --resume run --attack-radii 0.06"),
+             (TRAIN + " --overwrite", "attack run --radii 0.05"), ("sweep grid.toml --out swept", "sweep grid.toml --out swept")]
+    for number in range(count):
+        begin(lab, "probe", {"train": None})
+        pair = draw.choice(pairs)
+        children = []
+        for line in draw.sample(pair, 2):
+            children.append((line, lab.start(line)))
+            time.sleep(draw.random() * 0.2)
+        for line, child in children:
+            errors = child.communicate()[1].decode(errors="replace")
+            done["ended well" if child.returncode == 0 else "told who writes"] += 1
+            if child.returncode != 0 and "being written by" not in errors and "overwrite" not in " ".join(pair):
+                wrong.append(f"race {number}, {line}: {child.returncode} {errors}")
+        folder = "swept" if "sweep" in pair[0] else "run"
+        code, errors = lab.run(f"check {folder}")
+        if code != 0:
+            wrong.append(f"race {number}, {pair}: check: {errors}")
+        if lab.left_over(folder):
+            wrong.append(f"race {number}: left over {lab.left_over(folder)}")
+    table("races, by process", done, wrong)
+    return wrong
+
+
+def table(title, done, wrong):
+    print(f"{title}: {sum(done.values())}, wrong: {len(wrong)}")
+    for name, count in sorted(done.items()):
+        print(f"  {count:5}  {name}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
