@@ -1,4 +1,5 @@
-//! How an error is told on stderr: what went wrong, what lay behind it, and what to do, in the words of the command line.
+//! How an error is told on stderr: what went wrong, what lay behind it, and what to do, in the words of the command
+//! line.
 
 use std::collections::BTreeSet;
 use std::error::Error as StdError;

@@ -104,8 +104,8 @@ impl Drop for Change {
     }
 }
 
-/// Finishes the change of a run that was decided when its process ended, or drops what was not decided. The caller holds
-/// the run's lock.
+/// Finishes the change of a run that was decided when its process ended, or drops what was not decided. The caller
+/// holds the run's lock.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Request`] for a list that does not read.

@@ -26,8 +26,8 @@ pub struct Finding {
     pub mendable: bool,
 }
 
-/// What is wrong with the run in `path`; nothing where it is whole. A run whose training has not ended may be whole. Its
-/// data are not read.
+/// What is wrong with the run in `path`; nothing where it is whole. A run whose training has not ended may be whole.
+/// Its data are not read.
 pub fn check(path: &Path, pages: &dyn PageWriter) -> Vec<Finding> {
     let mut check = Check { run: RunDir { path: path.to_path_buf() }, found: Vec::new() };
     check.leftovers();

@@ -26,9 +26,9 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Makes (or, to resume, opens) the directory and writes `config.toml`. Call it when all else about the request has
-    /// been checked (to resume, the checkpoint too), and before any work: what cannot be written is found here. `claimed` is
-    /// what [`Destination::claim`] gave.
+    /// Makes (or, to resume, opens) the directory and writes `config.toml`. Call it when all else about the request
+    /// has been checked (to resume, the checkpoint too), and before any work: what cannot be written is found here.
+    /// `claimed` is what [`Destination::claim`] gave.
     ///
     /// # Errors
     /// [`Error::Request`]: the directory exists, is no run, or cannot be made or written.

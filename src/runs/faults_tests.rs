@@ -1,5 +1,5 @@
-//! Every call to the system that a run's work makes fails once, and the process ends at each: afterwards the run is whole,
-//! or says what is wrong, and gone on with it comes to the same end, to the bit.
+//! Every call to the system that a run's work makes fails once, and the process ends at each: afterwards the run is
+//! whole, or says what is wrong, and gone on with it comes to the same end, to the bit.
 //!
 //! An ordinary test strikes every so many calls. `cargo test --release --lib faults -- --ignored` strikes all.
 
@@ -19,7 +19,8 @@ use crate::runs::record::RunRecord;
 use crate::runs::writing::{Access, Writing};
 use crate::runs::{LoadedRun, metrics};
 
-/// The faults: the process ends, the disk is full, a read or write fails, too many files are open, the folder is closed.
+/// The faults: the process ends, the disk is full, a read or write fails, too many files are open, the folder is
+/// closed.
 const FAULTS: [Fault; 5] =
     [Fault::Kill, Fault::Error(28), Fault::Error(5), Fault::Error(24), Fault::Error(13)];
 

@@ -1,5 +1,5 @@
-//! Faults for tests: the calls of a thread are counted, and one of them fails as a full disk would, or the process seems
-//! to end there: that call and every later one fails, those that would clean up too.
+//! Faults for tests: the calls of a thread are counted, and one of them fails as a full disk would, or the process
+//! seems to end there: that call and every later one fails, those that would clean up too.
 
 use std::cell::Cell;
 use std::io;

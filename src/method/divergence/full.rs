@@ -114,11 +114,11 @@ const ITERATIONS: usize = 100_000;
 
 /// `Tr(S_a + S_b - 2 (S_b^(1/2) S_a S_b^(1/2))^(1/2))` of `E = S_a - S_b`.
 ///
-/// With factors `S_a = K K'`, `S_b = L L'` and the orthogonal `U` that brings `F = L U` closest to `K`, it is
-/// `|K - F|^2` (Bhatia, Jain and Lim, "On the Bures-Wasserstein distance between positive definite matrices", 2019,
-/// theorem 1). `U` is `P R'` of the decomposition `L' K = P c R'`. With `D = K - F` and the midpoint
-/// `M = (K + F)/2` one has `E = M D' + D M'` without a term of second order. The optimality of `U` makes `D = Y M`
-/// with a symmetric `Y`, so `E = Y N + N Y` for `N = M M'`. In the eigenbasis of `N`, with its eigenvalues `n`, that gives
+/// With factors `S_a = K K'`, `S_b = L L'` and the orthogonal `U` that brings `F = L U` closest to `K`, it is `|K -
+/// F|^2` (Bhatia, Jain and Lim, "On the Bures-Wasserstein distance between positive definite matrices", 2019, theorem
+/// 1). `U` is `P R'` of the decomposition `L' K = P c R'`. With `D = K - F` and the midpoint `M = (K + F)/2` one has
+/// `E = M D' + D M'` without a term of second order. The optimality of `U` makes `D = Y M` with a symmetric `Y`, so
+/// `E = Y N + N Y` for `N = M M'`. In the eigenbasis of `N`, with its eigenvalues `n`, that gives
 ///
 /// `|D|^2 = Tr(Y N Y) = sum_ij E_ij^2 / (2 (n_i + n_j))`.
 ///

@@ -3,8 +3,8 @@
 use super::{Config, Objective, Selection};
 
 impl Config {
-    /// Why the setting of this name (as in [`Setting::path`](super::Setting::path)) changes nothing under these settings;
-    /// none where it has an effect.
+    /// Why the setting of this name (as in [`Setting::path`](super::Setting::path)) changes nothing under these
+    /// settings; none where it has an effect.
     pub fn why_unused(&self, name: &str) -> Option<String> {
         let smooth = self.objective == Objective::Se;
         match name {

@@ -54,8 +54,8 @@ impl RunRecord {
 }
 
 /// How far above a constant answer, in points, an accuracy still says nothing: half a point, and among few images two
-/// standard deviations of the hits of guesses that are right as often. Of 120 images in three classes that is 8.6 points
-/// or 10 images; of MNIST's 10,000 it is 0.6.
+/// standard deviations of the hits of guesses that are right as often. Of 120 images in three classes that is 8.6
+/// points or 10 images; of MNIST's 10,000 it is 0.6.
 fn slack(majority: f64, images: usize) -> f64 {
     let share = majority / 100.0;
     match images {
