@@ -428,6 +428,7 @@ fn devices_are_listed_without_noise() {
     for (i, device) in devices.iter().enumerate().skip(1) {
         assert_eq!(device["device"], format!("gpu:{}", i - 1));
         assert!(device["limits"].is_object() && device["features"].is_object());
+        assert!(device["conformant"].is_boolean());
     }
     assert_eq!(devices.iter().filter(|device| device["auto"] == true).count(), 1);
     let text = lab.ok("devices");

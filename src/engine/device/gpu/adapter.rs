@@ -38,13 +38,30 @@ impl FromStr for Choice {
 const BACKENDS: wgpu::Backends =
     wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
-/// Every adapter of this machine, in the order that `gpu:N` numbers.
+/// Every adapter whose driver conforms to its API, in the order that `gpu:N` numbers.
 pub fn adapters() -> Vec<wgpu::Adapter> {
+    enumerate(wgpu::InstanceFlags::empty())
+}
+
+/// The adapters whose Vulkan driver has not passed the conformance tests, as Mesa's dzn under WSL. `gpu:N` numbers them
+/// after the `conformant` ones.
+pub fn not_conformant(conformant: &[wgpu::Adapter]) -> Vec<wgpu::Adapter> {
+    let mut all = enumerate(wgpu::InstanceFlags::ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER);
+    for known in conformant.iter().map(wgpu::Adapter::get_info) {
+        if let Some(same) = all.iter().position(|adapter| adapter.get_info() == known) {
+            all.remove(same);
+        }
+    }
+    all
+}
+
+fn enumerate(flags: wgpu::InstanceFlags) -> Vec<wgpu::Adapter> {
     if !wgpu::Instance::enabled_backend_features().intersects(BACKENDS) {
         return Vec::new();
     }
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = BACKENDS;
+    descriptor.flags |= flags;
     pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS))
 }
 
@@ -125,9 +142,14 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
     able.min_by_key(|&i| rank(&adapters[i].get_info()))
 }
 
-/// The adapter that `--device gpu` (`number` is `None`) or `--device gpu:N` asks for.
+/// The adapter that `--device gpu` (`number` is `None`) or `--device gpu:N` asks for. One that is not conformant is
+/// taken by its number, or where there is no other.
 pub fn pick(number: Option<usize>) -> Result<wgpu::Adapter> {
     let mut adapters = adapters();
+    if adapters.len() <= number.unwrap_or(0) {
+        let others = not_conformant(&adapters);
+        adapters.extend(others);
+    }
     let mend = "install a Vulkan driver (on Debian and Ubuntu `apt install mesa-vulkan-drivers`) \
                 or use `device` cpu";
     if adapters.is_empty() {

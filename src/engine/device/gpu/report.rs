@@ -20,6 +20,8 @@ pub struct AdapterReport {
     pub driver: String,
     /// True where the CPU does the work: the CPU back end and software Vulkan.
     pub software: bool,
+    /// Whether its driver has passed its API's conformance tests.
+    pub conformant: bool,
     /// Which variants of the kernels it runs.
     pub kernels: Vec<String>,
     /// Why it runs none.
@@ -73,8 +75,10 @@ pub(super) fn kind(info: &wgpu::AdapterInfo) -> &'static str {
 
 /// Every device: the CPU back end, then the adapters in the order of `gpu:N`.
 pub fn list() -> Vec<AdapterReport> {
-    let adapters = adapter::adapters();
-    let auto = adapter::best_real(&adapters);
+    let mut adapters = adapter::adapters();
+    let (auto, conformant) = (adapter::best_real(&adapters), adapters.len());
+    let others = adapter::not_conformant(&adapters);
+    adapters.extend(others);
     let mut reports = vec![AdapterReport {
         device: "cpu".into(),
         auto: auto.is_none(),
@@ -83,6 +87,7 @@ pub fn list() -> Vec<AdapterReport> {
         kind: "CPU".into(),
         driver: String::new(),
         software: true,
+        conformant: true,
         kernels: vec!["base".into()],
         unfit: None,
         threads: Some(rayon::current_num_threads()),
@@ -90,22 +95,27 @@ pub fn list() -> Vec<AdapterReport> {
         limits: None,
         features: None,
     }];
-    reports.extend(adapters.iter().enumerate().map(|(i, adapter)| report(i, adapter, auto == Some(i))));
+    reports.extend(adapters.iter().enumerate().map(|(i, adapter)| AdapterReport {
+        auto: auto == Some(i),
+        conformant: i < conformant,
+        ..report(i, adapter)
+    }));
     reports
 }
 
-fn report(number: usize, adapter: &wgpu::Adapter, auto: bool) -> AdapterReport {
+fn report(number: usize, adapter: &wgpu::Adapter) -> AdapterReport {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let unfit = adapter::lacks(&limits);
     let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_string();
     AdapterReport {
         device: format!("gpu:{number}"),
-        auto,
+        auto: false,
         name: info.name.clone(),
         backend: info.backend.to_string(),
         kind: kind(&info).into(),
         driver,
         software: info.device_type == wgpu::DeviceType::Cpu,
+        conformant: true,
         kernels: if unfit.is_none() { kernels(adapter) } else { Vec::new() },
         unfit,
         threads: None,
@@ -163,6 +173,9 @@ pub fn text(reports: &[AdapterReport]) -> String {
         lines.push(format!("{:<6} {}{sort}{auto}", r.device, r.name));
         if !r.driver.is_empty() {
             lines.push(format!("       driver    {}", r.driver));
+        }
+        if !r.conformant {
+            lines.push("       caution   its driver is not conformant; only --device names it".into());
         }
         if let (Some(threads), Some(simd)) = (r.threads, &r.simd) {
             lines.push(format!("       threads   {threads}, {simd}"));
