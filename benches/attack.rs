@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::cli::tuning::tuning;
+use smoothenc::cli::environment::tuning;
 use smoothenc::engine::device;
 use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;

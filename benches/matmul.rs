@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::cli::tuning::tuning;
+use smoothenc::cli::environment::tuning;
 use smoothenc::engine::device::{self, Device, Program};
 use smoothenc::engine::graph::{Graph, plan};
 use smoothenc::engine::ops;

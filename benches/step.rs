@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use smoothenc::bench;
-use smoothenc::cli::tuning::tuning;
+use smoothenc::cli::environment::tuning;
 use smoothenc::engine::device;
 use smoothenc::method::Trainer;
 use smoothenc::runs::config::Config;

@@ -13,6 +13,9 @@ pub enum Error {
     /// The request itself was wrong: a setting, a file, a value.
     #[error(transparent)]
     Request(Fault),
+    /// More memory was asked for than there is, or than the device has in one piece.
+    #[error(transparent)]
+    TooLarge(Fault),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
@@ -77,6 +80,11 @@ impl Error {
     /// A wrong request: a file or folder is not what it should be. `what` goes on from the path: "is truncated".
     pub fn file(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
         Error::Request(Fault::new(Some(Place::File(path.as_ref().to_path_buf())), what.into()))
+    }
+
+    /// More memory was asked for than there is.
+    pub fn too_large(what: impl Into<String>) -> Self {
+        Error::TooLarge(Fault::new(None, what.into()))
     }
 
     /// A failure of the work itself.
@@ -148,19 +156,24 @@ impl Error {
 
     /// Whether the request was wrong, and not the work.
     pub fn is_request(&self) -> bool {
-        matches!(self, Error::Request(_) | Error::Unfinished { .. } | Error::NoProbe { .. })
+        use Error::{NoProbe, Request, TooLarge, Unfinished};
+        matches!(self, Request(_) | TooLarge(_) | Unfinished { .. } | NoProbe { .. })
     }
 
     fn fault(&self) -> Option<&Fault> {
         match self {
-            Error::Request(fault) | Error::Device(fault) | Error::Run(fault) => Some(fault),
+            Error::Request(fault) | Error::TooLarge(fault) | Error::Device(fault) | Error::Run(fault) => {
+                Some(fault)
+            }
             _ => None,
         }
     }
 
     fn fault_mut(&mut self) -> Option<&mut Fault> {
         match self {
-            Error::Request(fault) | Error::Device(fault) | Error::Run(fault) => Some(fault),
+            Error::Request(fault) | Error::TooLarge(fault) | Error::Device(fault) | Error::Run(fault) => {
+                Some(fault)
+            }
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use smoothenc::Result;
-use smoothenc::cli::tuning::tuning;
+use smoothenc::cli::environment;
 use smoothenc::cli::{self, Cli, Command};
 use smoothenc::engine::device::Tuning;
 use smoothenc::progress::Stop;
@@ -51,8 +51,9 @@ fn run(cli: Cli) -> Result<()> {
         Command::Sweep(_) | Command::Reproduce(_) => stop_by_signal(&stop, false),
         _ => {}
     }
-    // A wrong environment is told to those who open a device.
-    let tuning = if cli.command.opens_devices() { tuning()? } else { Tuning::Off };
+    // What is wrong in the environment is told before anything is done.
+    environment::check_threads()?;
+    let tuning = if cli.command.opens_devices() { environment::tuning()? } else { Tuning::Off };
     let context = &cli::progress::context(stop, cli.talk, tuning);
     match cli.command {
         Command::Train(args) => cli::train::run(*args, context),

@@ -17,6 +17,7 @@ use smoothenc::data::Images;
 use smoothenc::engine::device::{self, Device};
 use smoothenc::engine::nn::Init;
 use smoothenc::engine::ops::{AdamSettings, Convolution};
+use smoothenc::error::Error;
 use smoothenc::method::ops::Norm;
 use smoothenc::method::selection::{Metric, Selection};
 use smoothenc::method::vae::{Objective, Vae};
@@ -268,12 +269,26 @@ fn gpu_losses_are_the_stored_ones() {
     stored(gpu(), 1e-4, 1e-3);
 }
 
+/// A weight matrix that no kernel of the device may be bound to is refused by name before anything runs.
+fn what_the_gpu_has_no_room_for_is_refused() {
+    let device = gpu();
+    let Device::Gpu(gpu) = &device else { panic!("no GPU") };
+    let width = (gpu.binding_bytes() / 4 / 784 + 16) as usize;
+    let settings = settings(Objective::Elbo { beta: 1.0 }, 0);
+    let vae = Vae::mlp(784, &[width], 16, 0.1, true);
+    match Trainer::new(device.clone(), vae, &settings, &images(BATCH)) {
+        Err(error @ Error::TooLarge(_)) => assert!(error.to_string().contains("model"), "{error}"),
+        other => panic!("{width} hidden units: {other:?}"),
+    }
+}
+
 fn main() {
     gpu::main(&[
         ("one_step_agrees", true, one_step_agrees),
         ("one_step_of_the_convnet_agrees", true, one_step_of_the_convnet_agrees),
         ("one_step_of_the_vae_agrees", true, one_step_of_the_vae_agrees),
         ("fifty_steps_stay_together", true, fifty_steps_stay_together),
+        ("what_the_gpu_has_no_room_for_is_refused", true, what_the_gpu_has_no_room_for_is_refused),
         ("half_precision_stays_beside_single", false, half_precision_stays_beside_single),
         ("half_precision_of_a_gpu_stays_beside_single", true, half_precision_of_a_gpu_stays_beside_single),
         ("cpu_losses_are_the_stored_ones", false, cpu_losses_are_the_stored_ones),

@@ -112,6 +112,8 @@ fn numbers_that_cannot_be() {
     let counts = [
         ("--latent", "0 -2 1.5 nan 99999999"),
         ("--hidden", "0 -2 16,0 16,x 99999999"),
+        ("--selection-norm l2 --eps", "0 112 1e30"),
+        ("--attack-norm l2 --attack-radii", "0 112 1e30"),
         ("--selection-steps", "0 -1 nan"),
         ("--iterations", "0 -1 nan 99999999999"),
         ("--batch", "0 -1 nan 301"),
@@ -124,10 +126,12 @@ fn numbers_that_cannot_be() {
         ("--attack-examples", "0 -1 some"),
     ];
     for (flag, values) in reals.iter().chain(&counts) {
+        let last = flag.split(' ').next_back().unwrap();
         for value in values.split(' ') {
-            train_refused(&lab, &format!("{flag} {value}"), &[flag]);
+            train_refused(&lab, &format!("{flag} {value}"), &[last]);
         }
     }
+    train_refused(&lab, &format!("--hidden {}", ["4"; 65].join(",")), &["--hidden", "at most 64"]);
     let names = [
         ("--objective", "elbo"),
         ("--arch", "cnn"),
@@ -212,6 +216,31 @@ fn devices_that_are_not_there() {
             }
             assert!(snapshot(&lab.path(".")) == before);
         }
+    }
+}
+
+/// The shell limits the program's memory; no folder is left of a model that does not fit.
+#[test]
+#[cfg(target_os = "linux")]
+fn models_that_memory_has_no_room_for() {
+    let lab = Lab::new();
+    let before = snapshot(&lab.path("."));
+    let line = "train --config base.toml --out run --hidden 40000,40000";
+    let mut command = lab.command("");
+    let program = command.get_program().to_os_string();
+    command = std::process::Command::new("sh");
+    command.args(["-c", &format!("ulimit -v 4000000; exec \"$0\" {line}")]).arg(program);
+    lab.judge(2, line, &outcome(command.current_dir(lab.path("."))), &["not so much memory", "--hidden"]);
+    assert!(snapshot(&lab.path(".")) == before);
+}
+
+#[test]
+fn threads_that_cannot_be() {
+    let lab = Lab::new();
+    for threads in ["100000", "-1", "two"] {
+        let line = "train --config base.toml --out run";
+        let outcome = outcome(lab.command(line).env("RAYON_NUM_THREADS", threads));
+        lab.judge(2, line, &outcome, &["RAYON_NUM_THREADS", threads]);
     }
 }
 

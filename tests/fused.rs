@@ -48,7 +48,7 @@ fn select_with(hidden: &[usize], selection: Selection, half: bool) -> Found {
     g.place(distance, kept).unwrap();
 
     let key = Key::new(5, Purpose::Init);
-    session.set("model", &initialise(&vae.layout, Init::He, key)).unwrap();
+    session.set("model", &initialise(&vae.layout, Init::He, key).unwrap()).unwrap();
     // Half the pixels at 0, like MNIST's.
     let pixel = |i| (2.0 * uniform(key, 1000, i) - 1.0).max(0.0);
     session.set("x", &(0..(ROWS * INPUTS) as u32).map(pixel).collect::<Vec<f32>>()).unwrap();

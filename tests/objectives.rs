@@ -32,7 +32,7 @@ fn evaluate(vae: &Vae, objective: Objective, moved: f32) -> Outcome {
     session.set("x", &x).unwrap();
     session.set("x_b", &x_b).unwrap();
     session.set("u", &draws(2, BATCH * vae.latent, true)).unwrap();
-    let mut weights = initialise(&vae.layout, Init::Torch, Key::new(5, Purpose::Init));
+    let mut weights = initialise(&vae.layout, Init::Torch, Key::new(5, Purpose::Init)).unwrap();
     // Nothing is 0, not the biases either.
     weights.iter_mut().for_each(|w| *w *= 2.0);
     session.set("model", &weights).unwrap();

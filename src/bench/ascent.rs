@@ -91,7 +91,7 @@ fn program(session: &mut Session, config: &Config, selection: Selection, half: b
     let clock = g.variable("clock", [2], DType::U32)?;
     selection.select(&mut g, &vae, &weights, x, Start::Drawn { clock, seed: config.seed })?;
     let images = random_images(config.batch);
-    session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init)))?;
+    session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init))?)?;
     session.set("x", &(0..config.batch).flat_map(|i| images.floats(i)).collect::<Vec<f32>>())?;
     session.compile(&g)
 }

@@ -39,8 +39,8 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     let vae = recipe::model(&config, IMAGE)?;
     let probe = Probe::new(vae.latent, 10);
     let mut session = Session::new(device.clone());
-    session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init)))?;
-    session.set("probe", &initialise(&probe.layout, Init::Glorot, Key::new(1, Purpose::Init)))?;
+    session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init))?)?;
+    session.set("probe", &initialise(&probe.layout, Init::Glorot, Key::new(1, Purpose::Init))?)?;
     let means = encode_means(&mut session, &vae, &data)?;
     let labels = probe.predict(&session, &means)?;
     let x: Vec<f32> = (0..images).flat_map(|i| data.floats(i)).collect();

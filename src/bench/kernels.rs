@@ -133,7 +133,7 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
                     &vae.layout,
                     recipe::training(&config)?.init,
                     Key::new(config.seed, Purpose::Init),
-                );
+                )?;
                 buffer.write(0, &weights)?;
             }
             Some("train.images") => buffer.write(0, bytemuck::cast_slice::<u8, u32>(images.bytes()))?,

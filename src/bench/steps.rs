@@ -112,7 +112,7 @@ fn step(device: &Device, options: &Options, length: usize, batch: usize) -> Resu
     let mut session = Session::new(device.clone());
     let table = Table::whole("train.images", &images);
     table.upload(&mut session, &images)?;
-    session.set("model", &initialise(&vae.layout, training.init, Key::new(config.seed, Purpose::Init)))?;
+    session.set("model", &initialise(&vae.layout, training.init, Key::new(config.seed, Purpose::Init))?)?;
     let graph = training_graph(&vae, &training, &table, Some(images.count))?;
     let planned = plan(&graph);
     let flops: u64 = planned.recording.calls().map(|(call, times)| call.flops * times as u64).sum();

@@ -1,16 +1,22 @@
-//! Whether and where the variants of a GPU's kernels are measured: the environment of the command line.
+//! What the command line reads of its environment.
+
+use std::env::{self, VarError};
 
 use crate::engine::device::Tuning;
 use crate::{Error, Result, files};
 
-/// As `SMOOTHENC_TUNE` says: 0 turns measuring off; 1 measures everything, however long it takes, and on software
-/// devices too, which stand in for a GPU in tests and take long to compile a kernel.
+/// More threads than any machine of today has processors; each costs memory and a start.
+const MOST_THREADS: usize = 1024;
+
+/// Whether and where the variants of a GPU's kernels are measured, as `SMOOTHENC_TUNE` says: 0 turns measuring off;
+/// 1 measures everything, however long it takes, and on software devices too, which stand in for a GPU in tests and
+/// take long to compile a kernel.
 ///
 /// # Errors
 /// [`Error::Request`] for another value of it.
 pub fn tuning() -> Result<Tuning> {
-    let wanted = match std::env::var("SMOOTHENC_TUNE").as_deref() {
-        Err(std::env::VarError::NotPresent) => Tuning::Brief,
+    let wanted = match env::var("SMOOTHENC_TUNE").as_deref() {
+        Err(VarError::NotPresent) => Tuning::Brief,
         Ok("0") => return Ok(Tuning::Off),
         Ok("1") => Tuning::Everything,
         _ => {
@@ -20,4 +26,23 @@ pub fn tuning() -> Result<Tuning> {
         }
     };
     Ok(files::user_caches().map_or(Tuning::Off, |folder| wanted(folder.join("tune.json"))))
+}
+
+/// Checks `RAYON_NUM_THREADS`, by which the threads of the CPU back end are set: 0 or nothing is one for each processor.
+///
+/// # Errors
+/// [`Error::Request`] for what is no number, or too many.
+pub fn check_threads() -> Result<()> {
+    let refuse = |found: &str| {
+        let what = format!("RAYON_NUM_THREADS: set it to a whole number up to {MOST_THREADS}, not {found}");
+        Err(Error::request(what))
+    };
+    match env::var("RAYON_NUM_THREADS") {
+        Err(VarError::NotPresent) => Ok(()),
+        Err(VarError::NotUnicode(found)) => refuse(&found.to_string_lossy()),
+        Ok(found) => match found.parse::<usize>() {
+            Ok(threads) if threads <= MOST_THREADS => Ok(()),
+            _ => refuse(&found),
+        },
+    }
 }

@@ -9,6 +9,7 @@ pub mod data;
 pub mod devices;
 pub mod divergence;
 pub mod encode;
+pub mod environment;
 pub mod failure;
 pub mod man;
 mod out_file;
@@ -25,7 +26,6 @@ pub mod sweep;
 pub mod train;
 mod train_args;
 pub mod traverse;
-pub mod tuning;
 
 use std::path::{Path, PathBuf};
 

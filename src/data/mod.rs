@@ -13,9 +13,9 @@ mod read;
 
 pub use images::Images;
 #[cfg(feature = "cli")]
-pub(crate) use read::hex_sha256;
-#[cfg(feature = "cli")]
 pub use read::{Source, celeba, check_available, check_name, check_resize, faces, load_images};
+#[cfg(feature = "cli")]
+pub(crate) use read::{hex, hex_sha256};
 
 use crate::{Error, Result};
 

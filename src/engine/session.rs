@@ -77,7 +77,10 @@ impl Session {
     /// The content of a variable.
     pub fn get<T: Pod>(&self, name: &str) -> Result<Vec<T>> {
         let buffer = self.existing(name)?;
-        let mut data = vec![T::zeroed(); buffer.words()];
+        let words = buffer.words();
+        let mut data = bytemuck::allocation::try_zeroed_vec(words).map_err(|()| {
+            Error::too_large(format!("{words} numbers of {name}: this machine has not so much memory free"))
+        })?;
         buffer.read(0, &mut data)?;
         Ok(data)
     }

@@ -95,7 +95,7 @@ pub fn experiment(
     let generator = Generator { stack: Stack::mlp(&mut layout, "generator", &sizes), layout };
     session.set(
         "sampler",
-        &initialise(&generator.layout, Init::Glorot, Key::new(settings.seed, Purpose::Init)),
+        &initialise(&generator.layout, Init::Glorot, Key::new(settings.seed, Purpose::Init))?,
     )?;
     let mut step = generator.training(&mut session, settings, train)?;
     let mut drawing = generator.drawing(&mut session, settings)?;

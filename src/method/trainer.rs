@@ -125,7 +125,7 @@ impl Trainer {
     ) -> Result<Self> {
         let mut session = Session::new(device);
         let key = Key::new(settings.seed, Purpose::Init);
-        session.set("model", &initialise(&vae.layout, settings.init, key))?;
+        session.set("model", &initialise(&vae.layout, settings.init, key)?)?;
         session.set("clock", &[0_u32; 2])?;
         // A coloured set is stored grey and small; its rows could not be streamed one by one.
         let streamed = images.bytes().len() > limit && images.per_stored() == 1;

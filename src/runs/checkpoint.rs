@@ -4,6 +4,7 @@
 //! give the same bytes, so that two runs can be compared with `cmp`. A checkpoint is sealed with a checksum, since a
 //! flipped bit would otherwise train on unseen; a model is not, so that scripts may change its weights.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -13,6 +14,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::data::hex;
 use crate::engine::nn::{NamedTensor, TensorData};
 use crate::files::write_whole;
 use crate::{Error, Result};
@@ -36,10 +38,14 @@ fn type_name(data: &TensorData) -> &'static str {
 }
 
 /// The bytes in the file's order, which is little-endian.
-fn push_bytes(data: &TensorData, bytes: &mut Vec<u8>) {
-    match data {
-        TensorData::F32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
-        TensorData::U32(values) => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
+fn bytes_of(data: &TensorData) -> Cow<'_, [u8]> {
+    let native: &[u8] = match data {
+        TensorData::F32(values) => bytemuck::cast_slice(values),
+        TensorData::U32(values) => bytemuck::cast_slice(values),
+    };
+    match cfg!(target_endian = "little") {
+        true => Cow::Borrowed(native),
+        false => native.chunks_exact(4).flat_map(|word| word.iter().rev().copied()).collect(),
     }
 }
 
@@ -53,7 +59,7 @@ pub type Metadata = BTreeMap<String, String>;
 pub fn save_sealed(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) -> Result<()> {
     let mut metadata = metadata.clone();
     metadata.remove(SEAL);
-    metadata.insert(SEAL.into(), checksum(&encode(tensors, &metadata)?));
+    metadata.insert(SEAL.into(), checksum(tensors, &metadata)?);
     write_whole(path, &encode(tensors, &metadata)?)
 }
 
@@ -128,7 +134,7 @@ pub fn load_sealed(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
     let Some(expected) = metadata.remove(SEAL) else {
         return Err(Error::file(path, "is not a checkpoint of this program: it has no checksum"));
     };
-    if checksum(&encode(&tensors, &metadata)?) != expected {
+    if checksum(&tensors, &metadata)? != expected {
         return Err(Error::file(path, "is damaged: its checksum does not match its contents")
             .with_hint("go back to a copy, or start again"));
     }
@@ -138,49 +144,60 @@ pub fn load_sealed(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
 /// The file's bytes: the header's length, the header (metadata, then tensors by name), the data.
 ///
 /// # Errors
-/// [`Error::Run`] for a name twice or a shape that is not that of its data.
+/// [`Error::Run`] for a name twice or a shape that is not that of its data; [`Error::TooLarge`].
 pub fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
+    let sorted = by_name(tensors);
+    let header = header(&sorted, metadata)?;
+    let size = header.len() + sorted.iter().map(|tensor| bytes_of(&tensor.data).len()).sum::<usize>();
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(|_| {
+        let mib = size.div_ceil(1 << 20);
+        Error::too_large(format!("a file of {mib} MiB of weights: this machine has not so much memory free"))
+    })?;
+    bytes.extend(header);
+    sorted.iter().for_each(|tensor| bytes.extend_from_slice(&bytes_of(&tensor.data)));
+    Ok(bytes)
+}
+
+/// The checksum of what [`encode`] gives, without room for it.
+fn checksum(tensors: &[NamedTensor], metadata: &Metadata) -> Result<String> {
+    let sorted = by_name(tensors);
+    let mut hash = Sha256::new_with_prefix(header(&sorted, metadata)?);
+    sorted.iter().for_each(|tensor| hash.update(bytes_of(&tensor.data)));
+    Ok(hex(&hash.finalize()))
+}
+
+fn by_name(tensors: &[NamedTensor]) -> Vec<&NamedTensor> {
     let mut sorted: Vec<&NamedTensor> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    sorted
+}
+
+/// The header's length and the header.
+fn header(sorted: &[&NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
     let mut header = Map::new();
     if !metadata.is_empty() {
         header.insert("__metadata__".into(), json!(metadata));
     }
-    let mut data = Vec::new();
-    for tensor in sorted {
-        let count: usize = tensor.shape.iter().product();
-        if count != tensor.data.len() {
-            return Err(Error::run(format!(
-                "{}: shape {:?} does not hold {} values",
-                tensor.name,
-                tensor.shape,
-                tensor.data.len()
-            )));
+    let mut end = 0;
+    for NamedTensor { name, shape, data } in sorted {
+        let count: usize = shape.iter().product();
+        if count != data.len() {
+            let values = data.len();
+            return Err(Error::run(format!("{name}: shape {shape:?} does not hold {values} values")));
         }
-        let start = data.len();
-        push_bytes(&tensor.data, &mut data);
-        let entry: Value = json!({
-            "dtype": type_name(&tensor.data),
-            "shape": tensor.shape,
-            "data_offsets": [start, data.len()],
-        });
-        if header.insert(tensor.name.clone(), entry).is_some() {
-            return Err(Error::run(format!("two tensors are called {}", tensor.name)));
+        let start = end;
+        end += bytes_of(data).len();
+        let entry: Value = json!({"dtype": type_name(data), "shape": shape, "data_offsets": [start, end]});
+        if header.insert(name.clone(), entry).is_some() {
+            return Err(Error::run(format!("two tensors are called {name}")));
         }
     }
     let mut text = serde_json::to_vec(&header)
         .map_err(|error| Error::run("the weights cannot be written").because(error))?;
     // The format asks for data aligned to 8 bytes, and allows spaces after the header.
     text.resize(text.len().next_multiple_of(8), b' ');
-    let mut bytes = Vec::with_capacity(8 + text.len() + data.len());
-    bytes.extend((text.len() as u64).to_le_bytes());
-    bytes.extend(text);
-    bytes.extend(data);
-    Ok(bytes)
-}
-
-fn checksum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok([&(text.len() as u64).to_le_bytes()[..], &text].concat())
 }
 
 #[cfg(test)]

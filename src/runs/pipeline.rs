@@ -54,11 +54,13 @@ pub fn complete(
     // Before the training, which takes long.
     evaluate::warn_of_missing_classes(&data, &config.attack);
     let device = context.open(&config.device, config.checked)?;
+    // A model that the device has no room for leaves no folder behind.
+    let trainer = train::trainer(config, &data, device.clone())?;
     let writing = destination.prepare(config, claimed)?;
     context.stop.works_on(writing.path());
     let title = config.title();
     context.observer.say(&format!("{title} on {}, into {}", device.description(), writing.path().display()));
-    train(config, &writing, &data, device.clone(), context)?;
+    train::train(config, &writing, &data, trainer, context)?;
     let run = writing.dir().clone();
     let record = RunRecord::load(&run.result_path())?;
     let examples = config.attack.attacked(data.test.count());

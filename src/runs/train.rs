@@ -25,6 +25,23 @@ use crate::runs::{identity, recipe};
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
 const WARM_UP: usize = 10;
 
+/// The model of `config` on `device`, at the start of its training.
+///
+/// # Errors
+/// [`Error::TooLarge`] for a model that the device has no room for; [`Error::Request`] for one that does not fit the
+/// images.
+pub fn trainer(config: &Config, data: &Dataset, device: Device) -> Result<Trainer> {
+    let vae = recipe::model(config, data.train.images.shape())?;
+    let mend = match device {
+        Device::Cpu(_) => "make `hidden` or `batch` smaller",
+        Device::Gpu(_) => "make `hidden` or `batch` smaller, or use `device` cpu",
+    };
+    Trainer::new(device, vae, &recipe::training(config)?, &data.train.images).map_err(|error| match error {
+        Error::TooLarge(_) => error.with_hint(mend),
+        other => other,
+    })
+}
+
 /// Trains, probes and attacks by `config` into `run`. Goes on from the run's checkpoint if it has one.
 ///
 /// # Errors
@@ -34,12 +51,10 @@ pub fn train(
     config: &Config,
     run: &Writing,
     data: &Dataset,
-    device: Device,
+    mut trainer: Trainer,
     context: &Context,
 ) -> Result<RunRecord> {
-    let (device_name, fingerprint) = (device.description(), data.short_fingerprint());
-    let vae = recipe::model(config, data.train.images.shape())?;
-    let mut trainer = Trainer::new(device, vae, &recipe::training(config)?, &data.train.images)?;
+    let (device_name, fingerprint) = (trainer.session.device().description(), data.short_fingerprint());
     // Before the training, so that a record that does not read costs nothing.
     let earlier = earlier_evaluations(run)?;
     let mut clock = resume(&mut trainer, config, run, &fingerprint)?;

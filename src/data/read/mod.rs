@@ -22,7 +22,7 @@ use crate::nearest::nearest;
 use crate::progress::{Observer, Silent};
 use crate::{Error, Result};
 
-pub(crate) use content::hex_sha256;
+pub(crate) use content::{hex, hex_sha256};
 pub use pixels::check_resize;
 
 /// What a reader has, or what is wrong, to be put after the file's name.

@@ -8,6 +8,7 @@ use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::rc::Rc;
 
+use bytemuck::Zeroable;
 use rayon::prelude::*;
 
 use crate::engine::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
@@ -23,15 +24,15 @@ impl Cpu {
         format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::path().name())
     }
 
-    pub fn buffer(&self, words: usize) -> Buffer {
-        Buffer::zeroed(words)
+    pub fn buffer(&self, words: usize) -> Result<Buffer> {
+        Buffer::zeroed("a variable", words)
     }
 
     pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
         recording.check()?;
         let memory = recording.buffers.iter().enumerate().map(|(i, spec)| {
             let Some((_, bound)) = variables.iter().find(|(id, _)| id.0 as usize == i) else {
-                return Ok(Buffer::zeroed(spec.words));
+                return Buffer::zeroed("scratch memory", spec.words);
             };
             if bound.words() < spec.words {
                 let (have, name) = (bound.words(), spec.variable.as_deref().unwrap_or_default());
@@ -53,7 +54,7 @@ impl Cpu {
 }
 
 /// A cache line, so that rows start where vector loads like it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Zeroable)]
 #[repr(C, align(64))]
 struct Line([u32; 16]);
 
@@ -65,9 +66,12 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    fn zeroed(words: usize) -> Self {
-        let lines = vec![Line([0; 16]); words.div_ceil(16)];
-        Buffer { lines: Rc::new(UnsafeCell::new(lines)), words }
+    fn zeroed(what: &str, words: usize) -> Result<Self> {
+        let lines = bytemuck::allocation::try_zeroed_vec(words.div_ceil(16)).map_err(|()| {
+            let mib = words.div_ceil(1 << 18);
+            Error::too_large(format!("{what} of {mib} MiB: this machine has not so much memory free"))
+        })?;
+        Ok(Buffer { lines: Rc::new(UnsafeCell::new(lines)), words })
     }
 
     pub fn words(&self) -> usize {

@@ -119,7 +119,7 @@ impl Device {
     /// New memory, zeroed.
     pub fn buffer(&self, words: usize) -> Result<Buffer> {
         match self {
-            Device::Cpu(d) => Ok(Buffer::Cpu(d.buffer(words))),
+            Device::Cpu(d) => Ok(Buffer::Cpu(d.buffer(words)?)),
             Device::Gpu(d) => Ok(Buffer::Gpu(d.buffer(words)?)),
         }
     }

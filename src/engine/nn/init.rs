@@ -2,6 +2,7 @@
 
 use crate::engine::nn::Layout;
 use crate::engine::rng::{Key, uniform};
+use crate::error::{Error, Result};
 
 /// How weights start. Biases start at 0, except PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +18,14 @@ pub enum Init {
 /// The arena of `layout` at the start. `in` and `out` are PyTorch's: of a convolution's kernels the second and the
 /// first dimension times the kernel's elements, also where the convolution is transposed. Draw `i` of entry `e` is
 /// draw `i` of "step" `e`, so a layer's start depends on no other layer's size.
-pub fn initialise(layout: &Layout, init: Init, key: Key) -> Vec<f32> {
-    let mut arena = vec![0.0; layout.words()];
+///
+/// # Errors
+/// [`Error::TooLarge`] where there is no memory for them.
+pub fn initialise(layout: &Layout, init: Init, key: Key) -> Result<Vec<f32>> {
+    let words = layout.words();
+    let mut arena = bytemuck::allocation::try_zeroed_vec(words).map_err(|()| {
+        Error::too_large(format!("a network of {words} weights: this machine has not so much memory free"))
+    })?;
     let mut fan_in = 1.0;
     for (e, entry) in layout.entries().iter().enumerate() {
         let is_weight = entry.shape.dims().len() > 1;
@@ -38,5 +45,5 @@ pub fn initialise(layout: &Layout, init: Init, key: Key) -> Vec<f32> {
             *w = bound * (2.0 * uniform(key, e as u32, i as u32) - 1.0);
         }
     }
-    arena
+    Ok(arena)
 }

@@ -13,6 +13,7 @@ use crate::data::{self, celeba};
 
 /// Widths and batches beyond this would only exhaust the memory.
 const MAX_WIDTH: u64 = 1 << 16;
+const MAX_LAYERS: usize = 64;
 const MAX_CHANNELS: u64 = 1 << 12;
 /// Steps of one inner loop beyond this are a slip of the finger.
 const MAX_STEPS: u64 = 1 << 20;
@@ -106,11 +107,11 @@ settings! {
         /// Latent dimensions
         latent: usize = Model "N" Kind::Count { least: 1, most: MAX_WIDTH }, Training [common];
         /// Widths of the hidden dense layers of encoder and decoder; the decoder's are a ConvNet's in reverse order
-        hidden: Vec<usize> = Model "N,.." Kind::Counts { most: MAX_WIDTH }, Training;
+        hidden: Vec<usize> = Model "N,.." Kind::Counts { most: MAX_WIDTH, longest: MAX_LAYERS }, Training;
         /// Channels of the convolutions of --arch conv, each 4x4 with stride 2; auto is 32,64,128, as many as suit
         /// the images
         #[serde(with = "forms::auto")]
-        conv_channels: Option<Vec<usize>> = Model "N,.." Kind::Counts { most: MAX_CHANNELS }, Training or "auto";
+        conv_channels: Option<Vec<usize>> = Model "N,.." Kind::Counts { most: MAX_CHANNELS, longest: MAX_LAYERS }, Training or "auto";
         /// Observation variance, in squared pixel units of the [0, 1] scale
         #[serde(serialize_with = "forms::short")]
         variance: f32 = Model "V" Kind::Positive, Training [common];

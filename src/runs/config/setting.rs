@@ -35,9 +35,10 @@ pub enum Kind {
         least: u64,
         most: u64,
     },
-    /// At least one count, each from 1.
+    /// From one to `longest` counts, each from 1.
     Counts {
         most: u64,
+        longest: usize,
     },
     /// Finite and above 0.
     Positive,
@@ -285,9 +286,12 @@ impl Setting {
         match (self.kind, content) {
             (_, Content::Word | Content::Other) => Ok(()),
             (Kind::Count { least, most }, Content::Count(value)) => counted(*value, least, most),
-            (Kind::Counts { most }, Content::Counts(values)) => {
+            (Kind::Counts { most, longest }, Content::Counts(values)) => {
                 if values.is_empty() {
                     return refuse("at least one number".into());
+                }
+                if values.len() > longest {
+                    return refuse(format!("at most {longest} numbers, got {}", values.len()));
                 }
                 values.iter().try_for_each(|&value| counted(value, 1, most))
             }

@@ -74,11 +74,15 @@ impl AttackConfig {
     }
 }
 
-/// A ball's radius: no pixel can move by more than 1, but many together can in L2.
+/// A ball's radius: no pixel can move by more than 1, and in L2 no image by more than its cube's diagonal.
 fn radius(setting: &str, value: f32, norm: Norm) -> Result<()> {
-    if norm == Norm::Linf && value > 1.0 {
-        let value = runs::short(value);
-        let what = format!("must be at most 1 in the linf norm (pixels lie in [0, 1]), got {value}");
+    let side = data::MAX_SIDE as f32;
+    let (most, why) = match norm {
+        Norm::Linf => (1.0, "in the linf norm (pixels lie in [0, 1])"),
+        Norm::L2 => ((3.0 * side * side).sqrt().ceil(), "in the l2 norm (no images are farther apart)"),
+    };
+    if value > most {
+        let what = format!("must be at most {most} {why}, got {}", runs::short(value));
         return Err(Error::setting(setting, what));
     }
     Ok(())

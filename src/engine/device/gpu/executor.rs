@@ -52,7 +52,7 @@ impl Program {
         let calls = gpu.choose(recording.calls().map(|(call, _)| call))?;
         let (uniforms, slots) = uniforms(gpu, &calls)?;
         let made = calls.iter().zip(&slots).map(|(call, &slot)| {
-            check(gpu, call)?;
+            check(gpu, call, &recording)?;
             let (pipeline, layout) = gpu.pipeline(call)?;
             let bindings = bind(gpu, call, &memory, &layout, uniform_binding(&uniforms, call, slot))?;
             Ok(Dispatch { pipeline, bindings, workgroups: call.workgroups })
@@ -139,12 +139,22 @@ fn split(order: &[u32], work: &[u64]) -> Vec<Range<usize>> {
 }
 
 /// What wgpu would only say later, and without the kernel's name.
-fn check(gpu: &Gpu, call: &Call) -> Result<()> {
+fn check(gpu: &Gpu, call: &Call, recording: &Recording) -> Result<()> {
     let name = call.kernel.name;
     let fail = |text: String| Err(Error::device(format!("kernel {name}: {text}")));
     let most = gpu.0.limits.max_compute_workgroups_per_dimension;
     if call.workgroups.iter().any(|&groups| groups > most) {
         return fail(format!("{:?} workgroups, the device allows {most} a dimension", call.workgroups));
+    }
+    let largest = call.args.iter().map(|arg| arg.view).max_by_key(|view| view.words).unwrap_or(NONE);
+    let (bytes, most) = (4 * largest.words as u64, gpu.binding_bytes());
+    if bytes > most {
+        let what =
+            recording.buffers[largest.buffer.0 as usize].variable.as_deref().unwrap_or("scratch memory");
+        let (bytes, most, device) = (bytes.div_ceil(1 << 20), most >> 20, &gpu.0.info.name);
+        return Err(Error::too_large(format!(
+            "kernel {name} needs {bytes} MiB of {what}: {device} lets a kernel have {most} MiB in one piece"
+        )));
     }
     Ok(())
 }

@@ -36,9 +36,9 @@ impl Buffer {
     pub(super) fn new(gpu: &Gpu, label: &str, words: usize) -> Result<Self> {
         let (bytes, most) = (4 * words as u64, gpu.0.limits.max_buffer_size);
         if bytes > most {
-            let [bytes, most] = [bytes, most].map(|b| b >> 20);
+            let (bytes, most) = (bytes.div_ceil(1 << 20), most >> 20);
             let text = format!("{label} of {bytes} MiB: {} allows {most} MiB a buffer", gpu.0.info.name);
-            return Err(Error::device(text));
+            return Err(Error::too_large(text));
         }
         let what = || format!("{label} of {} KiB", bytes >> 10);
         let raw = gpu.scoped(what, || create(&gpu.0.device, label, words, STORAGE))?;
