@@ -165,7 +165,7 @@ fn a_folder_of_runs_is_checked_run_by_run() {
     fs::write(lab.path("all/b/checkpoint.safetensors"), "no").unwrap();
     let outcome = lab.run("check all --json");
     assert_eq!(outcome.code, Some(1));
-    assert!(outcome.stderr.contains("1 of 2 runs"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("1 of 2 folders"), "{}", outcome.stderr);
     let document: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
     let whole: Vec<bool> =
         document.as_array().unwrap().iter().map(|run| run["whole"].as_bool().unwrap()).collect();

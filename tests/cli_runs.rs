@@ -262,7 +262,7 @@ fn a_comparison_has_a_page_and_a_table() {
     lab.train("b", "--iterations 20 --attack-radii 0.1,0.3 --attack-norm l2");
     let text = lab.ok("compare a b --out page");
     assert!(text.contains("page/report.html") && text.contains("attack of b: L2"), "{text}");
-    assert_eq!(names(&lab.path("page")), ["report.html", "results.csv"]);
+    assert_eq!(names(&lab.path("page")), ["files.json", "report.html", "results.csv"]);
     let page = lab.text("page/report.html");
     for part in ["2 runs on tiny compared", "<svg", "id=\"settings\"", "None that a number depends on"] {
         assert!(page.contains(part), "no {part}");
@@ -280,7 +280,7 @@ fn a_comparison_has_a_page_and_a_table() {
     lab.refused(2, "compare a b --out page", &["page", "report.html", "--overwrite"]);
     fs::write(lab.path("page/mine.txt"), "kept").unwrap();
     lab.ok("compare a b --out page --overwrite");
-    assert_eq!(names(&lab.path("page")), ["mine.txt", "report.html", "results.csv"]);
+    assert_eq!(names(&lab.path("page")), ["files.json", "mine.txt", "report.html", "results.csv"]);
     lab.refused(2, "compare a b --out a --overwrite", &["--out a", "is a run"]);
     lab.refused(2, "compare a b --out base.toml", &["--out base.toml"]);
 }

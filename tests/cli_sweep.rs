@@ -162,8 +162,22 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     let out = "reproductions/lipschitz";
     assert_eq!(
         names(&lab.path(out)),
-        ["claims.json", "lipschitz.csv", "lipschitz.png", "lipschitz.svg", "report.html", "settings.toml"]
+        [
+            "claims.json",
+            "files.json",
+            "lipschitz.csv",
+            "lipschitz.png",
+            "lipschitz.svg",
+            "report.html",
+            "settings.toml"
+        ]
     );
+    assert!(lab.ok("check reproductions").contains("lipschitz: whole"));
+    // What somebody changed by hand is not what was measured.
+    let csv = lab.text(&format!("{out}/lipschitz.csv"));
+    fs::write(lab.path(&format!("{out}/lipschitz.csv")), csv.replacen('1', "2", 1)).unwrap();
+    let outcome = lab.run("check reproductions");
+    assert!(outcome.code == Some(1) && outcome.stdout.contains("lipschitz.csv: is not as it was written"));
     let claims = lab.json(&format!("{out}/claims.json"));
     let claim = &claims.as_array().unwrap()[0];
     assert_eq!(

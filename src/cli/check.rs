@@ -15,13 +15,14 @@ use crate::runs::check::{self, Finding};
 use crate::runs::destination::Destination;
 use crate::runs::dir::RunDir;
 use crate::runs::list::{self, Filter};
+use crate::runs::output;
 use crate::runs::pipeline;
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// A run, or a folder with runs below it, such as a sweep's
+    /// A run, or a folder with runs, sweeps or figures below it
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// Make again what is damaged and can be made from what is whole; clear away what was left unfinished
@@ -41,13 +42,15 @@ Examples:
 
 Reads every file of each run and holds them against each other: checksums,
 settings, the data's fingerprints, the model against the numbers measured with
-it. The exit code is 1 where something stays wrong. A run whose training has
-not ended may be whole; go on with it by train --resume.";
+it; and the files of each sweep and figure against their list, files.json. The
+exit code is 1 where something stays wrong. A run whose training has not ended
+may be whole; go on with it by train --resume.";
 
-/// What is told of a run.
+/// What is told of a run, or of a sweep's or a figure's files.
 #[derive(Serialize)]
 struct Report {
-    run: PathBuf,
+    #[serde(rename = "run")]
+    path: PathBuf,
     whole: bool,
     found: Vec<Finding>,
 }
@@ -59,8 +62,9 @@ struct Report {
 pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
     let runs: Vec<PathBuf> =
         list::list(&args.folder, &Filter::default())?.into_iter().map(|entry| entry.path).collect();
-    if runs.is_empty() {
-        return Err(Error::file(&args.folder, "has no run"));
+    let outputs = output::under(&args.folder, list::DEEPEST);
+    if runs.is_empty() && outputs.is_empty() {
+        return Err(Error::file(&args.folder, "has no run, no sweep and no figure"));
     }
     let mut reports = Vec::new();
     for path in runs {
@@ -70,7 +74,11 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
             true => repair(&path, found, context)?,
             false => found,
         };
-        reports.push(Report { run: path, whole: found.is_empty(), found });
+        reports.push(Report { path, whole: found.is_empty(), found });
+    }
+    for path in outputs {
+        let found = output::check(&path);
+        reports.push(Report { path, whole: found.is_empty(), found });
     }
     let broken = reports.iter().filter(|report| !report.whole).count();
     match args.json {
@@ -79,7 +87,7 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
     }
     match broken {
         0 => Ok(()),
-        n => Err(Error::run(format!("{n} of {} runs are not whole", reports.len()))),
+        n => Err(Error::run(format!("{n} of {} folders are not whole", reports.len()))),
     }
 }
 
@@ -95,14 +103,14 @@ fn repair(path: &Path, before: Vec<Finding>, context: &Context) -> Result<Vec<Fi
 }
 
 fn text(report: &Report) -> String {
-    let run = report.run.display();
+    let folder = report.path.display();
     if report.whole {
-        return format!("{run}: whole\n");
+        return format!("{folder}: whole\n");
     }
     let line = |finding: &Finding| {
-        let name = finding.path.strip_prefix(&report.run).unwrap_or(&finding.path).display();
+        let name = finding.path.strip_prefix(&report.path).unwrap_or(&finding.path).display();
         let can = if finding.mendable { " (--repair mends it)" } else { "" };
         format!("  {name}: {}{can}\n", in_flags(&finding.what))
     };
-    format!("{run}: not whole\n{}", report.found.iter().map(line).collect::<String>())
+    format!("{folder}: not whole\n{}", report.found.iter().map(line).collect::<String>())
 }

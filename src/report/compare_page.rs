@@ -5,11 +5,12 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::files::write_whole;
+use crate::files::lock::Lock;
 use crate::report::html::{Block, Page, Section};
 use crate::report::run_page::{SIZE, radius_axis};
-use crate::report::{Chart, Drawing, SYNTHETIC_FACES, Series, write_csv};
+use crate::report::{Chart, Drawing, SYNTHETIC_FACES, Series, csv_file};
 use crate::runs::compare::{Compared, Comparison, Measured, Point};
+use crate::runs::output::{self, Files};
 use crate::runs::shown;
 
 /// The page's file.
@@ -33,10 +34,11 @@ pub struct Table {
 /// Writes the page and the results into a folder.
 ///
 /// # Errors
-/// [`Error::Io`] naming the file.
+/// [`Error::Io`] naming the file; [`Error::Locked`] where another process writes the folder.
 pub fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
-    csv(&folder.join(RESULTS), comparison)?;
-    write_whole(&folder.join(PAGE), page(comparison).html().as_bytes())
+    let _lock = Lock::take(folder)?;
+    let page = page(comparison).html().into_bytes();
+    output::write(folder, &Files::from([(RESULTS.into(), csv(comparison)?), (PAGE.into(), page)]))
 }
 
 /// A line for each run, of several tasks one for each of them.
@@ -105,6 +107,7 @@ fn page(comparison: &Comparison) -> Page {
         about: comparison.remarks.clone(),
         warning: if comparison.synthetic { SYNTHETIC_FACES.into() } else { String::new() },
         sections: vec![security, accuracy, settings(comparison)],
+        of: String::new(),
     }
 }
 
@@ -141,7 +144,7 @@ fn settings(comparison: &Comparison) -> Section {
 }
 
 /// Every accuracy, one a line: also at radii that not all runs share.
-fn csv(path: &Path, comparison: &Comparison) -> Result<()> {
+fn csv(comparison: &Comparison) -> Result<Vec<u8>> {
     let differing = comparison.differing.iter().map(String::as_str);
     let fixed = ["task", "norm", "examples", "radius", "accuracy", "low", "high"];
     let heading: Vec<&str> = ["run"].into_iter().chain(differing).chain(fixed).collect();
@@ -155,7 +158,7 @@ fn csv(path: &Path, comparison: &Comparison) -> Result<()> {
             }
         }
     }
-    write_csv(path, &heading, &rows)
+    csv_file(RESULTS, &heading, &rows)
 }
 
 /// The last cells of a task's lines: first the accuracy on all test images, whose number a run does not keep, then

@@ -14,6 +14,8 @@ pub struct Page {
     /// What a reader must know before looking, or nothing.
     pub warning: String,
     pub sections: Vec<Section>,
+    /// The checksum of the file that the page shows; nothing where it shows several.
+    pub of: String,
 }
 
 /// A part of the page with a heading.
@@ -69,6 +71,21 @@ impl Section {
     }
 }
 
+/// The name of [`Page::of`] in the file.
+const OF: &str = "smoothenc-of";
+
+/// Whether `html` is the whole file of a page that shows the file of this checksum.
+pub fn shows(html: &str, checksum: &str) -> bool {
+    let head = html.get(..HEAD).unwrap_or(html);
+    head.contains(&format!("name=\"{OF}\" content=\"{checksum}\"")) && html.ends_with(END)
+}
+
+/// Within so many bytes of the start is what the page shows.
+const HEAD: usize = 1000;
+
+/// How every page ends.
+const END: &str = "</html>\n";
+
 impl Page {
     /// The file. Every text is escaped; images and pictures are in it.
     pub fn html(&self) -> String {
@@ -78,6 +95,7 @@ impl Page {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
+                    @if !self.of.is_empty() { meta name=(OF) content=(Plain(&self.of)); }
                     title { (Plain(&self.title)) }
                     style { (PreEscaped(include_str!("page.css"))) }
                 }
@@ -184,9 +202,15 @@ mod tests {
             .with(Block::Table { heading: vec![bad.clone()], rows: vec![vec![bad.clone()]] })
             .with(Block::Settings(vec![(bad.clone(), bad.clone())]))
             .with(Block::Charts(vec![Drawing::new(1.0, 1.0, &bad)]));
-        let page =
-            Page { title: bad.clone(), about: vec![bad.clone()], warning: bad, sections: vec![section] };
+        let page = Page {
+            title: bad.clone(),
+            about: vec![bad.clone()],
+            warning: bad,
+            sections: vec![section],
+            of: "0f".into(),
+        };
         let html = page.html();
+        assert!(shows(&html, "0f") && !shows(&html, "0e") && !shows(&html[..html.len() - 1], "0f"));
         assert!(!html.contains("<script>") && !html.contains("&\"'"), "{html}");
         assert_eq!(html.matches("&lt;script&gt;&amp;&quot;&#39;").count(), 13, "{html}");
     }

@@ -10,13 +10,14 @@ mod image;
 pub mod pictures;
 pub mod plot;
 pub mod run_page;
+pub mod sweep;
 mod table;
 
 pub use draw::Drawing;
 pub use grid::Grid;
 pub use image::Image;
 pub use plot::{Bars, Chart, HeatMap, Series};
-pub use table::write_csv;
+pub use table::csv_file;
 
 /// What a page says that shows drawn faces.
 pub const SYNTHETIC_FACES: &str = "All faces on this page are SYNTHETIC: drawn by this program (smoothenc data make), or \

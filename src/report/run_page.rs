@@ -1,7 +1,6 @@
 //! `report.html`: what stands on a run's page.
 
 use std::fs;
-use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -9,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::report::evaluations;
-use crate::report::html::{Block, Page, Section};
+use crate::report::html::{self, Block, Page, Section};
 use crate::report::pictures::{reconstruction_rows, sample_rows, traversal_rows};
 use crate::report::plot::number;
 use crate::report::{Chart, Drawing, HeatMap, Image, SYNTHETIC_FACES, Series};
@@ -17,7 +16,7 @@ use crate::runs::LoadedRun;
 use crate::runs::config::{Config, Norm, Objective};
 use crate::runs::dir::RunDir;
 use crate::runs::pipeline::PageWriter;
-use crate::runs::record::{RunRecord, TaskResult};
+use crate::runs::record::{FileMark, RunRecord, TaskResult};
 use crate::runs::showcase::{Attacked, Example, Neighbours, Pair, Showcase, TRAVERSAL_END};
 use crate::runs::{metrics, short, shown};
 
@@ -63,13 +62,10 @@ pub fn write(loaded: &mut LoadedRun) -> Result<()> {
     })
 }
 
-/// Whether the run's page is there and no older than its result.
+/// Whether the run's page is there, whole, and shows its result as it is now.
 fn is_fresh(run: &RunDir) -> bool {
-    let time = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).ok();
-    match (time(&run.report_path()), time(&run.result_path())) {
-        (Some(page), Some(result)) => page >= result,
-        _ => false,
-    }
+    let page = fs::read_to_string(run.report_path()).unwrap_or_default();
+    FileMark::of_file(&run.result_path()).is_ok_and(|result| html::shows(&page, &result.sha256))
 }
 
 fn page(
@@ -110,7 +106,8 @@ fn page(
     // Before the settings.
     let last = sections.len() - 1;
     sections.splice(last..last, evaluations::others(result));
-    Ok(Page { title: config.title(), about, warning: warning.into(), sections })
+    let of = FileMark::of_file(&run.result_path())?.sha256;
+    Ok(Page { title: config.title(), about, warning: warning.into(), sections, of })
 }
 
 fn tested(config: &Config) -> String {

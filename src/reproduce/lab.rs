@@ -9,9 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::data::faces;
+use crate::data::{faces, hex_sha256};
 use crate::engine::device::Device;
 use crate::error::{Error, Result};
 use crate::files::{self, disk};
@@ -20,6 +19,7 @@ use crate::report::run_page::RunPage;
 use crate::report::{self, Drawing};
 use crate::runs::LoadedRun;
 use crate::runs::config::{Config, Preset};
+use crate::runs::output::{self, Files};
 use crate::runs::short;
 use crate::runs::store::{Finished, Runs};
 
@@ -41,6 +41,8 @@ pub struct Lab {
     used: RefCell<Vec<(String, Config)>>,
     /// What this figure has for its page so far.
     made: RefCell<Made>,
+    /// Its files so far, which are written together when all are made.
+    files: RefCell<Files>,
 }
 
 /// What was made for a figure, as its page shows it.
@@ -93,6 +95,7 @@ impl Lab {
             over: over.map(read).transpose()?,
             used: RefCell::default(),
             made: RefCell::default(),
+            files: RefCell::default(),
         })
     }
 
@@ -105,7 +108,21 @@ impl Lab {
         self.out = out.to_path_buf();
         self.used.borrow_mut().clear();
         self.made.take();
+        self.files.take();
         Ok(())
+    }
+
+    /// Keeps a file of this figure.
+    pub fn keep(&self, name: impl Into<String>, content: Vec<u8>) {
+        self.files.borrow_mut().insert(name.into(), content);
+    }
+
+    /// Writes the figure's files, all or none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file.
+    pub fn write(&self) -> Result<()> {
+        output::write(&self.out, &self.files.borrow())
     }
 
     /// Refuses settings to lay over that are the figure's own.
@@ -215,24 +232,26 @@ impl Lab {
         sound: impl Fn(&T) -> bool,
         compute: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        let hash: String = Sha256::digest(key)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = &hex_sha256(key.as_bytes())[..16];
         let folder = self.root.join("parts");
         let path = folder.join(format!("{hash}.json"));
         // A file that does not read, or has been damaged, is made anew.
         let there = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        if let Some(mut value) = there.filter(|value| value["key"] == key)
-            && let Some(value) = value.get_mut("value")
-            && let Ok(found) = serde_json::from_value(value.take())
+        if let Some(mut part) = there.filter(|part| part["key"] == key)
+            && part["sha256"] == checksum(&part["value"])
+            && let Ok(found) = serde_json::from_value(part["value"].take())
             && sound(&found)
         {
             return Ok(found);
         }
         let found = compute()?;
         disk::create_directories(&folder).map_err(Error::io(&folder))?;
-        write_json(&path, &json!({ "key": key, "value": found }))?;
+        let failed = |error| Error::run(format!("{} cannot be made", path.display())).because(error);
+        let value = serde_json::to_value(&found).map_err(failed)?;
+        let part = json!({ "key": key, "sha256": checksum(&value), "value": value });
+        files::write_whole(&path, &json_file(&part)?)?;
         // Through the file's text, so that the first time gives the same as every other.
-        let back = serde_json::to_value(&found).and_then(serde_json::from_value);
-        back.map_err(|error| Error::run(format!("{}: {error}", path.display())))
+        serde_json::from_value(value).map_err(failed)
     }
 
     /// The folder of CelebA: the one asked for, else synthetic faces, drawn now if they are not there.
@@ -248,29 +267,22 @@ impl Lab {
         std::path::absolute(&faces).map_err(Error::io(&faces))
     }
 
-    /// The folder of this figure.
-    pub fn folder(&self) -> &Path {
-        &self.out
-    }
-
-    /// The path of a file of this figure.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.out.join(name)
-    }
-
-    /// Writes a table with named columns.
+    /// A table with named columns.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file.
+    /// As [`report::csv_file`].
     pub fn csv(&self, name: &str, columns: &[&str], rows: &[Vec<String>]) -> Result<()> {
-        report::write_csv(&self.file(&format!("{name}.csv")), columns, rows)
+        let name = format!("{name}.csv");
+        let content = report::csv_file(&name, columns, rows)?;
+        self.keep(name, content);
+        Ok(())
     }
 
-    /// Writes what this figure was made with: the preset, and every setting of every run and of what is no run.
+    /// What this figure was made with: the preset, and every setting of every run and of what is no run.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file.
-    pub fn write_settings(&self, what: &str) -> Result<()> {
+    /// [`Error::Run`] for what TOML cannot hold.
+    pub fn settings(&self, what: &str) -> Result<()> {
         #[derive(Serialize)]
         struct Used<'a> {
             path: &'a str,
@@ -294,8 +306,14 @@ impl Lab {
         let runs = used.iter().map(|(path, settings)| Used { path, settings }).collect();
         let text = toml::to_string(&Settings { what, preset: self.preset.name(), runs, parts })
             .map_err(|error| Error::run(format!("settings.toml: {error}")))?;
-        files::write_whole(&self.file("settings.toml"), text.as_bytes())
+        self.keep("settings.toml", text.into_bytes());
+        Ok(())
     }
+}
+
+/// Of a value as JSON writes it.
+fn checksum(value: &Value) -> String {
+    hex_sha256(value.to_string().as_bytes())
 }
 
 /// Single-precision numbers as they are written: 0.1 and not 0.10000000149.
@@ -309,14 +327,14 @@ fn shorten(table: &mut toml::Table) {
     }
 }
 
-/// Writes a JSON document.
+/// A JSON document.
 ///
 /// # Errors
-/// [`Error::Io`] naming the file.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+/// [`Error::Run`] for what JSON cannot hold.
+pub fn json_file(value: &impl Serialize) -> Result<Vec<u8>> {
     let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Error::run(format!("{}: {error}", path.display())))?;
-    files::write_whole(path, (text + "\n").as_bytes())
+        .map_err(|error| Error::run("a document cannot be made").because(error))?;
+    Ok((text + "\n").into_bytes())
 }
 
 #[cfg(test)]
@@ -341,6 +359,7 @@ mod tests {
             (6, r#"{"key": "three numbers"}"#.into()),
             (7, r#"{"key": "three numbers", "value": [1, 2]}"#.into()),
             (8, r#"{"key": "three numbers", "value": {"a": 1}}"#.into()),
+            (9, whole.replacen("1,", "2,", 1)),
         ] {
             fs::write(&file, damaged).unwrap();
             assert_eq!((get(value), get(0)), (vec![value; 3], vec![value; 3]));

@@ -24,10 +24,11 @@ pub use lab::Lab;
 pub use what::What;
 
 use crate::error::{Error, Result};
+use crate::files::disk;
 use crate::files::lock::Lock;
-use crate::files::{self, disk};
 use crate::progress::Context;
 use crate::runs::config::Preset;
+use crate::runs::output::{self, Files};
 use page::Shown;
 
 /// Makes a figure's files; returns its claims.
@@ -77,6 +78,9 @@ pub struct Outcome {
 /// The page of a figure, or of all.
 pub const PAGE: &str = "report.html";
 
+/// The claims with what was measured.
+const CLAIMS: &str = "claims.json";
+
 /// Reproduces what is asked for. `context` is told of each part before it begins, `done` of its outcome.
 ///
 /// # Errors
@@ -107,20 +111,21 @@ pub fn run(
         context.observer.say(&what.name());
         lab.begin(&own(what))?;
         let claims = measure(what, &lab)?;
-        lab.write_settings(&what.name())?;
-        lab::write_json(&lab.file("claims.json"), &claims)?;
+        lab.settings(&what.name())?;
+        lab.keep(CLAIMS, lab::json_file(&claims)?);
+        shown.push(Shown { what, claims: claims.clone(), made: lab.end() });
+        lab.keep(PAGE, page::page(preset, &shown[shown.len() - 1..]).html().into_bytes());
+        lab.write()?;
         let outcome = Outcome { what, folder: own(what), claims };
         done(&outcome)?;
-        shown.push(Shown { what, claims: outcome.claims.clone(), made: lab.end() });
         outcomes.push(outcome);
-        write_page(lab.folder(), preset, &shown[shown.len() - 1..])?;
         if request.what == What::All {
             // After each figure, so that there is something to look at meanwhile.
             let folder = request.out.map_or_else(|| root.join("all"), Path::to_path_buf);
-            disk::create_directories(&folder).map_err(Error::io(&folder))?;
             let all: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
-            lab::write_json(&folder.join("claims.json"), &all)?;
-            write_page(&folder, preset, &shown)?;
+            let page = page::page(preset, &shown).html().into_bytes();
+            let files = [(CLAIMS.into(), lab::json_file(&all)?), (PAGE.into(), page)];
+            output::write(&folder, &Files::from(files))?;
         }
     }
     Ok(outcomes)
@@ -131,12 +136,57 @@ pub fn root(out: Option<&Path>) -> &Path {
     out.unwrap_or(Path::new(FOLDER))
 }
 
-/// Writes the page of these figures, whose other files are complete.
-fn write_page(folder: &Path, preset: Preset, figures: &[Shown]) -> Result<()> {
-    let path = folder.join(PAGE);
-    files::write_whole(&path, page::page(preset, figures).html().as_bytes()).map_err(|error| {
-        Error::run(format!("{} was not written", path.display()))
-            .because(error)
-            .with_hint("the figure itself is finished, its claims.json is complete")
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::disk::faults::{self, Fault};
+
+    /// Figure 2 anew and in place of itself, every `stride`-th call struck by each fault: its files are always those of
+    /// one time.
+    fn strike(stride: usize) {
+        let base = tempfile::tempdir().unwrap();
+        let out = base.path().join("fig2");
+        let request = Request {
+            what: What::Fig2,
+            preset: Preset::Quick,
+            out: Some(&out),
+            device: "cpu",
+            data_dir: None,
+            config: None,
+        };
+        let figure = || run(&request, &Context::silent(), &mut |_| Ok(()));
+        let (made, calls) = faults::count(figure);
+        made.unwrap();
+        assert_eq!(output::check(&out), []);
+        let faults = [Fault::Kill, Fault::Error(28), Fault::Error(5), Fault::Error(24)];
+        for (kind, fault) in faults.into_iter().enumerate() {
+            for again in [false, true] {
+                for at in (kind as u64..calls).step_by(stride) {
+                    if !again {
+                        std::fs::remove_dir_all(&out).unwrap();
+                    }
+                    let (struck, _) = faults::with(at, fault, figure);
+                    // Where the change was decided, the next command finishes it.
+                    if again && struck.is_ok() {
+                        assert_eq!(output::check(&out), [], "{fault:?} at {at}");
+                    }
+                    figure().unwrap();
+                    assert_eq!(output::check(&out), [], "{fault:?} at {at}");
+                    let left: Vec<_> = std::fs::read_dir(&out).unwrap().flatten().collect();
+                    assert_eq!(left.len(), 8, "{fault:?} at {at}: {left:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_fails_a_figure_is_as_before_or_as_after() {
+        strike(29);
+    }
+
+    #[test]
+    #[ignore = "long: every call by every fault"]
+    fn whatever_fails_at_every_call_a_figure_is_as_before_or_as_after() {
+        strike(1);
+    }
 }

@@ -50,7 +50,8 @@ pub fn page(preset: Preset, figures: &[Shown]) -> Page {
         let title = if figures.len() > 1 { figure.title() } else { "Claims and pictures".into() };
         sections.extend([figure.section(title, figures.len() > 1), figure.origins()]);
     }
-    Page { title, about, warning: if synthetic { SYNTHETIC_FACES.into() } else { String::new() }, sections }
+    let warning = if synthetic { SYNTHETIC_FACES.into() } else { String::new() };
+    Page { title, about, warning, sections, of: String::new() }
 }
 
 fn overview(figures: &[Shown]) -> Section {

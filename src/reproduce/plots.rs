@@ -109,10 +109,11 @@ impl Lab {
 
     /// Pictures in so many columns of one file.
     pub fn panels(&self, name: &str, title: &str, columns: usize, panels: &[Drawing]) -> Result<()> {
-        match panels {
-            [one] => one.save(self.folder(), name)?,
-            several => Drawing::panels(title, columns, several).save(self.folder(), name)?,
-        }
+        let files = match panels {
+            [one] => one.files(name)?,
+            several => Drawing::panels(title, columns, several).files(name)?,
+        };
+        files.into_iter().for_each(|(name, content)| self.keep(name, content));
         self.show(title, panels);
         Ok(())
     }

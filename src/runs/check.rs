@@ -107,7 +107,7 @@ impl Check {
             self.sound(&run.model_path(), false, settings);
         }
         if !pages.is_fresh(&run) {
-            self.add(run.report_path(), format!("is not there, or is older than {RESULT}"), true);
+            self.add(run.report_path(), format!("is not there, not whole, or not of this {RESULT}"), true);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Every call to the system that a run's work makes fails once, and the process ends at each: afterwards the run is
 //! whole, or says what is wrong, and gone on with it comes to the same end, to the bit.
 //!
-//! An ordinary test strikes every so many calls. `cargo test --release --lib faults -- --ignored` strikes all.
+//! An ordinary test strikes every so many calls. `cargo test --release --lib whatever_fails -- --ignored` strikes all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::runs::evaluate::Labels;
 use crate::runs::pipeline::{PageWriter, complete};
 use crate::runs::record::RunRecord;
 use crate::runs::writing::{Access, Writing};
-use crate::runs::{LoadedRun, metrics};
+use crate::runs::{LoadedRun, made_up, metrics};
 
 /// The faults: the process ends, the disk is full, a read or write fails, too many files are open, the folder is
 /// closed.
@@ -49,24 +49,8 @@ struct Lab {
 impl Lab {
     fn new() -> Lab {
         let base = tempfile::tempdir().unwrap();
-        let set = base.path().join("set");
-        fs::create_dir(&set).unwrap();
-        let idx = |magic: u32, sizes: &[u32], body: Vec<u8>| {
-            let header = std::iter::once(magic).chain(sizes.iter().copied()).flat_map(u32::to_be_bytes);
-            header.chain(body).collect::<Vec<u8>>()
-        };
-        for (name, count) in [("train", 40_u32), ("t10k", 12)] {
-            let pixels = (0..count * 16).map(|i| (i * 37 % 251) as u8).collect();
-            let labels = (0..count).map(|i| (i % 3) as u8).collect();
-            fs::write(set.join(format!("{name}-images-idx3-ubyte")), idx(0x803, &[count, 4, 4], pixels))
-                .unwrap();
-            fs::write(set.join(format!("{name}-labels-idx1-ubyte")), idx(0x801, &[count], labels)).unwrap();
-        }
-        let text = "iterations = 6\nbatch = 10\nhidden = [4]\nlatent = 2\nlog-every = 2\ncheckpoint-every = 3\n\
-                    tensorboard = true\nselection-steps = 1\ndevice = \"cpu\"\n[probe]\nepochs = 1\nleast-steps = 2\n\
-                    [attack]\nsteps = 2\nrestarts = 1\nexamples = 6\n";
-        let config = Config::from_toml(text, "here", &Config::default()).unwrap();
-        let config = Config { dataset: "tiny".into(), data_dir: Some(set), ..config };
+        let settings = made_up::quick_settings(base.path());
+        let config = Config::from_toml(&settings, "here", &Config::default()).unwrap();
         Lab { base, config }
     }
 

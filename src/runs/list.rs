@@ -13,7 +13,7 @@ use crate::runs::dir::RunDir;
 use crate::runs::record::{RunRecord, TaskResult};
 
 /// Runs are looked for so many folders below the one given.
-const DEEPEST: usize = 4;
+pub const DEEPEST: usize = 4;
 
 /// A run, or what looks like one and does not read.
 #[derive(Debug)]

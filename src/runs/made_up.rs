@@ -1,8 +1,34 @@
-//! Runs that were never trained, for tests of what is made of their results.
+//! For tests: runs that were never trained, and settings of such as are trained in milliseconds.
+
+use std::fs;
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use crate::runs::store::Finished;
+
+/// A `config.toml` of runs that take milliseconds, on a data set that is written into `folder`.
+pub fn quick_settings(folder: &Path) -> String {
+    let set = folder.join("set");
+    fs::create_dir(&set).unwrap();
+    let idx = |magic: u32, sizes: &[u32], body: Vec<u8>| {
+        let header = std::iter::once(magic).chain(sizes.iter().copied()).flat_map(u32::to_be_bytes);
+        header.chain(body).collect::<Vec<u8>>()
+    };
+    for (name, count) in [("train", 40_u32), ("t10k", 12)] {
+        let pixels = (0..count * 16).map(|i| (i * 37 % 251) as u8).collect();
+        let labels = (0..count).map(|i| (i % 3) as u8).collect();
+        let [images, digits] = ["images-idx3", "labels-idx1"].map(|kind| format!("{name}-{kind}-ubyte"));
+        fs::write(set.join(images), idx(0x803, &[count, 4, 4], pixels)).unwrap();
+        fs::write(set.join(digits), idx(0x801, &[count], labels)).unwrap();
+    }
+    format!(
+        "dataset = 'tiny'\ndata-dir = '{}'\niterations = 6\nbatch = 10\nhidden = [4]\nlatent = 2\nlog-every = 2\n\
+         checkpoint-every = 3\ntensorboard = true\nselection-steps = 1\ndevice = 'cpu'\n\
+         [probe]\nepochs = 1\nleast-steps = 2\n[attack]\nsteps = 2\nrestarts = 1\nexamples = 6\n",
+        set.display()
+    )
+}
 
 /// An accuracy at each radius, or no attack.
 pub type Radii<'a> = Option<&'a [(&'a str, f64)]>;

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod model_file;
 mod numpy;
 mod outcomes;
+pub mod output;
 mod pictures;
 pub mod pipeline;
 pub mod recipe;

@@ -12,7 +12,7 @@ use crate::runs::{LoadedRun, check_resumable, evaluate, load_data, train};
 
 /// Writes the page of a run: the room of reports is above this one, so callers pass it.
 pub trait PageWriter: std::fmt::Debug {
-    /// Whether the run's page is there and no older than its result.
+    /// Whether the run's page is there and shows its result as it is now.
     fn is_fresh(&self, run: &RunDir) -> bool;
 
     /// Writes it.

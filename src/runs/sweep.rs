@@ -62,6 +62,11 @@ impl Grid {
         self.points.is_empty()
     }
 
+    /// The settings that vary, but the seed.
+    pub fn settings(&self) -> Vec<&str> {
+        self.axes.iter().map(String::as_str).filter(|axis| *axis != SEED).collect()
+    }
+
     /// Whether the runs are compared on test images; else on training images that were held out.
     pub fn on_test_images(&self) -> bool {
         self.points.iter().any(|point| point.config.holdout == 0)
@@ -74,7 +79,7 @@ impl Grid {
     pub fn run(&self, runs: &Runs) -> Result<Vec<Row>> {
         self.check_task(runs.context())?;
         let mut found: Vec<(Vec<String>, Vec<Finished>)> = Vec::new();
-        let settings = self.axes.iter().filter(|axis| *axis != SEED).count();
+        let settings = self.settings().len();
         for (i, point) in self.points.iter().enumerate() {
             let words = self.axes.iter().zip(&point.values).map(|(axis, value)| format!("{axis} {value}"));
             let words = words.collect::<Vec<_>>().join(", ");

@@ -9,10 +9,7 @@ mod svg;
 
 pub use svg::escape;
 
-use std::path::Path;
-
 use crate::error::Result;
-use crate::files::write_whole;
 use crate::report::font;
 use crate::report::image::Image;
 
@@ -247,12 +244,11 @@ impl Drawing {
         png::paint(self, PNG_SCALE)?.png()
     }
 
-    /// Writes `DIR/STEM.svg` and `DIR/STEM.png`, each whole or not at all.
+    /// The files `STEM.svg` and `STEM.png`.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) naming the file, and as [`Drawing::png`].
-    pub fn save(&self, directory: &Path, stem: &str) -> Result<()> {
-        write_whole(&directory.join(format!("{stem}.svg")), self.svg().as_bytes())?;
-        write_whole(&directory.join(format!("{stem}.png")), &self.png()?)
+    /// As [`Drawing::png`].
+    pub fn files(&self, stem: &str) -> Result<[(String, Vec<u8>); 2]> {
+        Ok([(format!("{stem}.svg"), self.svg().into_bytes()), (format!("{stem}.png"), self.png()?)])
     }
 }

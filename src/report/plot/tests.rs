@@ -132,7 +132,9 @@ fn every_kind_becomes_svg_and_png() {
     let kept = std::env::var_os("SMOOTHENC_PICTURES").map(std::path::PathBuf::from);
     let directory = kept.as_deref().unwrap_or(base.path());
     for (name, drawing) in all_kinds() {
-        drawing.save(directory, name).unwrap();
+        for (file, content) in drawing.files(name).unwrap() {
+            std::fs::write(directory.join(file), content).unwrap();
+        }
         let png = image::open(directory.join(format!("{name}.png"))).unwrap().into_rgb8();
         let side = |length: f64| (length * PNG_SCALE).ceil() as u32;
         assert_eq!(png.dimensions(), (side(drawing.width), side(drawing.height)), "{name}");

@@ -1,0 +1,157 @@
+//! The files that a command makes from runs, such as a sweep's table or a figure: all of them change, or none, and a
+//! list of them tells later whether they still belong together.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{self, Change};
+use super::check::Finding;
+use super::record::FileMark;
+use crate::error::{Error, Result};
+use crate::files::disk;
+
+/// The name of the list in the folder.
+pub const LIST: &str = "files.json";
+
+/// Files by their names in the folder.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// What the list says.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct List {
+    /// The version of the program that made them.
+    program: String,
+    files: BTreeMap<String, FileMark>,
+}
+
+impl List {
+    /// None where there is no list.
+    fn read(folder: &Path) -> Result<Option<List>> {
+        let path = folder.join(LIST);
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .map_err(|error| Error::file(&path, "does not read as a list of files").because(error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(&path)(error)),
+        }
+    }
+}
+
+/// Writes files into a folder, which is made first where it is not there. The caller alone writes it. Files of an
+/// earlier list that are not made any more go.
+///
+/// # Errors
+/// [`Error::Io`] naming the file; the folder is then as before.
+pub fn write(folder: &Path, files: &Files) -> Result<()> {
+    disk::create_directories(folder).map_err(Error::io(folder))?;
+    change::settle(folder)?;
+    // A list that does not read is replaced by one that does.
+    let earlier = List::read(folder).ok().flatten().unwrap_or_default();
+    let mut change = Change::begin(folder)?;
+    let mut list = List { program: env!("CARGO_PKG_VERSION").into(), files: BTreeMap::new() };
+    for (name, content) in files {
+        change.put(name, content)?;
+        list.files.insert(name.clone(), FileMark::of(content));
+    }
+    let text = serde_json::to_vec_pretty(&list)
+        .map_err(|error| Error::run(format!("{LIST} cannot be made")).because(error))?;
+    change.put(LIST, &text)?;
+    earlier.files.keys().filter(|name| !files.contains_key(*name)).for_each(|name| change.remove(name));
+    change.commit()
+}
+
+/// The folders with such files: `folder` itself, and at most `deeper` below it; sorted.
+pub fn under(folder: &Path, deeper: usize) -> Vec<PathBuf> {
+    let own = folder.join(LIST).is_file().then(|| folder.to_path_buf());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    // Links are left alone, so that no circle is entered.
+    let folders = entries.filter(|entry| deeper > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut found: Vec<PathBuf> = folders.flat_map(|entry| under(&entry.path(), deeper - 1)).collect();
+    found.extend(own);
+    found.sort();
+    found
+}
+
+/// What is wrong with the files of a folder: nothing where they are as they were written.
+pub fn check(folder: &Path) -> Vec<Finding> {
+    let finding = |name: &str, what: String| Finding { path: folder.join(name), what, mendable: false };
+    if change::is_decided(folder) {
+        let what = "is a change that was interrupted: the same command finishes it";
+        return vec![finding(change::FOLDER, what.into())];
+    }
+    let list = match List::read(folder) {
+        Ok(list) => list.unwrap_or_default(),
+        Err(error) => return vec![finding(LIST, error.in_full())],
+    };
+    let wrong = |(name, mark): (&String, &FileMark)| match FileMark::of_file(&folder.join(name)) {
+        Ok(found) if found == *mark => None,
+        Ok(_) => Some(finding(name, format!("is not as it was written: {LIST} has another checksum"))),
+        Err(error) => Some(finding(name, error.to_string())),
+    };
+    list.files.iter().filter_map(wrong).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::disk::faults::{self, Fault};
+
+    fn files(names: &[&str], content: &str) -> Files {
+        names.iter().map(|name| (name.to_string(), content.as_bytes().to_vec())).collect()
+    }
+
+    fn state(folder: &Path) -> Vec<Option<String>> {
+        ["a", "b", "c", "mine"].map(|name| fs::read_to_string(folder.join(name)).ok()).to_vec()
+    }
+
+    #[test]
+    fn files_change_together_and_damage_is_seen() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("new/deep");
+        write(&folder, &files(&["a", "b"], "1")).unwrap();
+        fs::write(folder.join("mine"), "own").unwrap();
+        assert_eq!(check(&folder), []);
+        assert_eq!((under(base.path(), 2), under(base.path(), 1)), (vec![folder.clone()], vec![]));
+        write(&folder, &files(&["b", "c"], "2")).unwrap();
+        assert_eq!(state(&folder), [None, Some("2".into()), Some("2".into()), Some("own".into())]);
+        assert_eq!(check(&folder), []);
+        fs::write(folder.join("b"), "3").unwrap();
+        fs::remove_file(folder.join("c")).unwrap();
+        let wrong: Vec<_> = check(&folder).into_iter().map(|finding| finding.path).collect();
+        assert_eq!(wrong, [folder.join("b"), folder.join("c")]);
+        fs::write(folder.join(LIST), "[]").unwrap();
+        assert_eq!(check(&folder).len(), 1);
+        write(&folder, &files(&["c"], "4")).unwrap();
+        assert_eq!(check(&folder), []);
+    }
+
+    #[test]
+    fn whatever_fails_they_are_as_before_or_as_after() {
+        let (first, second) = (files(&["a", "b"], "1"), files(&["b", "c"], "2"));
+        let made = || {
+            let base = tempfile::tempdir().unwrap();
+            write(base.path(), &first).unwrap();
+            base
+        };
+        let base = made();
+        let before = state(base.path());
+        let calls = faults::count(|| write(base.path(), &second).unwrap()).1;
+        let after = state(base.path());
+        for fault in [Fault::Kill, Fault::Error(28), Fault::Error(5)] {
+            for at in 0..calls {
+                let base = made();
+                let (written, _) = faults::with(at, fault, || write(base.path(), &second));
+                let found = state(base.path());
+                let decided = change::is_decided(base.path());
+                assert!(decided || found == before || found == after, "{fault:?} at {at}: {found:?}");
+                assert!(written.is_err() || found == after, "{fault:?} at {at}");
+                write(base.path(), &second).unwrap();
+                assert_eq!((state(base.path()), check(base.path())), (after.clone(), vec![]));
+            }
+        }
+    }
+}
