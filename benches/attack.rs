@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use clap::Parser;
 use smoothenc::cli::environment::tuning;
-use smoothenc::engine::device;
 use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
 use smoothenc::runs::config::AttackConfig;
@@ -37,9 +36,9 @@ struct Args {
 
 fn main() -> smoothenc::Result<()> {
     let args = Args::parse();
-    let device = device::open_tuned(&args.device, false, &tuning()?)?;
-    let name = device.description();
-    let mut run = LoadedRun::open(&args.run, |_| Ok(device), &Context::silent())?;
+    let context = Context { tuning: tuning()?, ..Context::silent() };
+    let name = context.open(&args.device, false)?.description();
+    let mut run = LoadedRun::open(&args.run, args.device.as_str(), &context)?;
     let settings = |steps, restarts| AttackConfig {
         radii: vec![args.radius],
         steps,

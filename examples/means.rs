@@ -6,7 +6,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use smoothenc::engine::device;
 use smoothenc::engine::nn::{NamedTensor, TensorData};
 use smoothenc::files::write_whole;
 use smoothenc::progress::Context;
@@ -28,8 +27,7 @@ fn run(arguments: &[String]) -> Result<()> {
     let [run, out] = arguments else {
         return Err(Error::request("usage: means RUN OUT.safetensors"));
     };
-    let mut loaded =
-        LoadedRun::open(Path::new(run), |config| device::open("cpu", config.checked), &Context::silent())?;
+    let mut loaded = LoadedRun::open(Path::new(run), "cpu", &Context::silent())?;
     let means = loaded.test_means()?;
     let shape = vec![loaded.data.test.count(), loaded.config.latent];
     let tensor = NamedTensor { name: "means".into(), shape, data: TensorData::F32(means) };

@@ -101,6 +101,10 @@ fn other_data_and_other_settings_are_refused_by_name() {
     // The same data elsewhere are the same.
     fs::rename(lab.path("set"), lab.path("moved")).unwrap();
     lab.refused(2, "train --resume run --iterations 210", &["set", "--data-dir"]);
+    lab.refused(2, "probe run", &["set", "--data-dir"]);
+    for command in ["probe run", "attack run", "encode run --out codes.npy", "sample run --out drawn.png"] {
+        lab.ok(&format!("{command} --data-dir moved"));
+    }
     lab.ok("train --resume run --iterations 210 --data-dir moved");
     fs::rename(lab.path("moved"), lab.path("set")).unwrap();
     lab.ok("train --resume run --data-dir set");

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use common::{Lab, outcome};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use smoothenc::engine::device;
 use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
 use smoothenc::runs::showcase::Pair;
@@ -213,7 +212,7 @@ fn dense(lab: &Lab, prefix: &str, x: &[f64]) -> Vec<f64> {
 fn what_is_shown_is_what_the_page_says() -> Verdict {
     let lab = Lab::new();
     lab.train("run", "");
-    let mut run = LoadedRun::open(&lab.path("run"), |_| device::open("cpu", false), &Context::silent())?;
+    let mut run = LoadedRun::open(&lab.path("run"), "cpu", &Context::silent())?;
     let shown = run.showcase()?;
     let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
     let mean = |x: &[f32]| dense(&lab, "encoder", &wide(x))[..4].to_vec();

@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::progress::Context;
 use crate::report::run_page;
 use crate::runs::LoadedRun;
-use crate::runs::config::Config;
 use crate::runs::writing::{Access, Writing};
 
 /// Attacks the run's probe and updates its result.json.
@@ -14,8 +13,7 @@ pub fn run(args: AttackArgs, context: &Context) -> Result<()> {
     let run = Writing::open(&args.run)?;
     let settings = args.attack.apply(&run.config()?.attack)?;
     settings.validate()?;
-    let open = |config: &Config| context.open(&args.device, config.checked);
-    let mut loaded = LoadedRun::of(Access::Write(run), open, context)?;
+    let mut loaded = LoadedRun::of(Access::Write(run), &args.location, context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.attack(&tasks, &settings)?;
     let page = run_page::write(&mut loaded);

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::LocationArgs;
 use crate::cli::out_file::OutFile;
 use crate::cli::report::write;
 use crate::data;
-use crate::engine::device::gpu::adapter::Choice;
 use crate::error::Result;
 use crate::progress::Context;
 use crate::runs::LoadedRun;
@@ -34,9 +34,8 @@ pub struct EncodeArgs {
     /// Scale these to the size of the run's images
     #[arg(long, requires = "images")]
     pub resize: bool,
-    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    #[command(flatten)]
+    pub location: LocationArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -63,11 +62,10 @@ pub enum Split {
 /// # Errors
 /// [`Error::Request`](crate::Error::Request) for a file of another ending or that exists, before any work.
 pub fn run(args: &EncodeArgs, context: &Context) -> Result<()> {
-    args.device.parse::<Choice>()?;
+    args.location.check()?;
     let format = Format::of(&args.out.out)?;
     args.out.check()?;
-    let mut loaded =
-        LoadedRun::open(&args.run, |config| context.open(&args.device, config.checked), context)?;
+    let mut loaded = LoadedRun::open(&args.run, &args.location, context)?;
     let set = &loaded.data;
     let images = match (&args.images, args.split) {
         (Some(place), _) => {

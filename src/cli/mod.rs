@@ -39,6 +39,7 @@ pub use train_args::{Request, TrainArgs};
 
 use crate::engine::device::gpu::adapter::Choice;
 use crate::files::lock::Lock;
+use crate::runs::Location;
 use crate::{Error, Result};
 
 /// Train encoders whose representation resists adversarial perturbation of the input, with no labels and no
@@ -170,6 +171,33 @@ impl Unlock {
     }
 }
 
+/// Where a run is opened.
+#[derive(Clone, Debug, Args)]
+pub struct LocationArgs {
+    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Where the run's data set lies now, if it has moved
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl LocationArgs {
+    /// Checks the device's name before anything is read.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for one that is unknown.
+    pub fn check(&self) -> Result<()> {
+        self.device.parse::<Choice>().map(|_| ())
+    }
+}
+
+impl<'a> From<&'a LocationArgs> for Location<'a> {
+    fn from(args: &'a LocationArgs) -> Self {
+        Location { device: &args.device, data_dir: args.data_dir.as_deref() }
+    }
+}
+
 /// The arguments of `probe`.
 #[derive(Debug, Args)]
 #[command(after_help = PROBE_EXAMPLES)]
@@ -189,9 +217,8 @@ pub struct ProbeArgs {
     /// Seed of the choice of labels and of the batches' order [default: the run's]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seed: Option<u64>,
-    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    #[command(flatten)]
+    pub location: LocationArgs,
     #[command(flatten)]
     pub unlock: Unlock,
     /// Print one JSON document and nothing else
@@ -215,7 +242,7 @@ impl ProbeArgs {
     /// # Errors
     /// [`Error::Request`] naming the flag.
     pub fn validate(&self) -> Result<()> {
-        self.device.parse::<Choice>()?;
+        self.location.check()?;
         if self.labels_fraction > 0.0 && self.labels_fraction <= 1.0 {
             return Ok(());
         }
@@ -238,9 +265,8 @@ pub struct AttackArgs {
     /// The task whose classifier to attack [default: every task probed]
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
-    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    #[command(flatten)]
+    pub location: LocationArgs,
     #[command(flatten)]
     pub unlock: Unlock,
     /// Print one JSON document and nothing else

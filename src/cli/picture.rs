@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::LocationArgs;
 use crate::cli::out_file::OutFile;
 use crate::cli::report::write;
-use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::progress::Context;
@@ -25,9 +25,8 @@ pub struct PictureArgs {
     pub count: usize,
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
-    /// auto (a real GPU if there is one, else the CPU), cpu, gpu, or gpu:N for adapter N of `devices`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    #[command(flatten)]
+    pub location: LocationArgs,
 }
 
 /// More would make a picture that nobody can look at.
@@ -50,7 +49,7 @@ impl PictureArgs {
         context: &Context,
         draw: impl FnOnce(&mut LoadedRun, usize, Option<u64>) -> Result<Drawing>,
     ) -> Result<()> {
-        self.device.parse::<Choice>()?;
+        self.location.check()?;
         let path = &self.out.out;
         if path.extension().is_none_or(|ending| ending != "png") {
             let text =
@@ -58,8 +57,7 @@ impl PictureArgs {
             return Err(Error::request(text));
         }
         self.out.check()?;
-        let mut loaded =
-            LoadedRun::open(&self.run, |config| context.open(&self.device, config.checked), context)?;
+        let mut loaded = LoadedRun::open(&self.run, &self.location, context)?;
         let drawing = draw(&mut loaded, self.count, self.seed)?;
         write_whole(path, &drawing.png()?)?;
         write(&format!("{}: {}\n", path.display(), drawing.title))

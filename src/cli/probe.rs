@@ -15,7 +15,7 @@ pub fn run(args: ProbeArgs, context: &Context) -> Result<()> {
     args.validate()?;
     args.unlock.apply(&args.run)?;
     let run = Access::Write(Writing::open(&args.run)?);
-    let mut loaded = LoadedRun::of(run, |config| context.open(&args.device, config.checked), context)?;
+    let mut loaded = LoadedRun::of(run, &args.location, context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     let seed = args.seed.unwrap_or(loaded.config.seed);
     let ProbeArgs { labels_fraction: fraction, balanced, .. } = args;

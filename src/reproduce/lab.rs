@@ -218,7 +218,7 @@ impl Lab {
 
     /// A finished run with its model and data.
     pub fn open(&self, run: &Finished) -> Result<LoadedRun> {
-        LoadedRun::open(&run.path, |config| self.context.open(&self.device, config.checked), &self.context)
+        LoadedRun::open(&run.path, self.device.as_str(), &self.context)
     }
 
     /// What `compute` finds, or found before: `key` says in words what it depends on. What is read back is computed

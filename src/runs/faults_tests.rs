@@ -69,7 +69,7 @@ impl Lab {
 
     fn open(&self, path: &Path) -> Result<LoadedRun> {
         let context = Context::silent();
-        LoadedRun::of(Access::Write(Writing::open(path)?), |_| context.open("cpu", false), &context)
+        LoadedRun::of(Access::Write(Writing::open(path)?), "cpu", &context)
     }
 
     fn probe(&self, path: &Path) -> Result<()> {

@@ -38,32 +38,44 @@ pub struct LoadedRun {
     context: Context,
 }
 
+/// Where a run is opened. The name of a device stands for that device, and the data where the run's settings have them.
+#[derive(Clone, Copy, Debug)]
+pub struct Location<'a> {
+    /// `auto`, `cpu`, `gpu` or `gpu:N`.
+    pub device: &'a str,
+    /// Where the run's data lie now, if they have moved.
+    pub data_dir: Option<&'a Path>,
+}
+
+impl<'a> From<&'a str> for Location<'a> {
+    fn from(device: &'a str) -> Self {
+        Location { device, data_dir: None }
+    }
+}
+
 impl LoadedRun {
     /// Opens the run in `path` to read it, with its data set.
     ///
     /// # Errors
-    /// [`Error::Request`] where it is no run, or one whose training has not ended.
-    pub fn open(
-        path: &Path,
-        device: impl FnOnce(&Config) -> Result<Device>,
-        context: &Context,
-    ) -> Result<Self> {
-        LoadedRun::of(Access::Read(RunDir::open(path)?), device, context)
+    /// [`Error::Request`] where it is no run, one whose training has not ended, or where its data are not there or
+    /// others.
+    pub fn open<'a>(path: &Path, place: impl Into<Location<'a>>, context: &Context) -> Result<Self> {
+        LoadedRun::of(Access::Read(RunDir::open(path)?), place, context)
     }
 
     /// The same for a run that is opened already, to be read or written.
     ///
     /// # Errors
     /// As [`LoadedRun::open`].
-    pub fn of(
-        run: Access,
-        device: impl FnOnce(&Config) -> Result<Device>,
-        context: &Context,
-    ) -> Result<Self> {
-        let config = run.config()?;
+    pub fn of<'a>(run: Access, place: impl Into<Location<'a>>, context: &Context) -> Result<Self> {
+        let Location { device, data_dir } = place.into();
+        let mut config = run.config()?;
+        if let Some(moved) = data_dir {
+            config.data_dir = Some(moved.to_path_buf());
+        }
         run.require(&[run.model_path(), run.result_path()])?;
         let data = load_data(&config, context)?;
-        let device = device(&config)?;
+        let device = context.open(device, config.checked)?;
         LoadedRun::with(run, config, data, device, context.clone())
     }
 

@@ -34,7 +34,7 @@ pub mod tensorboard;
 mod train;
 pub mod writing;
 
-pub use loaded::{LoadedRun, load_data};
+pub use loaded::{LoadedRun, Location, load_data};
 pub use train::{check_resumable, train};
 
 /// A radius for people: four significant digits at the most, so that 4/255 is 0.01569.
