@@ -12,7 +12,8 @@ use smoothenc::engine::ops::{fill_to, matmul};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::F32;
 
-use crate::harness::{Verdict, compare, device, trial};
+use crate::devices::device;
+use crate::harness::{Verdict, compare, trial};
 use crate::inputs::Rng;
 use crate::matmul::product;
 

@@ -1,20 +1,17 @@
 //! What every kernel test is made of: a case, the inputs drawn for it, and the comparison.
 
-use std::cell::RefCell;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use smoothenc::Result;
 use smoothenc::engine::autodiff;
-use smoothenc::engine::device::gpu::pipelines::text;
-use smoothenc::engine::device::gpu::{Gpu, adapter};
-use smoothenc::engine::device::{self, Device};
+use smoothenc::engine::device::Device;
 use smoothenc::engine::graph::{Graph, Tensor, plan};
 use smoothenc::engine::ops::elementwise;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::{DType, Shape};
 
-use crate::gpu::common;
+use crate::devices::{device, matrix_units, on_matrix_units, subgroups, sums_in_workgroups, with_subgroups};
 use crate::inputs::{self, Rng};
 
 /// Builds the op under test from the input tensors; returns what is compared: new values, or
@@ -452,72 +449,6 @@ fn compare_within(got: &[f64], expected: &[f64], tolerance: f64, nonfinite: bool
         )
         .into()),
     }
-}
-
-thread_local! {
-    static GPU: RefCell<Option<Device>> = const { RefCell::new(None) };
-}
-
-/// The CPU, or the GPU, opened once with its checks on. `SMOOTHENC_TEST_DEVICE` names another
-/// (`gpu:1`), and `SMOOTHENC_TEST_UNCHECKED=1` runs the kernels as a release does.
-pub fn device(gpu: bool) -> Result<Device> {
-    if !gpu {
-        return device::open("cpu", false);
-    }
-    GPU.with_borrow_mut(|kept| {
-        if let Some(device) = kept {
-            return Ok(device.clone());
-        }
-        // Not by `device::open`, which may choose kernels by what was measured before.
-        let checked = std::env::var("SMOOTHENC_TEST_UNCHECKED").is_err();
-        let gpu = Gpu::open(&common::adapter()?, checked)?;
-        // Matrix units have trials of their own.
-        gpu.use_matrix_units(false);
-        Ok(kept.insert(Device::Gpu(gpu)).clone())
-    })
-}
-
-/// Whether a kernel's text has the sum within a workgroup, which some devices have another text for.
-fn sums_in_workgroups(kernel: &str) -> bool {
-    let own = smoothenc::kernels().find(|k| k.name == kernel);
-    own.is_some_and(|kernel| text(kernel, true) != text(kernel, false))
-}
-
-/// Whether the adapter under test has subgroups.
-fn subgroups() -> bool {
-    static HAS: OnceLock<bool> = OnceLock::new();
-    let has = || common::adapter().is_ok_and(|a| a.features().contains(wgpu::Features::SUBGROUP));
-    *HAS.get_or_init(has)
-}
-
-/// Runs `test` on the GPU with sums through subgroups.
-fn with_subgroups(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
-    let device = device(true)?;
-    let Device::Gpu(gpu) = &device else { return Err("not a GPU".into()) };
-    if !gpu.use_subgroups(true) {
-        return Err("the device has no subgroups".into());
-    }
-    let verdict = test(&device);
-    gpu.use_subgroups(false);
-    verdict
-}
-
-/// Whether kernels can use matrix units of the adapter under test.
-fn matrix_units() -> bool {
-    static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| common::adapter().is_ok_and(|a| adapter::matrix_units(&a).is_some()))
-}
-
-/// Runs `test` on the GPU's matrix units.
-fn on_matrix_units(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
-    let device = device(true)?;
-    let Device::Gpu(gpu) = &device else { return Err("not a GPU".into()) };
-    if !gpu.use_matrix_units(true) {
-        return Err("the device has no matrix units".into());
-    }
-    let verdict = test(&device);
-    gpu.use_matrix_units(false);
-    verdict
 }
 
 /// A trial with fresh random numbers, whose seed is printed where it fails.

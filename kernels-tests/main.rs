@@ -33,6 +33,7 @@ mod conv2d;
 mod conv2d_transpose;
 mod conv2d_weight_grad;
 mod cosine_logits;
+mod devices;
 mod elementwise;
 mod entropic_distance;
 mod entropic_wasserstein;

@@ -13,7 +13,8 @@ use smoothenc::engine::rng::{self, Key, Purpose};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::{DType, Shape};
 
-use crate::harness::{Case, Input, Verdict, device, trial};
+use crate::devices::device;
+use crate::harness::{Case, Input, Verdict, trial};
 use crate::inputs::Rng;
 
 /// Threefry-2x32-20 as in Salmon et al., section 3.3, on one block.

@@ -10,7 +10,8 @@ use smoothenc::engine::ops::matmul;
 use smoothenc::engine::recording::{Call, CpuCall, Kernel};
 use smoothenc::engine::tensor::{DType, Shape};
 
-use crate::harness::{Case, Input, MARGIN, Verdict, compare, device, margins_touched, trial, with_margins};
+use crate::devices::device;
+use crate::harness::{Case, Input, MARGIN, Verdict, compare, margins_touched, trial, with_margins};
 use crate::inputs::Rng;
 use crate::matmul::product;
 

@@ -9,7 +9,8 @@ use smoothenc::engine::rng::{Key, Purpose};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType;
 
-use crate::harness::{Case, Input, Verdict, device, trial};
+use crate::devices::device;
+use crate::harness::{Case, Input, Verdict, trial};
 use crate::inputs::Rng;
 use crate::random::threefry;
 

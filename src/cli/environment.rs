@@ -28,7 +28,8 @@ pub fn tuning() -> Result<Tuning> {
     Ok(files::user_caches().map_or(Tuning::Off, |folder| wanted(folder.join("tune.json"))))
 }
 
-/// Checks `RAYON_NUM_THREADS`, by which the threads of the CPU back end are set: 0 or nothing is one for each processor.
+/// Checks `RAYON_NUM_THREADS`, by which the threads of the CPU back end are set. 0, or nothing, is one for each
+/// processor.
 ///
 /// # Errors
 /// [`Error::Request`] for what is no number, or too many.
