@@ -466,3 +466,26 @@ fn a_session_guards_its_variables() {
     let error = session.compile(&g).unwrap_err().to_string();
     assert!(error.contains('x') && error.contains('3') && error.contains('4'), "{error}");
 }
+
+/// The gradient of a product needs its other factor, which was overwritten meanwhile.
+#[test]
+fn gradients_refuse_what_was_overwritten() {
+    let build = |late: bool| {
+        let mut g = Graph::new();
+        let [w, x] = ["w", "x"].map(|name| g.variable(name, [2, 3], F32).unwrap());
+        let y = function(&mut g, Function::Multiply, w, Some(x));
+        let sum = row_sums(&mut g, y).unwrap();
+        let loss = weighted_mean(&mut g, &[Term { values: sum, rows: 0..2, weight: 1.0 }], 2).unwrap().0;
+        if !late {
+            ops::fill_to(&mut g, w, 0.0).unwrap();
+        }
+        let found = gradients(&mut g, loss, &[x]);
+        if late {
+            ops::fill_to(&mut g, w, 0.0).unwrap();
+        }
+        found.map(|_| ())
+    };
+    build(true).unwrap();
+    let error = build(false).unwrap_err().to_string();
+    assert!(error.contains("variable w") && error.contains("fill"), "{error}");
+}

@@ -12,6 +12,10 @@ use crate::error::{Error, Result};
 /// Only nodes between `wrt` and `loss` get a backward node, and only for the inputs on the way:
 /// asking for an input's gradient alone computes none for weights. Variables are leaves; a
 /// variable's writes are not differentiated through.
+///
+/// # Errors
+/// [`Error::Shape`] where nothing flows back to a tensor of `wrt`, where an op has no gradient, and where a backward
+/// node would read a variable that was overwritten since the forward pass read it.
 pub fn gradients(graph: &mut Graph, loss: Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>> {
     let shape = graph.shape(loss).clone();
     let seed = fill(graph, shape, 1.0)?;
@@ -20,9 +24,10 @@ pub fn gradients(graph: &mut Graph, loss: Tensor, wrt: &[Tensor]) -> Result<Vec<
 
 /// Like [`gradients`], from given gradients of several tensors: `(tensor, its gradient)`.
 pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tensor]) -> Result<Vec<Tensor>> {
-    let forward: Vec<_> = graph.nodes().iter().filter(|node| !node.assigns).cloned().collect();
+    let all: Vec<_> = graph.nodes().iter().cloned().enumerate().collect();
+    let forward: Vec<_> = all.into_iter().filter(|(_, node)| !node.assigns).collect();
     let mut depends: HashSet<Tensor> = wrt.iter().copied().collect();
-    for node in &forward {
+    for (_, node) in &forward {
         if node.inputs.iter().any(|t| depends.contains(t)) {
             depends.extend(&node.outputs);
         }
@@ -32,14 +37,16 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tens
     for &(t, seed) in seeds {
         accumulate(graph, &mut gradient, t, seed)?;
     }
-    for node in forward.iter().rev() {
+    for (at, node) in forward.iter().rev() {
         let upstream: Vec<_> = node.outputs.iter().map(|t| gradient.get(t).copied()).collect();
         let floats = |t: &Tensor| graph.dtype(*t) == DType::F32;
         let wanted: Vec<_> = node.inputs.iter().map(|t| depends.contains(t) && floats(t)).collect();
         if upstream.iter().all(Option::is_none) || !wanted.contains(&true) {
             continue;
         }
+        let start = graph.nodes().len();
         let contributions = node.op.gradient(graph, node, &upstream, &wanted)?;
+        refuse_stale(graph, *at, start)?;
         for ((&input, contribution), wanted) in node.inputs.iter().zip(contributions).zip(wanted) {
             if let Some(new) = contribution.filter(|_| wanted) {
                 accumulate(graph, &mut gradient, input, new)?;
@@ -71,14 +78,33 @@ fn accumulate(
 
 /// A view is another tensor than what it is a view of: a gradient through it would be lost, so it
 /// is an error.
-fn refuse_views(graph: &Graph, forward: &[Node], depends: &HashSet<Tensor>) -> Result<()> {
-    for node in forward {
+fn refuse_views(graph: &Graph, forward: &[(usize, Node)], depends: &HashSet<Tensor>) -> Result<()> {
+    for (_, node) in forward {
         for t in node.inputs.iter().filter(|t| !depends.contains(t)) {
             if graph.bases(*t).any(|base| depends.contains(&base)) {
                 let message =
                     format!("{} reads a view {} of a tensor on the way", node.op.name(), graph.shape(*t));
                 return Err(Error::Shape { op: "gradients", message });
             }
+        }
+    }
+    Ok(())
+}
+
+/// The backward nodes from number `start` on belong to the forward node number `at`: what they read must still be what
+/// it read. Values are written once; a variable may have been written since.
+fn refuse_stale(graph: &Graph, at: usize, start: usize) -> Result<()> {
+    let (before, backward) = graph.nodes().split_at(start);
+    for read in backward.iter().flat_map(|node| &node.inputs) {
+        let writes = |node: &&Node| node.outputs.iter().any(|&written| graph.overlap(written, *read));
+        if let Some(writer) = before[at + 1..].iter().find(writes) {
+            let message = format!(
+                "the gradient of {} needs {} as it was, and {} has overwritten it",
+                before[at].op.name(),
+                graph.describe(*read),
+                writer.op.name()
+            );
+            return Err(Error::Shape { op: "gradients", message });
         }
     }
     Ok(())

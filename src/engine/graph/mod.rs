@@ -212,6 +212,23 @@ impl Graph {
         std::iter::successors(base(&t), base)
     }
 
+    /// Whether both are (views of) one variable and share words of it.
+    pub(crate) fn overlap(&self, a: Tensor, b: Tensor) -> bool {
+        let ((one, from), (other, at)) = (self.root(a), self.root(b));
+        self.is_variable(one)
+            && one == other
+            && from < at + self.shape(b).len()
+            && at < from + self.shape(a).len()
+    }
+
+    /// A tensor in words, for messages.
+    pub(crate) fn describe(&self, t: Tensor) -> String {
+        match &self.info(self.root(t).0).storage {
+            Storage::Variable(name) => format!("variable {name}"),
+            _ => format!("a value of shape {}", self.shape(t)),
+        }
+    }
+
     fn is_variable(&self, t: Tensor) -> bool {
         matches!(self.info(self.root(t).0).storage, Storage::Variable(_))
     }
