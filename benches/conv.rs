@@ -65,10 +65,10 @@ fn layer(
         for (i, gradient) in gradients.into_iter().enumerate() {
             let shape = g.shape(gradient).clone();
             let kept = g.variable(&format!("gradient {i}"), shape, F32)?;
-            g.place(gradient, kept)?;
+            ops::store(&mut g, gradient, kept)?;
         }
     }
-    g.place(y, kept)?;
+    ops::store(&mut g, y, kept)?;
     session.compile(&g)
 }
 

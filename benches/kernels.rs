@@ -11,6 +11,7 @@ use smoothenc::engine::graph;
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::ops::elementwise;
 use smoothenc::engine::ops::matmul;
+use smoothenc::engine::ops::store;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::F32;
 
@@ -31,7 +32,7 @@ fn single(
     let value = op(&mut g, &tensors)?;
     let shape = g.shape(value).clone();
     let out = g.variable("out", shape.clone(), F32)?;
-    g.place(value, out)?;
+    store(&mut g, value, out)?;
     let flops: u64 = graph::plan(&g).recording.calls().map(|(call, _)| call.flops).sum();
     Ok((session.compile(&g)?, flops.max(shape.len() as u64)))
 }

@@ -73,7 +73,7 @@ fn recording([m, k, n]: [usize; 3]) -> Result<Recording> {
     let mut g = Graph::new();
     let (a, b) = (g.variable("a", [m, k], F32)?, g.variable("b", [k, n], F32)?);
     let (product, c) = (ops::matmul(&mut g, a, false, b, false)?, g.variable("c", [m, n], F32)?);
-    g.place(product, c)?;
+    ops::store(&mut g, product, c)?;
     Ok(plan(&g).recording)
 }
 

@@ -8,6 +8,7 @@ use smoothenc::engine::device::Device;
 use smoothenc::engine::device::gpu::adapter;
 use smoothenc::engine::graph::Graph;
 use smoothenc::engine::ops::elementwise::{add, scale};
+use smoothenc::engine::ops::store;
 use smoothenc::engine::ops::{fill_to, matmul};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::F32;
@@ -25,13 +26,13 @@ fn long_run(_: &mut Rng) -> Verdict {
     let (x, y, one) = (x?, y?, one?);
     g.repeat(700, |g| {
         let sum = add(g, x, one)?;
-        g.place(sum, y)?;
+        store(g, sum, y)?;
         let copy = scale(g, y, 1.0)?;
-        g.place(copy, x)?;
+        store(g, copy, x)?;
         let sum = add(g, x, one)?;
-        g.place(sum, y)?;
+        store(g, sum, y)?;
         let copy = scale(g, y, 1.0)?;
-        g.place(copy, x)
+        store(g, copy, x)
     })?;
     session.set("x", &[0.5f32; 35])?;
     session.set("one", &[1.0f32; 35])?;
@@ -77,7 +78,7 @@ fn aliased_bindings(_: &mut Rng) -> Verdict {
     let both = g.variable("both", [128], F32)?;
     let (low, high) = (g.view(both, 0, [64])?, g.view(both, 64, [64])?);
     let doubled = scale(&mut g, low, 2.0)?;
-    g.place(doubled, high)?;
+    store(&mut g, doubled, high)?;
     names(session.compile(&g).map(|_| ()), &["kernel elementwise", "both"])
 }
 
@@ -116,7 +117,7 @@ fn tuned(rng: &mut Rng) -> Verdict {
         let (mut g, mut session) = (Graph::new(), Session::new(device));
         let [x, y] = ["x", "y"].map(|name| g.variable(name, [70, 36], F32));
         let (z, c) = (matmul(&mut g, x?, false, y?, true)?, g.variable("c", [70, 70], F32)?);
-        g.place(z, c)?;
+        store(&mut g, z, c)?;
         session.set("x", &a)?;
         session.set("y", &b)?;
         session.compile(&g)?.run()?;

@@ -8,6 +8,7 @@ use smoothenc::engine::autodiff;
 use smoothenc::engine::device::Device;
 use smoothenc::engine::graph::{Graph, Tensor, plan};
 use smoothenc::engine::ops::elementwise;
+use smoothenc::engine::ops::store;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::{DType, Shape};
 
@@ -250,7 +251,7 @@ impl Case {
             }
             let (name, shape, dtype) = (format!("out{i}"), g.shape(t).clone(), g.dtype(t));
             let target = guarded(&mut g, &name, &shape, dtype)?;
-            g.place(t, target)?;
+            store(&mut g, t, target)?;
             session.set(&name, &with_margins(&vec![POISON; shape.len()]))?;
             found.push((name, dtype, shape.len()));
         }
@@ -367,7 +368,7 @@ impl Case {
             let copy = elementwise::scale(&mut g, gradient, 1.0)?;
             let shape = g.shape(copy).clone();
             let target = g.variable(&format!("d{i}"), shape, DType::F32)?;
-            g.place(copy, target)?;
+            store(&mut g, copy, target)?;
         }
         session.compile(&g)?.run()?;
         let read = |i| Ok(session.get::<f32>(&format!("d{i}"))?.into_iter().map(f64::from).collect());

@@ -32,6 +32,7 @@ mod concat;
 mod conv2d;
 mod conv2d_transpose;
 mod conv2d_weight_grad;
+mod copy;
 mod cosine_logits;
 mod devices;
 mod elementwise;
@@ -79,6 +80,7 @@ const SUITES: &[Suite] = &[
     ("conv2d", conv2d::cases),
     ("conv2d_transpose", conv2d_transpose::cases),
     ("conv2d_weight_grad", conv2d_weight_grad::cases),
+    ("copy", copy::cases),
     ("cosine_logits", cosine_logits::cases),
     ("elementwise", elementwise::cases),
     ("entropic_distance", entropic_distance::cases),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use libtest_mimic::Trial;
 use smoothenc::Result;
 use smoothenc::engine::graph::{Graph, Io, Op, Tensor};
+use smoothenc::engine::ops::store;
 use smoothenc::engine::ops::{normal, uniform};
 use smoothenc::engine::recording::Access::{Read, Write};
 use smoothenc::engine::recording::{Call, CpuCall, Kernel, flat_grid};
@@ -182,7 +183,7 @@ fn drawn(gpu: bool, key: Key, step: u32, n: usize, normals: bool) -> Result<Vec<
     let value: Tensor =
         if normals { normal(&mut g, clock, [n], key)? } else { uniform(&mut g, clock, [n], key)? };
     let kept = g.variable("draws", [n], DType::F32)?;
-    g.place(value, kept)?;
+    store(&mut g, value, kept)?;
     session.set("clock", &[step, 0])?;
     session.compile(&g)?.run()?;
     session.get("draws")

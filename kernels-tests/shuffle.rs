@@ -5,6 +5,7 @@ use libtest_mimic::Trial;
 use smoothenc::Result;
 use smoothenc::engine::graph::Graph;
 use smoothenc::engine::ops::shuffle;
+use smoothenc::engine::ops::store;
 use smoothenc::engine::rng::{Key, Purpose};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType;
@@ -69,7 +70,7 @@ fn batches(gpu: bool, key: Key, n: usize, batch: usize, steps: u32) -> Result<Ve
     let clock = g.variable("clock", [2], DType::U32)?;
     let indices = shuffle(&mut g, clock, batch, n, key)?;
     let kept = g.variable("indices", [batch], DType::U32)?;
-    g.place(indices, kept)?;
+    store(&mut g, indices, kept)?;
     let mut program = session.compile(&g)?;
     let mut all = Vec::new();
     for step in 0..steps {

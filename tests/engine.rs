@@ -12,6 +12,7 @@ use smoothenc::engine::nn::{Layout, Stack, Weights};
 use smoothenc::engine::ops::elementwise::{self, Function, add, scale, sigmoid};
 use smoothenc::engine::ops::matmul::matmul;
 use smoothenc::engine::ops::reduce::row_sums;
+use smoothenc::engine::ops::store;
 use smoothenc::engine::ops::{self, Term, broadcast, concat, linear, weighted_mean};
 use smoothenc::engine::tensor::DType::{F32, U32};
 use smoothenc::error::{Error, Result};
@@ -61,10 +62,10 @@ fn shape_errors_name_the_op_and_the_shapes() {
     refused(g.variable("a", [4, 3], F32), &["variable", "a", "[3, 4]", "[4, 3]"]);
     refused(g.variable("a", [3, 4], U32), &["variable", "a"]);
     let value = scale(&mut g, a, 1.0).unwrap();
-    let placed = g.place(value, b).map(|()| value);
-    refused(placed, &["place", "[3, 4]", "[5, 6]"]);
-    let placed = g.place(value, value).map(|()| value);
-    refused(placed, &["place"]);
+    let stored = store(&mut g, value, b).map(|()| value);
+    refused(stored, &["copy", "[3, 4]", "[5, 6]"]);
+    let stored = store(&mut g, value, value).map(|()| value);
+    refused(stored, &["copy", "variables"]);
     let nested = g.repeat(2, |g| g.repeat(3, |_| Ok(()))).map(|()| value);
     refused(nested, &["repeat"]);
     // A refused op leaves nothing behind.
@@ -88,7 +89,7 @@ fn dead_nodes_are_dropped() {
         let moved = sigmoid(g, used)?;
         scale(g, unused, 2.0)?;
         let target = g.variable("z", [5, 7], F32)?;
-        g.place(moved, target)
+        store(g, moved, target)
     })
     .unwrap();
     assert_eq!(kernels(&g), [("elementwise", 1), ("elementwise", 1), ("elementwise", 4)]);
@@ -193,9 +194,9 @@ fn values_from_before_a_loop_survive_it() {
             let sum = add(g, total, a)?;
             let copy = scale(g, sum, 1.0)?;
             let kept = g.variable("sum", [2], F32)?;
-            g.place(copy, kept)?;
+            store(g, copy, kept)?;
             let back = scale(g, kept, 1.0)?;
-            g.place(back, total)?;
+            store(g, back, total)?;
             b = scale(g, a, 10.0)?;
             Ok(())
         })
@@ -215,9 +216,9 @@ fn the_last_turn_of_a_loop_can_be_read() {
             last = scale(g, next, 100.0)?;
             let copy = scale(g, next, 1.0)?;
             let kept = g.variable("next", [2], F32)?;
-            g.place(copy, kept)?;
+            store(g, copy, kept)?;
             let back = scale(g, kept, 1.0)?;
-            g.place(back, state)
+            store(g, back, state)
         })
         .unwrap();
         keep(g, "y", last);
@@ -239,52 +240,104 @@ fn a_loop_of_no_turns_does_nothing() {
 }
 
 #[test]
-fn a_placed_value_is_written_where_it_is_placed() {
-    let mut g = Graph::new();
-    let x = g.variable("x", [64], F32).unwrap();
-    let pair = g.variable("pair", [192], F32).unwrap();
-    let (low, high) = (g.view(pair, 0, [64]).unwrap(), g.view(pair, 128, [64]).unwrap());
-    let doubled = scale(&mut g, x, 2.0).unwrap();
-    let tripled = scale(&mut g, doubled, 1.5).unwrap();
-    g.place(doubled, low).unwrap();
-    g.place(tripled, high).unwrap();
-    assert!(g.place(tripled, low).is_err(), "placed twice");
-    // No copies, no scratch memory.
-    assert_eq!(kernels(&g).len(), 2);
-    assert_eq!(plan(&g).scratch_words, 0);
-    let mut session = cpu();
-    session.set("x", &[1.5f32; 64]).unwrap();
-    session.set("pair", &[7f32; 192]).unwrap();
-    // The second call reads one part of `pair` and writes another, which no GPU may.
-    let refused = session.compile(&g).unwrap_err().to_string();
-    assert!(refused.contains("elementwise") && refused.contains("pair"), "{refused}");
-
+fn a_stored_value_is_written_where_it_is_stored() {
     let mut g = Graph::new();
     let x = g.variable("x", [64], F32).unwrap();
     let pair = g.variable("pair", [192], F32).unwrap();
     for (offset, factor) in [(0, 2.0), (128, 3.0)] {
         let target = g.view(pair, offset, [64]).unwrap();
         let scaled = scale(&mut g, x, factor).unwrap();
-        g.place(scaled, target).unwrap();
+        store(&mut g, scaled, target).unwrap();
     }
+    // No copies, no scratch memory.
+    assert_eq!((kernels(&g).len(), plan(&g).scratch_words), (2, 0));
+    let mut session = cpu();
+    session.set("x", &[1.5f32; 64]).unwrap();
+    session.set("pair", &[7f32; 192]).unwrap();
     session.compile(&g).unwrap().run().unwrap();
     assert_eq!(session.get::<f32>("pair").unwrap(), [[3f32; 64], [7.0; 64], [4.5; 64]].concat());
+}
+
+/// Runs the program from x = (3, -1), w = (5, 5); its variables x, w and out, and how many copies were made.
+#[track_caller]
+fn after(build: impl FnOnce(&mut Graph, Tensor, Tensor, Tensor) -> Result<()>) -> ([Vec<f32>; 3], usize) {
+    let mut g = Graph::new();
+    let [x, w, out] = ["x", "w", "out"].map(|name| g.variable(name, [2], F32).unwrap());
+    build(&mut g, x, w, out).unwrap();
+    let mut session = cpu();
+    for (name, values) in [("x", [3f32, -1.0]), ("w", [5.0; 2]), ("out", [0.0; 2])] {
+        session.set(name, &values).unwrap();
+    }
+    session.compile(&g).unwrap().run().unwrap();
+    (["x", "w", "out"].map(|name| session.get(name).unwrap()), count(&g, "copy"))
+}
+
+/// What is stored changes its target where the store stands, whoever else reads or writes that.
+#[test]
+fn stores_keep_their_order() {
+    // z = y - x reads x before y takes its place.
+    let ([x, _, out], copies) = after(|g, x, _, out| {
+        let y = scale(g, x, 2.0)?;
+        let z = function(g, Function::Subtract, y, Some(x));
+        store(g, y, x)?;
+        store(g, z, out)
+    });
+    assert_eq!((x, out, copies), (vec![6.0, -2.0], vec![3.0, -1.0], 1));
+    // The value is read again after its target was overwritten.
+    let ([x, _, out], copies) = after(|g, x, w, out| {
+        let y = scale(g, w, 2.0)?;
+        store(g, y, x)?;
+        ops::fill_to(g, x, 1.0)?;
+        let z = scale(g, y, 10.0)?;
+        store(g, z, out)
+    });
+    assert_eq!((x, out, copies), (vec![1.0; 2], vec![100.0; 2], 1));
+    // The target is overwritten between the value and its store.
+    let ([x, _, out], copies) = after(|g, x, w, out| {
+        let y = scale(g, w, 2.0)?;
+        ops::fill_to(g, x, 1.0)?;
+        store(g, y, x)?;
+        let z = scale(g, x, 10.0)?;
+        store(g, z, out)
+    });
+    assert_eq!((x, out, copies), (vec![10.0; 2], vec![100.0; 2], 1));
+    // One value in two places, and a variable in another's.
+    let ([x, w, out], copies) = after(|g, x, w, out| {
+        let y = scale(g, w, 2.0)?;
+        store(g, y, x)?;
+        store(g, y, out)?;
+        store(g, x, w)
+    });
+    assert_eq!((x, w, out, copies), (vec![10.0; 2], vec![10.0; 2], vec![10.0; 2], 2));
+    // A value from before a loop is stored in each turn, which another part of it overwrites.
+    let ([x, _, out], copies) = after(|g, x, w, out| {
+        let y = scale(g, w, 2.0)?;
+        g.repeat(3, |g| {
+            store(g, y, x)?;
+            let more = add(g, x, out)?;
+            store(g, more, out)?;
+            ops::fill_to(g, x, 0.0)
+        })
+    });
+    assert_eq!((x, out), (vec![0.0; 2], vec![30.0; 2]));
+    assert!(copies > 0);
 }
 
 /// Both back ends refuse what one of them would get wrong.
 #[test]
 fn a_call_may_not_read_and_write_one_variable() {
     let mut g = Graph::new();
-    let [x, a] = ["x", "a"].map(|name| g.variable(name, [3], F32).unwrap());
-    let sum = add(&mut g, a, x).unwrap();
-    g.place(sum, x).unwrap();
+    let pair = g.variable("pair", [192], F32).unwrap();
+    let [low, high] = [0, 128].map(|offset| g.view(pair, offset, [64]).unwrap());
+    store(&mut g, low, high).unwrap();
     let error = cpu().compile(&g).unwrap_err().to_string();
-    assert!(error.contains("elementwise") && error.contains('x'), "{error}");
+    assert!(error.contains("copy") && error.contains("pair"), "{error}");
     // In place is another thing: the first argument is the output.
     let mut g = Graph::new();
     let [x, a] = ["x", "a"].map(|name| g.variable(name, [3], F32).unwrap());
     let sum = add(&mut g, x, a).unwrap();
-    g.place(sum, x).unwrap();
+    store(&mut g, sum, x).unwrap();
+    assert_eq!(count(&g, "copy"), 0);
     let mut session = cpu();
     session.set("x", &[1f32, 2.0, 3.0]).unwrap();
     session.set("a", &[10f32, 20.0, 30.0]).unwrap();
@@ -425,7 +478,7 @@ fn loops_cut_by_rows_give_the_same_bits() {
                 keep(g, "sums", sums);
             }
             let copy = scale(g, next, 1.0)?;
-            g.place(copy, x)
+            store(g, copy, x)
         })
         .unwrap();
         g

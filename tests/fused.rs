@@ -3,6 +3,7 @@
 use smoothenc::engine::device;
 use smoothenc::engine::graph::{Graph, plan};
 use smoothenc::engine::nn::{Init, Weights, initialise};
+use smoothenc::engine::ops::store;
 use smoothenc::engine::rng::{Key, Purpose, uniform};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::{F32, U32};
@@ -45,7 +46,7 @@ fn select_with(hidden: &[usize], selection: Selection, half: bool) -> Found {
     let there = single.encode(&mut g, &weights.views, selected).unwrap();
     let distance = wasserstein2(&mut g, here, there).unwrap().value;
     let kept = g.variable("kept", [ROWS], F32).unwrap();
-    g.place(distance, kept).unwrap();
+    store(&mut g, distance, kept).unwrap();
 
     let key = Key::new(5, Purpose::Init);
     session.set("model", &initialise(&vae.layout, Init::He, key).unwrap()).unwrap();

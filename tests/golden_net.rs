@@ -9,6 +9,7 @@ use smoothenc::engine::autodiff;
 use smoothenc::engine::device::{self, Device};
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::nn::{Layout, Stack, Weights, weight_gradients};
+use smoothenc::engine::ops::store;
 use smoothenc::engine::ops::{self, AdamSettings};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType;
@@ -152,7 +153,7 @@ impl Net {
     fn run(&mut self, mut g: Graph, name: &str, value: Tensor) -> Vec<f32> {
         let shape = g.shape(value).clone();
         let kept = g.variable(name, shape, DType::F32).unwrap();
-        g.place(value, kept).unwrap();
+        store(&mut g, value, kept).unwrap();
         self.session.compile(&g).unwrap().run().unwrap();
         self.session.get(name).unwrap()
     }
@@ -222,7 +223,7 @@ impl Net {
         let loss = objective.loss(&mut g, &self.vae, &weights.views, x, selected, u).unwrap();
         weight_gradients(&mut g, &self.vae.layout, &weights, loss.total, 1.0).unwrap();
         let kept = g.variable("means", [4], DType::F32).unwrap();
-        g.place(loss.means, kept).unwrap();
+        store(&mut g, loss.means, kept).unwrap();
         let total = self.run(g, "total", loss.total)[0];
         let means: Vec<f32> = self.session.get("means").unwrap();
 

@@ -3,6 +3,7 @@
 use smoothenc::engine::device;
 use smoothenc::engine::graph::Graph;
 use smoothenc::engine::nn::{Init, Weights, initialise, weight_gradients};
+use smoothenc::engine::ops::store;
 use smoothenc::engine::rng::{Key, Purpose, fill};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::F32;
@@ -46,7 +47,7 @@ fn evaluate(vae: &Vae, objective: Objective, moved: f32) -> Outcome {
     weight_gradients(&mut g, &vae.layout, &weights, loss.total, 1.0).unwrap();
     for (name, value, n) in [("loss", loss.total, 1), ("means", loss.means, 4)] {
         let kept = g.variable(name, [n], F32).unwrap();
-        g.place(value, kept).unwrap();
+        store(&mut g, value, kept).unwrap();
     }
     session.compile(&g).unwrap().run().unwrap();
     Outcome {

@@ -10,6 +10,7 @@ use smoothenc::engine::ops::broadcast;
 use smoothenc::engine::ops::elementwise::{Function, add, scale, sigmoid};
 use smoothenc::engine::ops::matmul::matmul;
 use smoothenc::engine::ops::reduce::row_sums;
+use smoothenc::engine::ops::store;
 use smoothenc::engine::tensor::DType::F32;
 use smoothenc::error::Result;
 
@@ -42,8 +43,10 @@ enum Step {
     Product(usize, usize),
     /// Row sums over the width, spread over another.
     Spread(usize, usize),
-    /// State of this width becomes the sigmoid of the value; makes a value nobody else reads.
+    /// The sigmoid of the value, which the state of this width becomes too.
     Assign(usize, usize),
+    /// The state of this width becomes the value, which may be old; makes no value.
+    Store(usize, usize),
     Repeat(usize, Vec<Step>),
 }
 use Step::*;
@@ -74,7 +77,7 @@ impl Program {
             let like = |b: &&usize| self.widths[**b] == self.widths[a];
             let same: Vec<_> = self.readable.iter().filter(like).copied().collect();
             let (b, other) = (same[rng.below(same.len())], rng.below(WIDTHS.len()));
-            let (step, width) = match rng.below(9) {
+            let (step, width) = match rng.below(10) {
                 0 => (Add(a, b), self.widths[a]),
                 1 => (Subtract(a, b), self.widths[a]),
                 2 => (Halve(a), self.widths[a]),
@@ -82,12 +85,17 @@ impl Program {
                 4 => (Sigmoid(a), self.widths[a]),
                 5 | 6 => (Product(a, other), other),
                 7 => (Spread(a, other), other),
-                _ => (Assign(self.widths[a], a), self.widths[a]),
+                8 => (Assign(self.widths[a], a), self.widths[a]),
+                _ => {
+                    // A state is no copy of itself.
+                    if a != self.widths[a] {
+                        steps.push(Store(self.widths[a], a));
+                    }
+                    continue;
+                }
             };
             self.widths.push(width);
-            if !matches!(step, Assign(..)) {
-                self.readable.push(self.widths.len() - 1);
-            }
+            self.readable.push(self.widths.len() - 1);
             steps.push(step);
         }
         steps
@@ -118,11 +126,13 @@ fn build(g: &mut Graph, steps: &[Step], widths: &[usize], values: &mut Vec<Tenso
                 broadcast::columns(g, sums, [ROWS, WIDTHS[*to]].into())?
             }
             Assign(state, a) => {
-                // Not in place of what it may read.
                 let value = sigmoid(g, values[*a])?;
-                let copy = scale(g, value, 1.0)?;
-                g.place(copy, values[*state])?;
+                store(g, value, values[*state])?;
                 value
+            }
+            Store(state, a) => {
+                store(g, values[*a], values[*state])?;
+                continue;
             }
             Repeat(times, body) => {
                 g.repeat(*times, |g| build(g, body, widths, values))?;
@@ -166,6 +176,11 @@ impl Naive<'_> {
                 Spread(a, to) => {
                     let rows = self.values[*a].chunks(WIDTHS[self.widths[*a]]);
                     rows.flat_map(|row| vec![row.iter().sum(); WIDTHS[*to]]).collect()
+                }
+                Store(state, a) => {
+                    let value = self.values[*a].clone();
+                    self.values[*state] = value;
+                    continue;
                 }
                 Repeat(times, body) => {
                     let mut end = next;
@@ -221,7 +236,8 @@ fn check(seed: u64) {
     naive.run(&steps, 3);
     for i in kept {
         let got: Vec<f32> = session.get(&format!("kept{i}")).unwrap();
-        let largest = naive.values[i].iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
+        // Differences of values near 1 have the rounding of those.
+        let largest = naive.values[i].iter().fold(1e-2, |m: f64, v| m.max(v.abs()));
         for (at, (got, want)) in got.iter().zip(&naive.values[i]).enumerate() {
             let right = (f64::from(*got) - want).abs() <= 1e-4 * largest;
             assert!(right, "program {seed}, value {i} at {at}: {got} instead of {want}\n{steps:#?}");
@@ -231,7 +247,7 @@ fn check(seed: u64) {
 
 #[test]
 fn random_programs_run_as_a_naive_interpreter_does() {
-    for seed in 0..600 {
+    for seed in 0..2000 {
         check(seed);
     }
 }

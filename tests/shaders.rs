@@ -16,6 +16,7 @@ use smoothenc::bench;
 use smoothenc::engine::device::gpu::pipelines::{text, units_text};
 use smoothenc::engine::graph::{self, Graph};
 use smoothenc::engine::ops;
+use smoothenc::engine::ops::store;
 use smoothenc::engine::recording::{Access, Call, Kernel, LARGE_BYTES, LARGE_INVOCATIONS, MatrixUnits};
 use smoothenc::engine::tensor::DType;
 use smoothenc::kernels;
@@ -190,7 +191,7 @@ fn call_with_variants(kernel: &Kernel) -> Option<Call> {
             let [a, b, c] = ["a", "b", "c"].map(|name| float(name, [4, 4]));
             let bias = float("bias", [1, 4]);
             let product = ops::half_linear(&mut g, a, b, bias, false).unwrap();
-            g.place(product, c).unwrap();
+            store(&mut g, product, c).unwrap();
         }
         "pgd_mlp" => {
             let [weights, x, reference, x_adv] =

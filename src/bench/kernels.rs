@@ -7,6 +7,7 @@ use crate::engine::device::{Buffer, Device};
 use crate::engine::graph::{Graph, Plan, plan};
 use crate::engine::nn::initialise;
 use crate::engine::ops;
+use crate::engine::ops::store;
 use crate::engine::recording::{Access, BufferSpec, Call, NONE, Scope};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::tensor::DType;
@@ -172,7 +173,7 @@ fn square(n: usize, precision: Precision) -> Result<Graph> {
             ops::half_linear(&mut g, a, b, bias, false)?
         }
     };
-    g.place(product, c)?;
+    store(&mut g, product, c)?;
     Ok(g)
 }
 

@@ -4,6 +4,7 @@ use crate::data::Images;
 use crate::engine::graph::Graph;
 use crate::engine::nn::Weights;
 use crate::engine::ops;
+use crate::engine::ops::store;
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
@@ -26,7 +27,7 @@ pub fn mean_elbo(session: &mut Session, vae: &Vae, images: &Images, seed: u64) -
     let log_likelihood = vae.log_likelihood(&mut g, &weights.views, code.z, x)?;
     let elbo = ops::elementwise::add(&mut g, log_likelihood, code.minus_kl)?;
     let kept = g.variable("elbo.values", [CHUNK], DType::F32)?;
-    g.place(elbo, kept)?;
+    store(&mut g, elbo, kept)?;
     let mut program = session.compile(&g)?;
 
     let mut sum = 0.0;

@@ -2,6 +2,7 @@
 
 use crate::engine::graph::Graph;
 use crate::engine::nn::Weights;
+use crate::engine::ops::store;
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
@@ -41,7 +42,7 @@ pub fn farthest(
     for (from, name) in [(images, "lipschitz.mean"), (selected, "lipschitz.moved")] {
         let mean = vae.encode_mean(&mut g, &weights.views, from)?;
         let kept = g.variable(name, [ROWS, vae.latent], DType::F32)?;
-        g.place(mean, kept)?;
+        store(&mut g, mean, kept)?;
     }
     let mut program = session.compile(&g)?;
     let mut found = Farthest { selected: Vec::with_capacity(x.len()), ratios: Vec::new() };

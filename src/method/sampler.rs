@@ -21,6 +21,7 @@ use crate::engine::device::{Device, Program};
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Init, Layout, Stack, Weights, initialise, train_step};
 use crate::engine::ops::elementwise::{add, scale, sigmoid};
+use crate::engine::ops::store;
 use crate::engine::ops::{self, AdamSettings};
 use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
@@ -183,7 +184,7 @@ impl Generator {
         let y = self.draw(&mut g, &weights, clock, key, settings.batch)?;
         let shape = g.shape(y).clone();
         let kept = g.variable("draws", shape, DType::F32)?;
-        g.place(y, kept)?;
+        store(&mut g, y, kept)?;
         Ok(Drawing { program: session.compile(&g)?, batch: settings.batch, dims: self.stack.outputs() })
     }
 }
@@ -228,7 +229,7 @@ impl Measure {
         for (name, a, b) in [("measured.xy", x, y), ("measured.xx", x, x), ("measured.yy", y, y)] {
             let value = transport(&mut g, a, b, settings)?;
             let kept = g.variable(name, [1], DType::F32)?;
-            g.place(value, kept)?;
+            store(&mut g, value, kept)?;
         }
         Ok(Measure { program: session.compile(&g)?, words: settings.batch * dims, gamma: settings.gamma })
     }

@@ -12,6 +12,7 @@ use crate::engine::device::{Device, Program};
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Layout, Weights, train_step};
 use crate::engine::ops::elementwise::{Function, elementwise, scale};
+use crate::engine::ops::store;
 use crate::engine::ops::{self, AdamSettings, reduce};
 use crate::engine::rng::{Key, Purpose, uniform};
 use crate::engine::session::Session;
@@ -282,7 +283,7 @@ fn read_tables(session: &mut Session, layout: &Layout, settings: &Settings) -> R
     for (t, name) in [(log_q, "tables.q"), (log_p, "tables.p")] {
         let shape = g.shape(t).clone();
         let kept = g.variable(name, shape, DType::F32)?;
-        g.place(t, kept)?;
+        store(&mut g, t, kept)?;
     }
     session.compile(&g)?.run()?;
     let rows = |name: &str, cols: usize| -> Result<Table> {
@@ -316,7 +317,7 @@ impl Chooser {
         let (log_q, _) = tables(&mut g, &weights, settings)?;
         let values = divergences(&mut g, log_q, pairs.len(), settings)?;
         let kept = g.variable("pairs.value", [pairs.len()], DType::F32)?;
-        g.place(values, kept)?;
+        store(&mut g, values, kept)?;
         let width = 2 * smooth.radius;
         let windows = pairs.chunks(width).enumerate().map(|(w, window)| {
             let first = w * width;

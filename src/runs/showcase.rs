@@ -6,6 +6,7 @@ use crate::engine::graph::Graph;
 use crate::engine::nn::Weights;
 use crate::engine::nn::load_weights;
 use crate::engine::ops::ImageShape;
+use crate::engine::ops::store;
 use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
@@ -328,7 +329,7 @@ fn evaluate(
     let y = build(&mut g, &weights.views, x)?;
     let shape = g.shape(y).clone();
     let kept = g.variable("showcase.out", shape, DType::F32)?;
-    g.place(y, kept)?;
+    store(&mut g, y, kept)?;
     // The rows before may have been others.
     session.forget("showcase.in");
     session.forget("showcase.out");

@@ -3,6 +3,7 @@
 use smoothenc::engine::device;
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::ops::elementwise::{self, Function, scale};
+use smoothenc::engine::ops::store;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::F32;
 
@@ -21,5 +22,5 @@ pub fn keep(g: &mut Graph, name: &str, t: Tensor) {
     let copy = scale(g, t, 1.0).unwrap();
     let shape = g.shape(t).clone();
     let target = g.variable(name, shape, F32).unwrap();
-    g.place(copy, target).unwrap();
+    store(g, copy, target).unwrap();
 }

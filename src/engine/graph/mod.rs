@@ -4,6 +4,7 @@
 //! node, or (a view of) a *variable*, which keeps its content between runs and may be written
 //! by several nodes; a read sees the last write before it in the order.
 
+mod copies;
 mod op;
 mod plan;
 
@@ -144,10 +145,7 @@ impl Graph {
     pub fn apply_to(&mut self, op: impl Op, inputs: &[Tensor], outputs: &[Tensor]) -> Result<()> {
         let specs = self.output_specs(&op, inputs)?;
         let fits = specs.len() == outputs.len()
-            && specs
-                .iter()
-                .zip(outputs)
-                .all(|((s, d), &t)| s.len() == self.shape(t).len() && *d == self.dtype(t));
+            && specs.iter().zip(outputs).all(|((s, d), &t)| s == self.shape(t) && *d == self.dtype(t));
         if !fits || outputs.iter().any(|&t| !self.is_variable(t)) {
             let got: Vec<_> = outputs.iter().map(|&t| self.shape(t).to_string()).collect();
             let message = format!("writes {specs:?}, given {got:?}; outputs must be variables");
@@ -165,19 +163,6 @@ impl Graph {
     fn output_specs(&self, op: &impl Op, inputs: &[Tensor]) -> Result<Vec<(Shape, DType)>> {
         let shapes: Vec<_> = inputs.iter().map(|&t| (self.shape(t), self.dtype(t))).collect();
         op.outputs(&shapes).map_err(|message| Error::Shape { op: op.name(), message })
-    }
-
-    /// Moves the storage of the value `value` into (a view of) a variable, so that it is kept
-    /// after the run. No copy: its node then writes there.
-    pub fn place(&mut self, value: Tensor, target: Tensor) -> Result<()> {
-        let fits =
-            self.shape(value).len() == self.shape(target).len() && self.dtype(value) == self.dtype(target);
-        if !fits || !matches!(self.info(value).storage, Storage::Value) || !self.is_variable(target) {
-            let message = format!("{} cannot be placed in {}", self.shape(value), self.shape(target));
-            return Err(Error::Shape { op: "place", message });
-        }
-        self.tensors[value.0 as usize].storage = Storage::View { base: target, offset: 0 };
-        Ok(())
     }
 
     /// Runs the nodes that `body` adds `times` times in a row. What it carries from one turn to

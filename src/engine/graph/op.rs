@@ -33,6 +33,11 @@ pub trait Op: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether output 0 is input 0, word by word.
+    fn is_copy(&self) -> bool {
+        false
+    }
+
     /// The kernel call, once every tensor has its place.
     fn call(&self, io: &Io) -> Call;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::engine::graph::{Graph, Io, Storage, Tensor};
+use crate::engine::graph::{Graph, Io, Storage, Tensor, copies};
 use crate::engine::recording::{ALIGN_WORDS, BufferId, BufferSpec, NONE, Recording, Step, View};
 
 /// A recording and what its memory amounts to.
@@ -32,7 +32,8 @@ struct Slot {
 
 /// Plans `graph`: which nodes run, and where every tensor lives.
 pub fn plan(graph: &Graph) -> Plan {
-    let live = live_nodes(graph);
+    let (graph, gone) = &copies::elide(graph);
+    let live = live_nodes(graph, gone);
     let lifetimes = lifetimes(graph, &live);
     let mut buffers = vec![BufferSpec { words: NONE.words, variable: None }];
     let mut placed: HashMap<Tensor, BufferId> = HashMap::new();
@@ -72,11 +73,11 @@ pub fn plan(graph: &Graph) -> Plan {
     Plan { recording: Recording { buffers, steps }, scratch_words, unshared_words }
 }
 
-/// Nodes that write a variable, and those they need.
-fn live_nodes(graph: &Graph) -> Vec<bool> {
+/// Nodes that write a variable, and those they need; without copies that are `gone`.
+fn live_nodes(graph: &Graph, gone: &[bool]) -> Vec<bool> {
     let mut live = vec![false; graph.nodes.len()];
     let mut needed = vec![false; graph.tensors.len()];
-    for (at, node) in graph.nodes.iter().enumerate().rev() {
+    for (at, node) in graph.nodes.iter().enumerate().rev().filter(|(at, _)| !gone[*at]) {
         let effect = node.outputs.iter().any(|&t| graph.is_variable(t));
         if effect || node.outputs.iter().any(|&t| needed[graph.root(t).0.0 as usize]) {
             live[at] = true;
@@ -207,7 +208,7 @@ mod tests {
                 let bias = g.variable(&format!("b{}", pair[1]), [pair[1]], DType::F32)?;
                 y = ops::linear(g, y, weight, bias, true)?;
             }
-            g.place(y, x)
+            ops::store(g, y, x)
         })
         .unwrap();
         let plan = plan(&g);

@@ -3,6 +3,7 @@
 use crate::engine::autodiff;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Layout;
+use crate::engine::ops::store;
 use crate::engine::ops::{self, AdamSettings};
 use crate::error::Result;
 
@@ -36,7 +37,7 @@ pub fn weight_gradients(
     let seed = ops::fill(g, shape, scale)?;
     let gradients = autodiff::gradients_from(g, &[(loss, seed)], &weights.views)?;
     for (gradient, target) in gradients.into_iter().zip(layout.views(g, flat)?) {
-        g.place(gradient, target)?;
+        store(g, gradient, target)?;
     }
     Ok(flat)
 }

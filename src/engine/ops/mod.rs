@@ -9,6 +9,7 @@ mod conv2d_transpose;
 mod conv2d_weight_grad;
 mod convolution;
 mod convolve;
+mod copy;
 pub mod elementwise;
 mod fill;
 mod gather;
@@ -29,6 +30,7 @@ pub use concat::concat;
 pub use conv2d_weight_grad::conv2d_weight_grad;
 pub use convolution::{Convolution, ImageShape};
 pub use convolve::{conv2d, conv2d_transpose};
+pub use copy::store;
 pub use fill::{fill, fill_to};
 pub use gather::{byte_table_words, gather, gather_bytes};
 pub use half::half;
@@ -52,6 +54,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv2d::CONV2D,
     &conv2d_transpose::CONV2D_TRANSPOSE,
     &conv2d_weight_grad::CONV2D_WEIGHT_GRAD,
+    &copy::COPY,
     &elementwise::ELEMENTWISE,
     &fill::FILL,
     &gather::GATHER,

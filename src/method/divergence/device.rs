@@ -2,6 +2,7 @@
 
 use crate::engine::device::Device;
 use crate::engine::graph::Graph;
+use crate::engine::ops::store;
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
@@ -24,7 +25,7 @@ pub fn on_device(device: &Device, case: &DiagonalCase) -> Result<DiagonalOut> {
     for (name, value) in outputs {
         let shape = g.shape(value).clone();
         let kept = g.variable(name, shape, DType::F32)?;
-        g.place(value, kept)?;
+        store(&mut g, value, kept)?;
     }
     let mut session = Session::new(device.clone());
     let head = |mu: &[f64], l: &[f64]| mu.iter().chain(l).map(|&x| x as f32).collect::<Vec<f32>>();

@@ -3,6 +3,7 @@
 use crate::data::Images;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Weights;
+use crate::engine::ops::store;
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
@@ -58,7 +59,7 @@ fn encode_rows(
     // Means alone and whole codes are of different widths, so each has a variable of its own.
     let name = format!("encode.rows.{width}");
     let kept = g.variable(&name, [CHUNK, width], DType::F32)?;
-    g.place(rows, kept)?;
+    store(&mut g, rows, kept)?;
     let mut program = session.compile(&g)?;
 
     let mut all = Vec::with_capacity(images.count * width);
