@@ -8,6 +8,9 @@ pub mod data;
 pub mod engine;
 pub mod error;
 pub mod files;
+#[cfg(any(all(test, feature = "cli"), feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod method;
 #[cfg(feature = "cli")]
 mod nearest;

@@ -9,7 +9,7 @@
 pub mod color;
 mod images;
 #[cfg(feature = "cli")]
-mod read;
+pub(crate) mod read;
 
 pub use images::Images;
 #[cfg(feature = "cli")]

@@ -117,10 +117,7 @@ pub fn settle(run: &Path) -> Result<()> {
     let path = folder.join(LIST);
     match fs::read(&path) {
         Ok(text) => {
-            let list: List = serde_json::from_slice(&text).map_err(|error| {
-                Error::file(&path, "does not read as the list of a change").because(error)
-            })?;
-            list.check(&path)?;
+            let list = List::parse(&path, &text)?;
             log::info!("{}: finishing a change that was interrupted", run.display());
             finish(run, &list)
         }
@@ -136,7 +133,24 @@ pub fn is_decided(run: &Path) -> bool {
     run.join(FOLDER).join(LIST).is_file()
 }
 
+/// What the list in these bytes would have, the names in it.
+///
+/// # Errors
+/// As [`settle`].
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn names(path: &Path, text: &[u8]) -> Result<Vec<PathBuf>> {
+    let list = List::parse(path, text)?;
+    Ok([list.put, list.remove, list.remove_folders].concat())
+}
+
 impl List {
+    fn parse(path: &Path, text: &[u8]) -> Result<List> {
+        let list: List = serde_json::from_slice(text)
+            .map_err(|error| Error::file(path, "does not read as the list of a change").because(error))?;
+        list.check(path)?;
+        Ok(list)
+    }
+
     /// Refuses names that lead out of the run: the list may be anyone's.
     fn check(&self, path: &Path) -> Result<()> {
         let inside =

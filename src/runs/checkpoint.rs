@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -100,9 +100,13 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<(Vec<NamedTensor>, Metadata)>
 /// # Errors
 /// [`Error::Request`] naming the file: missing, or without a header of this format.
 pub fn peek(path: &Path) -> Result<Metadata> {
-    let header = read_header(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+    let header = File::open(path).and_then(read_header);
+    parse_header(path, &header.map_err(|error| Error::file(path, "cannot be read").because(error))?)
+}
+
+fn parse_header(path: &Path, header: &[u8]) -> Result<Metadata> {
     let damaged = |error: serde_json::Error| Error::file(path, DAMAGED).because(error);
-    let header: Header = serde_json::from_slice(&header).map_err(damaged)?;
+    let header: Header = serde_json::from_slice(header).map_err(damaged)?;
     Ok(header.metadata)
 }
 
@@ -113,8 +117,17 @@ struct Header {
     metadata: Metadata,
 }
 
-fn read_header(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = fs::File::open(path)?;
+/// [`peek`] of a file's content.
+///
+/// # Errors
+/// As [`peek`].
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn peek_at(path: &Path, bytes: &[u8]) -> Result<Metadata> {
+    let header = read_header(bytes);
+    parse_header(path, &header.map_err(|error| Error::file(path, "cannot be read").because(error))?)
+}
+
+fn read_header(mut file: impl Read) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 8];
     file.read_exact(&mut length)?;
     let mut header = Vec::new();
@@ -130,7 +143,16 @@ const LONGEST_HEADER: u64 = 100_000_000;
 /// # Errors
 /// As [`load`], and for a checksum that is missing or another.
 pub fn load_sealed(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
-    let (tensors, mut metadata) = load(path)?;
+    let bytes = fs::read(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+    decode_sealed(path, &bytes)
+}
+
+/// The same of the content of the file at `path`.
+///
+/// # Errors
+/// As [`load_sealed`].
+pub fn decode_sealed(path: &Path, bytes: &[u8]) -> Result<(Vec<NamedTensor>, Metadata)> {
+    let (tensors, mut metadata) = decode(path, bytes)?;
     let Some(expected) = metadata.remove(SEAL) else {
         return Err(Error::file(path, "is not a checkpoint of this program: it has no checksum"));
     };

@@ -80,6 +80,12 @@ fn lines_until(path: &Path, step: u64) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         return Ok(None);
     }
     let text = fs::read(path).map_err(Error::io(path))?;
+    let kept = whole_lines(path, &text, step)?;
+    Ok(Some((text, kept)))
+}
+
+/// The whole lines of the file's text of steps up to `step`.
+pub(crate) fn whole_lines(path: &Path, text: &[u8], step: u64) -> Result<Vec<u8>> {
     let mut kept = Vec::with_capacity(text.len());
     for (at, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
         if !line.ends_with(b"\n") {
@@ -95,7 +101,7 @@ fn lines_until(path: &Path, step: u64) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
             }
         }
     }
-    Ok(Some((text, kept)))
+    Ok(kept)
 }
 
 #[cfg(test)]

@@ -12,14 +12,14 @@ pub mod dir;
 pub mod evaluate;
 #[cfg(test)]
 mod faults_tests;
-mod identity;
+pub(crate) mod identity;
 pub mod list;
 mod loaded;
 #[cfg(test)]
 pub(crate) mod made_up;
 pub mod metrics;
 pub mod model_file;
-mod numpy;
+pub(crate) mod numpy;
 mod outcomes;
 pub mod output;
 mod pictures;

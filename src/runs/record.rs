@@ -302,15 +302,23 @@ impl RunRecord {
     /// [`Error::Request`] naming the file, where it is missing, does not read as a result, or is of a later version.
     pub fn load(path: &Path) -> Result<RunRecord> {
         let text = fs::read(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+        RunRecord::parse(path, &text)
+    }
+
+    /// The same of the content of the file at `path`.
+    ///
+    /// # Errors
+    /// As [`RunRecord::load`].
+    pub fn parse(path: &Path, text: &[u8]) -> Result<RunRecord> {
         let no_result =
             |error: serde_json::Error| Error::file(path, "does not read as a result").because(error);
         // Before all else: a later form may differ in anything.
-        let Format { format } = serde_json::from_slice(&text).map_err(no_result)?;
+        let Format { format } = serde_json::from_slice(text).map_err(no_result)?;
         if format > FORMAT {
             let what = format!("is of format {format}, and this version reads up to {FORMAT}");
             return Err(Error::file(path, what).with_hint("use a later version"));
         }
-        let mut record: RunRecord = serde_json::from_slice(&text).map_err(no_result)?;
+        let mut record: RunRecord = serde_json::from_slice(text).map_err(no_result)?;
         if record.format < FORMAT {
             record.format = FORMAT;
             let made_by = Provenance { device: record.device.clone(), ..Provenance::unknown() };

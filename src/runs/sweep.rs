@@ -1,6 +1,6 @@
 //! A grid of settings, a run at every point, and which of them no other beats in both accuracies.
 
-mod read;
+pub(crate) mod read;
 
 use crate::error::{Error, Result};
 use crate::progress::Context;

@@ -6,7 +6,7 @@
 //! 2. Lists and photographs lie together, or in `Anno`, `Eval` and `Img` as the set's own drive has them.
 
 mod cache;
-mod lists;
+pub(crate) mod lists;
 mod photo;
 
 use std::fs;

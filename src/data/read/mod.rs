@@ -2,16 +2,16 @@
 
 mod bundled;
 pub mod celeba;
-mod container;
+pub(crate) mod container;
 mod content;
 pub mod faces;
 mod folders;
-mod idx;
+pub(crate) mod idx;
 mod interleave;
-mod jpeg;
+pub(crate) mod jpeg;
 mod locate;
-mod npz;
-mod picture;
+pub(crate) mod npz;
+pub(crate) mod picture;
 mod pixels;
 
 use std::path::{Path, PathBuf};
@@ -151,9 +151,9 @@ impl Dataset {
 }
 
 /// A set as a reader has it, before its parts are compared.
-struct Loaded {
-    train: Split,
-    test: Split,
+pub(crate) struct Loaded {
+    pub(crate) train: Split,
+    pub(crate) test: Split,
     /// Where the test labels come from, for errors.
     test_labels: String,
     class_names: Vec<String>,

@@ -4,10 +4,10 @@
 //! again); an array's header is one short line, read by hand in [`npy`], which is smaller than a crate that brings
 //! ndarray along.
 
-mod npy;
+pub(crate) mod npy;
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
 use zip::ZipArchive;
@@ -19,7 +19,12 @@ use super::pixels::{self, Collector};
 use super::{Images, Loaded, Split, Told, check_bytes, interleave, label};
 use crate::Result;
 
-type Archive = ZipArchive<BufReader<File>>;
+type Archive = ZipArchive<Box<dyn Source>>;
+
+/// What an archive is read from.
+trait Source: BufRead + Seek {}
+
+impl<T: BufRead + Seek> Source for T {}
 
 /// Reads the set in the file at `path`, its images scaled to `resize` pixels a side if asked to. Classes that stand in
 /// blocks are spread ([`interleave`]).
@@ -28,11 +33,24 @@ type Archive = ZipArchive<BufReader<File>>;
 /// [`crate::Error::Request`] naming the file and the array: no zip archive, an array that is missing, damaged, of
 /// another type or shape, larger than the file can hold, or of another count than the one that goes with it.
 pub fn load(path: &Path, resize: Option<usize>) -> Result<Loaded> {
-    let mut archive = open_archive(path)?;
+    set(&mut open_archive(path)?, path, resize)
+}
+
+/// The same of the content of the file at `path`.
+///
+/// # Errors
+/// As [`load`].
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn decode(path: &Path, bytes: &[u8], resize: Option<usize>) -> Result<Loaded> {
+    let bytes: Box<dyn Source> = Box::new(std::io::Cursor::new(bytes.to_vec()));
+    set(&mut ZipArchive::new(bytes).map_err(|error| damaged(path, &error))?, path, resize)
+}
+
+fn set(archive: &mut Archive, path: &Path, resize: Option<usize>) -> Result<Loaded> {
     let mut split = |part: &str| -> Result<Split> {
         let (x, y) = (format!("x_{part}"), format!("y_{part}"));
-        let images = read_images(&mut archive, path, &x, resize)?;
-        let labels = read_labels(&mut archive, path, &y, &x, images.count)?;
+        let images = read_images(archive, path, &x, resize)?;
+        let labels = read_labels(archive, path, &y, &x, images.count)?;
         Ok(interleave::spread(Split { images, labels: vec![labels] }))
     };
     let (train, test) = (split("train")?, split("test")?);
@@ -56,7 +74,8 @@ pub fn load_unlabelled(path: &Path, resize: Option<usize>) -> Result<Images> {
 
 fn open_archive(path: &Path) -> Result<Archive> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, &error))
+    let file: Box<dyn Source> = Box::new(BufReader::new(file));
+    ZipArchive::new(file).map_err(|error| damaged(path, &error))
 }
 
 fn damaged(path: &Path, error: &ZipError) -> crate::Error {

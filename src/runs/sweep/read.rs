@@ -80,7 +80,11 @@ impl Source<'_> {
     }
 }
 
-pub(super) fn parse(text: &str, origin: &str, device: &str) -> Result<Grid> {
+/// Reads the text of a grid file, which `origin` names.
+///
+/// # Errors
+/// As [`Grid::read`].
+pub(crate) fn parse(text: &str, origin: &str, device: &str) -> Result<Grid> {
     let source = Source { text, origin };
     let file: File = toml::from_str(text).map_err(|error| source.refuse_toml(&error))?;
     toml::from_str::<Base>(text).map_err(|error| source.refuse_toml(&error))?;

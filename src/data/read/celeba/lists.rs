@@ -100,14 +100,19 @@ pub fn read(directory: &Path) -> Result<Vec<Photo>> {
     }
     let attributes = Lines::open(&find(directory, ATTRIBUTES_FILE)?)?;
     let partition = Lines::open(&partition_path(directory)?)?;
+    join(&attributes, &partition)
+}
+
+/// The photographs of both lists.
+fn join(attributes: &Lines, partition: &Lines) -> Result<Vec<Photo>> {
     let mut parts = partition.parts()?;
     let mut photos = Vec::new();
-    for (name, attributes) in attributes.attributes()? {
+    for (name, bits) in attributes.attributes()? {
         let Some(part) = parts.remove(&name) else {
-            let (partition, attributes) = (partition.path.display(), attributes_of(directory));
+            let (partition, attributes) = (partition.path.display(), attributes.path.display());
             return Err(Error::request(format!("{partition} has no line for {name} of {attributes}")));
         };
-        photos.push(Photo { name, part, attributes });
+        photos.push(Photo { name, part, attributes: bits });
     }
     if let Some(name) = parts.keys().min() {
         let (partition, attributes) = (partition.path.display(), attributes.path.display());
@@ -116,8 +121,16 @@ pub fn read(directory: &Path) -> Result<Vec<Photo>> {
     Ok(photos)
 }
 
-fn attributes_of(directory: &Path) -> String {
-    find(directory, ATTRIBUTES_FILE).unwrap_or_default().display().to_string()
+/// The same of the texts of both.
+///
+/// # Errors
+/// As [`read`].
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn parse(attributes: (&str, bool), partition: (&str, bool)) -> Result<Vec<Photo>> {
+    let lines = |name: &str, (text, csv): (&str, bool)| {
+        Lines::of(&Path::new(name).with_extension(if csv { "csv" } else { "txt" }), text.into())
+    };
+    join(&lines(ATTRIBUTES_FILE, attributes), &lines(PARTITION_FILE, partition))
 }
 
 /// Where the list of the partition is.
@@ -147,13 +160,17 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Lines> {
-        let mut text =
+        let text =
             fs::read_to_string(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+        Ok(Lines::of(path, text))
+    }
+
+    fn of(path: &Path, mut text: String) -> Lines {
         // The mark that some editors put before UTF-8.
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
         }
-        Ok(Lines { path: path.to_path_buf(), text, csv: path.extension().is_some_and(|end| end == "csv") })
+        Lines { path: path.to_path_buf(), text, csv: path.extension().is_some_and(|end| end == "csv") }
     }
 
     /// Number and columns of each line that is not empty.

@@ -14,7 +14,7 @@ mod memory;
 pub mod pipelines;
 mod profiler;
 pub mod report;
-pub(super) mod tune;
+pub(crate) mod tune;
 
 pub use executor::Program;
 pub use memory::Buffer;

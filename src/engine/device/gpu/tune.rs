@@ -30,9 +30,9 @@ const WARM_UP: Duration = Duration::from_millis(30);
 const HOPELESS: f64 = 2.0;
 
 /// For each call of a device, its variant.
-type Choices = BTreeMap<String, String>;
+pub(crate) type Choices = BTreeMap<String, String>;
 /// The file: for each device, its choices.
-type Devices = BTreeMap<String, Choices>;
+pub(crate) type Devices = BTreeMap<String, Choices>;
 
 /// The choices of a device, and where they are kept.
 #[derive(Debug)]
@@ -263,10 +263,15 @@ fn read(file: &Path) -> Devices {
         Devices::new()
     };
     match fs::read_to_string(file) {
-        Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| damaged(&error)),
+        Ok(text) => parse(&text).unwrap_or_else(|error| damaged(&error)),
         Err(error) if error.kind() == ErrorKind::NotFound => Devices::new(),
         Err(error) => damaged(&error),
     }
+}
+
+/// The choices of each device in the file's text.
+pub(crate) fn parse(text: &str) -> serde_json::Result<Devices> {
+    serde_json::from_str(text)
 }
 
 fn write(file: &Path, devices: &Devices) -> Result<()> {
