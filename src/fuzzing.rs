@@ -168,8 +168,11 @@ fn safetensors(bytes: &[u8]) {
         assert!(checkpoint::decode_sealed(place(), bytes).is_err());
         return;
     };
-    assert_eq!(peeked.expect("what reads whole has a header"), metadata);
-    _ = checkpoint::decode_sealed(place(), bytes);
+    let sealed = checkpoint::decode_sealed(place(), bytes);
+    assert!(sealed.is_err() || peeked.is_ok());
+    if let (Ok(peeked), Ok((_, sealed))) = (peeked, sealed) {
+        assert_eq!(peeked, sealed);
+    }
     _ = identity::check_settings(&metadata, place(), &Config::default());
     let written = checkpoint::encode(&tensors, &metadata).expect("what was read can be written");
     let (again, theirs) = checkpoint::decode(place(), &written).expect("what was written can be read");
@@ -184,7 +187,8 @@ fn settings(bytes: &[u8]) {
     let Ok(config) = Config::from_toml(text, "fuzzed", &Config::default()) else { return };
     let valid = config.validate().is_ok();
     let Ok(written) = config.to_toml() else { return };
-    let again = Config::from_toml(&written, "fuzzed", &Config::default()).expect("settings that were written");
+    let again =
+        Config::from_toml(&written, "fuzzed", &Config::default()).expect("settings that were written");
     assert_eq!(again.to_toml().expect("settings that were read"), written);
     _ = (config.flat(), config.title(), config.hash().expect("a hash of what can be written"));
     let fixed = identity::fixed_settings(&config).expect("what can be written");

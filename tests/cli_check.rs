@@ -113,7 +113,10 @@ fn other_data_and_other_settings_are_refused_by_name() {
     let cut: String =
         settings.lines().filter(|line| !line.starts_with("holdout")).map(|l| l.to_string() + "\n").collect();
     assert_ne!(cut, settings);
-    fs::write(lab.path("run/config.toml"), cut).unwrap();
+    // With its first line, the checksum, the change is told too.
+    fs::write(lab.path("run/config.toml"), &cut).unwrap();
+    assert!(lab.run("attack run").stderr.contains("config.toml was changed since it was written"));
+    fs::write(lab.path("run/config.toml"), cut.split_once('\n').unwrap().1).unwrap();
     for command in ["train --resume run --iterations 300", "attack run", "probe run"] {
         lab.refused(2, command, &["--holdout was 30, not 0"]);
     }

@@ -365,7 +365,9 @@ fn checkpoints_that_cannot_be_gone_on_with() {
         ("iterations = 200", "iterations = 20", &["--iterations 20", "200 steps"]),
     ] {
         assert!(config.contains(from), "{from}");
-        fs::write(lab.path("run/config.toml"), config.replace(from, to)).unwrap();
+        // By hand, and meant: without the line that has the checksum.
+        let (_, changed) = config.split_once('\n').unwrap();
+        fs::write(lab.path("run/config.toml"), changed.replace(from, to)).unwrap();
         lab.refused(2, "train --resume run", parts);
     }
     fs::write(lab.path("run/config.toml"), &config).unwrap();

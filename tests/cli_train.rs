@@ -63,6 +63,7 @@ fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
         "data",
         "files",
         "evaluations",
+        "sha256",
     ];
     assert_eq!(keys(result), outer);
     assert!(number(result, &["train_seconds"]) > 0.0);

@@ -1,6 +1,7 @@
 //! Whether a run is whole: every file reads, and all of them belong together.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,8 +9,8 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::files::{self, disk, lock};
 use crate::runs::checkpoint::{self, DATA};
-use crate::runs::config::Config;
-use crate::runs::dir::{CONFIG, MODEL, RESULT, RunDir};
+use crate::runs::config::{Config, seal_holds};
+use crate::runs::dir::{CHANGED, CONFIG, MODEL, RESULT, RunDir};
 use crate::runs::pipeline::PageWriter;
 use crate::runs::record::{FileMark, RunRecord};
 use crate::runs::writing::Writing;
@@ -69,6 +70,9 @@ impl Check {
         let run = self.run.clone();
         let opened = RunDir::open(run.path()).and_then(|run| run.config());
         let Some(config) = self.sound(&run.config_path(), false, opened) else { return };
+        if !fs::read_to_string(run.config_path()).is_ok_and(|text| seal_holds(&text)) {
+            self.add(run.config_path(), CHANGED, false);
+        }
         let (steps, made_from) = self.checkpoint(&config);
         let lines = metrics::read(&run.metrics_path());
         if let Some(lines) = self.sound(&run.metrics_path(), false, lines) {

@@ -14,13 +14,16 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::data::hex;
+use crate::data::{hex, hex_sha256};
 use crate::engine::nn::{NamedTensor, TensorData};
 use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// The metadata key of the checksum.
 const SEAL: &str = "sha256";
+
+/// The metadata key of the checksum of the metadata alone, for those who read no more.
+const SEAL_OF_METADATA: &str = "metadata-sha256";
 
 /// The metadata keys of what fixed the numbers: the settings as a `config.toml`, the fingerprint of the data, and the
 /// version of the program.
@@ -59,6 +62,8 @@ pub type Metadata = BTreeMap<String, String>;
 pub fn save_sealed(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) -> Result<()> {
     let mut metadata = metadata.clone();
     metadata.remove(SEAL);
+    metadata.remove(SEAL_OF_METADATA);
+    metadata.insert(SEAL_OF_METADATA.into(), checksum_of(&metadata)?);
     metadata.insert(SEAL.into(), checksum(tensors, &metadata)?);
     write_whole(path, &encode(tensors, &metadata)?)
 }
@@ -95,10 +100,11 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<(Vec<NamedTensor>, Metadata)>
     Ok((tensors, metadata))
 }
 
-/// Reads the metadata alone, without the tensors: quick, and no check of the rest.
+/// Reads the metadata alone, without the tensors: quick, and no check of the rest. The checksums are left out.
 ///
 /// # Errors
-/// [`Error::Request`] naming the file: missing, or without a header of this format.
+/// [`Error::Request`] naming the file: missing, without a header of this format, or with metadata that their own
+/// checksum does not match.
 pub fn peek(path: &Path) -> Result<Metadata> {
     let header = File::open(path).and_then(read_header);
     parse_header(path, &header.map_err(|error| Error::file(path, "cannot be read").because(error))?)
@@ -106,8 +112,20 @@ pub fn peek(path: &Path) -> Result<Metadata> {
 
 fn parse_header(path: &Path, header: &[u8]) -> Result<Metadata> {
     let damaged = |error: serde_json::Error| Error::file(path, DAMAGED).because(error);
-    let header: Header = serde_json::from_slice(header).map_err(damaged)?;
-    Ok(header.metadata)
+    let Header { mut metadata } = serde_json::from_slice(header).map_err(damaged)?;
+    if let Some(expected) = metadata.remove(SEAL_OF_METADATA) {
+        metadata.remove(SEAL);
+        if checksum_of(&metadata)? != expected {
+            return Err(Error::file(path, "is damaged: the checksum of its metadata does not match them"));
+        }
+    }
+    Ok(metadata)
+}
+
+fn checksum_of(metadata: &Metadata) -> Result<String> {
+    let text = serde_json::to_vec(metadata)
+        .map_err(|error| Error::run("the metadata cannot be written").because(error))?;
+    Ok(hex_sha256(&text))
 }
 
 /// What [`peek`] wants of a header.
@@ -160,6 +178,7 @@ pub fn decode_sealed(path: &Path, bytes: &[u8]) -> Result<(Vec<NamedTensor>, Met
         return Err(Error::file(path, "is damaged: its checksum does not match its contents")
             .with_hint("go back to a copy, or start again"));
     }
+    metadata.remove(SEAL_OF_METADATA);
     Ok((tensors, metadata))
 }
 

@@ -21,7 +21,7 @@ pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision,
 pub use declared::{AttackConfig, Config, ProbeConfig, declared};
 pub use schema::{json_schema, markdown};
 pub use setting::{Group, Kind, Role, Setting};
-pub(crate) use text::{lay_over, located, plain};
+pub(crate) use text::{lay_over, located, plain, seal_holds};
 
 impl AttackConfig {
     /// How many of `images` test images are attacked.

@@ -33,7 +33,7 @@ impl Destination {
     /// # Errors
     /// [`Error::Request`]: the directory exists, is no run, or cannot be made or written.
     pub fn prepare(&self, config: &Config, claimed: Option<Writing>) -> Result<Writing> {
-        let text = config.to_toml()?;
+        let text = config.to_sealed_toml()?;
         match self {
             Destination::Resume(path) => {
                 let writing = claimed.map_or_else(|| Writing::open(path), Ok)?;

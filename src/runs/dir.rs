@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::change;
-use super::config::Config;
+use super::config::{Config, seal_holds};
 use crate::files::lock::Lock;
 use crate::{Error, Result};
 
@@ -13,6 +13,10 @@ use crate::{Error, Result};
 pub const CONFIG: &str = "config.toml";
 pub const MODEL: &str = "model.safetensors";
 pub const RESULT: &str = "result.json";
+
+/// What is wrong with settings that are not as a run wrote them.
+pub(super) const CHANGED: &str =
+    "was changed since it was written; where that is meant, remove its first line";
 
 /// A directory that holds a run, which is to say a `config.toml` of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +82,9 @@ impl RunDir {
         let config = Config::from_file(&path, &Config::default())?;
         // A run writes every setting; a file of another program that happens to parse does not have them.
         let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        if !seal_holds(&text) {
+            log::warn!("{} {CHANGED}", path.display());
+        }
         let table: toml::Table = toml::from_str(&text).unwrap_or_default();
         if let Some(key) = ["dataset", "objective", "seed"].iter().find(|key| !table.contains_key(**key)) {
             let what = format!("is not a run: its config.toml has no setting {key}");

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::{Arch, AttackConfig, Config, Role, declared};
+use crate::data::hex_sha256;
 use crate::files;
 use crate::nearest::nearest;
 use crate::{Error, Result};
@@ -25,6 +26,15 @@ impl Config {
                 .because(error)
                 .with_hint("use a UTF-8 path and a seed below 2^63")
         })
+    }
+
+    /// The text of a run's own `config.toml`: as [`Config::to_toml`], under a comment with its checksum.
+    ///
+    /// # Errors
+    /// As [`Config::to_toml`].
+    pub fn to_sealed_toml(&self) -> Result<String> {
+        let text = self.to_toml()?;
+        Ok(format!("{SEAL}{}\n{text}", hex_sha256(text.as_bytes())))
     }
 
     /// Every setting that the file has, by name; those in a table have its name before theirs (`attack radii`).
@@ -113,6 +123,15 @@ impl Config {
         let digest = Sha256::digest(lines.concat());
         Ok(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
     }
+}
+
+/// What comes before the checksum. It is the first line: a file that was cut keeps it.
+const SEAL: &str = "# As written by smoothenc, sha256 ";
+
+/// Whether the text of a run's settings is as it was written, or has no checksum.
+pub fn seal_holds(text: &str) -> bool {
+    let seal = text.strip_prefix(SEAL).and_then(|rest| rest.split_once('\n'));
+    !text.starts_with(SEAL) || seal.is_some_and(|(sum, rest)| sum == hex_sha256(rest.as_bytes()))
 }
 
 impl AttackConfig {

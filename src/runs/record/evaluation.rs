@@ -207,11 +207,15 @@ mod by_radius {
         let map = BTreeMap::<String, f64>::deserialize(deserializer)?;
         let mut values = Vec::with_capacity(map.len());
         for (key, value) in map {
-            let radius: f32 =
-                key.parse().map_err(|_| D::Error::custom(format!("{key:?} is not a radius")))?;
+            // Words like NaN are floats too.
+            let radius: Option<f32> = key.parse().ok().filter(|radius: &f32| radius.is_finite());
+            let radius = radius.ok_or_else(|| D::Error::custom(format!("{key:?} is not a radius")))?;
             values.push((radius, value));
         }
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some(twice) = values.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(D::Error::custom(format!("the radius {} is there twice", twice[0].0)));
+        }
         Ok(values)
     }
 }
