@@ -364,13 +364,10 @@ fn checkpoints_that_cannot_be_gone_on_with() {
         ("gamma = 100.0", "gamme = 5.0", &["run/config.toml", "gamme"]),
         ("iterations = 200", "iterations = 20", &["--iterations 20", "200 steps"]),
     ] {
-        assert!(config.contains(from), "{from}");
-        // By hand, and meant: without the line that has the checksum.
-        let (_, changed) = config.split_once('\n').unwrap();
-        fs::write(lab.path("run/config.toml"), changed.replace(from, to)).unwrap();
+        lab.change_settings("run", from, to);
         lab.refused(2, "train --resume run", parts);
+        fs::write(lab.path("run/config.toml"), &config).unwrap();
     }
-    fs::write(lab.path("run/config.toml"), &config).unwrap();
     // A line of the metrics that is none.
     let metrics = lab.text("run/metrics.jsonl");
     fs::write(lab.path("run/metrics.jsonl"), format!("what?\n{metrics}")).unwrap();

@@ -151,8 +151,7 @@ fn some_runs(lab: &Lab) {
     lab.train("runs/deep/er/b", "--iterations 30 --objective vae --seed 3 --attack-radii 0.01,0.1");
     lab.train("runs/c", "--iterations 20 --no-attack --checkpoint-every 10");
     // As a run is that was stopped: more steps to go, and nothing measured.
-    let longer = lab.text("runs/c/config.toml").replace("iterations = 20", "iterations = 40");
-    fs::write(lab.path("runs/c/config.toml"), longer).unwrap();
+    lab.change_settings("runs/c", "iterations = 20", "iterations = 40");
     fs::remove_file(lab.path("runs/c/result.json")).unwrap();
     fs::create_dir(lab.path("runs/notes")).unwrap();
     fs::write(lab.path("runs/notes/todo.txt"), "train more").unwrap();
@@ -292,8 +291,7 @@ fn runs_that_cannot_be_compared_are_refused() {
     lab.refused(2, "compare a", &["RUN"]);
     lab.refused(2, "compare a none", &["none is not a run"]);
     lab.train("b", "--iterations 20 --no-attack");
-    let other = lab.text("b/config.toml").replace("dataset = \"tiny\"", "dataset = \"other\"");
-    fs::write(lab.path("b/config.toml"), other).unwrap();
+    lab.change_settings("b", "dataset = \"tiny\"", "dataset = \"other\"");
     lab.refused(2, "compare a b --out page", &["one data set", "a is on tiny", "b on other"]);
     fs::remove_file(lab.path("b/result.json")).unwrap();
     lab.refused(2, "compare a b", &["b/result.json is missing", "--resume b"]);
