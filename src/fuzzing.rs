@@ -78,7 +78,7 @@ fn idx(bytes: &[u8]) {
         if bytes.starts_with(&[0, 0]) {
             let sides = [images.count, images.height, images.width];
             let sides = sides.map(|side| u32::try_from(side).expect("a side of 32 bits").to_be_bytes());
-            assert_eq!([&[0, 0, 8, 3], sides.as_flattened(), &pixels[..]].concat(), bytes);
+            assert_eq!([&[0, 0, 8, 3], sides.as_flattened(), pixels].concat(), bytes);
         }
         // Pictures that cannot grow beyond measure.
         if images.count <= 64 {
