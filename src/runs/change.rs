@@ -151,15 +151,15 @@ impl List {
         Ok(list)
     }
 
-    /// Refuses names that lead out of the run: the list may be anyone's.
+    /// Refuses names that lead out of the run, or are the run itself: the list may be anyone's.
     fn check(&self, path: &Path) -> Result<()> {
-        let inside =
-            |name: &PathBuf| name.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        let inside = |name: &PathBuf| {
+            let mut parts = name.components().peekable();
+            parts.peek().is_some() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+        };
         let names = self.put.iter().chain(&self.remove).chain(&self.remove_folders);
         match names.clone().find(|name| !inside(name)) {
-            Some(name) => {
-                Err(Error::file(path, format!("names {}, which is not in the run", name.display())))
-            }
+            Some(name) => Err(Error::file(path, format!("names {name:?}, which is not in the run"))),
             None => Ok(()),
         }
     }
@@ -296,7 +296,14 @@ mod tests {
         let run = base.path().join("run");
         fs::create_dir_all(run.join(FOLDER)).unwrap();
         fs::write(base.path().join("mine"), "").unwrap();
-        for text in [r#"{"put":[],"remove":["../mine"],"remove_folders":[]}"#, "{", "{}"] {
+        // An empty name is the run itself.
+        for text in [
+            r#"{"put":[],"remove":["../mine"],"remove_folders":[]}"#,
+            r#"{"put":[""],"remove":[],"remove_folders":[]}"#,
+            r#"{"put":[],"remove":[],"remove_folders":[""]}"#,
+            "{",
+            "{}",
+        ] {
             fs::write(run.join(FOLDER).join(LIST), text).unwrap();
             let error = settle(&run).unwrap_err();
             assert!(error.is_request() && error.to_string().contains(LIST), "{error}");
