@@ -176,7 +176,7 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     assert!(lab.ok("check reproductions").contains("lipschitz: whole"));
     // What somebody changed by hand is not what was measured.
     let csv = lab.text(&format!("{out}/lipschitz.csv"));
-    fs::write(lab.path(&format!("{out}/lipschitz.csv")), csv.replacen('1', "2", 1)).unwrap();
+    fs::write(lab.path(format!("{out}/lipschitz.csv")), csv.replacen('1', "2", 1)).unwrap();
     let outcome = lab.run("check reproductions");
     assert!(outcome.code == Some(1) && outcome.stdout.contains("lipschitz.csv: is not as it was written"));
     let claims = lab.json(&format!("{out}/claims.json"));
