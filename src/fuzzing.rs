@@ -72,8 +72,9 @@ fn input(bytes: &[u8]) -> Input {
 
 /// An IDX file, as images, as images to be scaled, and as labels of as many images as it has labels.
 fn idx(bytes: &[u8]) {
-    if let Ok(images) = idx::read_images(&input(bytes), None) {
-        let pixels = images.bytes();
+    let looked = idx::look(&input(bytes), None);
+    if let Ok(images) = looked.and_then(|_| idx::read_images(&input(bytes), None)) {
+        let pixels = &*images.bytes().expect("pixels in memory");
         assert_eq!(pixels.len(), images.count * images.height * images.width);
         if bytes.starts_with(&[0, 0]) {
             let sides = [images.count, images.height, images.width];
@@ -83,7 +84,10 @@ fn idx(bytes: &[u8]) {
         // Pictures that cannot grow beyond measure.
         if images.count <= 64 {
             let scaled = idx::read_images(&input(bytes), Some(9)).expect("scaling refuses nothing");
-            assert_eq!((scaled.count, scaled.bytes().len()), (images.count, 81 * images.count));
+            assert_eq!(
+                (scaled.count, scaled.bytes().expect("pixels in memory").len()),
+                (images.count, 81 * images.count)
+            );
         }
     }
     if let Some(&[a, b, c, d]) = bytes.get(4..8) {
@@ -98,7 +102,7 @@ fn idx(bytes: &[u8]) {
 fn gzip(bytes: &[u8]) {
     let source = input(bytes);
     let Ok(opened) = container::open(&source) else { return };
-    _ = opened.check_promise(&source, 16, 1 << 20);
+    _ = opened.check_promise(&source.path, 16, 1 << 20);
     let mut content = Vec::new();
     if opened.reader.take(MOST_UNPACKED).read_to_end(&mut content).is_err() {
         return;

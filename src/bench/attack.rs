@@ -43,7 +43,7 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     session.set("probe", &initialise(&probe.layout, Init::Glorot, Key::new(1, Purpose::Init))?)?;
     let means = encode_means(&mut session, &vae, &data)?;
     let labels = probe.predict(&session, &means)?;
-    let x: Vec<f32> = (0..images).flat_map(|i| data.floats(i)).collect();
+    let x = data.floats_of(0..images)?;
     let mut settings = recipe::attack(&config.attack);
     (settings.radii, settings.steps, settings.restarts) = (vec![radius], steps, restarts);
     // The first attack of its shape makes the pipelines.

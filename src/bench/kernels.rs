@@ -137,7 +137,7 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
                 )?;
                 buffer.write(0, &weights)?;
             }
-            Some("train.images") => buffer.write(0, bytemuck::cast_slice::<u8, u32>(images.bytes()))?,
+            Some("train.images") => buffer.write(0, bytemuck::cast_slice::<u8, u32>(&images.bytes()?))?,
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! `check`: whether runs are whole.
+//! `check`: whether runs are whole, and caches of scaled photographs.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::Unlock;
 use crate::cli::failure::in_flags;
 use crate::cli::report::{json_document, write};
+use crate::data::celeba;
 use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::report::run_page::RunPage;
@@ -22,7 +23,7 @@ use crate::runs::pipeline;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// A run, or a folder with runs, sweeps or figures below it
+    /// A run, or a folder with runs, sweeps or figures below it; or CelebA's folder, or a cache of it
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// Make again what is damaged and can be made from what is whole; clear away what was left unfinished
@@ -39,46 +40,65 @@ const EXAMPLES: &str = "\
 Examples:
   smoothenc check runs/mnist-se-1
   smoothenc check sweeps/grid --repair
+  smoothenc check photos
 
 Reads every file of each run and holds them against each other: checksums,
 settings, the data's fingerprints, the model against the numbers measured with
 it; and the files of each sweep and figure against their list, files.json. The
 exit code is 1 where something stays wrong. A run whose training has not ended
-may be whole; go on with it by train --resume.";
+may be whole; go on with it by train --resume. Of CelebA the cache of scaled
+photographs is checked; --repair removes one that is damaged or out of date, and
+the next command that needs it makes it again.";
 
-/// What is told of a run, or of a sweep's or a figure's files.
+/// What is told of a run, of a sweep's or a figure's files, or of a cache.
 #[derive(Serialize)]
 struct Report {
-    #[serde(rename = "run")]
-    path: PathBuf,
+    #[serde(flatten)]
+    of: Checked,
     whole: bool,
     found: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Checked {
+    Run(PathBuf),
+    Cache(PathBuf),
+}
+
+impl Checked {
+    fn path(&self) -> &Path {
+        let (Checked::Run(path) | Checked::Cache(path)) = self;
+        path
+    }
 }
 
 /// Checks, and mends where that is asked for.
 ///
 /// # Errors
-/// [`Error::Run`] where a run is not whole.
+/// [`Error::Run`] where something is not whole.
 pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
-    let runs: Vec<PathBuf> =
-        list::list(&args.folder, &Filter::default())?.into_iter().map(|entry| entry.path).collect();
-    let outputs = output::under(&args.folder, list::DEEPEST);
-    if runs.is_empty() && outputs.is_empty() {
-        return Err(Error::file(&args.folder, "has no run, no sweep and no figure"));
+    let mut reports = caches(args)?;
+    let (runs, outputs) = match args.folder.is_file() {
+        true => (Vec::new(), Vec::new()),
+        false => (list::list(&args.folder, &Filter::default())?, output::under(&args.folder, list::DEEPEST)),
+    };
+    if runs.is_empty() && outputs.is_empty() && reports.is_empty() {
+        let what = "has no run, no sweep, no figure, and no cache of scaled photographs";
+        return Err(Error::file(&args.folder, what));
     }
-    let mut reports = Vec::new();
-    for path in runs {
+    for path in runs.into_iter().map(|entry| entry.path) {
         args.unlock.apply(&path)?;
         let found = check::check(&path, &RunPage);
         let found = match args.repair && found.iter().any(|finding| finding.mendable) {
             true => repair(&path, found, context)?,
             false => found,
         };
-        reports.push(Report { path, whole: found.is_empty(), found });
+        reports.push(Report { of: Checked::Run(path), whole: found.is_empty(), found });
     }
     for path in outputs {
         let found = output::check(&path);
-        reports.push(Report { path, whole: found.is_empty(), found });
+        reports.push(Report { of: Checked::Run(path), whole: found.is_empty(), found });
     }
     let broken = reports.iter().filter(|report| !report.whole).count();
     match args.json {
@@ -87,8 +107,31 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
     }
     match broken {
         0 => Ok(()),
-        n => Err(Error::run(format!("{n} of {} folders are not whole", reports.len()))),
+        n => {
+            let folders = reports.iter().all(|report| matches!(report.of, Checked::Run(_)));
+            let what = if folders { "folders" } else { "things checked" };
+            Err(Error::run(format!("{n} of {} {what} are not whole", reports.len())))
+        }
     }
+}
+
+/// Caches, and what was left of making some; with `repair` those that are not whole are removed.
+fn caches(args: &CheckArgs) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for celeba::Kept { path, wrong } in celeba::check(&args.folder)? {
+        let wrong = match wrong {
+            Some(what) if args.repair => {
+                celeba::remove(&path)?;
+                log::warn!("{} {what}: it is removed", path.display());
+                continue;
+            }
+            other => other,
+        };
+        let finding = |what| Finding { path: path.clone(), what, mendable: true };
+        let found: Vec<Finding> = wrong.into_iter().map(finding).collect();
+        reports.push(Report { of: Checked::Cache(path.clone()), whole: found.is_empty(), found });
+    }
+    Ok(reports)
 }
 
 /// Mends a run; what is wrong with it still.
@@ -103,12 +146,13 @@ fn repair(path: &Path, before: Vec<Finding>, context: &Context) -> Result<Vec<Fi
 }
 
 fn text(report: &Report) -> String {
-    let folder = report.path.display();
+    let folder = report.of.path().display();
     if report.whole {
         return format!("{folder}: whole\n");
     }
     let line = |finding: &Finding| {
-        let name = finding.path.strip_prefix(&report.path).unwrap_or(&finding.path).display();
+        let name = finding.path.strip_prefix(report.of.path()).unwrap_or(&finding.path);
+        let name = if name.as_os_str().is_empty() { folder.to_string() } else { name.display().to_string() };
         let can = if finding.mendable { " (--repair mends it)" } else { "" };
         format!("  {name}: {}{can}\n", in_flags(&finding.what))
     };

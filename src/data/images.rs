@@ -1,11 +1,12 @@
 //! Images as bytes, wherever these lie.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use memmap2::Mmap;
-
 use super::color;
+use crate::Result;
+use crate::files::parts::Parts;
 
 /// `count` images, each `[channels, height, width]`.
 ///
@@ -23,11 +24,11 @@ pub struct Images {
     place: Range<usize>,
 }
 
-/// Bytes in memory, or in a file that the system reads as they are needed.
+/// Bytes in memory, or in a file that is read as they are needed.
 #[derive(Clone, Debug)]
 enum Store {
-    Memory(Arc<[u8]>),
-    File(Arc<Mmap>),
+    Memory(Arc<Vec<u8>>),
+    File(Arc<Parts>),
 }
 
 impl Images {
@@ -37,15 +38,14 @@ impl Images {
     /// Where the pixels are no whole number of images.
     pub fn new([channels, height, width]: [usize; 3], pixels: Vec<u8>) -> Self {
         let place = 0..pixels.len();
-        Images::stored([channels, height, width], Store::Memory(pixels.into()), place)
+        Images::stored([channels, height, width], Store::Memory(Arc::new(pixels)), place)
     }
 
     /// The images in bytes `place` of a file.
     ///
     /// # Panics
-    /// Where these lie outside of it, or are no whole number of images.
-    pub fn in_file(shape: [usize; 3], file: &Arc<Mmap>, place: Range<usize>) -> Self {
-        assert!(place.end <= file.len());
+    /// Where they are no whole number of images.
+    pub(crate) fn in_file(shape: [usize; 3], file: &Arc<Parts>, place: Range<usize>) -> Self {
         Images::stored(shape, Store::File(file.clone()), place)
     }
 
@@ -81,28 +81,59 @@ impl Images {
         if self.coloured { self.height * self.width } else { self.image_len() }
     }
 
+    /// Bytes of all stored images.
+    pub fn size(&self) -> usize {
+        self.place.len()
+    }
+
     /// All stored images, one after the other.
-    pub fn bytes(&self) -> &[u8] {
-        let all: &[u8] = match &self.store {
-            Store::Memory(bytes) => bytes,
-            Store::File(map) => map,
-        };
-        &all[self.place.clone()]
+    ///
+    /// # Errors
+    /// [`crate::Error`] naming the file, where it cannot be read or was cut short.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        self.part(0..self.size())
     }
 
     /// Stored image `i`.
-    pub fn stored_image(&self, i: usize) -> &[u8] {
-        &self.bytes()[i * self.stored_len()..][..self.stored_len()]
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn stored_image(&self, i: usize) -> Result<Cow<'_, [u8]>> {
+        self.part(i * self.stored_len()..(i + 1) * self.stored_len())
+    }
+
+    /// A part of the bytes of all stored images.
+    fn part(&self, part: Range<usize>) -> Result<Cow<'_, [u8]>> {
+        let place = self.place.start + part.start..self.place.start + part.end;
+        match &self.store {
+            Store::Memory(bytes) => Ok(Cow::Borrowed(&bytes[place])),
+            Store::File(file) => file.take(place.start as u64, place.len()).map(Cow::Owned),
+        }
     }
 
     /// Image `i` in [0, 1], as the kernel `gather` makes it.
-    pub fn floats(&self, i: usize) -> Vec<f32> {
-        let stored = self.stored_image(i / self.per_stored());
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn floats(&self, i: usize) -> Result<Vec<f32>> {
+        let stored = self.stored_image(i / self.per_stored())?;
         let scaled = stored.iter().map(|&byte| f32::from(byte) / 255.0);
-        match self.coloured {
+        Ok(match self.coloured {
             true => color::paint(&scaled.collect::<Vec<_>>(), i % color::COLORS),
             false => scaled.collect(),
+        })
+    }
+
+    /// The images `numbers` in [0, 1], one after the other.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn floats_of(&self, numbers: impl IntoIterator<Item = usize>) -> Result<Vec<f32>> {
+        let mut all = Vec::new();
+        for number in numbers {
+            all.extend(self.floats(number)?);
         }
+        Ok(all)
     }
 
     /// The numbers of `n` images to try something on: the first `n`, but in colours one of every grey image, in the
@@ -125,6 +156,9 @@ impl Images {
 
 impl PartialEq for Images {
     fn eq(&self, other: &Self) -> bool {
-        self.shape() == other.shape() && self.coloured == other.coloured && self.bytes() == other.bytes()
+        let same = |(mine, theirs)| mine == theirs;
+        self.shape() == other.shape()
+            && self.coloured == other.coloured
+            && self.bytes().ok().zip(other.bytes().ok()).is_some_and(same)
     }
 }

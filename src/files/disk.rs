@@ -22,6 +22,12 @@ pub fn create(path: &Path) -> io::Result<File> {
     File::create(path)
 }
 
+/// A file that must not be there, to be written and read.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    faults::call()?;
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
 /// A file to be written at its end, made if it is not there.
 pub fn append(path: &Path) -> io::Result<File> {
     faults::call()?;
@@ -60,6 +66,20 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 pub fn remove_directory(path: &Path) -> io::Result<()> {
     faults::call()?;
     absent_is_fine(fs::remove_dir(path))
+}
+
+/// Removes a file, or a folder with all that is in it, never through a link; none there is as good.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) => absent_is_fine(Err(error)),
+        Ok(found) if found.is_dir() => {
+            for entry in fs::read_dir(path)? {
+                remove_tree(&entry?.path())?;
+            }
+            remove_directory(path)
+        }
+        Ok(_) => remove_file(path),
+    }
 }
 
 /// Makes a folder, which must not be there.

@@ -3,7 +3,9 @@
 pub mod disk;
 #[cfg(feature = "cli")]
 pub mod lock;
+pub mod parts;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -43,17 +45,18 @@ fn temporary(path: &Path, ending: &str) -> Result<PathBuf> {
     Ok(path.with_file_name(format!(".{}.{ending}", name.to_string_lossy())))
 }
 
-/// The new content of a file, on the disk under its temporary name. Without [`Staged::commit`] it goes again, and the
-/// file stays what it was.
+/// The new content of a file, under its temporary name. Without [`Staged::commit`] it goes again, and the file stays
+/// what it was.
 #[derive(Debug)]
 pub struct Staged {
+    file: File,
     temporary: PathBuf,
     path: PathBuf,
     committed: bool,
 }
 
 impl Staged {
-    /// Prepares what [`write_whole`] would write.
+    /// Prepares what [`write_whole`] would write, up to the disk.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file.
@@ -61,12 +64,28 @@ impl Staged {
         Staged::write(&leftover(path)?, path, bytes)
     }
 
-    fn write(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<Staged> {
+    /// Begins with nothing. What is written into [`Staged::file`] has to be synced.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the file.
+    pub fn begin(path: &Path) -> Result<Staged> {
+        Staged::at(&leftover(path)?, path)
+    }
+
+    fn at(temporary: &Path, path: &Path) -> Result<Staged> {
         let file = disk::create(temporary).map_err(Error::io(path))?;
-        let staged =
-            Staged { temporary: temporary.to_path_buf(), path: path.to_path_buf(), committed: false };
-        disk::write(&file, bytes).and_then(|()| disk::sync(&file)).map_err(Error::io(path))?;
+        Ok(Staged { file, temporary: temporary.to_path_buf(), path: path.to_path_buf(), committed: false })
+    }
+
+    fn write(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<Staged> {
+        let staged = Staged::at(temporary, path)?;
+        disk::write(&staged.file, bytes).and_then(|()| disk::sync(&staged.file)).map_err(Error::io(path))?;
         Ok(staged)
+    }
+
+    /// The file under its temporary name.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// Puts it in the file's place.

@@ -102,9 +102,9 @@ pub fn experiment(
     let mut drawing = generator.drawing(&mut session, settings)?;
     let mut measure = Measure::new(&mut session, settings, train.image_len())?;
 
-    let first = |images: &Images| (0..need).flat_map(|i| images.floats(i)).collect::<Vec<f32>>();
-    let tested = first(test);
-    let floor = measure.mean(&mut session, &tested, &first(train))?;
+    let first = |images: &Images| images.floats_of(0..need);
+    let tested = first(test)?;
+    let floor = measure.mean(&mut session, &tested, &first(train)?)?;
     let mut curve = Vec::new();
     let all = settings.steps.into();
     let task = observer.begin("sampler", 0, all);

@@ -57,13 +57,15 @@ impl Table {
 
     /// Fills a whole table.
     pub fn upload(&self, session: &mut Session, images: &Images) -> Result<()> {
-        session.set(&self.name, &packed(images.bytes()))
+        session.set(&self.name, &packed(&images.bytes()?))
     }
 
     /// Puts the stored images `rows` into the table's first rows.
     pub fn write(&self, session: &Session, images: &Images, rows: impl Iterator<Item = usize>) -> Result<()> {
         let mut bytes = Vec::with_capacity(4 * self.words());
-        rows.for_each(|row| bytes.extend_from_slice(images.stored_image(row)));
+        for row in rows {
+            bytes.extend_from_slice(&images.stored_image(row)?);
+        }
         session.write(&self.name, 0, &packed(&bytes))
     }
 

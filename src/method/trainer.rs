@@ -128,7 +128,7 @@ impl Trainer {
         session.set("model", &initialise(&vae.layout, settings.init, key)?)?;
         session.set("clock", &[0_u32; 2])?;
         // A coloured set is stored grey and small; its rows could not be streamed one by one.
-        let streamed = images.bytes().len() > limit && images.per_stored() == 1;
+        let streamed = images.size() > limit && images.per_stored() == 1;
         let (table, examples, stream) = if streamed {
             let batch = settings.batch;
             let table = Table::window("train.images", images, batch);
@@ -324,7 +324,7 @@ mod tests {
             (0..steps).for_each(|_| trainer.step().unwrap());
             trainer.state().unwrap()
         };
-        let (mut resident, mut streamed) = (trainer(images.bytes().len()), trainer(0));
+        let (mut resident, mut streamed) = (trainer(images.size()), trainer(0));
         assert!(resident.stream.is_none() && streamed.stream.is_some());
         let halfway = run(&mut resident, 40);
         assert_eq!(halfway, run(&mut streamed, 40));

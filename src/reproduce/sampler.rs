@@ -100,7 +100,7 @@ fn plane(lab: &Lab) -> Result<Claim> {
     let at_modes: f64 = (0..MODES).map(share).sum();
     let pairs =
         |points: &[Vec<f32>]| points.iter().map(|p| (f64::from(p[0]), f64::from(p[1]))).collect::<Vec<_>>();
-    let real: Vec<Vec<f32>> = (0..DRAWS).map(|i| sets[1].floats(i)).collect();
+    let real = (0..DRAWS).map(|i| sets[1].floats(i)).collect::<Result<Vec<_>>>()?;
     let cloud = |title: &str, points: &[Vec<f32>]| {
         let chart = Chart::new(title, "x₁", "x₂").with(Series::points("", pairs(points)));
         chart.x_range(0.0, 1.0).y_range(0.0, 1.0).size(360.0, 360.0).drawing()
@@ -123,7 +123,7 @@ fn mnist(lab: &Lab) -> Result<Claim> {
     let found = learnt(lab, "MNIST", &digits(), [&data.train.images, &data.test.images])?;
     let images = &data.test.images;
     let classes = data.test.labels[0].as_slice();
-    let all: Vec<Vec<f32>> = (0..DRAWS).map(|i| images.floats(i)).collect();
+    let all = (0..DRAWS).map(|i| images.floats(i)).collect::<Result<Vec<_>>>()?;
     let class_of = |sample: &Vec<f32>| {
         let distance = |i: &usize| all[*i].iter().zip(sample).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
         (0..DRAWS).min_by(|a, b| distance(a).total_cmp(&distance(b))).map(|i| classes[i])

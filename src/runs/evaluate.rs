@@ -189,8 +189,11 @@ impl Evaluator<'_> {
 }
 
 /// The test images that `config` has attacked, in [0, 1].
-pub fn attacked_images(test: &Images, config: &AttackConfig) -> Vec<f32> {
-    test.sample(config.examples.unwrap_or(test.count)).flat_map(|i| test.floats(i)).collect()
+///
+/// # Errors
+/// [`crate::Error`] naming the file of images, where it cannot be read.
+pub fn attacked_images(test: &Images, config: &AttackConfig) -> Result<Vec<f32>> {
+    test.floats_of(test.sample(config.examples.unwrap_or(test.count)))
 }
 
 /// Says so where the images that `config` has attacked lack classes that are trained on and tested.

@@ -162,7 +162,7 @@ impl LoadedRun {
     /// [`lipschitz::farthest`].
     pub fn lipschitz(&mut self, count: usize, eps: f32, steps: usize) -> Result<Vec<f64>> {
         let first = AttackConfig { examples: Some(count), ..self.config.attack.clone() };
-        let x = evaluate::attacked_images(&self.data.test.images, &first);
+        let x = evaluate::attacked_images(&self.data.test.images, &first)?;
         let selection = Selection {
             norm: Norm::Linf,
             eps,
@@ -182,7 +182,7 @@ impl LoadedRun {
         labels: Labels,
         attack: &AttackConfig,
     ) -> Result<Vec<TaskResult>> {
-        let x = evaluate::attacked_images(&self.data.test.images, attack);
+        let x = evaluate::attacked_images(&self.data.test.images, attack)?;
         let settings = recipe::probe(&self.config, self.data.train.count());
         let mut evaluator = self.evaluator();
         let probed = evaluator.probe(tasks, labels, settings)?;
@@ -207,7 +207,7 @@ impl LoadedRun {
             }
         }
         evaluate::warn_of_missing_classes(&self.data, config);
-        let x = evaluate::attacked_images(&self.data.test.images, config);
+        let x = evaluate::attacked_images(&self.data.test.images, config)?;
         let made_by = self.provenance();
         for &task in tasks {
             let LoadedRun { session, vae, data, context, tensors, .. } = &mut *self;

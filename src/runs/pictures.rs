@@ -10,7 +10,7 @@ impl LoadedRun {
     /// Test images and what the decoder makes of their codes' means: the first `count`, or with a seed others by
     /// chance.
     pub fn reconstructions(&mut self, count: usize, seed: Option<u64>) -> Result<(Images, Images)> {
-        let originals = self.test_images(count, seed);
+        let originals = self.test_images(count, seed)?;
         let heads = encode(&mut self.session, &self.vae, &originals.concat())?;
         let reconstructions = self.decoded(&means_of(&heads, self.vae.latent))?;
         Ok((originals, reconstructions))
@@ -20,16 +20,16 @@ impl LoadedRun {
     /// with a seed one by chance.
     pub fn traversed(&mut self, count: usize, seed: Option<u64>) -> Result<Vec<Traversal>> {
         let latent = self.vae.latent;
-        let (_, first) = self.first_images();
+        let (_, first) = self.first_images()?;
         let heads = encode(&mut self.session, &self.vae, &first)?;
         let dimensions = telling_dimensions(&heads, latent, count);
-        let image = self.test_images(1, seed).concat();
+        let image = self.test_images(1, seed)?.concat();
         let code = encode(&mut self.session, &self.vae, &image)?;
         self.traversals(&code[..latent], &dimensions)
     }
 
     /// `count` test images, or as many as there are.
-    fn test_images(&self, count: usize, seed: Option<u64>) -> Images {
+    fn test_images(&self, count: usize, seed: Option<u64>) -> Result<Images> {
         let images = &self.data.test.images;
         let chosen: Vec<usize> = match seed {
             None => images.sample(count).collect(),

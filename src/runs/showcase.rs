@@ -108,7 +108,7 @@ pub struct Example {
 impl LoadedRun {
     /// Computes what the run's page shows.
     pub fn showcase(&mut self) -> Result<Showcase> {
-        let (chosen, x) = self.first_images();
+        let (chosen, x) = self.first_images()?;
         let count = chosen.len();
         let shown = count.min(ROW);
         let inputs = self.vae.encoder.inputs();
@@ -201,13 +201,13 @@ impl LoadedRun {
     /// The first test images with their x* in the ball of radius `eps` (figure 1).
     pub fn perturbed_pairs(&mut self, shown: usize, eps: f32) -> Result<Neighbours> {
         self.config.eps = eps;
-        let (_, x) = self.first_images();
+        let (_, x) = self.first_images()?;
         self.neighbours(&x, shown)
     }
 
     /// Images of task number `task` attacked at a radius (figure 6); none where it was not probed.
     pub fn attacked_images(&mut self, task: usize, radius: f32, shown: usize) -> Result<Option<Attacked>> {
-        let (chosen, x) = self.first_images();
+        let (chosen, x) = self.first_images()?;
         let norm = self.config.attack.norm;
         match model_file::of_probe(&self.tensors, &self.data.tasks[task].name).is_empty() {
             true => Ok(None),
@@ -216,11 +216,11 @@ impl LoadedRun {
     }
 
     /// The numbers of the first test images, and these.
-    pub(super) fn first_images(&self) -> (Vec<usize>, Vec<f32>) {
+    pub(super) fn first_images(&self) -> Result<(Vec<usize>, Vec<f32>)> {
         let count = self.data.test.count().min(robustness::ROWS);
         let chosen: Vec<usize> = self.data.test.images.sample(count).collect();
-        let x = chosen.iter().flat_map(|&i| self.data.test.images.floats(i)).collect();
-        (chosen, x)
+        let x = self.data.test.images.floats_of(chosen.iter().copied())?;
+        Ok((chosen, x))
     }
 
     /// By the attack that the task's result is of, or the one in the settings, at its middle radius.

@@ -98,7 +98,7 @@ pub fn train(
     // The same probes may have been attacked so before.
     let examples = config.attack.attacked(data.test.count());
     if config.attack.enabled && record.as_configured(&config.attack, Some(examples)).is_none() {
-        let x = evaluate::attacked_images(&data.test.images, &config.attack);
+        let x = evaluate::attacked_images(&data.test.images, &config.attack)?;
         for (number, task) in data.tasks.iter().enumerate() {
             let attacked = evaluator.attack(number, &tensors, &x, &config.attack)?;
             attacked.add_to(&mut record, run, &task.name, &made_by)?;

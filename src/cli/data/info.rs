@@ -62,7 +62,7 @@ pub fn run(args: &InfoArgs, context: &Context) -> Result<()> {
         remarks: data.remarks(),
     };
     if let Some(out) = &args.out {
-        files::write_whole(out, &sheet(&data).drawing().png()?)?;
+        files::write_whole(out, &sheet(&data)?.drawing().png()?)?;
     }
     if args.set.json {
         return write(&json_document(&info)?);
@@ -99,15 +99,18 @@ fn class_name(data: &Dataset, task: usize, class: usize) -> String {
 }
 
 /// The first training images of each class of the first task, a row for each class that has any.
-fn sheet(data: &Dataset) -> Grid {
+fn sheet(data: &Dataset) -> Result<Grid> {
     let images = &data.train.images;
     let labels = &data.train.labels[0];
-    let row = |class: usize| {
+    let row = |class: usize| -> Result<_> {
         let of = (0..images.count).filter(|&i| labels[i] as usize == class).take(EXAMPLES);
-        let row: Vec<Image> = of.map(|i| Image::of(images.shape(), &images.floats(i))).collect();
-        (class_name(data, 0, class), row)
+        let row =
+            of.map(|i| Ok(Image::of(images.shape(), &images.floats(i)?))).collect::<Result<Vec<_>>>()?;
+        Ok((class_name(data, 0, class), row))
     };
-    let rows = (0..data.tasks[0].classes).map(row).filter(|(_, row)| !row.is_empty()).take(ROWS);
+    let counts = data.train.counts(0, data.tasks[0].classes);
+    let shown = (0..counts.len()).filter(|&class| counts[class] > 0).take(ROWS);
+    let rows = shown.map(row).collect::<Result<Vec<_>>>()?;
     let title = format!("{}: training images by {}", data.name, data.tasks[0].name);
-    rows.fold(Grid::new(title), |grid, (name, row)| grid.row(name, row))
+    Ok(rows.into_iter().fold(Grid::new(title), |grid, (name, row)| grid.row(name, row)))
 }

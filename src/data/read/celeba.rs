@@ -1,23 +1,24 @@
 //! CelebA in its official layout, and anything else laid out so (docs/method.md, section 6).
 //!
 //! `img_align_celeba/*.jpg` are photographs of 178x218 with the eyes always at the same place. The square in the
-//! middle is cut out and scaled to 64x64 once; the result is kept beside the photographs in one file, which is mapped
-//! into memory and so may be larger than it. Training images are those of partition 0, test images those of partition
+//! middle is cut out and scaled to 64x64 once; the result is kept beside the photographs in one file, which is read as
+//! images are needed, and so may be larger than memory. Training images are those of partition 0, test images those of partition
 //! 2. Lists and photographs lie together, or in `Anno`, `Eval` and `Img` as the set's own drive has them.
 
 mod cache;
 pub(crate) mod lists;
 mod photo;
 
-use std::fs;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use self::cache::Skipped;
 use self::lists::Part;
-use super::{Dataset, Images, Split, Task};
+use super::{Dataset, Images, Split, Task, picture};
 use crate::progress::Observer;
 use crate::{Error, Result};
 
+pub use cache::{Kept, check, remove};
 pub use lists::{ATTRIBUTES, ATTRIBUTES_FILE, PARTITION_FILE, attribute};
 pub use photo::{HEIGHT, SIDE, WIDTH};
 
@@ -108,9 +109,8 @@ fn photos_folder(directory: &Path) -> Option<PathBuf> {
 pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Result<Dataset> {
     check_crop(options.crop)?;
     let set = Listed::read(directory)?;
-    let photos: Vec<_> = set.of(Part::Train).chain(set.of(Part::Test)).map(|i| set.path(i)).collect();
-    let cached = cache::open_or_build(directory, &photos, options, observer)?;
-    let (train, test) = (set.kept(Part::Train, &cached.skipped), set.kept(Part::Test, &cached.skipped));
+    let cache::Whole { cache, digests } = cache::open_or_build(directory, &set.paths(), options, observer)?;
+    let (train, test) = (set.kept(Part::Train, cache.skipped()), set.kept(Part::Test, cache.skipped()));
     for (what, kept) in [("training", &train), ("test", &test)] {
         if kept.is_empty() {
             let what = format!("has no {what} image left: `skip-bad` leaves out those that cannot be read");
@@ -118,18 +118,19 @@ pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Res
         }
     }
     let shape = [3, SIDE, SIDE];
-    let images = Images::in_file(shape, &cached.map, 0..cached.bytes);
+    let images = Images::in_file(shape, &cache.file, 0..cache.bytes());
     let (train_images, test_images) = images.split_at(train.len());
-    Ok(Dataset {
+    let data = Dataset {
         name: "celeba".into(),
         train: Split { images: train_images, labels: set.labels(&train) },
         test: Split { images: test_images, labels: set.labels(&test) },
         tasks: TASKS.map(|name| Task { name: name.into(), classes: 2 }).into(),
         class_names: Vec::new(),
-        synthetic: set.is_synthetic(),
-        skipped: cached.skipped.len(),
+        synthetic: set.is_synthetic()?,
+        skipped: cache.skipped().len(),
         fingerprint: String::new(),
-    })
+    };
+    Ok(data.sealed_by(digests))
 }
 
 /// The set as its lists have it.
@@ -171,9 +172,15 @@ impl Listed {
         self.folder.join(&self.photos[i].name)
     }
 
+    /// The training and the test photographs.
+    fn paths(&self) -> [Vec<PathBuf>; 2] {
+        [Part::Train, Part::Test].map(|part| self.of(part).map(|i| self.path(i)).collect())
+    }
+
     /// The photographs of `part` that were not skipped.
     fn kept(&self, part: Part, skipped: &[Skipped]) -> Vec<usize> {
-        self.of(part).filter(|&i| skipped.iter().all(|s| s.name != self.photos[i].name)).collect()
+        let skipped: HashSet<&str> = skipped.iter().map(|skipped| &*skipped.name).collect();
+        self.of(part).filter(|&i| !skipped.contains(&*self.photos[i].name)).collect()
     }
 
     /// For each task the labels of `photos`.
@@ -182,11 +189,15 @@ impl Listed {
         TASKS.iter().map(|task| of(attribute(task))).collect()
     }
 
-    /// Whether the first photograph that can be read says that it was made.
-    fn is_synthetic(&self) -> bool {
-        let first = (0..self.photos.len()).find_map(|i| fs::read(self.path(i)).ok());
-        let start = first.as_deref().map(|bytes| &bytes[..bytes.len().min(1024)]).unwrap_or_default();
-        start.windows(SYNTHETIC_MARK.len()).any(|window| window == SYNTHETIC_MARK.as_bytes())
+    /// Whether the first photograph that is there says that it was made.
+    fn is_synthetic(&self) -> Result<bool> {
+        for i in 0..self.photos.len() {
+            if let Ok(bytes) = picture::read(&self.path(i))? {
+                let start = &bytes[..bytes.len().min(1024)];
+                return Ok(start.windows(SYNTHETIC_MARK.len()).any(|part| part == SYNTHETIC_MARK.as_bytes()));
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A file's bytes, unpacked where it is a gzip archive, or the word for what it is instead of data.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use crate::{Error, Result};
 
 /// No archive that deflate makes unpacks to more than this many times its size.
 pub const MOST_UNPACKED: u64 = 1032;
-/// Pictures do not pack so well: beyond this an archive is measured before any of it is kept.
-const USUAL_UNPACKED: u64 = 100;
+/// Beyond this many bytes, what is packed is unpacked once for its length and checksum before any of it is kept.
+pub const MEASURED: u64 = 256 << 20;
 
 /// Where bytes come from: a file, or the program itself under a file's name.
 #[derive(Clone, Debug)]
@@ -92,49 +93,62 @@ pub fn open(input: &Input) -> Result<Opened<'_>> {
 }
 
 impl Opened<'_> {
-    /// Refuses a header whose promise the file cannot keep, before any memory is taken for it: `body` bytes after a
-    /// `header`. An archive that packs better than pictures do is unpacked once for its length alone.
+    /// Refuses a header whose promise of `body` bytes after a `header` a file of this size does not keep, before any
+    /// memory is taken for it.
     ///
     /// # Errors
     /// [`Error::Request`] naming the file.
-    pub fn check_promise(&self, input: &Input, header: u64, body: u64) -> Result<()> {
-        let short = |there: &str| {
-            let what = format!("is truncated: its header promises {body} bytes of data, {there}");
-            refuse(&input.path, &what).with_hint(FETCH)
-        };
+    pub fn check_promise(&self, path: &Path, header: u64, body: u64) -> Result<()> {
         if !self.packed {
-            let there = self.size.saturating_sub(header);
-            return if body > there { Err(short(&format!("{there} are there"))) } else { Ok(()) };
+            return compare(path, self.size.saturating_sub(header), body);
         }
         if body > self.size.saturating_mul(MOST_UNPACKED) {
-            return Err(short(&format!("its archive of {} bytes cannot hold so many", self.size)));
+            let there = format!("its archive of {} bytes cannot hold so many", self.size);
+            return Err(short(path, body, &there));
         }
-        if body > self.size.saturating_mul(USUAL_UNPACKED) {
-            let content = open(input)?.reader.take(header.saturating_add(body));
+        Ok(())
+    }
+
+    /// The same by what is really there: where that is packed and large, it is unpacked once for its length and its
+    /// checksum alone.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the file.
+    pub fn measure(&self, input: &Input, header: u64, body: u64) -> Result<()> {
+        if self.packed && body > MEASURED {
+            let content = open(input)?.reader.take(header.saturating_add(body).saturating_add(1));
             let copied = io::copy(&mut { content }, &mut io::sink());
-            let there = copied.map_err(|error| unreadable(&input.path, &error))?.saturating_sub(header);
-            if there < body {
-                return Err(short(&format!("{there} are there")));
-            }
+            let found = copied.map_err(|error| unreadable(&input.path, &error))?;
+            return compare(&input.path, found.saturating_sub(header), body);
         }
         Ok(())
     }
 }
 
-/// Reads exactly `expected` bytes up to the file's end. Memory grows with what is really there; reading on to the end
-/// also makes the decoder compare the archive's checksum.
+fn short(path: &Path, expected: u64, there: &str) -> Error {
+    let what = format!("is truncated: its header promises {expected} bytes of data, {there}");
+    refuse(path, &what).with_hint(FETCH)
+}
+
+fn compare(path: &Path, found: u64, expected: u64) -> Result<()> {
+    match found.cmp(&expected) {
+        Ordering::Less => Err(short(path, expected, &format!("{found} are there"))),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => {
+            let what = format!("has trailing bytes after the {expected} its header promises");
+            Err(refuse(path, &what).with_hint(FETCH))
+        }
+    }
+}
+
+/// Reads exactly `expected` bytes up to the file's end; the promise was checked. Reading on to the end also makes the
+/// decoder compare the archive's checksum.
 pub fn read_body(reader: &mut dyn BufRead, path: &Path, expected: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.take(expected + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    let found = bytes.len() as u64;
-    if found < expected {
-        let what = format!("is truncated: its header promises {expected} bytes of data, {found} are there");
-        return Err(refuse(path, &what).with_hint(FETCH));
-    }
-    if found > expected {
-        let what = format!("has trailing bytes after the {expected} its header promises");
-        return Err(refuse(path, &what).with_hint(FETCH));
-    }
+    let failed = |error: io::Error| unreadable(path, &error);
+    let mut bytes = reserved(usize::try_from(expected).unwrap_or(usize::MAX))?;
+    reader.take(expected).read_to_end(&mut bytes).map_err(failed)?;
+    let more = reader.read(&mut [0]).map_err(failed)?;
+    compare(path, (bytes.len() + more) as u64, expected)?;
     Ok(bytes)
 }
 
@@ -201,6 +215,19 @@ impl<R: BufRead> Read for Members<R> {
         }
         Ok(0)
     }
+}
+
+/// An empty vector with room for `bytes` of images.
+///
+/// # Errors
+/// [`Error::Run`] where there is no memory for them.
+pub fn reserved(bytes: usize) -> Result<Vec<u8>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(bytes).map_err(|_| {
+        Error::run(format!("there is no memory for {bytes} bytes of images"))
+            .with_hint("give a smaller set with `data-dir`, or smaller images with `resize`")
+    })?;
+    Ok(room)
 }
 
 /// A whole file in memory, where it is no larger than `most` bytes.

@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{Dataset, Split};
+use crate::Result;
 
 impl Split {
     /// How many examples of each of `classes` classes there are for task number `task`.
@@ -55,13 +56,23 @@ impl Dataset {
     }
 
     /// With its fingerprint.
-    pub(super) fn sealed(mut self) -> Self {
+    pub(super) fn sealed(self) -> Result<Self> {
+        if !self.fingerprint.is_empty() {
+            return Ok(self);
+        }
+        let digest = |split: &Split| Ok(sha256(&split.images.bytes()?));
+        let (train, test) = rayon::join(|| digest(&self.train), || digest(&self.test));
+        Ok(self.sealed_by([train?, test?]))
+    }
+
+    /// With its fingerprint, made from the digests of its splits' images. Those in colours are stored grey, and their
+    /// shape says so.
+    pub(super) fn sealed_by(mut self, digests: [Sum; 2]) -> Self {
         let mut hash = Sha256::new();
-        for split in [&self.train, &self.test] {
+        for (split, digest) in [&self.train, &self.test].into_iter().zip(digests) {
             let shape = [split.images.count, split.images.channels, split.images.height, split.images.width];
             shape.iter().for_each(|&size| hash.update((size as u64).to_le_bytes()));
-            // Images in a file pass through memory once; those in colours are stored grey, and their count says so.
-            hash.update(split.images.bytes());
+            hash.update(digest);
             for labels in &split.labels {
                 labels.iter().for_each(|label| hash.update(label.to_le_bytes()));
             }
@@ -78,9 +89,17 @@ impl Dataset {
     }
 }
 
-/// The SHA-256 of some bytes, as it is written.
+/// A SHA-256.
+pub type Sum = [u8; 32];
+
+/// The SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> Sum {
+    Sha256::digest(bytes).into()
+}
+
+/// The same as it is written.
 pub fn hex_sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex(&sha256(bytes))
 }
 
 /// Bytes as hexadecimal digits.

@@ -4,14 +4,19 @@
 //! classes are spread over the set ([`interleave`]). Where every file is grey the images have one channel, else three.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use image::DynamicImage;
 use rayon::prelude::*;
 
-use super::container::refuse;
+use super::container::{refuse, reserved};
 use super::locate::entries;
-use super::{Images, Loaded, MAX_SIDE, Split, Told, check_bytes, interleave, picture, pixels};
+use super::{Images, Loaded, MAX_SIDE, Split, Told, check_size, interleave, picture, pixels};
 use crate::Result;
+
+/// Pictures of more pixels are decoded one after the other, as each takes some hundred megabytes.
+const LARGE: usize = 1 << 22;
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 const LAYOUT: &str =
     "lay the pictures out as train/CLASS/*.png and test/CLASS/*.png (or .jpg), a folder for each class";
@@ -88,7 +93,7 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
     Ok(Some(Loaded {
         train: split(train_pictures, &train.1)?,
         test: split(test_pictures, &test.1)?,
-        test_labels: directory.display().to_string(),
+        label_files: [directory.display().to_string(), directory.display().to_string()],
         class_names,
     }))
 }
@@ -120,8 +125,8 @@ pub fn load_unlabelled(folder: &Path, channels: usize, resize: Option<usize>) ->
 }
 
 fn images(folder: &Path, pictures: Vec<Picture>, shape: [usize; 3]) -> Result<Images> {
-    check_bytes(folder, (pictures.len() * shape.iter().product::<usize>()) as u64)?;
-    let mut bytes = Vec::new();
+    check_size(folder, pictures.len(), shape)?;
+    let mut bytes = reserved(pictures.len() * shape.iter().product::<usize>())?;
     for picture in pictures {
         (0..shape[0] / picture.channels).for_each(|_| bytes.extend(&picture.planes));
     }
@@ -170,7 +175,7 @@ impl Size {
 
 /// The size of the first picture, which must not be too large.
 fn size(path: &Path, resize: Option<usize>) -> Result<Size> {
-    let bytes = picture::read(path).map_err(|why| refuse(path, &why))?;
+    let bytes = picture::read(path)?.map_err(|why| refuse(path, &why))?;
     let fits = |width: usize, height: usize| match resize {
         None if width > MAX_SIDE || height > MAX_SIDE => Err(format!(
             "is {width}x{height}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale the pictures with `resize`"
@@ -189,15 +194,25 @@ struct Picture {
 }
 
 fn read(files: &[(PathBuf, u32)], size: &Size, resize: Option<usize>) -> Result<Vec<Picture>> {
-    let least = size.shape(1, resize).iter().product::<usize>();
-    check_bytes(&size.first, files.len() as u64 * least as u64)?;
-    let one = |path: &Path| -> Told<Picture> {
-        let wanted =
-            |width: usize, height: usize| if resize.is_some() { Ok(()) } else { size.check(width, height) };
-        let picture = picture::decode(&picture::read(path)?, wanted)?;
-        Ok(as_planes(&picture, resize))
+    check_size(&size.first, files.len(), size.shape(1, resize))?;
+    let one = |bytes: &[u8]| -> Told<Picture> {
+        let mut alone = None;
+        let wanted = |width: usize, height: usize| {
+            if width * height > LARGE {
+                alone = Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            if resize.is_some() { Ok(()) } else { size.check(width, height) }
+        };
+        let picture = picture::decode(bytes, wanted)?;
+        let planes = as_planes(&picture, resize);
+        drop(alone);
+        Ok(planes)
     };
-    files.par_iter().map(|(path, _)| one(path).map_err(|why| refuse(path, &why))).collect()
+    let read = |path: &Path| {
+        let bytes = picture::read(path)?;
+        bytes.and_then(|bytes| one(&bytes)).map_err(|why| refuse(path, &why))
+    };
+    files.par_iter().map(|(path, _)| read(path)).collect()
 }
 
 fn as_planes(picture: &DynamicImage, resize: Option<usize>) -> Picture {

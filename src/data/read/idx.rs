@@ -8,20 +8,51 @@
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use super::container::{self, Input, refuse, unreadable};
+use super::container::{self, Input, Opened, refuse, unreadable};
 use super::pixels::{self, Collector};
-use super::{Images, check_bytes, label};
+use super::{Images, check_size, label};
 use crate::Result;
 
 /// QMNIST's labels have this many columns, the class first.
 const QMNIST_COLUMNS: usize = 8;
 
-/// Reads an image file (`train-images-idx3-ubyte[.gz]`), and scales its images to `resize` pixels a side if asked to.
+/// Labels are kept in memory up to this many bytes a file.
+const MOST_LABEL_BYTES: u64 = 256 << 20;
+
+/// Looks at an image file (`train-images-idx3-ubyte[.gz]`) and says how many images there are, and their shape once
+/// they are scaled to `resize` pixels a side if asked to.
 ///
 /// # Errors
 /// [`crate::Error::Request`] naming the file: unreadable, of another kind, type or shape, truncated, trailing bytes,
 /// empty, or images larger than [`super::MAX_SIDE`] a side that are not to be scaled.
+pub fn look(input: &Input, resize: Option<usize>) -> Result<(usize, [usize; 3])> {
+    let (opened, header, [count, height, width]) = open_images(input, resize)?;
+    let body = header.body(&input.path)?;
+    opened.check_promise(&input.path, header.len(), body)?;
+    check_size(&input.path, count, [1, height, width])?;
+    opened.measure(input, header.len(), body)?;
+    Ok((count, pixels::scaled([1, height, width], resize)))
+}
+
+/// Reads an image file that was looked at.
+///
+/// # Errors
+/// As [`look`]; [`crate::Error::Run`] where there is no memory for it.
 pub fn read_images(input: &Input, resize: Option<usize>) -> Result<Images> {
+    let (mut opened, header, [count, height, width]) = open_images(input, resize)?;
+    let shape = [1, height, width];
+    let bytes = container::read_body(&mut opened.reader, &input.path, header.body(&input.path)?)?;
+    Ok(match resize {
+        None => Images::new(shape, bytes),
+        Some(_) => {
+            let mut images = Collector::new(count, shape, resize)?;
+            bytes.chunks_exact(height * width).for_each(|image| images.push(image));
+            images.finish()
+        }
+    })
+}
+
+fn open_images(input: &Input, resize: Option<usize>) -> Result<(Opened<'_>, Header, [usize; 3])> {
     let path = &input.path;
     let mut opened = container::open(input)?;
     let header = Header::read(&mut opened.reader, path, "images")?;
@@ -32,20 +63,8 @@ pub fn read_images(input: &Input, resize: Option<usize>) -> Result<Images> {
     if count == 0 || height == 0 || width == 0 {
         return Err(refuse(path, &format!("holds no pixels ({count} images of {height}x{width})")));
     }
-    let shape = [1, height, width];
-    pixels::check_shape(shape, resize).map_err(|why| refuse(path, &why))?;
-    let body = header.body(path)?;
-    opened.check_promise(input, header.len(), body)?;
-    check_bytes(path, (count * shape[1] * shape[2]) as u64)?;
-    let bytes = container::read_body(&mut opened.reader, path, body)?;
-    Ok(match resize {
-        None => Images::new(shape, bytes),
-        Some(_) => {
-            let mut images = Collector::new(shape, resize);
-            bytes.chunks_exact(height * width).for_each(|image| images.push(image));
-            images.finish()
-        }
-    })
+    pixels::check_shape([1, height, width], resize).map_err(|why| refuse(path, &why))?;
+    Ok((opened, header, [count, height, width]))
 }
 
 /// Reads a label file (`train-labels-idx1-ubyte[.gz]`) for the `images` of another.
@@ -70,14 +89,17 @@ pub fn read_labels(input: &Input, images: (&Path, usize)) -> Result<Vec<u32>> {
     if count == 0 {
         return Err(refuse(path, "holds no labels"));
     }
-    // Before any is read: what belongs to the images is as bounded as they are.
     let body = header.body(path)?;
-    opened.check_promise(input, header.len(), body)?;
+    opened.check_promise(path, header.len(), body)?;
     if count != images.1 {
         let (images, there) = (images.0.display(), images.1);
         let text =
             format!("has {count} labels for the {there} images of {images}: they must be of one data set");
         return Err(refuse(path, &text));
+    }
+    if body > MOST_LABEL_BYTES {
+        let what = format!("holds {body} bytes of labels; at most {MOST_LABEL_BYTES} are read");
+        return Err(refuse(path, &what));
     }
     let bytes = container::read_body(&mut opened.reader, path, body)?;
     let rows = bytes.chunks_exact(columns * header.kind.bytes());

@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
+use super::container::reserved;
 use super::{Images, Split};
+use crate::Result;
 
 /// The order in which images with these labels are to stand, where each class stands in one block: none where they are
 /// mixed already. Within a class the order stays.
@@ -29,12 +31,17 @@ pub fn order(labels: &[u32]) -> Option<Vec<usize>> {
 }
 
 /// The split with its classes spread evenly, where they stood in blocks.
-pub fn spread(split: Split) -> Split {
-    let Some(order) = order(&split.labels[0]) else { return split };
-    let pixels: Vec<u8> = order.iter().flat_map(|&i| split.images.stored_image(i)).copied().collect();
+///
+/// # Errors
+/// Where there is no memory for it.
+pub fn spread(split: Split) -> Result<Split> {
+    let Some(order) = order(&split.labels[0]) else { return Ok(split) };
+    let (bytes, length) = (split.images.bytes()?, split.images.stored_len());
+    let mut pixels = reserved(bytes.len())?;
+    order.iter().for_each(|&i| pixels.extend_from_slice(&bytes[i * length..][..length]));
     let images = Images::new(split.images.shape(), pixels);
     let labels = split.labels.iter().map(|labels| order.iter().map(|&i| labels[i]).collect()).collect();
-    Split { images, labels }
+    Ok(Split { images, labels })
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ type Told<T> = std::result::Result<T, String>;
 /// Images are kept in memory up to this many bytes a file.
 const MAX_BYTES: u64 = 4 << 30;
 
+/// More images a file than any set of small images has.
+const MAX_IMAGES: usize = 1 << 26;
+
 /// More classes than this are a label file that is none.
 const MAX_CLASSES: i64 = 1 << 16;
 
@@ -125,9 +128,9 @@ impl Dataset {
                     let place = source.directory.unwrap_or(Path::new("mnist"));
                     return Err(refuse(place, "has images in colour already; color-mnist colours grey ones"));
                 }
-                Ok(color::colored(grey, source.name).sealed())
+                color::colored(grey, source.name).sealed()
             }
-            _ => Ok(Dataset::read(source)?.sealed()),
+            _ => Dataset::read(source)?.sealed(),
         }
     }
 
@@ -135,7 +138,7 @@ impl Dataset {
         let (name, resize) = (source.name, source.resize);
         let Some(directory) = source.directory else {
             let place = Path::new(name);
-            return load_idx(bundled::mnist()?, resize)?.checked(name, place);
+            return load_idx(bundled::mnist()?, place, resize)?.checked(name, place);
         };
         if name == "celeba" {
             if resize.is_some() {
@@ -154,33 +157,23 @@ impl Dataset {
 pub(crate) struct Loaded {
     pub(crate) train: Split,
     pub(crate) test: Split,
-    /// Where the test labels come from, for errors.
-    test_labels: String,
+    /// Where the training and the test labels come from, for messages.
+    label_files: [String; 2],
     class_names: Vec<String>,
 }
 
 impl Loaded {
     /// The data set `name`, where its two splits fit together.
     fn checked(self, name: &str, place: &Path) -> Result<Dataset> {
-        let Loaded { train, test, test_labels, class_names } = self;
-        if train.images.shape() != test.images.shape() {
-            let [a, b] = [&train, &test].map(|split| match split.images.shape() {
-                [1, height, width] => format!("{height}x{width}"),
-                [channels, height, width] => format!("{height}x{width} in {channels} channels"),
-            });
-            let what =
-                format!("has training images of {a} and test images of {b}; both must be of one data set");
-            return Err(Error::file(place, what));
-        }
-        let largest = train.labels[0].iter().max().map_or(0, |&largest| largest as usize + 1);
-        let classes = largest.max(class_names.len());
-        if let Some(at) = test.labels[0].iter().position(|&label| label as usize >= classes) {
-            return Err(Error::request(format!(
-                "{test_labels}: label {at} is {}, but the training labels end at {}; both must be of one data set",
-                test.labels[0][at],
-                classes - 1
-            )));
-        }
+        let Loaded { train, test, label_files, class_names } = self;
+        let parts = Parts {
+            shapes: [train.images.shape(), test.images.shape()],
+            labels: [&train.labels[0], &test.labels[0]],
+            files: label_files,
+            classes: class_names.len(),
+        };
+        let classes = parts.check(place)?;
+        parts.warn_of_outlier();
         let task = Task { name: if name == "mnist" { "digit" } else { "label" }.into(), classes };
         let (name, tasks) = (name.to_string(), vec![task]);
         Ok(Dataset {
@@ -196,6 +189,61 @@ impl Loaded {
     }
 }
 
+/// What has to fit in a set's training and test part, and can be looked at before the images are read.
+struct Parts<'a> {
+    shapes: [[usize; 3]; 2],
+    labels: [&'a [u32]; 2],
+    /// Where the labels come from.
+    files: [String; 2],
+    /// Classes that have a name.
+    classes: usize,
+}
+
+impl Parts<'_> {
+    /// The number of classes, where the parts fit.
+    fn check(&self, place: &Path) -> Result<usize> {
+        if self.shapes[0] != self.shapes[1] {
+            let [a, b] = self.shapes.map(|shape| match shape {
+                [1, height, width] => format!("{height}x{width}"),
+                [channels, height, width] => format!("{height}x{width} in {channels} channels"),
+            });
+            let what =
+                format!("has training images of {a} and test images of {b}; both must be of one data set");
+            return Err(Error::file(place, what));
+        }
+        let largest = self.labels[0].iter().max().map_or(0, |&largest| largest as usize + 1);
+        let classes = largest.max(self.classes);
+        if let Some(at) = self.labels[1].iter().position(|&label| label as usize >= classes) {
+            return Err(Error::request(format!(
+                "{}: label {at} is {}, but the training labels end at {}; both must be of one data set",
+                self.files[1],
+                self.labels[1][at],
+                classes - 1
+            )));
+        }
+        Ok(classes)
+    }
+
+    /// Says so where the largest label stands alone: far above all others, it makes classes that nothing is of.
+    fn warn_of_outlier(&self) {
+        let labels = self.labels[0];
+        let largest = labels.iter().copied().max().unwrap_or(0);
+        let others = labels.iter().copied().filter(|&label| label < largest).max();
+        let Some(next) = others.filter(|&next| largest - next > OUTLYING.max(next + 1)) else { return };
+        let count = labels.iter().filter(|&&label| label == largest).count();
+        log::warn!(
+            "{}: label {largest}, which {count} of {} examples {}, makes {} classes; all others end at {next}",
+            self.files[0],
+            labels.len(),
+            if count == 1 { "has" } else { "have" },
+            largest + 1
+        );
+    }
+}
+
+/// Numbers that are left out below a label which is said to stand alone.
+const OUTLYING: u32 = 10;
+
 /// A set from a folder or an `.npz` file, in whichever form it is there.
 fn load_foreign(name: &str, place: &Path, resize: Option<usize>) -> Result<Loaded> {
     let is_npz = |path: &Path| path.is_file() && path.extension().is_some_and(|end| end == "npz");
@@ -207,7 +255,7 @@ fn load_foreign(name: &str, place: &Path, resize: Option<usize>) -> Result<Loade
             .with_hint("`data-dir` names the folder that holds the data set, or an .npz file"));
     }
     if let Some(four) = locate::find(name, place)? {
-        return load_idx(four.map(Input::file), resize);
+        return load_idx(four.map(Input::file), place, resize);
     }
     let archives: Vec<PathBuf> = locate::entries(place)?.into_iter().filter(|path| is_npz(path)).collect();
     match &archives[..] {
@@ -221,26 +269,42 @@ fn load_foreign(name: &str, place: &Path, resize: Option<usize>) -> Result<Loade
     }
 }
 
-/// A set in four IDX files: training images and labels, test images and labels.
+/// A set in four IDX files in `place`: training images and labels, test images and labels.
+///
+/// Headers and labels are compared before any images are read, so that what does not fit takes no memory.
 fn load_idx(
     [train_images, train_labels, test_images, test_labels]: [Input; 4],
+    place: &Path,
     resize: Option<usize>,
 ) -> Result<Loaded> {
-    let split = |images_file: &Input, labels: &Input| -> Result<Split> {
-        let images = idx::read_images(images_file, resize)?;
-        let labels = idx::read_labels(labels, (&images_file.path, images.count))?;
-        Ok(Split { images, labels: vec![labels] })
+    let looked = |images: &Input, labels: &Input| -> Result<([usize; 3], Vec<u32>)> {
+        let (count, shape) = idx::look(images, resize)?;
+        Ok((shape, idx::read_labels(labels, (&images.path, count))?))
     };
-    Ok(Loaded {
-        train: split(&train_images, &train_labels)?,
-        test: split(&test_images, &test_labels)?,
-        test_labels: test_labels.path.display().to_string(),
-        class_names: Vec::new(),
-    })
+    let (train_shape, train) = looked(&train_images, &train_labels)?;
+    let (test_shape, test) = looked(&test_images, &test_labels)?;
+    let parts = Parts {
+        shapes: [train_shape, test_shape],
+        labels: [&train, &test],
+        files: [&train_labels, &test_labels].map(|input| input.path.display().to_string()),
+        classes: 0,
+    };
+    parts.check(place)?;
+    let label_files = parts.files;
+    let split = |images: &Input, labels: Vec<u32>| -> Result<Split> {
+        Ok(Split { images: idx::read_images(images, resize)?, labels: vec![labels] })
+    };
+    let (train, test) = (split(&train_images, train)?, split(&test_images, test)?);
+    Ok(Loaded { train, test, label_files, class_names: Vec::new() })
 }
 
-/// Refuses images that would take more memory than a set may.
-fn check_bytes(path: &Path, bytes: u64) -> Result<()> {
+/// Refuses images that would take more memory than a set may, and more of them than any set has.
+fn check_size(path: &Path, count: usize, shape: [usize; 3]) -> Result<()> {
+    if count > MAX_IMAGES {
+        return Err(refuse(path, &format!("holds {count} images; at most {MAX_IMAGES} are read")));
+    }
+    let sizes = shape.iter().map(|&size| size as u64).chain([count as u64]);
+    let bytes = sizes.fold(1, u64::saturating_mul);
     match bytes > MAX_BYTES {
         true => Err(refuse(path, &format!("holds {bytes} bytes of images; at most {MAX_BYTES} are read"))),
         false => Ok(()),

@@ -7,16 +7,16 @@
 pub(crate) mod npy;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use self::npy::{Array, Element};
-use super::container::{MOST_UNPACKED, refuse, unreadable};
+use super::container::{MEASURED, MOST_UNPACKED, refuse, unreadable};
 use super::pixels::{self, Collector};
-use super::{Images, Loaded, Split, Told, check_bytes, interleave, label};
+use super::{Images, Loaded, Parts, Split, Told, check_size, interleave, label};
 use crate::Result;
 
 type Archive = ZipArchive<Box<dyn Source>>;
@@ -47,14 +47,28 @@ pub fn decode(path: &Path, bytes: &[u8], resize: Option<usize>) -> Result<Loaded
 }
 
 fn set(archive: &mut Archive, path: &Path, resize: Option<usize>) -> Result<Loaded> {
-    let mut split = |part: &str| -> Result<Split> {
-        let (x, y) = (format!("x_{part}"), format!("y_{part}"));
-        let images = read_images(archive, path, &x, resize)?;
-        let labels = read_labels(archive, path, &y, &x, images.count)?;
-        Ok(interleave::spread(Split { images, labels: vec![labels] }))
+    let mut looked = |x: &str, y: &str| -> Result<(Stored, Vec<u32>)> {
+        let stored = look(archive, path, x, resize)?;
+        let labels = read_labels(archive, path, y, x, stored.count)?;
+        Ok((stored, labels))
     };
-    let (train, test) = (split("train")?, split("test")?);
-    Ok(Loaded { train, test, test_labels: format!("{}, y_test", path.display()), class_names: Vec::new() })
+    let (train, train_labels) = looked("x_train", "y_train")?;
+    let (test, test_labels) = looked("x_test", "y_test")?;
+    let named = |y: &str| format!("{}, {y}", path.display());
+    let parts = Parts {
+        shapes: [&train, &test].map(|stored| pixels::scaled(stored.shape, resize)),
+        labels: [&train_labels, &test_labels],
+        files: [named("y_train"), named("y_test")],
+        classes: 0,
+    };
+    parts.check(path)?;
+    let files = parts.files;
+    let mut split = |x: &str, stored: &Stored, labels: Vec<u32>| -> Result<Split> {
+        let images = read_images(archive, path, x, stored, resize)?;
+        interleave::spread(Split { images, labels: vec![labels] })
+    };
+    let (train, test) = (split("x_train", &train, train_labels)?, split("x_test", &test, test_labels)?);
+    Ok(Loaded { train, test, label_files: files, class_names: Vec::new() })
 }
 
 /// The images in the array `x` of an archive, or in its only array.
@@ -69,7 +83,8 @@ pub fn load_unlabelled(path: &Path, resize: Option<usize>) -> Result<Images> {
         _ => "x".to_string(),
     };
     drop(names);
-    read_images(&mut archive, path, &name, resize)
+    let stored = look(&mut archive, path, &name, resize)?;
+    read_images(&mut archive, path, &name, &stored, resize)
 }
 
 fn open_archive(path: &Path) -> Result<Archive> {
@@ -119,7 +134,17 @@ fn open<'a>(archive: &'a mut Archive, path: &Path, name: &str) -> Result<(Array,
     Ok((array, BufReader::with_capacity(1 << 16, file)))
 }
 
-fn read_images(archive: &mut Archive, path: &Path, name: &str, resize: Option<usize>) -> Result<Images> {
+/// Images as an array's header has them.
+struct Stored {
+    count: usize,
+    /// Channels, height, width.
+    shape: [usize; 3],
+    /// The channels of a pixel stand together.
+    interleaved: bool,
+}
+
+/// Looks at an array of images, which takes no memory.
+fn look(archive: &mut Archive, path: &Path, name: &str, resize: Option<usize>) -> Result<Stored> {
     let (array, mut reader) = open(archive, path, name)?;
     let refused = |what: &str| refuse_array(path, name, what);
     let (shape, interleaved) = match array.shape[..] {
@@ -134,8 +159,8 @@ fn read_images(archive: &mut Archive, path: &Path, name: &str, resize: Option<us
             )));
         }
     };
-    let (count, length) = (array.shape[0], shape.iter().product::<usize>());
-    if count == 0 || length == 0 {
+    let count = array.shape[0];
+    if count == 0 || shape.contains(&0) {
         return Err(refused(&format!("has no pixels (its shape is {:?})", array.shape)));
     }
     if !matches!(array.element, Element::Unsigned(1) | Element::Float(4 | 8)) {
@@ -145,9 +170,26 @@ fn read_images(archive: &mut Archive, path: &Path, name: &str, resize: Option<us
         )));
     }
     pixels::check_shape(shape, resize).map_err(|why| refused(&why))?;
-    let kept = resize.map_or(length, |side| shape[0] * side * side);
-    check_bytes(path, count as u64 * kept as u64)?;
-    let mut images = Collector::new(shape, resize);
+    check_size(path, count, pixels::scaled(shape, resize))?;
+    if array.bytes().is_some_and(|bytes| bytes > MEASURED) {
+        // Its length and its checksum, before any of it is kept.
+        io::copy(&mut reader, &mut io::sink()).map_err(|error| refused(&unread(&error)))?;
+    }
+    Ok(Stored { count, shape, interleaved })
+}
+
+fn read_images(
+    archive: &mut Archive,
+    path: &Path,
+    name: &str,
+    stored: &Stored,
+    resize: Option<usize>,
+) -> Result<Images> {
+    let &Stored { count, shape, interleaved } = stored;
+    let (array, mut reader) = open(archive, path, name)?;
+    let refused = |what: &str| refuse_array(path, name, what);
+    let length = shape.iter().product::<usize>();
+    let mut images = Collector::new(count, shape, resize)?;
     let mut raw = vec![0; length * array.element.bytes()];
     let mut bytes = vec![0; length];
     for image in 0..count {

@@ -2,8 +2,12 @@
 
 use image::{GrayImage, imageops};
 
+use super::container::reserved;
 use super::{Images, MAX_SIDE, Told};
 use crate::{Error, Result};
+
+/// The most pixels of an image that is to be scaled.
+const MOST_PIXELS: usize = 1 << 24;
 
 /// Refuses a side that no image may have.
 ///
@@ -20,12 +24,24 @@ pub fn check_resize(resize: Option<usize>) -> Result<()> {
 
 /// Refuses images that are too large, unless they are to be scaled: the text is to be put after a file's name.
 pub fn check_shape([_, height, width]: [usize; 3], resize: Option<usize>) -> Told<()> {
-    if resize.is_some() || (height <= MAX_SIDE && width <= MAX_SIDE) {
+    if height <= MAX_SIDE && width <= MAX_SIDE {
         return Ok(());
+    }
+    if resize.is_some() {
+        return match height.saturating_mul(width) > MOST_PIXELS {
+            true => Err(format!("holds images of {height}x{width}, which are too large to be scaled")),
+            false => Ok(()),
+        };
     }
     Err(format!(
         "holds images of {height}x{width}; {MAX_SIDE}x{MAX_SIDE} is the most, so scale them with `resize`"
     ))
+}
+
+/// The shape of images once they are scaled, where they are to be.
+pub fn scaled([channels, height, width]: [usize; 3], resize: Option<usize>) -> [usize; 3] {
+    let [height, width] = resize.map_or([height, width], |side| [side; 2]);
+    [channels, height, width]
 }
 
 /// Images of one shape that are still coming in.
@@ -36,9 +52,13 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// For images `[channels, height, width]`.
-    pub fn new(shape: [usize; 3], resize: Option<usize>) -> Collector {
-        Collector { shape, resize, pixels: Vec::new() }
+    /// For `count` images `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where there is no memory for them.
+    pub fn new(count: usize, shape: [usize; 3], resize: Option<usize>) -> Result<Collector> {
+        let pixels = reserved(count * scaled(shape, resize).iter().product::<usize>())?;
+        Ok(Collector { shape, resize, pixels })
     }
 
     /// Adds an image, its channels one after the other.
@@ -51,9 +71,7 @@ impl Collector {
 
     /// All of them.
     pub fn finish(self) -> Images {
-        let [channels, height, width] = self.shape;
-        let [height, width] = self.resize.map_or([height, width], |side| [side; 2]);
-        Images::new([channels, height, width], self.pixels)
+        Images::new(scaled(self.shape, self.resize), self.pixels)
     }
 }
 

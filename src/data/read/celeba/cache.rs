@@ -1,80 +1,66 @@
-//! The images made of the photographs, in one file that is mapped into memory.
+//! The images made of the photographs, in one file that is read as they are needed.
 //!
 //! `.smoothenc-CROP.cache` beside the photographs' folder, or in a place of its own where that is chosen or that
-//! folder can only be read: the images `[n, 3, 64, 64]` as bytes, then JSON ([`Trailer`]), its length (8 bytes) and a
-//! mark. It is written under another name and renamed when it is on the disk, so a build that was interrupted leaves
-//! no cache; the mark at the end and the length are looked at all the same. The trailer has a checksum of the crop
-//! and of every photograph's name, size and time of change: any change there makes a new cache. (The photographs'
-//! content is not read for this: that would take as long as the cache saves.)
+//! folder can only be read. It is written under another name and renamed when it is on the disk, so a build that was
+//! interrupted leaves no cache. Its checksums are compared before it is used ([`file`]), and what does not fit is made
+//! again. It also has a checksum of the crop and of every photograph's name, size and time of change: any change there
+//! makes a new cache. (The photographs' content is not read for this: that would take as long as the cache saves.)
+//!
+//! Photographs that were left out are tried again each time, so no fault that has passed stays.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, ErrorKind, Write};
+mod check;
+mod file;
+
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-use memmap2::Mmap;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Options, SIDE, photo};
-use crate::data::read::content::{hex, hex_sha256};
+use self::file::{Cache, Found, IMAGE, Photos, Unusable, build};
+use super::{Options, photo};
+use crate::data::read::content::{Sum, hex, hex_sha256};
+use crate::files::lock::{self, Lock};
+use crate::files::{Staged, disk};
 use crate::progress::Observer;
 use crate::{Error, Result, files};
 
-const MARK: &[u8; 16] = b"smoothenc cache\n";
+pub use check::{Kept, check, remove};
+pub use file::Skipped;
 
-const IMAGE: usize = 3 * SIDE * SIDE;
-/// Photographs decoded before they are written.
-const CHUNK: usize = 512;
-
-/// A photograph that could not be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
-    pub name: String,
-    pub why: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Trailer {
-    source: String,
-    images: usize,
-    skipped: Vec<Skipped>,
-}
-
-/// A cache ready to be read.
+/// A cache that was found whole.
 #[derive(Debug)]
-pub struct Cache {
-    pub map: Arc<Mmap>,
-    /// Bytes of images at the start of the file.
-    pub bytes: usize,
-    /// What is not among them.
-    pub skipped: Vec<Skipped>,
+pub struct Whole {
+    pub cache: Cache,
+    /// Of its training and its test images.
+    pub digests: [Sum; 2],
 }
 
-/// The images of `photos`, in their order, from the cache of `directory`, which is made first where it is not there or
-/// not of these photographs.
+/// The images of `photos`, in their order, from the cache of `directory`, which is made first where it is not there,
+/// not of these photographs or damaged.
 ///
 /// # Errors
 /// [`Error::Request`] naming a photograph that cannot be used, unless these are to be skipped; or where no place for
-/// the cache can be written.
+/// the cache can be written. [`Error::Io`] where the system fails.
 pub fn open_or_build(
     directory: &Path,
-    photos: &[PathBuf],
+    photos: &Photos,
     options: &Options,
     observer: &dyn Observer,
-) -> Result<Cache> {
-    let source = checksum(photos, options.crop);
-    let file = format!(".smoothenc-{}.cache", options.crop);
-    let there = |place: &Path| open(&place.join(&file), &source, photos.len());
+) -> Result<Whole> {
+    let wanted = Wanted { directory, source: checksum(photos, options.crop), photos, options, observer };
     let places = places(directory, options);
-    if let Some(cache) = places.iter().find_map(|place| there(place)) {
-        return usable(cache, photos, options);
+    for place in &places {
+        if let Some(cache) = wanted.there(place)? {
+            tidy(place);
+            return Ok(cache);
+        }
     }
     for place in &places {
         // One process at a time builds, and whoever waited finds it built.
-        let lock = match lock(place, place != directory) {
+        let _lock = match lock(place, place != directory) {
             Ok(lock) => lock,
             Err(error) if options.cache.is_none() && only_read(&error) => {
                 log::warn!(
@@ -85,26 +71,110 @@ pub fn open_or_build(
             }
             Err(error) => return Err(unwritable(place, &error)),
         };
-        if let Some(cache) = there(place) {
-            return usable(cache, photos, options);
-        }
-        let (path, temporary) = (place.join(&file), place.join(&file).with_extension("tmp"));
-        let failed = |error: io::Error| unwritable(&temporary, &error);
-        let begun = File::create(&temporary).map_err(failed)?;
-        build(begun, &temporary, (&source, photos), options, observer)
-            .inspect_err(|_| _ = fs::remove_file(&temporary))?;
-        fs::rename(&temporary, &path).map_err(|error| unwritable(&path, &error))?;
-        drop(lock);
-        if place != directory {
-            log::warn!("the scaled images of {} are in {}", directory.display(), path.display());
-        }
-        return there(place).ok_or_else(|| changed(directory));
+        return match wanted.there(place)? {
+            Some(cache) => Ok(cache),
+            None => wanted.made(place),
+        };
     }
-    nameless(directory, (&source, photos), options, observer)
+    wanted.nameless()
 }
 
-fn changed(directory: &Path) -> Error {
-    Error::run(format!("{} was changed while it was read", directory.display())).with_hint("read it again")
+/// The cache that is looked for.
+struct Wanted<'a> {
+    directory: &'a Path,
+    source: String,
+    photos: &'a Photos,
+    options: &'a Options,
+    observer: &'a dyn Observer,
+}
+
+impl Wanted<'_> {
+    fn path(&self, place: &Path) -> PathBuf {
+        place.join(format!(".smoothenc-{}.cache", self.options.crop))
+    }
+
+    /// The cache in `place`, if it is whole and of this source. One that is not is to be made again.
+    fn there(&self, place: &Path) -> Result<Option<Whole>> {
+        let path = self.path(place);
+        let sound = |cache: Option<Cache>| cache.map_or(Ok(None), |cache| self.sound(cache));
+        match Cache::open(&path).and_then(sound) {
+            Ok(Some(whole)) => self.usable(whole),
+            Ok(None) => Ok(None),
+            Err(Unusable::Failed(error)) => Err(error),
+            Err(Unusable::Damaged(what)) => {
+                log::warn!("{} {what}: it is made again", path.display());
+                Ok(None)
+            }
+        }
+    }
+
+    /// A cache of this source with its checksums compared; none for one of another source.
+    fn sound(&self, cache: Cache) -> Found<Option<Whole>> {
+        if cache.source() != self.source {
+            return Ok(None);
+        }
+        let digests = cache.digests()?;
+        Ok(Some(Whole { cache, digests }))
+    }
+
+    /// The cache, where the photographs that it leaves out still cannot be read. It is only for those who asked for
+    /// leaving them out.
+    fn usable(&self, whole: Whole) -> Result<Option<Whole>> {
+        let skipped = whole.cache.skipped();
+        let Some(first) = skipped.first() else { return Ok(Some(whole)) };
+        let name = whole.cache.file.path().display();
+        let left_out = |path: &&PathBuf| skipped.iter().any(|skipped| skipped.name == name_of(path));
+        for path in self.photos.iter().flatten().filter(left_out) {
+            match photo::load(path, self.options.crop)? {
+                Ok(_) => {
+                    log::warn!("{name} lacks {}, which can be read now: it is made again", path.display());
+                    return Ok(None);
+                }
+                Err(why) if !self.options.skip_bad => return Err(bad(path, &why)),
+                Err(_) => {}
+            }
+        }
+        let (count, photographs) = match skipped.len() {
+            1 => (1, "photograph"),
+            more => (more, "photographs"),
+        };
+        log::warn!("{name} leaves out {count} {photographs}, the first {}: it {}", first.name, first.why);
+        Ok(Some(whole))
+    }
+
+    /// A new cache in `place`, which this process has locked.
+    fn made(&self, place: &Path) -> Result<Whole> {
+        let path = self.path(place);
+        let staged = Staged::begin(&path).map_err(unwritten)?;
+        build((staged.file(), &path), (&self.source, self.photos), self.options, self.observer)?;
+        staged.commit().map_err(unwritten)?;
+        if place != self.directory {
+            log::warn!("the scaled images of {} are in {}", self.directory.display(), path.display());
+        }
+        self.there(place)?.ok_or_else(|| self.changed())
+    }
+
+    /// A cache for this process alone, in a temporary file that has lost its name.
+    fn nameless(&self) -> Result<Whole> {
+        let directory = self.directory.display();
+        log::warn!("{directory}: its images are scaled anew each time, as nothing keeps them");
+        let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
+        let path = std::env::temp_dir().join(format!("smoothenc-{}-{since}.tmp", std::process::id()));
+        let failed = |error: io::Error| unwritable(&path, &error);
+        let file = disk::create_new(&path).map_err(failed)?;
+        disk::remove_file(&path).map_err(failed)?;
+        build((&file, &path), (&self.source, self.photos), self.options, self.observer)?;
+        match Cache::of(file, &path).and_then(|cache| self.sound(cache)) {
+            Ok(Some(whole)) => self.usable(whole)?.ok_or_else(|| self.changed()),
+            Err(Unusable::Failed(error)) => Err(error),
+            Ok(None) | Err(Unusable::Damaged(_)) => Err(self.changed()),
+        }
+    }
+
+    fn changed(&self) -> Error {
+        Error::run(format!("{} was changed while it was read", self.directory.display()))
+            .with_hint("read it again")
+    }
 }
 
 /// Where the cache may lie, the best place first. Away from the photographs each set has a folder of its own.
@@ -120,46 +190,43 @@ fn places(directory: &Path, options: &Options) -> Vec<PathBuf> {
     }
 }
 
-fn lock(place: &Path, make: bool) -> io::Result<File> {
+/// The lock of a place, waited for.
+fn lock(place: &Path, make: bool) -> io::Result<Lock> {
     if make {
-        fs::create_dir_all(place)?;
+        disk::create_directories(place)?;
     }
-    let file = File::create(place.join(".smoothenc.lock"))?;
-    file.lock()?;
-    Ok(file)
+    let mut told = false;
+    loop {
+        match Lock::take(place) {
+            Ok(lock) => return Ok(lock),
+            Err(Error::Io { source, .. }) => return Err(source),
+            Err(other) if !told => {
+                let file = place.join(lock::NAME);
+                log::warn!("{other}: waiting for it (if it is gone, remove {})", file.display());
+                told = true;
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+/// Clears away what a builder left that was killed, where nobody else is building. Where that fails it stays.
+fn tidy(place: &Path) {
+    let unfinished = check::unfinished(place);
+    if (place.join(lock::NAME).exists() || !unfinished.is_empty())
+        && let Ok(_lock) = Lock::take(place)
+    {
+        unfinished.iter().for_each(|path| _ = disk::remove_file(path));
+    }
 }
 
 fn only_read(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }
 
-/// A cache for this process alone, in a temporary file that has lost its name.
-fn nameless(
-    directory: &Path,
-    (source, photos): (&str, &[PathBuf]),
-    options: &Options,
-    observer: &dyn Observer,
-) -> Result<Cache> {
-    log::warn!("{}: its images are scaled anew each time, as nothing keeps them", directory.display());
-    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    let path = std::env::temp_dir().join(format!("smoothenc-{}-{since}.tmp", std::process::id()));
-    let file = File::create_new(&path).map_err(|error| unwritable(&path, &error))?;
-    let cache = build(file, &path, (source, photos), options, observer)
-        .and_then(|()| open(&path, source, photos.len()).ok_or_else(|| changed(directory)));
-    _ = fs::remove_file(&path);
-    cache
-}
-
-/// A cache with photographs left out is only for those who asked for that.
-fn usable(cache: Cache, photos: &[PathBuf], options: &Options) -> Result<Cache> {
-    match cache.skipped.first() {
-        Some(first) if !options.skip_bad => {
-            let named = |path: &&PathBuf| path.file_name().is_some_and(|name| *name == *first.name);
-            let path = photos.iter().find(named).cloned().unwrap_or_default();
-            Err(bad(&path, &first.why))
-        }
-        _ => Ok(cache),
-    }
+/// The name that lists have for a photograph.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn bad(path: &Path, why: &str) -> Error {
@@ -171,7 +238,14 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
         .with_hint("make that folder writable or choose another place for them")
 }
 
-fn checksum(photos: &[PathBuf], crop: usize) -> String {
+fn unwritten(error: Error) -> Error {
+    match error {
+        Error::Io { path, source } => unwritable(&path, &source),
+        other => other,
+    }
+}
+
+fn checksum(photos: &Photos, crop: usize) -> String {
     let stamp = |path: &PathBuf| {
         let about = fs::metadata(path).ok();
         let size = about.as_ref().map(fs::Metadata::len);
@@ -179,64 +253,11 @@ fn checksum(photos: &[PathBuf], crop: usize) -> String {
         let since = changed.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_nanos());
         format!("{:?} {size:?} {since:?}\n", path.file_name())
     };
-    let stamps: Vec<String> = photos.par_iter().map(stamp).collect();
     let mut hash = Sha256::new_with_prefix(format!("{IMAGE} bytes from a crop of {crop}\n"));
-    stamps.iter().for_each(|stamp| hash.update(stamp));
-    hex(&hash.finalize())
-}
-
-/// The cache in a file, if it is whole and of this source.
-fn open(path: &Path, source: &str, photos: usize) -> Option<Cache> {
-    let file = File::open(path).ok()?;
-    // SAFETY: nobody writes into a finished cache; a new one takes its name, and leaves the old file to its readers.
-    let map = unsafe { Mmap::map(&file).ok()? };
-    let (rest, mark) = map.split_last_chunk::<16>()?;
-    let (rest, length) = rest.split_last_chunk::<8>()?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-    let start = rest.len().checked_sub(length)?;
-    let trailer: Trailer = serde_json::from_slice(&rest[start..]).ok()?;
-    let whole = mark == MARK
-        && trailer.source == source
-        && trailer.images + trailer.skipped.len() == photos
-        && trailer.images.checked_mul(IMAGE) == Some(start);
-    whole.then(|| Cache { map: Arc::new(map), bytes: start, skipped: trailer.skipped })
-}
-
-/// Writes a cache into `file`, which is at `path`.
-fn build(
-    file: File,
-    path: &Path,
-    (source, photos): (&str, &[PathBuf]),
-    options: &Options,
-    observer: &dyn Observer,
-) -> Result<()> {
-    let failed = |error: io::Error| unwritable(path, &error);
-    let mut file = BufWriter::new(file);
-    let mut skipped = Vec::new();
-    let (all, mut done) = (photos.len() as u64, 0);
-    let task = observer.begin("scaling", done, all);
-    for chunk in photos.chunks(CHUNK) {
-        let images: Vec<_> = chunk.par_iter().map(|path| photo::load(path, options.crop)).collect();
-        for (path, image) in chunk.iter().zip(images) {
-            match image {
-                Ok(image) => file.write_all(&image).map_err(failed)?,
-                Err(why) if options.skip_bad => {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    skipped.push(Skipped { name, why });
-                }
-                Err(why) => return Err(bad(path, &why)),
-            }
-        }
-        done += chunk.len() as u64;
-        task.advance(done, all);
+    for part in photos {
+        let stamps: Vec<String> = part.par_iter().map(stamp).collect();
+        hash.update(format!("{} photographs\n", part.len()));
+        stamps.iter().for_each(|stamp| hash.update(stamp));
     }
-    drop(task);
-    let images = photos.len() - skipped.len();
-    let trailer = serde_json::to_vec(&Trailer { source: source.into(), images, skipped })
-        .map_err(|error| Error::run(format!("{} cannot be made", path.display())).because(error))?;
-    let mut end = trailer;
-    end.extend((end.len() as u64).to_le_bytes());
-    end.extend(MARK);
-    file.write_all(&end).map_err(failed)?;
-    file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)
+    hex(&hash.finalize())
 }

@@ -2,11 +2,11 @@
 //! quotes and the column of row numbers that pandas puts in front.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
+use crate::data::read::container;
 use crate::{Error, Result};
 
 /// The official attributes, in the official order.
@@ -60,6 +60,11 @@ pub const ATTRIBUTES: [&str; 40] = [
 pub fn attribute(name: &str) -> usize {
     ATTRIBUTES.iter().position(|known| *known == name).unwrap_or_else(|| panic!("no attribute {name}"))
 }
+
+/// Bounds of a list, several times what the official ones have: 202,599 photographs in 27 MB.
+const MOST_BYTES: u64 = 1 << 27;
+const MOST_PHOTOS: usize = 1_000_000;
+const LONGEST_LINE: usize = 1 << 14;
 
 /// Names of the two lists; each may end in `.csv` instead.
 pub const ATTRIBUTES_FILE: &str = "list_attr_celeba.txt";
@@ -160,8 +165,13 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Lines> {
-        let text =
-            fs::read_to_string(path).map_err(|error| Error::file(path, "cannot be read").because(error))?;
+        let bytes = container::read_small(path, MOST_BYTES)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| Error::file(path, "is no text in UTF-8").because(error))?;
+        if let Some(line) = text.lines().position(|line| line.len() > LONGEST_LINE) {
+            let why = "is longer than any line of CelebA's lists";
+            return Err(Error::request(format!("{}, line {}: it {why}", path.display(), line + 1)));
+        }
         Ok(Lines::of(path, text))
     }
 
@@ -202,6 +212,13 @@ impl Lines {
 
     fn refuse(&self, line: usize, why: &str) -> Error {
         Error::request(format!("{}, line {line}: {why}", self.path.display()))
+    }
+
+    fn check_count(&self, line: usize, photos: usize) -> Result<()> {
+        match photos > MOST_PHOTOS {
+            true => Err(self.refuse(line, &format!("there are more than {MOST_PHOTOS} photographs"))),
+            false => Ok(()),
+        }
     }
 
     /// The name in a row's first column, which must be a file of the photographs' folder.
@@ -256,6 +273,7 @@ impl Lines {
                 return Err(self.refuse(line, &format!("{name} is there twice (also in line {first})")));
             }
             photos.push((name.to_string(), attributes));
+            self.check_count(line, photos.len())?;
         }
         match promised {
             Some(count) if count != photos.len() => {
@@ -301,6 +319,7 @@ impl Lines {
             if parts.insert(name.to_string(), part).is_some() {
                 return Err(self.refuse(line, &format!("{name} is there twice")));
             }
+            self.check_count(line, parts.len())?;
         }
         Ok(parts)
     }

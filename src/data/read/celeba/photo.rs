@@ -4,7 +4,8 @@ use std::path::Path;
 
 use image::RgbImage;
 
-use crate::data::read::picture;
+use crate::Result;
+use crate::data::read::{Told, picture};
 
 /// Every photograph's size.
 pub const WIDTH: usize = 178;
@@ -13,14 +14,21 @@ pub const HEIGHT: usize = 218;
 pub const SIDE: usize = 64;
 
 /// The image `[3, SIDE, SIDE]` of the photograph in a file, or what is wrong with it, to be put after its name.
-pub fn load(path: &Path, crop: usize) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// [`crate::Error::Io`] where the system fails to read it, which says nothing of the photograph.
+pub fn load(path: &Path, crop: usize) -> Result<Told<Vec<u8>>> {
+    Ok(picture::read(path)?.and_then(|bytes| scaled(&bytes, crop)))
+}
+
+fn scaled(bytes: &[u8], crop: usize) -> Told<Vec<u8>> {
     let wanted = |width: usize, height: usize| match (width, height) == (WIDTH, HEIGHT) {
         true => Ok(()),
         false => {
             Err(format!("is {width}x{height}, must be {WIDTH}x{HEIGHT} (the aligned and cropped CelebA)"))
         }
     };
-    let photo = picture::decode(&picture::read(path)?, wanted)?;
+    let photo = picture::decode(bytes, wanted)?;
     Ok(scale_down(&photo.into_rgb8(), crop))
 }
 

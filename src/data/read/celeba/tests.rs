@@ -64,7 +64,7 @@ fn refused(base: &TempDir, parts: &[&str]) {
 
 /// The grey level of each image.
 fn levels(images: &Images) -> Vec<u8> {
-    (0..images.count).map(|i| (images.floats(i)[2000] * 25.5).round() as u8).collect()
+    (0..images.count).map(|i| (images.floats(i).unwrap()[2000] * 25.5).round() as u8).collect()
 }
 
 #[track_caller]
@@ -146,7 +146,7 @@ fn bad_photographs_are_named_or_skipped() {
         }
         refused(&base, &["000005.jpg", why, "`skip-bad`"]);
         assert!(!base.path().join(".smoothenc-148.cache").exists(), "{why}: a cache is left");
-        assert!(!base.path().join(".smoothenc-148.tmp").exists(), "{why}: half a cache is left");
+        assert_eq!(names(&base), LAYOUT, "{why}: something is left");
         for _ in 0..2 {
             let set = read(&base, true).unwrap();
             assert_eq!((levels(&set.test.images), set.skipped), (vec![2, 8], 1));
@@ -159,32 +159,115 @@ fn bad_photographs_are_named_or_skipped() {
     }
 }
 
+const LAYOUT: [&str; 3] = [PHOTOS, ATTRIBUTES_FILE, PARTITION_FILE];
+
+/// What is in the set's folder.
+fn names(base: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(base.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn cache_of(base: &TempDir) -> PathBuf {
+    base.path().join(".smoothenc-148.cache")
+}
+
 #[test]
-fn only_a_whole_cache_of_these_photographs_is_used() {
+fn a_whole_cache_is_used_and_any_other_is_made_again() {
     let base = sound();
     check_sound(&read(&base, false).unwrap());
-    let path = base.path().join(".smoothenc-148.cache");
+    let path = cache_of(&base);
     let whole = fs::read(&path).unwrap();
-    // It is used: another grey in it shows.
-    let mut marked = whole.clone();
-    marked[..3 * SIDE * SIDE].fill(200);
-    fs::write(&path, &marked).unwrap();
-    assert_eq!(levels(&read(&base, false).unwrap().train.images)[0], 20);
+    let made = || fs::metadata(&path).unwrap().modified().unwrap();
+    let first = made();
+    let data = read(&base, false).unwrap();
+    check_sound(&data);
+    assert_eq!(made(), first, "a whole one is used");
+    assert_eq!(check(base.path()).unwrap(), [Kept { path: path.clone(), wrong: None }]);
+    let again = |bytes: &[u8], told: &str| {
+        fs::write(&path, bytes).unwrap();
+        let found = check(&path).unwrap();
+        assert!(found[0].wrong.is_some(), "{told}");
+        let set = read(&base, false).unwrap();
+        check_sound(&set);
+        assert_eq!(set.fingerprint, data.fingerprint, "{told}");
+        assert!(fs::read(&path).unwrap() == whole, "{told}");
+    };
     for length in [0, 10, 3 * SIDE * SIDE, whole.len() - 1] {
-        fs::write(&path, &marked[..length]).unwrap();
-        check_sound(&read(&base, false).unwrap());
-        assert!(fs::read(&path).unwrap() == whole, "cut at {length}");
+        again(&whole[..length], &format!("cut at {length}"));
     }
-    // What an interrupted build leaves is no cache.
-    fs::remove_file(&path).unwrap();
-    fs::write(path.with_extension("tmp"), &marked).unwrap();
-    check_sound(&read(&base, false).unwrap());
+    // A byte here and there among the images, and each of what follows them.
+    let images = 8 * 3 * SIDE * SIDE;
+    for at in (0..images).step_by(9973).chain(images..whole.len()) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        again(&flipped, &format!("flipped at {at} of {}", whole.len()));
+    }
+    again(&[&whole[..], b"more"].concat(), "longer");
+    // What an interrupted build leaves is no cache, and goes.
+    let left = base.path().join("..smoothenc-148.cache.tmp");
+    for cached in [true, false] {
+        fs::write(&left, &whole[..500]).unwrap();
+        fs::write(base.path().join(crate::files::lock::NAME), "{}").unwrap();
+        if !cached {
+            fs::remove_file(&path).unwrap();
+        }
+        assert_eq!(check(base.path()).unwrap().len(), usize::from(cached) + 1);
+        check_sound(&read(&base, false).unwrap());
+        assert_eq!(names(&base), [&[".smoothenc-148.cache"][..], &LAYOUT].concat());
+    }
     // Another photograph makes it anew, another crop beside it.
-    fs::write(&path, &marked).unwrap();
     fs::write(at(&base, 1), photo(4, WIDTH, HEIGHT)).unwrap();
+    assert!(check(base.path()).unwrap()[0].wrong.as_deref().unwrap().contains("other photographs"));
     assert_eq!(levels(&read(&base, false).unwrap().train.images), [4, 3, 6, 7, 9]);
     load(base.path(), &Options { crop: 100, ..Options::default() }, &Silent).unwrap();
     assert!(base.path().join(".smoothenc-100.cache").exists() && path.exists());
+    assert!(check(base.path()).unwrap().iter().all(|kept| kept.wrong.is_none()));
+}
+
+/// The images are read as they are needed, so a cache may be cut short under them.
+#[test]
+fn a_cache_that_is_cut_while_it_is_in_use_is_an_error_that_names_it() {
+    let base = sound();
+    let set = read(&base, false).unwrap();
+    fs::File::options().write(true).open(cache_of(&base)).unwrap().set_len(20_000).unwrap();
+    assert_eq!(set.train.images.floats(0).unwrap().len(), 3 * SIDE * SIDE);
+    let told = set.train.images.floats(4).unwrap_err();
+    assert!(!told.is_request(), "{told}");
+    assert!(told.to_string().contains(".smoothenc-148.cache was cut short"), "{told}");
+    assert!(set.test.images.bytes().is_err());
+    check_sound(&read(&base, false).unwrap());
+}
+
+/// What the system fails at says nothing of a photograph, so none is left out for it.
+#[cfg(unix)]
+#[test]
+fn a_passing_fault_of_the_system_is_never_kept() {
+    let base = sound();
+    fs::remove_file(at(&base, 5)).unwrap();
+    std::os::unix::fs::symlink(at(&base, 5), at(&base, 5)).unwrap();
+    for skip_bad in [false, true] {
+        match read(&base, skip_bad) {
+            Err(Error::Io { path, .. }) => assert_eq!(path, at(&base, 5)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(names(&base), LAYOUT);
+    }
+    fs::remove_file(at(&base, 5)).unwrap();
+    // What was left out is tried again, also where its name, size and time stay what they were.
+    let whole = photo(5, WIDTH, HEIGHT);
+    let mut damaged = whole.clone();
+    damaged[0] = 0;
+    let put = |bytes: &[u8]| {
+        fs::write(at(&base, 5), bytes).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        fs::File::options().write(true).open(at(&base, 5)).unwrap().set_modified(time).unwrap();
+    };
+    put(&damaged);
+    assert_eq!(read(&base, true).unwrap().skipped, 1);
+    put(&whole);
+    check_sound(&read(&base, true).unwrap());
 }
 
 /// Lists as R, pandas and Windows write them.
@@ -267,8 +350,15 @@ fn what_follows_a_photograph_does_not_matter_and_half_of_one_does() {
         fs::write(at(&base, 5), [&whole, tail].concat()).unwrap();
         check_sound(&read(&base, false).unwrap());
     }
-    fs::write(at(&base, 5), [&whole[..whole.len() * 3 / 4], &[0xff, 0xd9]].concat()).unwrap();
-    refused(&base, &["000005.jpg", "is truncated", "`skip-bad`"]);
+    let scan = whole.windows(2).position(|marker| marker == [0xff, 0xda]).unwrap();
+    let header = 2 + usize::from(whole[scan + 3]);
+    // Half of the scan, none of it, and not even its header.
+    for (cut, why) in
+        [(whole.len() * 3 / 4, "is truncated"), (scan + header, "is truncated"), (scan, "does not decode")]
+    {
+        fs::write(at(&base, 5), [&whole[..cut], &[0xff, 0xd9]].concat()).unwrap();
+        refused(&base, &["000005.jpg", why, "`skip-bad`"]);
+    }
 }
 
 #[test]

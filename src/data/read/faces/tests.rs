@@ -76,7 +76,7 @@ fn every_task_is_above_the_majority_for_a_linear_probe_on_pixels() {
         for i in 0..images.count {
             // The last column is the bias.
             rows[(i, columns - 1)] = 1.0;
-            for (p, value) in images.floats(i).into_iter().enumerate() {
+            for (p, value) in images.floats(i).unwrap().into_iter().enumerate() {
                 let (c, v, u) =
                     (p / images.width / images.height, p / images.width % images.height, p % images.width);
                 let block = (c * BLOCKS + v / side) * BLOCKS + u / side;
