@@ -323,6 +323,8 @@ fn label(path: &Path, at: usize, value: i64) -> Result<u32> {
 }
 
 #[cfg(test)]
+mod faults_tests;
+#[cfg(test)]
 mod field_tests;
 #[cfg(test)]
 mod tests;
