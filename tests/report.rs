@@ -229,7 +229,7 @@ fn what_is_shown_is_what_the_page_says() -> Verdict {
 
     assert_eq!((shown.originals.len(), shown.samples.len(), shown.traversals.len()), (10, 30, 4));
     for (i, (x, y)) in shown.originals.iter().zip(&shown.reconstructions).enumerate() {
-        assert!(*x == run.data.test.images.floats(i) && near(y, &decoded(&mean(x))), "image {i}");
+        assert!(*x == run.data.test.images.floats(i).unwrap() && near(y, &decoded(&mean(x))), "image {i}");
     }
     for traversal in &shown.traversals {
         let mut code = mean(&shown.originals[0]);

@@ -45,7 +45,7 @@ impl Images {
     ///
     /// # Panics
     /// Where they are no whole number of images.
-    pub(crate) fn in_file(shape: [usize; 3], file: &Arc<Parts>, place: Range<usize>) -> Self {
+    pub fn in_file(shape: [usize; 3], file: &Arc<Parts>, place: Range<usize>) -> Self {
         Images::stored(shape, Store::File(file.clone()), place)
     }
 

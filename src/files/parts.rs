@@ -30,7 +30,7 @@ impl Parts {
     ///
     /// # Errors
     /// The system's.
-    pub fn len(&self) -> io::Result<u64> {
+    pub fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 

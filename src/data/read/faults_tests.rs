@@ -100,7 +100,7 @@ fn strike_cache(stride: u64) {
 
 #[test]
 fn whatever_fails_faces_are_made_whole_or_not_at_all() {
-    strike_faces(11);
+    strike_faces(17);
 }
 
 #[test]

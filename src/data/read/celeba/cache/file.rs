@@ -92,7 +92,7 @@ impl Cache {
     pub fn of(file: File, path: &Path) -> Found<Cache> {
         let file = Parts::of(file, path);
         let damaged = |what: &str| Err(Unusable::Damaged(what.to_string()));
-        let length = file.len().map_err(|error| unread(path, error))?;
+        let length = file.size().map_err(|error| unread(path, error))?;
         let Some(body) = length.checked_sub(END as u64) else { return damaged("is cut short") };
         let mut end = [0; END];
         file.read(&mut end, body).map_err(|error| unread(path, error))?;
