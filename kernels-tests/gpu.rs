@@ -77,9 +77,17 @@ fn aliased_bindings(_: &mut Rng) -> Verdict {
     let (mut g, mut session) = (Graph::new(), Session::new(device(true)?));
     let both = g.variable("both", [128], F32)?;
     let (low, high) = (g.view(both, 0, [64])?, g.view(both, 64, [64])?);
+    store(&mut g, low, high)?;
+    names(session.compile(&g).map(|_| ()), &["kernel copy", "both"])?;
+    // Through a value it may.
+    let mut g = Graph::new();
+    let both = g.variable("both", [128], F32)?;
+    let (low, high) = (g.view(both, 0, [64])?, g.view(both, 64, [64])?);
     let doubled = scale(&mut g, low, 2.0)?;
     store(&mut g, doubled, high)?;
-    names(session.compile(&g).map(|_| ()), &["kernel elementwise", "both"])
+    session.set("both", &[1.5_f32; 128])?;
+    session.compile(&g)?.run()?;
+    same(&session.get::<f32>("both")?, &[[1.5; 64], [3.0; 64]].concat())
 }
 
 /// Memory and bindings beyond the device's limits are errors, after which the device still works.
