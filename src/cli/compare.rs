@@ -10,6 +10,7 @@ use crate::cli::report::{aligned, json_document, write};
 use crate::error::{Error, Result};
 use crate::report::compare_page::{self, ABOUT, PAGE, RESULTS, Table};
 use crate::runs::compare::{Comparison, compare};
+use crate::runs::output::LIST;
 
 /// The arguments of `compare`.
 #[derive(Debug, Args)]
@@ -60,7 +61,9 @@ fn prepare(out: &Path, overwrite: bool) -> Result<()> {
     if out.join("config.toml").exists() {
         return refuse("that is a run, whose own report.html would be lost; give another folder".into());
     }
-    if let Some(there) = [PAGE, RESULTS].iter().find(|name| out.join(name).exists()).filter(|_| !overwrite) {
+    if let Some(there) =
+        [PAGE, RESULTS, LIST].iter().find(|name| out.join(name).exists()).filter(|_| !overwrite)
+    {
         return refuse(format!("it has a {there}; give another folder, or --overwrite to replace it"));
     }
     fs::create_dir_all(out).or_else(|error| refuse(format!("the folder cannot be made: {error}")))

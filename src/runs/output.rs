@@ -32,17 +32,25 @@ impl List {
     fn read(folder: &Path) -> Result<Option<List>> {
         let path = folder.join(LIST);
         match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map(Some)
-                .map_err(|error| Error::file(&path, "does not read as a list of files").because(error)),
+            Ok(text) => List::parse(&path, &text).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(&path)(error)),
+        }
+    }
+
+    /// Refuses names that lead out of the folder: the list may be anyone's.
+    fn parse(path: &Path, text: &[u8]) -> Result<List> {
+        let list: List = serde_json::from_slice(text)
+            .map_err(|error| Error::file(path, "does not read as a list of files").because(error))?;
+        match list.files.keys().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+            Some(name) => Err(Error::file(path, format!("names {name:?}, which is no file of this folder"))),
+            None => Ok(list),
         }
     }
 }
 
 /// Writes files into a folder, which is made first where it is not there. The caller alone writes it. Files of an
-/// earlier list that are not made any more go.
+/// earlier list that are not made any more go, unless somebody has changed them.
 ///
 /// # Errors
 /// [`Error::Io`] naming the file; the folder is then as before.
@@ -60,7 +68,11 @@ pub fn write(folder: &Path, files: &Files) -> Result<()> {
     let text = serde_json::to_vec_pretty(&list)
         .map_err(|error| Error::run(format!("{LIST} cannot be made")).because(error))?;
     change.put(LIST, &text)?;
-    earlier.files.keys().filter(|name| !files.contains_key(*name)).for_each(|name| change.remove(name));
+    for (name, mark) in earlier.files.iter().filter(|(name, _)| !files.contains_key(*name)) {
+        if FileMark::of_file(&folder.join(name)).is_ok_and(|found| found == *mark) {
+            change.remove(name);
+        }
+    }
     change.commit()
 }
 
@@ -123,10 +135,20 @@ mod tests {
         fs::remove_file(folder.join("c")).unwrap();
         let wrong: Vec<_> = check(&folder).into_iter().map(|finding| finding.path).collect();
         assert_eq!(wrong, [folder.join("b"), folder.join("c")]);
-        fs::write(folder.join(LIST), "[]").unwrap();
-        assert_eq!(check(&folder).len(), 1);
+        // What was changed since is kept, though it is not made any more.
         write(&folder, &files(&["c"], "4")).unwrap();
+        assert_eq!(state(&folder), [None, Some("3".into()), Some("4".into()), Some("own".into())]);
         assert_eq!(check(&folder), []);
+        // A list of another kind, and one that names what lies elsewhere.
+        fs::write(base.path().join("theirs"), "own").unwrap();
+        let own = serde_json::to_string(&FileMark::of(b"own")).unwrap();
+        for list in ["[]".to_string(), format!("{{\"program\":\"\",\"files\":{{\"../../theirs\":{own}}}}}")] {
+            fs::write(folder.join(LIST), list).unwrap();
+            assert_eq!(check(&folder).len(), 1);
+            write(&folder, &files(&["c"], "4")).unwrap();
+            assert_eq!(check(&folder), []);
+        }
+        assert!(base.path().join("theirs").exists());
     }
 
     #[test]
