@@ -115,7 +115,14 @@ fn other_data_and_other_settings_are_refused_by_name() {
     assert_ne!(cut, settings);
     // With its first line, the checksum, the change is told too.
     fs::write(lab.path("run/config.toml"), &cut).unwrap();
-    assert!(lab.run("attack run").stderr.contains("config.toml was changed since it was written"));
+    for command in ["attack run", "probe run", "compare run run2", "runs ."] {
+        let told = lab.run(command).stderr;
+        assert_eq!(
+            told.matches("run/config.toml was changed since it was written").count(),
+            1,
+            "{command}: {told}"
+        );
+    }
     fs::write(lab.path("run/config.toml"), cut.split_once('\n').unwrap().1).unwrap();
     for command in ["train --resume run --iterations 300", "attack run", "probe run"] {
         lab.refused(2, command, &["--holdout was 30, not 0"]);

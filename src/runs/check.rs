@@ -1,7 +1,6 @@
 //! Whether a run is whole: every file reads, and all of them belong together.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::files::{self, disk, lock};
 use crate::runs::checkpoint::{self, DATA};
-use crate::runs::config::{Config, seal_holds};
+use crate::runs::config::Config;
 use crate::runs::dir::{CHANGED, CONFIG, MODEL, RESULT, RunDir};
 use crate::runs::pipeline::PageWriter;
 use crate::runs::record::{FileMark, RunRecord};
@@ -70,7 +69,7 @@ impl Check {
         let run = self.run.clone();
         let opened = RunDir::open(run.path()).and_then(|run| run.config());
         let Some(config) = self.sound(&run.config_path(), false, opened) else { return };
-        if !fs::read_to_string(run.config_path()).is_ok_and(|text| seal_holds(&text)) {
+        if !run.has_own_settings() {
             self.add(run.config_path(), CHANGED, false);
         }
         let (steps, made_from) = self.checkpoint(&config);

@@ -88,6 +88,7 @@ pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
         let run = RunDir::open(path)?;
         let config = run.config()?;
         run.require(&[run.result_path()])?;
+        run.warn_of_changed_settings();
         let record = RunRecord::load(&run.result_path())?.shown(&config);
         read.push((path.display().to_string(), config, record));
     }

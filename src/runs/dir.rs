@@ -82,15 +82,24 @@ impl RunDir {
         let config = Config::from_file(&path, &Config::default())?;
         // A run writes every setting; a file of another program that happens to parse does not have them.
         let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
-        if !seal_holds(&text) {
-            log::warn!("{} {CHANGED}", path.display());
-        }
         let table: toml::Table = toml::from_str(&text).unwrap_or_default();
         if let Some(key) = ["dataset", "objective", "seed"].iter().find(|key| !table.contains_key(**key)) {
             let what = format!("is not a run: its config.toml has no setting {key}");
             return Err(Error::file(&self.path, what));
         }
         Ok(config)
+    }
+
+    /// Whether `config.toml` is as the run wrote it, or has no checksum.
+    pub(super) fn has_own_settings(&self) -> bool {
+        fs::read_to_string(self.config_path()).is_ok_and(|text| seal_holds(&text))
+    }
+
+    /// Warns where `config.toml` is not as the run wrote it; for whoever is about to use the run.
+    pub(super) fn warn_of_changed_settings(&self) {
+        if !self.has_own_settings() {
+            log::warn!("{} {CHANGED}", self.config_path().display());
+        }
     }
 
     /// Refuses a run without these of its files, which it has once it is finished.

@@ -101,6 +101,7 @@ impl Summary {
     pub fn read(path: &Path) -> Result<Summary> {
         let run = RunDir::open(path)?;
         let config = run.config()?;
+        run.warn_of_changed_settings();
         let result = match run.result_path().exists() {
             true => Some(RunRecord::load(&run.result_path())?.shown(&config)),
             false => None,

@@ -74,6 +74,7 @@ impl LoadedRun {
             config.data_dir = Some(moved.to_path_buf());
         }
         run.require(&[run.model_path(), run.result_path()])?;
+        run.warn_of_changed_settings();
         let data = load_data(&config, context)?;
         let device = context.open(device, config.checked)?;
         LoadedRun::with(run, config, data, device, context.clone())

@@ -141,6 +141,7 @@ struct TrainClock {
 /// # Errors
 /// [`Error::Request`] naming the file.
 pub fn check_resumable(config: &Config, run: &Writing, data: &Dataset) -> Result<()> {
+    run.warn_of_changed_settings();
     earlier_evaluations(run)?;
     load_checkpoint(config, run, &data.short_fingerprint())?;
     metrics::check(&run.metrics_path())
