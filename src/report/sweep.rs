@@ -104,19 +104,15 @@ mod tests {
         let (made, calls) = faults::count(sweep);
         made.unwrap();
         let whole = content(&folder);
-        for (kind, fault) in
-            [Fault::Kill, Fault::Error(28), Fault::Error(5), Fault::Error(13)].into_iter().enumerate()
-        {
-            for at in (kind as u64..calls).step_by(stride) {
-                fs::remove_dir_all(&folder).unwrap();
-                let (struck, _) = faults::with(at, fault, sweep);
-                assert!(struck.is_err() || fault != Fault::Kill, "{fault:?} at {at}: nobody noticed");
-                sweep().unwrap_or_else(|error| panic!("{fault:?} at {at}: {}", error.in_full()));
-                assert!(content(&folder) == whole, "{fault:?} at {at} of {calls}");
-                assert_eq!(output::check(&folder), []);
-                for entry in list::list(&folder, &list::Filter::default()).unwrap() {
-                    assert_eq!(check(&entry.path, &RunPage), [], "{fault:?} at {at} of {calls}");
-                }
+        for (fault, at) in faults::strikes(stride, calls) {
+            fs::remove_dir_all(&folder).unwrap();
+            let (struck, _) = faults::with(at, fault, sweep);
+            assert!(struck.is_err() || fault != Fault::Kill, "{fault:?} at {at}: nobody noticed");
+            sweep().unwrap_or_else(|error| panic!("{fault:?} at {at}: {}", error.in_full()));
+            assert!(content(&folder) == whole, "{fault:?} at {at} of {calls}");
+            assert_eq!(output::check(&folder), []);
+            for entry in list::list(&folder, &list::Filter::default()).unwrap() {
+                assert_eq!(check(&entry.path, &RunPage), [], "{fault:?} at {at} of {calls}");
             }
         }
     }

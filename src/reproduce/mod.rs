@@ -139,7 +139,7 @@ pub fn root(out: Option<&Path>) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::disk::faults::{self, Fault};
+    use crate::files::disk::faults;
 
     /// Figure 2 anew and in place of itself, every `stride`-th call struck by each fault: its files are always those of
     /// one time.
@@ -158,23 +158,20 @@ mod tests {
         let (made, calls) = faults::count(figure);
         made.unwrap();
         assert_eq!(output::check(&out), []);
-        let faults = [Fault::Kill, Fault::Error(28), Fault::Error(5), Fault::Error(24)];
-        for (kind, fault) in faults.into_iter().enumerate() {
-            for again in [false, true] {
-                for at in (kind as u64..calls).step_by(stride) {
-                    if !again {
-                        std::fs::remove_dir_all(&out).unwrap();
-                    }
-                    let (struck, _) = faults::with(at, fault, figure);
-                    // Where the change was decided, the next command finishes it.
-                    if again && struck.is_ok() {
-                        assert_eq!(output::check(&out), [], "{fault:?} at {at}");
-                    }
-                    figure().unwrap();
-                    assert_eq!(output::check(&out), [], "{fault:?} at {at}");
-                    let left: Vec<_> = std::fs::read_dir(&out).unwrap().flatten().collect();
-                    assert_eq!(left.len(), 8, "{fault:?} at {at}: {left:?}");
+        for again in [false, true] {
+            for (fault, at) in faults::strikes(stride, calls) {
+                if !again {
+                    std::fs::remove_dir_all(&out).unwrap();
                 }
+                let (struck, _) = faults::with(at, fault, figure);
+                // Where the change was decided, the next command finishes it.
+                if again && struck.is_ok() {
+                    assert_eq!(output::check(&out), [], "{fault:?} at {at}");
+                }
+                figure().unwrap();
+                assert_eq!(output::check(&out), [], "{fault:?} at {at}");
+                let left: Vec<_> = std::fs::read_dir(&out).unwrap().flatten().collect();
+                assert_eq!(left.len(), 8, "{fault:?} at {at}: {left:?}");
             }
         }
     }

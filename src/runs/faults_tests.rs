@@ -19,11 +19,6 @@ use crate::runs::record::RunRecord;
 use crate::runs::writing::{Access, Writing};
 use crate::runs::{LoadedRun, made_up, metrics};
 
-/// The faults: the process ends, the disk is full, a read or write fails, too many files are open, the folder is
-/// closed.
-const FAULTS: [Fault; 5] =
-    [Fault::Kill, Fault::Error(28), Fault::Error(5), Fault::Error(24), Fault::Error(13)];
-
 /// Pages as the room above writes them: whole, and after the result.
 #[derive(Debug)]
 struct Pages;
@@ -113,7 +108,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Strikes every `stride`-th call of each kind of work by each fault.
-fn strike(stride: u64) {
+fn strike(stride: usize) {
     let lab = Lab::new();
     let whole = lab.path("whole");
     lab.train(&whole).unwrap();
@@ -138,27 +133,25 @@ fn strike(stride: u64) {
         done.unwrap();
         assert_eq!(check(&after, &Pages), [], "{name}");
         let after = essence(&after);
-        for (kind, fault) in FAULTS.into_iter().enumerate() {
-            for at in (kind as u64 % stride..calls).step_by(stride as usize) {
-                let path = lab.path("struck");
-                begin(&path);
-                let told = format!("{name}, {fault:?} at {at} of {calls}");
-                let (struck, _) = faults::with(at, fault, || work(&lab, &path));
-                let ended = matches!(fault, Fault::Kill);
-                assert!(struck.is_err() || !ended, "{told}: nobody noticed");
-                // What the fault left, a user goes on with: the same command again, or `--resume`.
-                let finished = match name {
-                    "probe" | "attack" if struck.is_err() => work(&lab, &path),
-                    _ => lab.train(&path),
-                };
-                finished.unwrap_or_else(|error| panic!("{told}: {}", error.in_full()));
-                assert_eq!(check(&path, &Pages), [], "{told}");
-                let (model, record, steps) = essence(&path);
-                assert!(model == after.0, "{told}: another model");
-                assert_eq!(record, after.1, "{told}");
-                assert_eq!(steps, after.2, "{told}");
-                fs::remove_dir_all(&path).unwrap();
-            }
+        for (fault, at) in faults::strikes(stride, calls) {
+            let path = lab.path("struck");
+            begin(&path);
+            let told = format!("{name}, {fault:?} at {at} of {calls}");
+            let (struck, _) = faults::with(at, fault, || work(&lab, &path));
+            let ended = matches!(fault, Fault::Kill);
+            assert!(struck.is_err() || !ended, "{told}: nobody noticed");
+            // What the fault left, a user goes on with: the same command again, or `--resume`.
+            let finished = match name {
+                "probe" | "attack" if struck.is_err() => work(&lab, &path),
+                _ => lab.train(&path),
+            };
+            finished.unwrap_or_else(|error| panic!("{told}: {}", error.in_full()));
+            assert_eq!(check(&path, &Pages), [], "{told}");
+            let (model, record, steps) = essence(&path);
+            assert!(model == after.0, "{told}: another model");
+            assert_eq!(record, after.1, "{told}");
+            assert_eq!(steps, after.2, "{told}");
+            fs::remove_dir_all(&path).unwrap();
         }
     }
 }

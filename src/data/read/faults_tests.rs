@@ -1,21 +1,16 @@
 //! Every call to the system by which faces are made, or the cache of CelebA, fails once, and the process ends at each:
 //! afterwards nothing is there or all of it, and the same command again comes to the same end and leaves nothing over.
 //!
-//! Ordinary tests strike every so many calls. `cargo test --release --lib faults -- --ignored` strikes all.
+//! Ordinary tests strike every so many calls. `cargo test --release --lib whatever_fails -- --ignored` strikes all.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use super::{celeba, faces};
-use crate::files::disk::faults::{self, Fault};
+use crate::files::disk::faults;
 use crate::progress::Silent;
 use crate::{Error, Result};
-
-/// The faults: the process ends, the disk is full, a read or write fails, too many files are open, the folder is
-/// closed.
-const FAULTS: [Fault; 5] =
-    [Fault::Kill, Fault::Error(28), Fault::Error(5), Fault::Error(24), Fault::Error(13)];
 
 /// All files below a folder, and its folders as files without a byte.
 fn snapshot(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -34,20 +29,13 @@ fn snapshot(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// The faults with every `stride`-th of `calls`, others for each.
-fn strikes(stride: u64, calls: u64) -> impl Iterator<Item = (Fault, u64)> {
-    FAULTS.into_iter().enumerate().flat_map(move |(kind, fault)| {
-        (kind as u64 % stride..calls).step_by(stride as usize).map(move |at| (fault, at))
-    })
-}
-
-fn strike_faces(stride: u64) {
+fn strike_faces(stride: usize) {
     let base = tempfile::tempdir().unwrap();
     let make = |name: &str| faces::make(&base.path().join(name).join("deep/set"), 10, 1, &Silent);
     let (made, calls) = faults::count(|| make("whole"));
     made.unwrap();
     let whole = snapshot(&base.path().join("whole"));
-    for (fault, at) in strikes(stride, calls) {
+    for (fault, at) in faults::strikes(stride, calls) {
         let told = format!("{fault:?} at {at} of {calls}");
         let (struck, _) = faults::with(at, fault, || make("struck"));
         let set = base.path().join("struck/deep/set");
@@ -63,7 +51,7 @@ fn strike_faces(stride: u64) {
     }
 }
 
-fn strike_cache(stride: u64) {
+fn strike_cache(stride: usize) {
     let base = tempfile::tempdir().unwrap();
     let set = base.path().join("set");
     faces::make(&set, 10, 1, &Silent).unwrap();
@@ -79,7 +67,7 @@ fn strike_cache(stride: u64) {
         let (data, calls) = faults::count(load);
         let (data, whole) = (data.unwrap(), snapshot(base.path()));
         clear();
-        for (fault, at) in strikes(stride, calls) {
+        for (fault, at) in faults::strikes(stride, calls) {
             let told = format!("away {away}, {fault:?} at {at} of {calls}");
             let (struck, _) = faults::with(at, fault, load);
             match struck {

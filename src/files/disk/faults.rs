@@ -13,6 +13,17 @@ pub enum Fault {
     Kill,
 }
 
+/// The process ends, the disk is full, a read or write fails, too many files are open, the folder is closed.
+pub const ALL: [Fault; 5] =
+    [Fault::Kill, Fault::Error(28), Fault::Error(5), Fault::Error(24), Fault::Error(13)];
+
+/// Each of [`ALL`] with every `stride`-th of `calls`, others for each.
+pub fn strikes(stride: usize, calls: u64) -> impl Iterator<Item = (Fault, u64)> {
+    ALL.into_iter().enumerate().flat_map(move |(kind, fault)| {
+        ((kind % stride) as u64..calls).step_by(stride).map(move |at| (fault, at))
+    })
+}
+
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
     static PLAN: Cell<Option<(u64, Fault)>> = const { Cell::new(None) };
