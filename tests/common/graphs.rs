@@ -1,5 +1,8 @@
 //! What tests of graphs share.
 
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
 use smoothenc::engine::device;
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::ops::elementwise::{self, Function, scale};
