@@ -82,9 +82,15 @@ impl Error {
         Error::Request(Fault::new(Some(Place::File(path.as_ref().to_path_buf())), what.into()))
     }
 
-    /// More memory was asked for than there is.
+    /// More memory was asked for than a device has in one piece.
     pub fn too_large(what: impl Into<String>) -> Self {
         Error::TooLarge(Fault::new(None, what.into()))
+    }
+
+    /// This machine has not `bytes` of memory free for `what`.
+    pub fn no_memory(what: impl Display, bytes: usize) -> Self {
+        let mib = bytes.div_ceil(1 << 20);
+        Error::too_large(format!("{what} of {mib} MiB: this machine has not so much memory free"))
     }
 
     /// A failure of the work itself.

@@ -78,9 +78,8 @@ impl Session {
     pub fn get<T: Pod>(&self, name: &str) -> Result<Vec<T>> {
         let buffer = self.existing(name)?;
         let words = buffer.words();
-        let mut data = bytemuck::allocation::try_zeroed_vec(words).map_err(|()| {
-            Error::too_large(format!("{words} numbers of {name}: this machine has not so much memory free"))
-        })?;
+        let mut data = bytemuck::allocation::try_zeroed_vec(words)
+            .map_err(|()| Error::no_memory(format!("a copy of {name}"), words.saturating_mul(4)))?;
         buffer.read(0, &mut data)?;
         Ok(data)
     }

@@ -191,10 +191,7 @@ pub fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
     let header = header(&sorted, metadata)?;
     let size = header.len() + sorted.iter().map(|tensor| bytes_of(&tensor.data).len()).sum::<usize>();
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).map_err(|_| {
-        let mib = size.div_ceil(1 << 20);
-        Error::too_large(format!("a file of {mib} MiB of weights: this machine has not so much memory free"))
-    })?;
+    bytes.try_reserve_exact(size).map_err(|_| Error::no_memory("a file of weights", size))?;
     bytes.extend(header);
     sorted.iter().for_each(|tensor| bytes.extend_from_slice(&bytes_of(&tensor.data)));
     Ok(bytes)

@@ -220,11 +220,11 @@ impl<R: BufRead> Read for Members<R> {
 /// An empty vector with room for `bytes` of images.
 ///
 /// # Errors
-/// [`Error::Run`] where there is no memory for them.
+/// [`Error::TooLarge`] where there is no memory for them.
 pub fn reserved(bytes: usize) -> Result<Vec<u8>> {
     let mut room = Vec::new();
     room.try_reserve_exact(bytes).map_err(|_| {
-        Error::run(format!("there is no memory for {bytes} bytes of images"))
+        Error::no_memory("a set of images", bytes)
             .with_hint("give a smaller set with `data-dir`, or smaller images with `resize`")
     })?;
     Ok(room)

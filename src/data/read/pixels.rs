@@ -55,7 +55,7 @@ impl Collector {
     /// For `count` images `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`Error::Run`] where there is no memory for them.
+    /// [`Error::TooLarge`] where there is no memory for them.
     pub fn new(count: usize, shape: [usize; 3], resize: Option<usize>) -> Result<Collector> {
         let pixels = reserved(count * scaled(shape, resize).iter().product::<usize>())?;
         Ok(Collector { shape, resize, pixels })

@@ -67,10 +67,8 @@ pub struct Buffer {
 
 impl Buffer {
     fn zeroed(what: &str, words: usize) -> Result<Self> {
-        let lines = bytemuck::allocation::try_zeroed_vec(words.div_ceil(16)).map_err(|()| {
-            let mib = words.div_ceil(1 << 18);
-            Error::too_large(format!("{what} of {mib} MiB: this machine has not so much memory free"))
-        })?;
+        let lines = bytemuck::allocation::try_zeroed_vec(words.div_ceil(16))
+            .map_err(|()| Error::no_memory(what, words.saturating_mul(4)))?;
         Ok(Buffer { lines: Rc::new(UnsafeCell::new(lines)), words })
     }
 

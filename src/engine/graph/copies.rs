@@ -1,4 +1,5 @@
-//! Copies that are not made: where nobody could tell the difference, the node of a value writes it where it is copied to.
+//! Copies that are not made: where nobody could tell the difference, the node that makes a value writes it where it is
+//! copied to.
 
 use std::collections::HashMap;
 

@@ -23,9 +23,8 @@ pub enum Init {
 /// [`Error::TooLarge`] where there is no memory for them.
 pub fn initialise(layout: &Layout, init: Init, key: Key) -> Result<Vec<f32>> {
     let words = layout.words();
-    let mut arena = bytemuck::allocation::try_zeroed_vec(words).map_err(|()| {
-        Error::too_large(format!("a network of {words} weights: this machine has not so much memory free"))
-    })?;
+    let mut arena = bytemuck::allocation::try_zeroed_vec(words)
+        .map_err(|()| Error::no_memory(format!("a network of {words} weights"), words.saturating_mul(4)))?;
     let mut fan_in = 1.0;
     for (e, entry) in layout.entries().iter().enumerate() {
         let is_weight = entry.shape.dims().len() > 1;
