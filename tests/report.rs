@@ -347,7 +347,8 @@ const FRAME: &str = "<!DOCTYPE html><html style='color-scheme: light dark'><body
   document.querySelector('iframe').style.height = m.data.height + 'px';
   document.body.setAttribute('data-seen', btoa(JSON.stringify(m.data)));
 });</script>
-<iframe src='page.html' scrolling='no' style='border: 0; display: block; width: WIDTHpx; height: 900px'></iframe></body></html>";
+<iframe src='page.html' scrolling='no' style='border: 0; display: block; width: WIDTHpx; height: 900px'></iframe>
+</body></html>";
 
 /// What the browser says of the page at `path` in a window of this width, and its screenshot.
 fn look(

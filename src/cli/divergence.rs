@@ -281,7 +281,8 @@ mod tests {
 
     const DIAGONAL: &str =
         r#"{"gamma": 1, "mu_a": [0.5, 1], "logvar_a": [-2, 0], "mu_b": [0, 1], "logvar_b": [-1, 0]}"#;
-    const FULL: &str = r#"{"gamma": 0, "mu_a": [0, 1], "cov_a": [[1, 0.2], [0.2, 2]], "mu_b": [0, 0], "cov_b": [[1, 0], [0, 1]]}"#;
+    const FULL: &str = r#"{"gamma": 0, "mu_a": [0, 1], "cov_a": [[1, 0.2], [0.2, 2]],
+        "mu_b": [0, 0], "cov_b": [[1, 0], [0, 1]]}"#;
 
     fn document(list: &str, case: &str) -> String {
         format!("{{\"{list}\": [{case}]}}")

@@ -47,7 +47,8 @@ use crate::{Error, Result};
 ///
 /// The method is "Adversarially Robust Representations with Smooth Encoders" (Cemgil et al., ICLR 2020).
 #[derive(Debug, Parser)]
-#[command(name = "smoothenc", version, after_help = SHORT, after_long_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "smoothenc", version, after_help = SHORT, after_long_help = EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -24,7 +24,8 @@ pub fn others(result: &RunRecord) -> Option<Section> {
     let rows: Vec<_> = result.evaluations.iter().filter(|e| !is_shown(e)).map(|e| row(e, result)).collect();
     let heading = ["task", "probe", "accuracy", "attack", "accuracy by radius"].map(String::from).to_vec();
     let section = Section::new("evaluations", "Other evaluations").text(
-        "Every other probe of this run, and the attack on it, the oldest first; in percent. The sections above show those \
+        "Every other probe of this run, and the attack on it, the oldest first; in percent. The sections above show \
+         those \
          that the run's own settings ask for.",
     );
     (!rows.is_empty()).then(|| section.with(Block::Words { heading, rows }))

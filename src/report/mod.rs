@@ -20,5 +20,6 @@ pub use plot::{Bars, Chart, HeatMap, Series};
 pub use table::csv_file;
 
 /// What a page says that shows drawn faces.
-pub const SYNTHETIC_FACES: &str = "All faces on this page are SYNTHETIC: drawn by this program (smoothenc data make), or \
+pub const SYNTHETIC_FACES: &str = "All faces on this page are SYNTHETIC: drawn by this program (smoothenc data \
+    make), or \
                                    decoded by a model trained on such. No photograph of a person is among them.";

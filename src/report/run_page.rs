@@ -148,7 +148,8 @@ fn security(run: &RunDir, config: &Config, result: &RunRecord) -> Section {
         return section.text("The classifiers were not attacked; smoothenc attack RUN does it.");
     };
     let mut section = section.text(format!(
-        "{}, on the first {} of the {}; radius 0 is without attack. An image counts as right only if it withstands every \
+        "{}, on the first {} of the {}; radius 0 is without attack. An image counts as right only if it withstands \
+         every \
          start and every iterate, at this radius and at the smaller ones.",
         first.title(),
         first.examples,
@@ -259,8 +260,10 @@ const TERMS: [(&str, &str); 6] = [
 ];
 
 fn learning(lines: &[Map<String, Value>]) -> Section {
-    let section = Section::new("learning", "Learning curves")
-        .text("Means over the steps between two lines of metrics.jsonl and over the batch, in nats an image, constants included.");
+    let section = Section::new("learning", "Learning curves").text(
+        "Means over the steps between two lines of metrics.jsonl and over the batch, in nats an image, \
+            constants included.",
+    );
     let charts = TERMS.iter().filter_map(|(key, name)| {
         let value =
             |line: &Map<String, Value>| Some((line.get("step")?.as_f64()?, line.get(*key)?.as_f64()?));
@@ -296,7 +299,8 @@ fn samples(showcase: &Showcase) -> Section {
 fn traversals(showcase: &Showcase) -> Section {
     Section::new("traversals", "Latent traversals")
         .text(format!(
-            "The first test image's code with one dimension moved from −{TRAVERSAL_END} to {TRAVERSAL_END}, decoded: the \
+            "The first test image's code with one dimension moved from −{TRAVERSAL_END} to {TRAVERSAL_END}, decoded: \
+             the \
              dimensions of largest mean KL to the prior, which say most about the image."
         ))
         .with(Block::Strips { rows: traversal_rows(showcase.shape, &showcase.traversals) })
@@ -335,7 +339,8 @@ fn neighbours(showcase: &Showcase) -> Section {
     Section::new("neighbours", "Perturbed to move the code")
         .text(format!(
             "Test images x and x* in the {} ball of radius {} around them, found by {steps} steps of projected \
-             gradient ascent on the squared 2-Wasserstein distance of the two codes, without labels; the paper's figure 1.",
+             gradient ascent on the squared 2-Wasserstein distance of the two codes, without labels; the paper's \
+             figure 1.",
             norm.title(),
             shown(short(eps))
         ))
@@ -353,7 +358,8 @@ fn attack_text(record: &RunRecord, attacked: &Attacked) -> String {
     let Attacked { task, norm, radius, steps, images, .. } = attacked;
     let (norm, radius) = (norm.title(), shown(short(*radius)));
     format!(
-        "Task {task}: the first {images} test images attacked in the {norm} ball of radius {radius} through encoder and \
+        "Task {task}: the first {images} test images attacked in the {norm} ball of radius {radius} through encoder \
+         and \
          the classifier in model.safetensors{probe}, one random start of {steps} steps, made for this page. Norm and \
          radius, the middle one, are those of {whose}."
     )
@@ -412,7 +418,8 @@ fn confusion(record: &RunRecord, showcase: &Showcase) -> Section {
 fn lipschitz(neighbours: &Neighbours) -> Section {
     let Neighbours { norm, eps, ratios, .. } = neighbours;
     let section = Section::new("lipschitz", "Local Lipschitz ratio").text(format!(
-        "How much faster the code's mean moves than the image: |μ(x) − μ(x*)| / |x − x*|, Euclidean, x* as above in the {} \
+        "How much faster the code's mean moves than the image: |μ(x) − μ(x*)| / |x − x*|, Euclidean, x* as above in \
+         the {} \
          ball of radius {} (the paper's E.3), over {} test images.",
         norm.title(),
         shown(short(*eps)),

@@ -136,7 +136,8 @@ fn judge_table1(cells: &[Cell]) -> Vec<Claim> {
     );
     let balanced = Claim::new(
         "table1-se-balanced",
-        "(not in the paper) a classifier that always gives one answer is never fooled: in balanced accuracy it has 50 %",
+        "(not in the paper) a classifier that always gives one answer is never fooled: in balanced accuracy it has \
+         50 %",
         "above both the VAE's and 50 % in balanced accuracy, on at least 5 tasks at radius 0.1",
     );
     let (all, some) = (TASKS.len(), 5);
@@ -239,7 +240,8 @@ pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
             &format!("fig8-{}", name.to_lowercase()),
             "essentially the same adversarial accuracy can be had with a small fraction of the labels",
             format!(
-                "balanced, radius {radius}: above 50 % (a constant answer) by at least 5 points with all labels, and with 10 % of \
+                "balanced, radius {radius}: above 50 % (a constant answer) by at least 5 points with all labels, and \
+                 with 10 % of \
                  them by at least 80 % of those points"
             ),
         );

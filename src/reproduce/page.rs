@@ -36,8 +36,10 @@ pub fn page(preset: Preset, figures: &[Shown]) -> Page {
     let about = vec![
         format!("{outcome} · preset {}{trained}", preset.name()),
         format!(
-            "Adversarially Robust Representations with Smooth Encoders (Cemgil, Ghaisas, Dvijotham, Kohli; ICLR 2020), as \
-             smoothenc reproduces it. {beside}: data as CSV, pictures as SVG and PNG, settings.toml with every setting, \
+            "Adversarially Robust Representations with Smooth Encoders (Cemgil, Ghaisas, Dvijotham, Kohli; ICLR \
+             2020), as \
+             smoothenc reproduces it. {beside}: data as CSV, pictures as SVG and PNG, settings.toml with every \
+             setting, \
              claims.json."
         ),
     ];

@@ -56,7 +56,8 @@ pub fn figure1(lab: &Lab) -> Result<Vec<Claim>> {
     const EPS: f32 = 0.1;
     let mut claim = Claim::new(
         "fig1",
-        "a small perturbation moves the VAE's code so far that it decodes to another image; the smooth encoder's hardly",
+        "a small perturbation moves the VAE's code so far that it decodes to another image; the smooth encoder's \
+         hardly",
         "the decoded image moves (root mean square) under the smooth encoder at most half as far as under the VAE",
     );
     let systems = systems(lab)?;
@@ -88,7 +89,8 @@ pub fn figure6(lab: &Lab) -> Result<Vec<Claim>> {
     for name in ["Mustache", "Bald"] {
         let mut claim = Claim::new(
             &format!("fig6-{}", name.to_lowercase()),
-            "attacks on the VAE succeed with a perturbation without structure; on the smooth encoder they fail or are structured",
+            "attacks on the VAE succeed with a perturbation without structure; on the smooth encoder they fail or \
+             are structured",
             format!(
                 "of the images that were right, the attack of radius {radius} turns fewer under the smooth encoder"
             ),

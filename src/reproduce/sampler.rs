@@ -66,7 +66,8 @@ fn nearness(id: &str, expected: &str, found: &Outcome) -> Claim {
     let last = found.curve[found.curve.len() - 1].1;
     Claim::new(
         id,
-        "with a large coupling a GAN's generator is the encoder of a smooth encoder, and fitting it is the entropic optimal \
+        "with a large coupling a GAN's generator is the encoder of a smooth encoder, and fitting it is the entropic \
+         optimal \
          transport between the data and the sampler",
         expected,
     )
@@ -110,7 +111,8 @@ fn plane(lab: &Lab) -> Result<Claim> {
     let row = |p: &Vec<f32>| p.iter().map(|x| format!("{x:.5}")).collect();
     lab.csv("gan-points", &["x1", "x2"], &found.samples.iter().map(row).collect::<Vec<_>>())?;
     write_curve(lab, "gan-points-curve", &found)?;
-    let expected = "the Sinkhorn divergence from test points falls to at most 1.2 of what training points have, and each of the 8 \
+    let expected = "the Sinkhorn divergence from test points falls to at most 1.2 of what training points have, and \
+        each of the 8 \
                     modes has at least 6 % of the samples (even: 12.5 %) within 4 deviations";
     Ok(nearness("gan-points", expected, &found)
         .measure("samples at a mode (%)", Spread::of(&[at_modes]))
@@ -143,7 +145,8 @@ fn mnist(lab: &Lab) -> Result<Claim> {
     lab.picture("gan-mnist", &grid.drawing())?;
     lab.picture("gan-mnist-curve", &curve(&found))?;
     write_curve(lab, "gan-mnist-curve", &found)?;
-    let expected = "the Sinkhorn divergence from test images falls to at most 1.2 of what training images have, and each digit is \
+    let expected = "the Sinkhorn divergence from test images falls to at most 1.2 of what training images have, and \
+        each digit is \
                     that of the nearest test image (of 1,000) of at least 3 % of the samples";
     Ok(nearness("gan-mnist", expected, &found)
         .measure("samples nearest to the rarest digit (%)", Spread::of(&[least]))

@@ -137,7 +137,8 @@ pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
     let smooth = Claim::new(
         "fig3b-smooth",
         "the smooth encoder's representation is smoother at essentially the same quality of fit",
-        "in each draw the mean chord between neighbours' modes at most 0.4 of the VAE's, and KL(target, model) at most 0.05 \
+        "in each draw the mean chord between neighbours' modes at most 0.4 of the VAE's, and KL(target, model) at \
+         most 0.05 \
          nats above the VAE's",
     )
     .measure("chord, VAE", Spread::of(&chords[0]))

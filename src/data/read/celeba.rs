@@ -2,8 +2,8 @@
 //!
 //! `img_align_celeba/*.jpg` are photographs of 178x218 with the eyes always at the same place. The square in the
 //! middle is cut out and scaled to 64x64 once; the result is kept beside the photographs in one file, which is read as
-//! images are needed, and so may be larger than memory. Training images are those of partition 0, test images those of partition
-//! 2. Lists and photographs lie together, or in `Anno`, `Eval` and `Img` as the set's own drive has them.
+//! images are needed, and so may be larger than memory. Training images are those of partition 0, test images those of
+//! partition 2. Lists and photographs lie together, or in `Anno`, `Eval` and `Img` as the set's own drive has them.
 
 mod cache;
 pub(crate) mod lists;

@@ -214,7 +214,8 @@ impl Header {
 fn needed(what: &str) -> &'static str {
     match what {
         "images" => {
-            "images must be unsigned bytes in three dimensions, count x height x width (2051); colour images go into an \
+            "images must be unsigned bytes in three dimensions, count x height x width (2051); colour images go into \
+             an \
              .npz file or a folder for each class"
         }
         _ => "labels must be integers in one dimension, the class of each image (2049 for unsigned bytes)",

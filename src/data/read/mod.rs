@@ -89,7 +89,8 @@ pub fn check_available(name: &str, data_dir: Option<&Path>) -> Result<()> {
         "celeba" if data_dir.is_none() => {
             Err(Error::request("celeba does not come with the program").with_hint(
                 "give the folder of img_align_celeba, list_attr_celeba.txt and list_eval_partition.txt as `data-dir` \
-                 (`smoothenc data fetch celeba` says where they are, `smoothenc data make celeba` draws synthetic ones)",
+                 (`smoothenc data fetch celeba` says where they are, `smoothenc data make celeba` draws synthetic \
+                 ones)",
             ))
         }
         _ if data_dir.is_none() => Err(Error::request(unknown(name)).with_hint(

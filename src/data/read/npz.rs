@@ -201,7 +201,8 @@ fn read_images(
                     let value = array.float(raw);
                     *byte = level(value).ok_or_else(|| {
                         refused(&format!(
-                            "is of floats and has {value} in image {image}; floats must be k/255 for a whole k from 0 to \
+                            "is of floats and has {value} in image {image}; floats must be k/255 for a whole k from \
+                             0 to \
                              255: save bytes instead, (255 * x).round().astype(\"uint8\")"
                         ))
                     })?;

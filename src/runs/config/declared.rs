@@ -111,7 +111,8 @@ settings! {
         /// Channels of the convolutions of --arch conv, each 4x4 with stride 2; auto is 32,64,128, as many as suit
         /// the images
         #[serde(with = "forms::auto")]
-        conv_channels: Option<Vec<usize>> = Model "N,.." Kind::Counts { most: MAX_CHANNELS, longest: MAX_LAYERS }, Training or "auto";
+        conv_channels: Option<Vec<usize>> = Model "N,.."
+            Kind::Counts { most: MAX_CHANNELS, longest: MAX_LAYERS }, Training or "auto";
         /// Observation variance, in squared pixel units of the [0, 1] scale
         #[serde(serialize_with = "forms::short")]
         variance: f32 = Model "V" Kind::Positive, Training [common];

@@ -37,7 +37,8 @@ fn property(setting: &Setting) -> Value {
         Kind::Switch => json!({"type": "boolean"}),
         Kind::Count { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
         Kind::Counts { most, longest } => json!({
-            "type": "array", "minItems": 1, "maxItems": longest, "items": {"type": "integer", "minimum": 1, "maximum": most},
+            "type": "array", "minItems": 1, "maxItems": longest,
+            "items": {"type": "integer", "minimum": 1, "maximum": most},
         }),
         Kind::Positive => json!({"type": "number", "exclusiveMinimum": 0}),
         Kind::NotNegative => json!({"type": "number", "minimum": 0}),
