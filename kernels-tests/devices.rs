@@ -47,32 +47,30 @@ pub fn subgroups() -> bool {
     *HAS.get_or_init(has)
 }
 
-/// Runs `test` on the GPU with sums through subgroups.
-pub fn with_subgroups(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
-    let device = device(true)?;
-    let Device::Gpu(gpu) = &device else { return Err("not a GPU".into()) };
-    if !gpu.use_subgroups(true) {
-        return Err("the device has no subgroups".into());
-    }
-    let verdict = test(&device);
-    gpu.use_subgroups(false);
-    verdict
-}
-
 /// Whether kernels can use matrix units of the adapter under test.
 pub fn matrix_units() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
     *HAS.get_or_init(|| common::adapter().is_ok_and(|a| adapter::matrix_units(&a).is_some()))
 }
 
+/// Runs `test` on the GPU with sums through subgroups.
+pub fn with_subgroups(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
+    switched_on(Gpu::use_subgroups, "subgroups", test)
+}
+
 /// Runs `test` on the GPU's matrix units.
 pub fn on_matrix_units(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
+    switched_on(Gpu::use_matrix_units, "matrix units", test)
+}
+
+/// Runs `test` while the GPU's kernels use `what`.
+fn switched_on(switch: fn(&Gpu, bool) -> bool, what: &str, test: impl FnOnce(&Device) -> Verdict) -> Verdict {
     let device = device(true)?;
     let Device::Gpu(gpu) = &device else { return Err("not a GPU".into()) };
-    if !gpu.use_matrix_units(true) {
-        return Err("the device has no matrix units".into());
+    if !switch(gpu, true) {
+        return Err(format!("the device has no {what}").into());
     }
     let verdict = test(&device);
-    gpu.use_matrix_units(false);
+    switch(gpu, false);
     verdict
 }
