@@ -54,7 +54,7 @@ fn same(got: &[f32], want: &[f32]) -> Verdict {
 /// Memory starts at zero, and copies larger than a piece, at odd places, come back whole.
 fn large_copies(rng: &mut Rng) -> Verdict {
     let words = (9 << 20) + 3;
-    let buffer = device(true)?.buffer(words)?;
+    let buffer = device(true)?.buffer("memory", words)?;
     let mut back = vec![1u32; words];
     buffer.read(0, &mut back)?;
     if back.iter().any(|&w| w != 0) {
@@ -93,7 +93,7 @@ fn aliased_bindings(_: &mut Rng) -> Verdict {
 /// Memory and bindings beyond the device's limits are errors, after which the device still works.
 fn too_large(_: &mut Rng) -> Verdict {
     let device = device(true)?;
-    names(device.buffer(1 << 50).map(|_| ()), &["MiB"])?;
+    names(device.buffer("model", 1 << 50).map(|_| ()), &["model", "MiB"])?;
     let limits = adapter::limits(&common::adapter()?);
     let words = limits.max_storage_buffer_binding_size as usize / 4 + 64;
     // Only where a buffer just beyond the binding limit is cheap to make.

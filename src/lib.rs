@@ -11,6 +11,7 @@ pub mod files;
 #[cfg(any(all(test, feature = "cli"), feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod memory;
 pub mod method;
 #[cfg(feature = "cli")]
 mod nearest;

@@ -9,7 +9,11 @@ use smoothenc::Result;
 use smoothenc::cli::environment;
 use smoothenc::cli::{self, Cli, Command};
 use smoothenc::engine::device::Tuning;
+use smoothenc::memory;
 use smoothenc::progress::Stop;
+
+#[global_allocator]
+static MEMORY: memory::Telling = memory::Telling;
 
 /// Signals within this time of the first are the same wish: shells and `timeout` send one to the program and one to its
 /// group, and impatience takes longer.

@@ -57,12 +57,13 @@ pub fn measure(device: &Device, options: &Options) -> Result<Ceilings> {
         Device::Cpu(_) => (16 * rayon::current_num_threads(), if options.quick { 2_000 } else { 20_000 }),
         Device::Gpu(_) => (256 * if small { 64 } else { 4096 }, 256),
     };
-    let buffers = [device.buffer(NONE.words)?, device.buffer(items)?];
+    let buffers = [device.buffer("nothing", NONE.words)?, device.buffer("items", items)?];
     let fma = fma_call(device, view(1, items), rounds);
     let fma_s = timing::time_call(device, &fma, &buffers, options.seconds)?.best_s;
 
     let words = copy_words(device, options);
-    let buffers = [device.buffer(NONE.words)?, device.buffer(words)?, device.buffer(words)?];
+    let buffers =
+        [device.buffer("nothing", NONE.words)?, device.buffer("from", words)?, device.buffer("to", words)?];
     // Zeroed memory may be one page mapped many times until it is written.
     for buffer in &buffers[1..] {
         touch(buffer)?;
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn the_loop_converges_and_the_copy_copies() {
         for device in devices() {
-            let buffers = [64, 1000, 4096, 4096].map(|words| device.buffer(words).unwrap());
+            let buffers = [64, 1000, 4096, 4096].map(|words| device.buffer("memory", words).unwrap());
             buffers[1].write(0, &[f32::NAN; 1000]).unwrap();
             buffers[2].write(0, &(0..4096).map(|i| i as f32).collect::<Vec<_>>()).unwrap();
             let calls = [fma_call(&device, view(1, 1000), 60), copy_call(view(2, 4096), view(3, 4096))];

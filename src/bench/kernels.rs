@@ -145,7 +145,10 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
 }
 
 fn buffers(device: &Device, specs: &[BufferSpec]) -> Result<Vec<Buffer>> {
-    specs.iter().map(|spec| device.buffer(spec.words)).collect()
+    specs
+        .iter()
+        .map(|spec| device.buffer(spec.variable.as_deref().unwrap_or("scratch memory"), spec.words))
+        .collect()
 }
 
 /// The buffers that `call` writes, with their content.

@@ -8,6 +8,7 @@ use crate::engine::device::{Buffer, Device, Program};
 use crate::engine::graph::{self, Graph};
 use crate::engine::recording::BufferId;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// A device with its variables. A training program and an evaluation program compiled in one
 /// session see the same weights when they call them by one name.
@@ -55,7 +56,7 @@ impl Session {
             }
             return Ok(buffer.clone());
         }
-        let buffer = self.device.buffer(words)?;
+        let buffer = self.device.buffer(name, words)?;
         self.variables.insert(name.to_string(), buffer.clone());
         Ok(buffer)
     }
@@ -78,8 +79,7 @@ impl Session {
     pub fn get<T: Pod>(&self, name: &str) -> Result<Vec<T>> {
         let buffer = self.existing(name)?;
         let words = buffer.words();
-        let mut data = bytemuck::allocation::try_zeroed_vec(words)
-            .map_err(|()| Error::no_memory(format!("a copy of {name}"), words.saturating_mul(4)))?;
+        let mut data = memory::zeroed(format_args!("a copy of {name}"), words)?;
         buffer.read(0, &mut data)?;
         Ok(data)
     }

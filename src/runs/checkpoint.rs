@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::data::{hex, hex_sha256};
 use crate::engine::nn::{NamedTensor, TensorData};
 use crate::files::write_whole;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// The metadata key of the checksum.
 const SEAL: &str = "sha256";
@@ -190,8 +190,7 @@ pub fn encode(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
     let sorted = by_name(tensors);
     let header = header(&sorted, metadata)?;
     let size = header.len() + sorted.iter().map(|tensor| bytes_of(&tensor.data).len()).sum::<usize>();
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).map_err(|_| Error::no_memory("a file of weights", size))?;
+    let mut bytes = memory::reserved("a file of weights", size)?;
     bytes.extend(header);
     sorted.iter().for_each(|tensor| bytes.extend_from_slice(&bytes_of(&tensor.data)));
     Ok(bytes)

@@ -33,8 +33,8 @@ const WARM_UP: usize = 10;
 pub fn trainer(config: &Config, data: &Dataset, device: Device) -> Result<Trainer> {
     let vae = recipe::model(config, data.train.images.shape())?;
     let mend = match device {
-        Device::Cpu(_) => "make `hidden` or `batch` smaller",
-        Device::Gpu(_) => "make `hidden` or `batch` smaller, or use `device` cpu",
+        Device::Cpu(_) => "make `hidden`, `batch` or `resize` smaller",
+        Device::Gpu(_) => "make `hidden`, `batch` or `resize` smaller, or use `device` cpu",
     };
     Trainer::new(device, vae, &recipe::training(config)?, &data.train.images).map_err(|error| match error {
         Error::TooLarge(_) => error.with_hint(mend),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// No archive that deflate makes unpacks to more than this many times its size.
 pub const MOST_UNPACKED: u64 = 1032;
@@ -222,12 +222,9 @@ impl<R: BufRead> Read for Members<R> {
 /// # Errors
 /// [`Error::TooLarge`] where there is no memory for them.
 pub fn reserved(bytes: usize) -> Result<Vec<u8>> {
-    let mut room = Vec::new();
-    room.try_reserve_exact(bytes).map_err(|_| {
-        Error::no_memory("a set of images", bytes)
-            .with_hint("give a smaller set with `data-dir`, or smaller images with `resize`")
-    })?;
-    Ok(room)
+    memory::reserved("a set of images", bytes).map_err(|error| {
+        error.with_hint("give a smaller set with `data-dir`, or smaller images with `resize`")
+    })
 }
 
 /// A whole file in memory, where it is no larger than `most` bytes.

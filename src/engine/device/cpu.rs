@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use crate::engine::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
 use crate::engine::simd;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The CPU device.
 #[derive(Debug, Clone)]
@@ -24,8 +25,8 @@ impl Cpu {
         format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::path().name())
     }
 
-    pub fn buffer(&self, words: usize) -> Result<Buffer> {
-        Buffer::zeroed("a variable", words)
+    pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
+        Buffer::zeroed(name, words)
     }
 
     pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
@@ -67,8 +68,7 @@ pub struct Buffer {
 
 impl Buffer {
     fn zeroed(what: &str, words: usize) -> Result<Self> {
-        let lines = bytemuck::allocation::try_zeroed_vec(words.div_ceil(16))
-            .map_err(|()| Error::no_memory(what, words.saturating_mul(4)))?;
+        let lines = memory::zeroed(what, words.div_ceil(16))?;
         Ok(Buffer { lines: Rc::new(UnsafeCell::new(lines)), words })
     }
 

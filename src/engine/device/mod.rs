@@ -116,11 +116,11 @@ impl Device {
         }
     }
 
-    /// New memory, zeroed.
-    pub fn buffer(&self, words: usize) -> Result<Buffer> {
+    /// New memory, zeroed, for what errors call `name`.
+    pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
         match self {
-            Device::Cpu(d) => Ok(Buffer::Cpu(d.buffer(words)?)),
-            Device::Gpu(d) => Ok(Buffer::Gpu(d.buffer(words)?)),
+            Device::Cpu(d) => Ok(Buffer::Cpu(d.buffer(name, words)?)),
+            Device::Gpu(d) => Ok(Buffer::Gpu(d.buffer(name, words)?)),
         }
     }
 

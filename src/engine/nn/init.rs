@@ -2,7 +2,8 @@
 
 use crate::engine::nn::Layout;
 use crate::engine::rng::{Key, uniform};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::memory;
 
 /// How weights start. Biases start at 0, except PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +24,7 @@ pub enum Init {
 /// [`Error::TooLarge`] where there is no memory for them.
 pub fn initialise(layout: &Layout, init: Init, key: Key) -> Result<Vec<f32>> {
     let words = layout.words();
-    let mut arena = bytemuck::allocation::try_zeroed_vec(words)
-        .map_err(|()| Error::no_memory(format!("a network of {words} weights"), words.saturating_mul(4)))?;
+    let mut arena = memory::zeroed(format_args!("a network of {words} weights"), words)?;
     let mut fan_in = 1.0;
     for (e, entry) in layout.entries().iter().enumerate() {
         let is_weight = entry.shape.dims().len() > 1;

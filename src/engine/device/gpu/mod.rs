@@ -161,8 +161,8 @@ impl Gpu {
     }
 
     /// New memory, zeroed.
-    pub fn buffer(&self, words: usize) -> Result<Buffer> {
-        Buffer::new(self, "variable", words)
+    pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
+        Buffer::new(self, name, words)
     }
 
     /// Makes `recording` ready to run; see [`crate::engine::device::Device::compile`].
