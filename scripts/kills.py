@@ -2,17 +2,19 @@
 """Kills the program at random moments, and lets two processes race, on a folder of small runs.
 
 After each kill the run must be whole by `smoothenc check` once it is opened again, and gone on with it must come to the
-same model and the same numbers as a run that was never killed. Prints a table of what was done and what was wrong.
+same model and the same numbers as a run that was never killed. Then the project's own tests have every call to the
+system fail once, by each of five faults. Prints a table of what was done and what was wrong.
 
-    scripts/kills.py [--binary target/release/smoothenc] [--kills 1000] [--races 200] [--seed 0]
+    scripts/kills.py [--binary target/release/smoothenc] [--kills 1000] [--races 200] [--seed 0] [--no-faults]
 
-Needs Python 3.9 and nothing else. Exit code 1 where anything was lost, mixed or left over.
+Needs Python 3.9, and cargo for the faults. Exit code 1 where anything was lost, mixed or left over.
 """
 
 import argparse
 import hashlib
 import json
 import random
+import re
 import shutil
 import signal
 import struct
@@ -86,8 +88,9 @@ class Lab:
         return model, record, [json.loads(line)["step"] for line in lines]
 
     def content(self, folder):
-        """Every file of a folder by its checksum."""
-        files = sorted(path for path in (self.base / folder).rglob("*") if path.is_file())
+        """Every file of a folder, or one file, by its checksum."""
+        files = [self.base / folder, *(self.base / folder).rglob("*")]
+        files = sorted(path for path in files if path.is_file())
         return [(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
 
     def left_over(self, folder):
@@ -101,11 +104,14 @@ def main():
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--races", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-faults", action="store_true", help="leave the failing system calls out")
     args = parser.parse_args()
     draw = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(args.binary, Path(folder))
         wrong = kills(lab, args.kills, draw) + races(lab, args.races, draw)
+    if not args.no_faults:
+        wrong += faults()
     for text in wrong[:20]:
         print("WRONG", text)
     return 1 if wrong else 0
@@ -121,9 +127,14 @@ WORKS = {
     "sweep": "sweep grid.toml --out swept",
     "reproduce": "reproduce fig2 --out figure --device cpu",
     "data make": "data make celeba --images 300 --out drawn",
+    "encode": "encode run --out codes.npz --overwrite",
+    "sample": "sample run --out picture.png --overwrite",
+    "compare": "compare run other --out compared --overwrite",
+    "check --repair": "check run --repair",
 }
-# The folder that a command writes, where it is not the run's.
-FOLDERS = {"sweep": "swept", "reproduce": "figure", "data make": "drawn"}
+# What a command writes, where it is not the run.
+PLACES = {"sweep": "swept", "reproduce": "figure", "data make": "drawn", "encode": "codes.npz", "sample": "picture.png",
+          "compare": "compared"}
 
 
 def kills(lab, count, draw):
@@ -137,7 +148,8 @@ def kills(lab, count, draw):
         assert code == 0, f"{line}: {errors}"
         ends[name] = (outcome(lab, name), time.time() - started)
         if name == "train":
-            shutil.copytree(lab.base / "run", lab.base / "whole")
+            for copy in ("whole", "other"):
+                shutil.copytree(lab.base / "run", lab.base / copy)
     for number in range(count):
         name, line = draw.choice(list(WORKS.items()))
         begin(lab, name, ends)
@@ -152,40 +164,43 @@ def kills(lab, count, draw):
         if name.startswith("train"):
             begun = (lab.base / "run/config.toml").exists()
             again = "train --resume run" if begun else TRAIN
-        folder = FOLDERS.get(name, "run")
+        place = PLACES.get(name, "run")
         # A set that is there is whole, and refused.
-        made = name == "data make" and (lab.base / folder).exists()
+        made = name == "data make" and (lab.base / place).exists()
         code, errors = lab.run(again)
         if code != (2 if made else 0):
             wrong.append(f"{told}: {again}: {errors}")
             continue
-        if name != "data make":
-            code, errors = lab.run(f"check {folder}")
+        if name not in ("data make", "encode", "sample", "compare"):
+            code, errors = lab.run(f"check {place}")
             if code != 0:
                 wrong.append(f"{told}: check: {errors}")
         if outcome(lab, name) != ends[name][0]:
             wrong.append(f"{told}: another end")
-        if lab.left_over(folder):
-            wrong.append(f"{told}: left over {lab.left_over(folder)}")
+        if lab.left_over(place):
+            wrong.append(f"{told}: left over {lab.left_over(place)}")
     table("kills", done, wrong)
     return wrong
 
 
 def begin(lab, name, ends):
     """What a command finds: nothing, or a finished run."""
-    for folder in ("run", *FOLDERS.values()):
-        shutil.rmtree(lab.base / folder, ignore_errors=True)
-    if name in ("train --overwrite", "probe", "attack") or (name == "train --resume" and "train" in ends):
+    for place in ("run", *PLACES.values()):
+        remove(lab.base / place)
+    on_a_run = name not in ("train", "sweep", "reproduce", "data make")
+    if on_a_run and "train" in ends:
         shutil.copytree(lab.base / "whole", lab.base / "run")
     if name == "train --resume":
         # A run that stopped before its end: what follows the checkpoint is made anew.
         for file in ("result.json", "model.safetensors", "report.html"):
             (lab.base / "run" / file).unlink(missing_ok=True)
+    if name == "check --repair":
+        (lab.base / "run/report.html").write_text("damaged")
 
 
 def outcome(lab, name):
-    if name in ("reproduce", "data make"):
-        return lab.content(FOLDERS[name])
+    if name in ("reproduce", "data make", "encode", "sample", "compare"):
+        return lab.content(PLACES[name])
     if name != "sweep":
         return lab.essence("run")
     runs = sorted(path.name for path in (lab.base / "swept/runs").iterdir())
@@ -218,6 +233,25 @@ def races(lab, count, draw):
             wrong.append(f"race {number}: left over {lab.left_over(folder)}")
     table("races, by process", done, wrong)
     return wrong
+
+
+def faults():
+    """Has the project's tests strike every call to the system by each fault."""
+    command = "cargo test --release --lib whatever_fails -- --ignored --nocapture"
+    tests = subprocess.run(command.split(), capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    struck = re.findall(r"(\d+) faults in (.*)", tests.stdout)
+    done = Counter()
+    for count, name in struck:
+        done[name] += int(count)
+    wrong = [] if tests.returncode == 0 and struck else [f"{command}: {tests.stdout[-2000:]}{tests.stderr[-2000:]}"]
+    table("faults", done, wrong)
+    return wrong
+
+
+def remove(path):
+    """A folder with all that is in it, or a file, if it is there."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.unlink(missing_ok=True)
 
 
 def table(title, done, wrong):

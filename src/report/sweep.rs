@@ -104,7 +104,7 @@ mod tests {
         let (made, calls) = faults::count(sweep);
         made.unwrap();
         let whole = content(&folder);
-        for (fault, at) in faults::strikes(stride, calls) {
+        for (fault, at) in faults::strikes("sweep", stride, calls) {
             fs::remove_dir_all(&folder).unwrap();
             let (struck, _) = faults::with(at, fault, sweep);
             assert!(struck.is_err() || fault != Fault::Kill, "{fault:?} at {at}: nobody noticed");

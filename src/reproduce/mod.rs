@@ -159,7 +159,7 @@ mod tests {
         made.unwrap();
         assert_eq!(output::check(&out), []);
         for again in [false, true] {
-            for (fault, at) in faults::strikes(stride, calls) {
+            for (fault, at) in faults::strikes("reproduce", stride, calls) {
                 if !again {
                     std::fs::remove_dir_all(&out).unwrap();
                 }

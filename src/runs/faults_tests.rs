@@ -113,19 +113,27 @@ fn strike(stride: usize) {
     let whole = lab.path("whole");
     lab.train(&whole).unwrap();
     assert_eq!(check(&whole, &Pages), []);
+    // As after Ctrl-C: what follows the checkpoint is made anew.
+    let stopped = lab.path("stopped");
+    copy(&whole, &stopped);
+    for file in ["result.json", "model.safetensors", "report.html"] {
+        fs::remove_file(stopped.join(file)).unwrap();
+    }
+    assert!(RunDir::open(&stopped).unwrap().checkpoint_path().is_file());
     type Work = fn(&Lab, &Path) -> Result<()>;
-    let works: [(&str, Work); 4] = [
+    let works: [(&str, Work); 5] = [
         ("train", Lab::train),
+        ("train --resume", Lab::train),
         ("probe", Lab::probe),
         ("attack", Lab::attack),
-        ("overwrite", Lab::overwrite),
+        ("train --overwrite", Lab::overwrite),
     ];
     for (name, work) in works {
-        // Training begins with nothing, the others with a finished run.
-        let begin = |path: &Path| {
-            if name != "train" {
-                copy(&whole, path)
-            }
+        // Training begins with nothing, resuming with a run that was stopped, the others with a finished one.
+        let begin = |path: &Path| match name {
+            "train" => {}
+            "train --resume" => copy(&stopped, path),
+            _ => copy(&whole, path),
         };
         let after = lab.path(&format!("{name}-after"));
         begin(&after);
@@ -133,7 +141,7 @@ fn strike(stride: usize) {
         done.unwrap();
         assert_eq!(check(&after, &Pages), [], "{name}");
         let after = essence(&after);
-        for (fault, at) in faults::strikes(stride, calls) {
+        for (fault, at) in faults::strikes(name, stride, calls) {
             let path = lab.path("struck");
             begin(&path);
             let told = format!("{name}, {fault:?} at {at} of {calls}");

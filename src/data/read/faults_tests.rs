@@ -35,7 +35,7 @@ fn strike_faces(stride: usize) {
     let (made, calls) = faults::count(|| make("whole"));
     made.unwrap();
     let whole = snapshot(&base.path().join("whole"));
-    for (fault, at) in faults::strikes(stride, calls) {
+    for (fault, at) in faults::strikes("data make", stride, calls) {
         let told = format!("{fault:?} at {at} of {calls}");
         let (struck, _) = faults::with(at, fault, || make("struck"));
         let set = base.path().join("struck/deep/set");
@@ -67,7 +67,7 @@ fn strike_cache(stride: usize) {
         let (data, calls) = faults::count(load);
         let (data, whole) = (data.unwrap(), snapshot(base.path()));
         clear();
-        for (fault, at) in faults::strikes(stride, calls) {
+        for (fault, at) in faults::strikes("cache", stride, calls) {
             let told = format!("away {away}, {fault:?} at {at} of {calls}");
             let (struck, _) = faults::with(at, fault, load);
             match struck {

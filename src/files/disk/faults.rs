@@ -17,11 +17,15 @@ pub enum Fault {
 pub const ALL: [Fault; 5] =
     [Fault::Kill, Fault::Error(28), Fault::Error(5), Fault::Error(24), Fault::Error(13)];
 
-/// Each of [`ALL`] with every `stride`-th of `calls`, others for each.
-pub fn strikes(stride: usize, calls: u64) -> impl Iterator<Item = (Fault, u64)> {
-    ALL.into_iter().enumerate().flat_map(move |(kind, fault)| {
-        ((kind % stride) as u64..calls).step_by(stride).map(move |at| (fault, at))
-    })
+/// Each of [`ALL`] with every `stride`-th of `calls`, others for each. Prints how many, for `scripts/kills.py`.
+pub fn strikes(what: &str, stride: usize, calls: u64) -> Vec<(Fault, u64)> {
+    let strikes = ALL
+        .into_iter()
+        .enumerate()
+        .flat_map(|(kind, fault)| ((kind % stride) as u64..calls).step_by(stride).map(move |at| (fault, at)));
+    let strikes: Vec<_> = strikes.collect();
+    println!("{} faults in {what}", strikes.len());
+    strikes
 }
 
 thread_local! {
