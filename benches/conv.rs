@@ -63,7 +63,7 @@ fn layer(
     if backward {
         let gradients = autodiff::gradients_from(&mut g, &[(y, inputs[3])], &inputs[..3])?;
         for (i, gradient) in gradients.into_iter().enumerate() {
-            let shape = g.shape(gradient).clone();
+            let shape = g.shape(gradient)?.clone();
             let kept = g.variable(&format!("gradient {i}"), shape, F32)?;
             ops::store(&mut g, gradient, kept)?;
         }

@@ -30,7 +30,7 @@ fn single(
         tensors.push(g.variable(&name, shape, F32)?);
     }
     let value = op(&mut g, &tensors)?;
-    let shape = g.shape(value).clone();
+    let shape = g.shape(value)?.clone();
     let out = g.variable("out", shape.clone(), F32)?;
     store(&mut g, value, out)?;
     let flops: u64 = graph::plan(&g).recording.calls().map(|(call, _)| call.flops).sum();

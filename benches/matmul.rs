@@ -79,10 +79,7 @@ fn recording([m, k, n]: [usize; 3]) -> Result<Recording> {
 
 /// Seconds of one `call` of `recording`, a sample each, sorted.
 fn time(device: &Device, recording: &Recording, call: &Call, samples: usize) -> Result<Vec<f64>> {
-    let memory = recording
-        .buffers
-        .iter()
-        .map(|spec| device.buffer(spec.variable.as_deref().unwrap_or("scratch memory"), spec.words));
+    let memory = recording.buffers.iter().map(|spec| device.buffer(spec.name(), spec.words));
     let memory: Vec<_> = (0..).map(BufferId).zip(memory.collect::<Result<Vec<_>>>()?).collect();
     for (_, buffer) in &memory[1..] {
         let words: Vec<f32> = (0..buffer.words()).map(|i| (i % 97) as f32 / 97.0 - 0.5).collect();

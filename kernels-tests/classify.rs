@@ -48,5 +48,7 @@ pub fn cases() -> Vec<Case> {
         Input::values([300, 4], mixed.collect()),
         labels,
     ));
+    let none = vec![0, 4, 1, u32::MAX];
+    cases.push(case("no_class".to_string(), [4, 4], Input::normal([4, 4]), none));
     cases
 }

@@ -239,20 +239,20 @@ impl Case {
         for (i, (input, words)) in self.inputs.iter().zip(drawn).enumerate() {
             assert_eq!(words.len(), input.shape.len(), "input {i} of {}", self.name);
             inputs.push(guarded(&mut g, &format!("in{i}"), &input.shape, input.dtype)?);
-            session.set(&format!("in{i}"), &with_margins(words))?;
+            set(&mut session, &format!("in{i}"), input.dtype, &with_margins(words))?;
         }
         let results = (self.build)(&mut g, &inputs)?;
         // Where each output is found: an input that the op updates, or a variable of its own.
         let mut found = Vec::new();
         for (i, &t) in results.iter().enumerate() {
             if let Some(at) = inputs.iter().position(|&input| input == t) {
-                found.push((format!("in{at}"), g.dtype(t), g.shape(t).len()));
+                found.push((format!("in{at}"), g.dtype(t)?, g.shape(t)?.len()));
                 continue;
             }
-            let (name, shape, dtype) = (format!("out{i}"), g.shape(t).clone(), g.dtype(t));
+            let (name, shape, dtype) = (format!("out{i}"), g.shape(t)?.clone(), g.dtype(t)?);
             let target = guarded(&mut g, &name, &shape, dtype)?;
             store(&mut g, t, target)?;
-            session.set(&name, &with_margins(&vec![POISON; shape.len()]))?;
+            set(&mut session, &name, dtype, &with_margins(&vec![POISON; shape.len()]))?;
             found.push((name, dtype, shape.len()));
         }
         let mut program = session.compile(&g)?;
@@ -266,23 +266,23 @@ impl Case {
             }
         }
         for (name, dtype, len) in &found {
-            let words: Vec<u32> = session.get(name)?;
+            let words = get(&session, name, *dtype)?;
             complaint = complaint.or(margins_touched(&words, *len).map(|w| format!("{name}: {w}")));
             outputs.push((*dtype, words[MARGIN..MARGIN + len].to_vec()));
         }
         let mut updates = false;
-        for (i, words) in drawn.iter().enumerate() {
+        for (i, (input, words)) in self.inputs.iter().zip(drawn).enumerate() {
             let name = format!("in{i}");
             if found.iter().any(|(updated, ..)| *updated == name) {
                 updates = true;
-            } else if session.get::<u32>(&name)? != with_margins(words) {
+            } else if get(&session, &name, input.dtype)? != with_margins(words) {
                 complaint = Some(format!("input {i} was written to"));
             }
         }
         if !updates {
             program.run()?;
-            for ((name, _, len), (_, first)) in found.iter().zip(&outputs) {
-                if session.get::<u32>(name)?[MARGIN..MARGIN + len] != first[..] {
+            for ((name, dtype, len), (_, first)) in found.iter().zip(&outputs) {
+                if get(&session, name, *dtype)?[MARGIN..MARGIN + len] != first[..] {
                     complaint = Some(format!("{name}: a second run gives other bits"));
                 }
             }
@@ -352,12 +352,12 @@ impl Case {
         let mut inputs = Vec::new();
         for (i, (input, words)) in self.inputs.iter().zip(drawn).enumerate() {
             inputs.push(g.variable(&format!("in{i}"), input.shape.clone(), input.dtype)?);
-            session.set(&format!("in{i}"), words)?;
+            set(&mut session, &format!("in{i}"), input.dtype, words)?;
         }
         let outputs = (self.build)(&mut g, &inputs)?;
         let mut seeds = Vec::new();
         for (i, (&output, weights)) in outputs.iter().zip(weights).enumerate() {
-            let shape = g.shape(output).clone();
+            let shape = g.shape(output)?.clone();
             seeds.push((output, g.variable(&format!("w{i}"), shape, DType::F32)?));
             session.set(&format!("w{i}"), weights)?;
         }
@@ -366,13 +366,29 @@ impl Case {
         for (i, &gradient) in gradients.iter().enumerate() {
             // A copy, since a gradient may be a variable itself.
             let copy = elementwise::scale(&mut g, gradient, 1.0)?;
-            let shape = g.shape(copy).clone();
+            let shape = g.shape(copy)?.clone();
             let target = g.variable(&format!("d{i}"), shape, DType::F32)?;
             store(&mut g, copy, target)?;
         }
         session.compile(&g)?.run()?;
         let read = |i| Ok(session.get::<f32>(&format!("d{i}"))?.into_iter().map(f64::from).collect());
         (0..gradients.len()).map(read).collect()
+    }
+}
+
+/// Fills a variable of this type, bit by bit.
+fn set(session: &mut Session, name: &str, dtype: DType, words: &[u32]) -> Result<()> {
+    match dtype {
+        DType::F32 => session.set::<f32>(name, bytemuck::cast_slice(words)),
+        DType::U32 => session.set(name, words),
+    }
+}
+
+/// The bits of a variable of this type.
+fn get(session: &Session, name: &str, dtype: DType) -> Result<Vec<u32>> {
+    match dtype {
+        DType::F32 => Ok(session.get::<f32>(name)?.into_iter().map(f32::to_bits).collect()),
+        DType::U32 => session.get(name),
     }
 }
 

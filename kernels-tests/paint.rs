@@ -29,11 +29,12 @@ fn colored(rows: usize, [n, pixels]: [usize; 2]) -> Case {
     Case::new(
         format!("{rows}of{n}x{pixels}"),
         move |g, x| Ok(vec![paint(g, x[0], x[1], pixels)?]),
-        move |x| vec![rows_of(&images, &x[1], 3 * pixels)],
+        move |x| vec![rows_of(&images, &x[1], 3 * pixels, f64::NAN)],
     )
     .input(packed(n * pixels))
     .input(indices(rows, 7 * n))
     .tolerance(1e-7, 4e-7)
+    .nonfinite()
 }
 
 pub fn cases() -> Vec<Case> {

@@ -219,6 +219,10 @@ impl Climbed {
     }
 
     fn classify(&mut self, logits: &[f64], label: usize) {
+        if label >= logits.len() {
+            self.wrong = true;
+            return;
+        }
         // The first largest, and a NaN is larger than any.
         let wins = |c: usize| logits[label] > logits[c] || logits[label] == logits[c] && label <= c;
         self.wrong |= !(0..logits.len()).all(wins);
@@ -233,7 +237,8 @@ fn goal_gradient(aim: Aim, gamma: f64, reference: &[f64], h: &[f64]) -> Vec<f64>
     match aim {
         Aim::CrossEntropy => {
             let label = reference[0] as usize;
-            let odds: Vec<f64> = h.iter().map(|v| (v - h[label]).exp()).collect();
+            // Against the label's, or, where that is no class, the first.
+            let odds: Vec<f64> = h.iter().map(|v| (v - h.get(label).unwrap_or(&h[0])).exp()).collect();
             let all: f64 = odds.iter().sum();
             let others = all - 1.0;
             let slope = |c: usize| if c == label { -others / all } else { odds[c] / all };
@@ -424,6 +429,9 @@ pub fn cases() -> Vec<Case> {
                 add("units", [16, 136], &[200, 256], 1, |_| ());
                 add("units_start", [32, 56], &[24, 10], 2, |_| ());
                 add("units_strong", [16, 32], &[24, 64], 1, |_| ());
+            }
+            if aim == Aim::CrossEntropy {
+                add("no_class", [5, 30], &[20, 6], 2, |d| d.references[1] = 1e6);
             }
             // A NaN pixel spoils its example, a NaN weight all.
             let pixel = |d: &mut Drawn| (d.x[40], d.x_adv[40]) = (f32::NAN, f32::NAN);

@@ -81,5 +81,19 @@ pub fn cases() -> Vec<Case> {
         );
         cases.push(nan.input(Input::values([2, 5], logits)).input(Input::words([2], vec![1, 2])).nonfinite());
     }
+    let no_class = Case::new(
+        "no_class",
+        |g, x| {
+            let entropy = softmax_cross_entropy(g, x[0], x[1])?;
+            Ok(vec![entropy.loss, entropy.d_logits])
+        },
+        |x| {
+            let [loss, d] = oracle(5, &[x[0][5..10].to_vec(), vec![2.0]]);
+            let none = vec![f64::NAN; 5];
+            vec![vec![f64::NAN, loss[0], f64::NAN], [none.clone(), d, none].concat()]
+        },
+    );
+    let labels = Input::words([3], vec![5, 2, u32::MAX]);
+    cases.push(no_class.input(Input::normal([3, 5])).input(labels).nonfinite());
     cases
 }

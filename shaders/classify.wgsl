@@ -3,7 +3,7 @@
 //   wrong[r] = 1 where the first largest of logits[r] is not the label, else left as it is
 //
 //   logits  [rows, cols]; a row with a NaN counts as wrong
-//   labels  [rows] u32
+//   labels  [rows] u32; a row whose label is no class counts as wrong
 //   wrong   [rows] u32, updated: an example counts wherever it appears among the iterates
 //
 // One invocation a row.
@@ -21,6 +21,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let r = flat_index(group, groups, local);
     if r >= p.rows { return; }
     let label = labels[r];
+    if label >= p.cols {
+        wrong[r] = 1;
+        return;
+    }
     let own = logits[r * p.cols + label];
     for (var c = 0u; c < p.cols; c++) {
         let value = logits[r * p.cols + c];

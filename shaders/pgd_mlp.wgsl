@@ -20,7 +20,7 @@
 //   probe      the arena with the probe's, for GOAL 2
 //   x          [rows, inputs], the centres of the balls
 //   reference  [rows, outputs] floats by their bits, a head of means and log-variances; for GOAL 2
-//              labels [rows], each below the number of classes
+//              labels [rows]; a row whose label is no class counts as wrong
 //   x_adv      [rows, inputs], x', updated
 //   wrong      [rows], for GOAL 2, updated
 //   clock      the step of the draws, for START = 1
@@ -247,9 +247,14 @@ fn divergence_gradient(row0: u32, local: u32) {
 // One invocation an example.
 fn classify(row0: u32, local: u32) {
     if local < TILE && row0 + local < p.rows {
+        let classes = p.layer[p.layers - 1].x;
         let label = reference[row0 + local];
+        if label >= classes {
+            wrong[row0 + local] = 1;
+            return;
+        }
         let own = memory[slot(local / 4, label)][local % 4];
-        for (var c = 0u; c < p.layer[p.layers - 1].x; c++) {
+        for (var c = 0u; c < classes; c++) {
             let value = memory[slot(local / 4, c)][local % 4];
             if is_nan(value) || value > own || (value == own && c < label) { wrong[row0 + local] = 1; }
         }

@@ -4,7 +4,7 @@
 //   dlogits[r, c] = softmax(logits[r])[c] - (1 where c is the label)
 //
 //   logits   [rows, cols]
-//   labels   [rows] u32, each below cols
+//   labels   [rows] u32; of a label that is no class, loss and derivatives are NaN
 //   loss     [rows]
 //   dlogits  [rows, cols]
 //
@@ -27,6 +27,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let r = flat_index(group, groups, local);
     if r >= p.rows { return; }
     let first = r * p.cols;
+    let label = labels[r];
+    if label >= p.cols {
+        for (var c = 0u; c < p.cols; c++) { dlogits[first + c] = nan(); }
+        loss[r] = nan();
+        return;
+    }
     // A NaN is never the larger, but reaches `rest`.
     var top = 0u;
     var m = logits[first];
@@ -50,7 +56,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         }
         rest += sum;
     }
-    let label = labels[r];
     let total = 1.0 + rest;
     var others = rest;
     if label != top { others = total - dlogits[first + label]; }

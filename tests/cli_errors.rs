@@ -246,7 +246,7 @@ fn memory_that_ends_in_the_midst() {
             assert_eq!(ended.code, Some(2), "{mib} MiB: {error}");
             assert!(error.contains("memory") && !error.contains("panicked"), "{mib} MiB: {error}");
             told += 1;
-            if lab.path(&format!("run{mib}")).exists() {
+            if lab.path(format!("run{mib}")).exists() {
                 assert_eq!(lab.run(&format!("train --resume run{mib}")).code, Some(0), "{mib} MiB: {error}");
             }
         }

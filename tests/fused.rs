@@ -32,6 +32,45 @@ fn selection(norm: Norm, metric: Metric) -> Selection {
     Selection { norm, eps, steps: 10, step_size: 0.25 * eps, metric, fused: true }
 }
 
+/// Two selections in one graph: neither has the other's points, nor its room for points as halves.
+#[test]
+fn two_selections_in_one_graph_are_two() {
+    for (half, fused) in [(false, true), (true, true), (false, false)] {
+        let vae = Vae::mlp(INPUTS, &[40, 20], 8, 1.0, true);
+        let vae = if half { vae.in_half() } else { vae };
+        let norm = Norm::Linf;
+        let selections = [0.1, 0.3].map(|eps| Selection { eps, fused, ..selection(norm, Metric::W2) });
+        let run = |selections: &[Selection]| {
+            let (mut g, mut session) = (Graph::new(), Session::new(device::open("cpu", false).unwrap()));
+            let weights = Weights::new(&mut g, &vae.layout, "model").unwrap();
+            let x = g.variable("x", [ROWS, INPUTS], F32).unwrap();
+            let clock = g.variable("clock", [1], U32).unwrap();
+            let start = Start::Drawn { clock, seed: 3 };
+            for (i, selection) in selections.iter().enumerate() {
+                let selected = selection.select(&mut g, &vae, &weights, x, start).unwrap();
+                let kept = g.variable(&format!("kept {i}"), [ROWS, INPUTS], F32).unwrap();
+                store(&mut g, selected, kept).unwrap();
+            }
+            session
+                .set("model", &initialise(&vae.layout, Init::He, Key::new(5, Purpose::Init)).unwrap())
+                .unwrap();
+            session.set("x", &vec![0.5_f32; ROWS * INPUTS]).unwrap();
+            session.set("clock", &[7_u32]).unwrap();
+            session.compile(&g).unwrap().run().unwrap();
+            (0..selections.len())
+                .map(|i| session.get(&format!("kept {i}")).unwrap())
+                .collect::<Vec<Vec<f32>>>()
+        };
+        let both = run(&selections);
+        assert_eq!(
+            both,
+            [run(&selections[..1]), run(&selections[1..])].concat(),
+            "half {half}, fused {fused}"
+        );
+        assert_ne!(both[0], both[1]);
+    }
+}
+
 fn select_with(hidden: &[usize], selection: Selection, half: bool) -> Found {
     let vae = Vae::mlp(INPUTS, hidden, 8, 1.0, true);
     let single = vae.clone();

@@ -151,7 +151,7 @@ impl Net {
 
     /// Runs `g` with `value` kept, and reads it.
     fn run(&mut self, mut g: Graph, name: &str, value: Tensor) -> Vec<f32> {
-        let shape = g.shape(value).clone();
+        let shape = g.shape(value).unwrap().clone();
         let kept = g.variable(name, shape, DType::F32).unwrap();
         store(&mut g, value, kept).unwrap();
         self.session.compile(&g).unwrap().run().unwrap();
@@ -260,6 +260,7 @@ impl Net {
         let clock = g.variable("clock", [2], DType::U32).unwrap();
         ops::adam(&mut g, AdamSettings::new(1e-3, 1.0, 1), clock, grads, m, v, w).unwrap();
         let before: Vec<f32> = self.session.get("model").unwrap();
+        self.session.set("clock", &[0_u32; 2]).unwrap();
         self.session.compile(&g).unwrap().run().unwrap();
         let after: Vec<f32> = self.session.get("model").unwrap();
         self.session.set("model", &before).unwrap();

@@ -13,6 +13,12 @@ fn nans(x: vec4f) -> vec4<bool> {
     return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }
 
+// A NaN, which no constant expression may be.
+fn nan() -> f32 {
+    var bits = 0x7fc00000u;
+    return bitcast<f32>(bits);
+}
+
 // Which are below 0.
 fn negative(x: vec4f) -> vec4<bool> {
     return bitcast<vec4u>(x) - vec4u(0x80000001u) < vec4u(0x7f800000u);

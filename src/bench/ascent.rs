@@ -92,6 +92,7 @@ fn program(session: &mut Session, config: &Config, selection: Selection, half: b
     selection.select(&mut g, &vae, &weights, x, Start::Drawn { clock, seed: config.seed })?;
     let images = random_images(config.batch);
     session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init))?)?;
+    session.set("clock", &[0_u32; 2])?;
     session.set("x", &images.floats_of(0..config.batch)?)?;
     session.compile(&g)
 }

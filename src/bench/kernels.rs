@@ -128,8 +128,8 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
     let plan = plan(&training_graph(&vae, &recipe::training(&config)?, &table, Some(images.count))?);
     let buffers = buffers(device, &plan.recording.buffers)?;
     for (spec, buffer) in plan.recording.buffers.iter().zip(&buffers) {
-        match spec.variable.as_deref() {
-            Some("model") => {
+        match spec.name() {
+            "model" => {
                 let weights = initialise(
                     &vae.layout,
                     recipe::training(&config)?.init,
@@ -137,7 +137,7 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
                 )?;
                 buffer.write(0, &weights)?;
             }
-            Some("train.images") => buffer.write(0, bytemuck::cast_slice::<u8, u32>(&images.bytes()?))?,
+            "train.images" => buffer.write(0, bytemuck::cast_slice::<u8, u32>(&images.bytes()?))?,
             _ => {}
         }
     }
@@ -145,10 +145,7 @@ fn training_step(device: &Device, options: &Options) -> Result<(Plan, Vec<Buffer
 }
 
 fn buffers(device: &Device, specs: &[BufferSpec]) -> Result<Vec<Buffer>> {
-    specs
-        .iter()
-        .map(|spec| device.buffer(spec.variable.as_deref().unwrap_or("scratch memory"), spec.words))
-        .collect()
+    specs.iter().map(|spec| device.buffer(spec.name(), spec.words)).collect()
 }
 
 /// The buffers that `call` writes, with their content.

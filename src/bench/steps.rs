@@ -113,6 +113,7 @@ fn step(device: &Device, options: &Options, length: usize, batch: usize) -> Resu
     let table = Table::whole("train.images", &images);
     table.upload(&mut session, &images)?;
     session.set("model", &initialise(&vae.layout, training.init, Key::new(config.seed, Purpose::Init))?)?;
+    session.set("clock", &[0_u32; 2])?;
     let graph = training_graph(&vae, &training, &table, Some(images.count))?;
     let planned = plan(&graph);
     let flops: u64 = planned.recording.calls().map(|(call, times)| call.flops * times as u64).sum();

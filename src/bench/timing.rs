@@ -88,7 +88,7 @@ pub fn program_of(device: &Device, call: &Call, repetitions: usize, buffers: &[B
         Device::Cpu(_) => vec![Step::Call(call.clone()); repetitions],
         Device::Gpu(_) => vec![Step::Repeat { times: repetitions, body: vec![call.clone()] }],
     };
-    let specs = buffers.iter().map(|b| BufferSpec { words: b.words(), variable: None });
+    let specs = buffers.iter().map(|b| BufferSpec::scratch(b.words()));
     let bound: Vec<_> = (0..).map(BufferId).zip(buffers.iter().cloned()).collect();
     device.compile(Recording { buffers: specs.collect(), steps }, &bound)
 }

@@ -17,13 +17,20 @@ use crate::error::{Error, Result};
 /// [`Error::Shape`] where nothing flows back to a tensor of `wrt`, where an op has no gradient, and where a backward
 /// node would read a variable that was overwritten since the forward pass read it.
 pub fn gradients(graph: &mut Graph, loss: Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>> {
-    let shape = graph.shape(loss).clone();
+    let shape = graph.shape(loss)?.clone();
     let seed = fill(graph, shape, 1.0)?;
     gradients_from(graph, &[(loss, seed)], wrt)
 }
 
 /// Like [`gradients`], from given gradients of several tensors: `(tensor, its gradient)`.
 pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tensor]) -> Result<Vec<Tensor>> {
+    for &(t, seed) in seeds {
+        let (shape, its) = (graph.shape(t)?, graph.shape(seed)?);
+        if shape != its {
+            let message = format!("a gradient of shape {its} for a tensor of shape {shape}");
+            return Err(Error::Shape { op: "gradients", message });
+        }
+    }
     let all: Vec<_> = graph.nodes().iter().cloned().enumerate().collect();
     let forward: Vec<_> = all.into_iter().filter(|(_, node)| !node.assigns).collect();
     let mut depends: HashSet<Tensor> = wrt.iter().copied().collect();
@@ -39,7 +46,7 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tens
     }
     for (at, node) in forward.iter().rev() {
         let upstream: Vec<_> = node.outputs.iter().map(|t| gradient.get(t).copied()).collect();
-        let floats = |t: &Tensor| graph.dtype(*t) == DType::F32;
+        let floats = |t: &Tensor| graph.dtype(*t).is_ok_and(|dtype| dtype == DType::F32);
         let wanted: Vec<_> = node.inputs.iter().map(|t| depends.contains(t) && floats(t)).collect();
         if upstream.iter().all(Option::is_none) || !wanted.contains(&true) {
             continue;
@@ -55,7 +62,8 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tens
     }
     wrt.iter()
         .map(|t| {
-            let missing = || format!("nothing flows back to a tensor of shape {}", graph.shape(*t));
+            let shape = graph.shape(*t)?;
+            let missing = || format!("nothing flows back to a tensor of shape {shape}");
             gradient.get(t).copied().ok_or_else(|| Error::Shape { op: "gradients", message: missing() })
         })
         .collect()
@@ -83,7 +91,7 @@ fn refuse_views(graph: &Graph, forward: &[(usize, Node)], depends: &HashSet<Tens
         for t in node.inputs.iter().filter(|t| !depends.contains(t)) {
             if graph.bases(*t).any(|base| depends.contains(&base)) {
                 let message =
-                    format!("{} reads a view {} of a tensor on the way", node.op.name(), graph.shape(*t));
+                    format!("{} reads a view {} of a tensor on the way", node.op.name(), graph.shape(*t)?);
                 return Err(Error::Shape { op: "gradients", message });
             }
         }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 
 /// How a kernel touches one of its storage bindings.
@@ -278,9 +279,31 @@ pub enum Step {
 /// A buffer that a recording needs.
 #[derive(Debug, Clone)]
 pub struct BufferSpec {
+    /// Its size in 32-bit words.
     pub words: usize,
-    /// The variable's name; `None` for scratch memory of the recording itself.
-    pub variable: Option<String>,
+    /// `None` for scratch memory of the recording itself.
+    pub variable: Option<Variable>,
+}
+
+impl BufferSpec {
+    /// Scratch memory of this size.
+    pub fn scratch(words: usize) -> Self {
+        BufferSpec { words, variable: None }
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        self.variable.as_ref().map_or("scratch memory", |variable| &variable.name)
+    }
+}
+
+/// A buffer that programs share.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    /// One buffer a name.
+    pub name: String,
+    /// What its words are.
+    pub dtype: DType,
 }
 
 /// A whole program. Buffer 0 is [`NONE`]'s.
@@ -311,7 +334,7 @@ impl Recording {
             }
             for (i, (Arg { view, .. }, access)) in call.args.iter().zip(call.kernel.bindings).enumerate() {
                 let spec = &self.buffers[view.buffer.0 as usize];
-                let buffer = spec.variable.as_deref().unwrap_or("a scratch buffer");
+                let buffer = spec.name();
                 if view.offset + view.words > spec.words {
                     return fail(format!("argument {i} ends beyond {buffer}"));
                 }

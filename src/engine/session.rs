@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bytemuck::Pod;
-
 use crate::engine::device::{Buffer, Device, Program};
 use crate::engine::graph::{self, Graph};
-use crate::engine::recording::BufferId;
+use crate::engine::recording::{BufferId, Variable};
+use crate::engine::tensor::{DType, Element};
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -15,7 +14,7 @@ use crate::memory;
 #[derive(Debug)]
 pub struct Session {
     device: Device,
-    variables: BTreeMap<String, Buffer>,
+    variables: BTreeMap<String, (Buffer, DType)>,
 }
 
 impl Session {
@@ -27,7 +26,11 @@ impl Session {
         &self.device
     }
 
-    /// Plans `graph` and makes it ready to run. Variables not seen before are made, zeroed.
+    /// Plans `graph` and makes it ready to run. Variables not seen before are made, zeroed; one that a program reads
+    /// must have been written before it runs.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a variable that is there with another size or type; [`Error::TooLarge`].
     pub fn compile(&mut self, graph: &Graph) -> Result<Program> {
         let plan = graph::plan(graph);
         log::debug!(
@@ -38,46 +41,61 @@ impl Session {
         );
         let mut bound = Vec::new();
         for (i, spec) in plan.recording.buffers.iter().enumerate() {
-            if let Some(name) = &spec.variable {
-                bound.push((BufferId(i as u32), self.variable(name, spec.words)?));
+            if let Some(Variable { name, dtype }) = &spec.variable {
+                bound.push((BufferId(i as u32), self.variable(name, spec.words, *dtype)?));
             }
         }
         self.device.compile(plan.recording, &bound)
     }
 
     /// The variable's buffer, made zeroed on first use.
-    fn variable(&mut self, name: &str, words: usize) -> Result<Buffer> {
-        if let Some(buffer) = self.variables.get(name) {
-            if buffer.words() != words {
-                let have = buffer.words();
-                return Err(Error::device(format!(
-                    "variable {name} has {have} words, a program wants {words}"
-                )));
+    fn variable(&mut self, name: &str, words: usize, dtype: DType) -> Result<Buffer> {
+        if let Some((buffer, its)) = self.variables.get(name) {
+            let have = buffer.words();
+            if (have, *its) != (words, dtype) {
+                let text =
+                    format!("variable {name} is {have} words of {its:?}, asked for {words} of {dtype:?}");
+                return Err(Error::device(text));
             }
             return Ok(buffer.clone());
         }
         let buffer = self.device.buffer(name, words)?;
-        self.variables.insert(name.to_string(), buffer.clone());
+        self.variables.insert(name.to_string(), (buffer.clone(), dtype));
         Ok(buffer)
     }
 
-    fn existing(&self, name: &str) -> Result<&Buffer> {
-        self.variables.get(name).ok_or_else(|| Error::device(format!("no variable named {name}")))
+    fn existing<T: Element>(&self, name: &str) -> Result<&Buffer> {
+        match self.variables.get(name) {
+            Some((buffer, dtype)) if *dtype == T::DTYPE => Ok(buffer),
+            Some((_, dtype)) => {
+                Err(Error::device(format!("variable {name} is of {dtype:?}, asked for as {:?}", T::DTYPE)))
+            }
+            None => Err(Error::device(format!("no variable named {name}"))),
+        }
     }
 
     /// Fills a variable (made if new) with `data`.
-    pub fn set<T: Pod>(&mut self, name: &str, data: &[T]) -> Result<()> {
-        self.variable(name, data.len())?.write(0, data)
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a variable that is there with another size or type; [`Error::TooLarge`].
+    pub fn set<T: Element>(&mut self, name: &str, data: &[T]) -> Result<()> {
+        self.variable(name, data.len(), T::DTYPE)?.write(0, data)
     }
 
     /// Overwrites part of a variable, from word `offset` on.
-    pub fn write<T: Pod>(&self, name: &str, offset: usize, data: &[T]) -> Result<()> {
-        self.existing(name)?.write(offset, data)
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a variable that is not there or of another type, and for words beyond its end.
+    pub fn write<T: Element>(&self, name: &str, offset: usize, data: &[T]) -> Result<()> {
+        self.existing::<T>(name)?.write(offset, data)
     }
 
     /// The content of a variable.
-    pub fn get<T: Pod>(&self, name: &str) -> Result<Vec<T>> {
-        let buffer = self.existing(name)?;
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a variable that is not there or of another type; [`Error::TooLarge`].
+    pub fn get<T: Element>(&self, name: &str) -> Result<Vec<T>> {
+        let buffer = self.existing::<T>(name)?;
         let words = buffer.words();
         let mut data = memory::zeroed(format_args!("a copy of {name}"), words)?;
         buffer.read(0, &mut data)?;

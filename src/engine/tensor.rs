@@ -2,12 +2,28 @@
 
 use std::fmt;
 
+use bytemuck::Pod;
+
 /// Element type. Every element is one 32-bit word, so offsets are counted in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
     F32,
     /// Also the carrier of packed bytes: four `u8` to a word, lowest byte first.
     U32,
+}
+
+/// What a tensor's words are on the host.
+pub trait Element: Pod {
+    /// The tensors that hold it.
+    const DTYPE: DType;
+}
+
+impl Element for f32 {
+    const DTYPE: DType = DType::F32;
+}
+
+impl Element for u32 {
+    const DTYPE: DType = DType::U32;
 }
 
 /// A row-major shape. The first dimension counts the rows (usually examples).

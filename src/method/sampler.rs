@@ -182,7 +182,7 @@ impl Generator {
         let weights = Weights::new(&mut g, &self.layout, "sampler")?;
         let key = Key::new(settings.seed, Purpose::Evaluation);
         let y = self.draw(&mut g, &weights, clock, key, settings.batch)?;
-        let shape = g.shape(y).clone();
+        let shape = g.shape(y)?.clone();
         let kept = g.variable("draws", shape, DType::F32)?;
         store(&mut g, y, kept)?;
         Ok(Drawing { program: session.compile(&g)?, batch: settings.batch, dims: self.stack.outputs() })

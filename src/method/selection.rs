@@ -71,7 +71,7 @@ fn start_noise(g: &mut Graph, norm: Norm, clock: Tensor, shape: [usize; 2], seed
 }
 
 impl Selection {
-    /// x_b for the points `x` `[rows, inputs]`, in the variable `selected`. For an encoder in half precision the one
+    /// x_b for the points `x` `[rows, inputs]`, in a variable of its own, the graph's first in `selected`. For an encoder in half precision the one
     /// kernel call reads its weights so, and on matrix units the points and all activations too.
     ///
     /// The gradient is taken with respect to the input alone. No gradient flows through the
@@ -84,13 +84,13 @@ impl Selection {
         x: Tensor,
         start: Start,
     ) -> Result<Tensor> {
-        let shape = g.shape(x).clone();
-        let selected = g.variable("selected", shape, DType::F32)?;
+        let shape = g.shape(x)?.clone();
+        let selected = g.new_variable("selected", shape, DType::F32)?;
         if self.steps == 0 {
             self.start(g, x, selected, start)?;
             return Ok(selected);
         }
-        // What all steps move away from is worth its digits.
+        // Keep the reference in f32.
         let mut single = vae.encoder.clone();
         single.half = false;
         let reference = single.forward(g, &weights.views, x)?;
@@ -122,7 +122,7 @@ impl Selection {
         let noise = match start {
             Start::From(noise) => noise,
             Start::Drawn { clock, seed } => {
-                let shape = [g.shape(x).rows(), g.shape(x).cols()];
+                let shape = [g.shape(x)?.rows(), g.shape(x)?.cols()];
                 start_noise(g, self.norm, clock, shape, seed)?
             }
         };
@@ -139,7 +139,7 @@ impl Selection {
         selected: Tensor,
         start: Start,
     ) -> Result<()> {
-        let mut calls = calls(ascent.steps, ascent.flops(g.shape(x).rows(), g.shape(x).cols()));
+        let mut calls = calls(ascent.steps, ascent.flops(g.shape(x)?.rows(), g.shape(x)?.cols()));
         ascent.steps /= calls;
         match start {
             Start::Drawn { clock, seed } if self.norm == Norm::Linf => {

@@ -281,7 +281,7 @@ fn read_tables(session: &mut Session, layout: &Layout, settings: &Settings) -> R
     let weights = Weights::new(&mut g, layout, "tables")?;
     let (log_q, log_p) = tables(&mut g, &weights, settings)?;
     for (t, name) in [(log_q, "tables.q"), (log_p, "tables.p")] {
-        let shape = g.shape(t).clone();
+        let shape = g.shape(t)?.clone();
         let kept = g.variable(name, shape, DType::F32)?;
         store(&mut g, t, kept)?;
     }

@@ -327,7 +327,7 @@ fn evaluate(
     let weights = Weights::new(&mut g, &vae.layout, "model")?;
     let x = g.variable("showcase.in", [input.len() / width, width], DType::F32)?;
     let y = build(&mut g, &weights.views, x)?;
-    let shape = g.shape(y).clone();
+    let shape = g.shape(y)?.clone();
     let kept = g.variable("showcase.out", shape, DType::F32)?;
     store(&mut g, y, kept)?;
     // The rows before may have been others.

@@ -23,7 +23,7 @@ pub fn function(g: &mut Graph, f: Function, a: Tensor, b: Option<Tensor>) -> Ten
 /// Keeps a copy of `t`, which the plan remains free to put anywhere.
 pub fn keep(g: &mut Graph, name: &str, t: Tensor) {
     let copy = scale(g, t, 1.0).unwrap();
-    let shape = g.shape(t).clone();
+    let shape = g.shape(t).unwrap().clone();
     let target = g.variable(name, shape, F32).unwrap();
     store(g, copy, target).unwrap();
 }

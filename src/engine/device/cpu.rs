@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::engine::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
 use crate::engine::simd;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::memory;
 
 /// The CPU device.
@@ -32,17 +32,10 @@ impl Cpu {
     pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
         recording.check()?;
         let memory = recording.buffers.iter().enumerate().map(|(i, spec)| {
-            let Some((_, bound)) = variables.iter().find(|(id, _)| id.0 as usize == i) else {
-                return Buffer::zeroed("scratch memory", spec.words);
-            };
-            if bound.words() < spec.words {
-                let (have, name) = (bound.words(), spec.variable.as_deref().unwrap_or_default());
-                return Err(Error::device(format!(
-                    "{name} has {have} words, a program wants {}",
-                    spec.words
-                )));
+            match variables.iter().find(|(id, _)| id.0 as usize == i) {
+                Some((_, bound)) => Ok(bound.clone()),
+                None => Buffer::zeroed(spec.name(), spec.words),
             }
-            Ok(bound.clone())
         });
         let memory = memory.collect::<Result<Vec<_>>>()?;
         let cuts = recording.steps.iter().map(|step| match step {

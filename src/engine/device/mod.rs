@@ -6,12 +6,13 @@
 pub mod cpu;
 pub mod gpu;
 
+use std::cell::Cell;
 use std::path::PathBuf;
-
-use bytemuck::Pod;
+use std::rc::Rc;
 
 use self::gpu::adapter::{self, Choice};
-use crate::engine::recording::{BufferId, Recording};
+use crate::engine::recording::{Access, BufferId, Recording};
+use crate::engine::tensor::Element;
 use crate::error::{Error, Result};
 
 /// Something that runs recordings.
@@ -23,16 +24,41 @@ pub enum Device {
 
 /// Device memory, counted in 32-bit words. Clones share it.
 #[derive(Debug, Clone)]
-pub enum Buffer {
+pub struct Buffer {
+    memory: Memory,
+    /// Whether the host or a program has written to it.
+    written: Rc<Cell<bool>>,
+}
+
+#[derive(Debug, Clone)]
+enum Memory {
     Cpu(cpu::Buffer),
     Gpu(gpu::Buffer),
 }
 
 /// A recording made ready to run: memory, pipelines and bindings exist.
 #[derive(Debug)]
-pub enum Program {
+pub struct Program {
+    made: Made,
+    /// Until the first run: the variables that it uses.
+    uses: Vec<Use>,
+}
+
+#[derive(Debug)]
+enum Made {
     Cpu(cpu::Program),
     Gpu(gpu::Program),
+}
+
+/// How a program uses a variable.
+#[derive(Debug)]
+struct Use {
+    name: String,
+    /// The first use in the order of the calls.
+    first: Access,
+    /// Whether any call writes it.
+    writes: bool,
+    written: Rc<Cell<bool>>,
 }
 
 /// Whether the variants of a GPU's kernels are measured at first use, and in which file the choices are kept.
@@ -118,68 +144,109 @@ impl Device {
 
     /// New memory, zeroed, for what errors call `name`.
     pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
-        match self {
-            Device::Cpu(d) => Ok(Buffer::Cpu(d.buffer(name, words)?)),
-            Device::Gpu(d) => Ok(Buffer::Gpu(d.buffer(name, words)?)),
-        }
+        let memory = match self {
+            Device::Cpu(d) => Memory::Cpu(d.buffer(name, words)?),
+            Device::Gpu(d) => Memory::Gpu(d.buffer(name, words)?),
+        };
+        Ok(Buffer { memory, written: Rc::new(Cell::new(false)) })
     }
 
-    /// Makes `recording` ready to run. `variables` are the buffers of its variables; scratch
-    /// memory is made here.
+    /// Makes `recording` ready to run. `variables` are the buffers of its variables; scratch memory is made here.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a variable without a buffer, and for a buffer that is too small or another device's;
+    /// [`Error::TooLarge`].
     pub fn compile(&self, recording: Recording, variables: &[(BufferId, Buffer)]) -> Result<Program> {
-        match self {
+        let uses = uses(&recording, variables)?;
+        let foreign = || Error::device("a buffer of another device is given to a program");
+        let made = match self {
             Device::Cpu(d) => {
-                let own = variables.iter().filter_map(|(id, b)| match b {
-                    Buffer::Cpu(b) => Some((*id, b.clone())),
-                    Buffer::Gpu(_) => None,
+                let own = variables.iter().map(|(id, buffer)| match &buffer.memory {
+                    Memory::Cpu(memory) => Ok((*id, memory.clone())),
+                    Memory::Gpu(_) => Err(foreign()),
                 });
-                Ok(Program::Cpu(d.compile(recording, own.collect())?))
+                Made::Cpu(d.compile(recording, own.collect::<Result<_>>()?)?)
             }
             Device::Gpu(d) => {
-                let own = variables.iter().filter_map(|(id, b)| match b {
-                    Buffer::Gpu(b) => Some((*id, b.clone())),
-                    Buffer::Cpu(_) => None,
+                let own = variables.iter().map(|(id, buffer)| match &buffer.memory {
+                    Memory::Gpu(memory) if memory.is_of(d) => Ok((*id, memory.clone())),
+                    _ => Err(foreign()),
                 });
-                Ok(Program::Gpu(d.compile(recording, own.collect())?))
+                Made::Gpu(d.compile(recording, own.collect::<Result<_>>()?)?)
             }
-        }
+        };
+        Ok(Program { made, uses })
     }
+}
+
+/// How `recording` uses its variables, all of which must be bound.
+fn uses(recording: &Recording, variables: &[(BufferId, Buffer)]) -> Result<Vec<Use>> {
+    let mut uses = Vec::new();
+    for (i, spec) in recording.buffers.iter().enumerate() {
+        let bound = variables.iter().find(|(id, _)| id.0 as usize == i).map(|(_, buffer)| buffer);
+        match bound {
+            Some(buffer) if buffer.words() < spec.words => {
+                let (have, name) = (buffer.words(), spec.name());
+                let text = format!("{name} has {have} words, a program wants {}", spec.words);
+                return Err(Error::device(text));
+            }
+            None if spec.variable.is_some() => {
+                return Err(Error::device(format!("no buffer is bound for the variable {}", spec.name())));
+            }
+            _ => {}
+        }
+        let Some(buffer) = bound.filter(|_| spec.variable.is_some()) else { continue };
+        let calls = recording.calls().flat_map(|(call, _)| call.args.iter().zip(call.kernel.bindings));
+        let mut accesses =
+            calls.filter(|(arg, _)| arg.view.buffer.0 as usize == i).map(|(_, access)| *access);
+        let Some(first) = accesses.next() else { continue };
+        let writes = first == Access::Write || accesses.any(|access| access == Access::Write);
+        uses.push(Use { name: spec.name().into(), first, writes, written: buffer.written.clone() });
+    }
+    Ok(uses)
 }
 
 impl Buffer {
     pub fn words(&self) -> usize {
-        match self {
-            Buffer::Cpu(b) => b.words(),
-            Buffer::Gpu(b) => b.words(),
+        match &self.memory {
+            Memory::Cpu(b) => b.words(),
+            Memory::Gpu(b) => b.words(),
         }
     }
 
-    /// Copies `data` (32-bit elements) to the device, from word `offset` on.
-    pub fn write<T: Pod>(&self, offset: usize, data: &[T]) -> Result<()> {
+    /// Copies `data` to the device, from word `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for words beyond the buffer's end.
+    pub fn write<T: Element>(&self, offset: usize, data: &[T]) -> Result<()> {
         let words: &[u32] = bytemuck::cast_slice(data);
         self.check(offset, words.len())?;
-        match self {
-            Buffer::Cpu(b) => b.write(offset, words),
-            Buffer::Gpu(b) => b.write(offset, words)?,
+        match &self.memory {
+            Memory::Cpu(b) => b.write(offset, words),
+            Memory::Gpu(b) => b.write(offset, words)?,
         }
+        self.written.set(true);
         Ok(())
     }
 
     /// Copies words `offset ..` back from the device, waiting for the work before it.
-    pub fn read<T: Pod>(&self, offset: usize, data: &mut [T]) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Device`] for words beyond the buffer's end.
+    pub fn read<T: Element>(&self, offset: usize, data: &mut [T]) -> Result<()> {
         let words: &mut [u32] = bytemuck::cast_slice_mut(data);
         self.check(offset, words.len())?;
-        match self {
-            Buffer::Cpu(b) => b.read(offset, words),
-            Buffer::Gpu(b) => b.read(offset, words)?,
+        match &self.memory {
+            Memory::Cpu(b) => b.read(offset, words),
+            Memory::Gpu(b) => b.read(offset, words)?,
         }
         Ok(())
     }
 
     fn check(&self, offset: usize, words: usize) -> Result<()> {
-        if offset + words > self.words() {
-            let end = offset + words;
-            return Err(Error::device(format!("words {offset}..{end} of a buffer of {}", self.words())));
+        let whole = self.words();
+        if offset.checked_add(words).is_none_or(|end| end > whole) {
+            return Err(Error::device(format!("{words} words from {offset} of a buffer of {whole}")));
         }
         Ok(())
     }
@@ -187,28 +254,44 @@ impl Buffer {
 
 impl Program {
     /// Runs the recording once. On a GPU this returns when the work is submitted.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where it would read a variable that nothing has written, and for what fails on a GPU.
     pub fn run(&mut self) -> Result<()> {
-        match self {
-            Program::Cpu(p) => p.run(),
-            Program::Gpu(p) => return p.run(),
+        self.check_inputs()?;
+        match &mut self.made {
+            Made::Cpu(p) => p.run(),
+            Made::Gpu(p) => return p.run(),
         }
+        Ok(())
+    }
+
+    /// Before the first run: what is read must have been written. Then what the program writes counts as written.
+    fn check_inputs(&mut self) -> Result<()> {
+        let unset = |used: &&Use| used.first == Access::Read && !used.written.get();
+        if let Some(used) = self.uses.iter().find(unset) {
+            let text = format!("the variable {} is read, and nothing has been written to it", used.name);
+            return Err(Error::device(text));
+        }
+        self.uses.drain(..).filter(|used| used.writes).for_each(|used| used.written.set(true));
         Ok(())
     }
 
     /// Runs the recording once to its end; the seconds that took by the device's own clock, where
     /// it has one that a program can read (without a run where not).
     pub fn run_timed(&mut self) -> Result<Option<f64>> {
-        match self {
-            Program::Cpu(_) => Ok(None),
-            Program::Gpu(p) => p.run_timed(),
+        self.check_inputs()?;
+        match &mut self.made {
+            Made::Cpu(_) => Ok(None),
+            Made::Gpu(p) => p.run_timed(),
         }
     }
 
     /// Kernel calls of one run.
     pub fn dispatches(&self) -> usize {
-        match self {
-            Program::Cpu(p) => p.recording().dispatches(),
-            Program::Gpu(p) => p.recording().dispatches(),
+        match &self.made {
+            Made::Cpu(p) => p.recording().dispatches(),
+            Made::Gpu(p) => p.recording().dispatches(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Graph, Node, Storage, Tensor};
 /// The graph with the values moved that are copied to variables, and for each node whether it is a copy that is no
 /// longer made.
 pub(super) fn elide(graph: &Graph) -> (Graph, Vec<bool>) {
-    let mut graph = graph.clone();
+    let mut graph = graph.duplicate();
     let mut gone = vec![false; graph.nodes.len()];
     let mut maker: HashMap<Tensor, usize> = HashMap::new();
     for at in 0..graph.nodes.len() {
@@ -23,7 +23,7 @@ pub(super) fn elide(graph: &Graph) -> (Graph, Vec<bool>) {
             .get(&value)
             .is_some_and(|&made| Move { graph: &graph, gone: &gone, value, target, made, at }.fits())
         {
-            graph.tensors[value.0 as usize].storage = Storage::View { base: target, offset: 0 };
+            graph.tensors[value.index as usize].storage = Storage::View { base: target, offset: 0 };
             gone[at] = true;
         }
     }
@@ -73,7 +73,7 @@ impl Move<'_> {
             node.op.in_place() == Some(i)
                 && node.outputs[0] == self.value
                 && self.graph.root(t) == self.graph.root(self.target)
-                && self.graph.shape(t).len() == self.graph.shape(self.target).len()
+                && self.graph.info(t).shape.len() == self.graph.info(self.target).shape.len()
         };
         let inputs = node.inputs.iter().enumerate().all(|(i, &t)| !self.is_of_target(t) || in_place(i, t));
         inputs && node.outputs.iter().all(|&t| !self.graph.overlap(t, self.target))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::engine::graph::{Graph, Io, Storage, Tensor, copies};
-use crate::engine::recording::{ALIGN_WORDS, BufferId, BufferSpec, NONE, Recording, Step, View};
+use crate::engine::recording::{ALIGN_WORDS, BufferId, BufferSpec, NONE, Recording, Step, Variable, View};
 
 /// A recording and what its memory amounts to.
 #[derive(Debug, Clone)]
@@ -35,12 +35,13 @@ pub fn plan(graph: &Graph) -> Plan {
     let (graph, gone) = &copies::elide(graph);
     let live = live_nodes(graph, gone);
     let lifetimes = lifetimes(graph, &live);
-    let mut buffers = vec![BufferSpec { words: NONE.words, variable: None }];
+    let mut buffers = vec![BufferSpec::scratch(NONE.words)];
     let mut placed: HashMap<Tensor, BufferId> = HashMap::new();
     for (i, info) in graph.tensors.iter().enumerate() {
         if let Storage::Variable(name) = &info.storage {
-            placed.insert(Tensor(i as u32), BufferId(buffers.len() as u32));
-            buffers.push(BufferSpec { words: info.shape.len(), variable: Some(name.clone()) });
+            placed.insert(graph.tensor(i), BufferId(buffers.len() as u32));
+            let variable = Some(Variable { name: name.clone(), dtype: info.dtype });
+            buffers.push(BufferSpec { words: info.shape.len(), variable });
         }
     }
     let (mut slots, mut unshared_words): (Vec<Slot>, usize) = (Vec::new(), 0);
@@ -50,7 +51,7 @@ pub fn plan(graph: &Graph) -> Plan {
             if placed.contains_key(&root) {
                 continue;
             }
-            let words = graph.shape(root).len();
+            let words = graph.info(root).shape.len();
             let life = lifetimes[&root];
             unshared_words += words;
             let taken_over = (o == 0).then(|| dying_input(graph, at, root, &lifetimes)).flatten();
@@ -79,9 +80,9 @@ fn live_nodes(graph: &Graph, gone: &[bool]) -> Vec<bool> {
     let mut needed = vec![false; graph.tensors.len()];
     for (at, node) in graph.nodes.iter().enumerate().rev().filter(|(at, _)| !gone[*at]) {
         let effect = node.outputs.iter().any(|&t| graph.is_variable(t));
-        if effect || node.outputs.iter().any(|&t| needed[graph.root(t).0.0 as usize]) {
+        if effect || node.outputs.iter().any(|&t| needed[graph.root(t).0.index as usize]) {
             live[at] = true;
-            node.inputs.iter().for_each(|&t| needed[graph.root(t).0.0 as usize] = true);
+            node.inputs.iter().for_each(|&t| needed[graph.root(t).0.index as usize] = true);
         }
     }
     live
@@ -117,7 +118,7 @@ fn dying_input(
     let node = &graph.nodes[at];
     let (input, offset) = graph.root(node.inputs[node.op.in_place()?]);
     let uses = node.inputs.iter().filter(|&&t| graph.root(t).0 == input).count();
-    let fits = offset == 0 && uses == 1 && graph.shape(input).len() == graph.shape(output).len();
+    let fits = offset == 0 && uses == 1 && graph.info(input).shape.len() == graph.info(output).shape.len();
     let life = lifetimes.get(&input)?;
     let around = graph.loops.iter().find(|l| l.nodes.contains(&at));
     let made_here = around.is_none_or(|l| l.nodes.contains(&life.from));
@@ -148,7 +149,7 @@ fn take_slot(
         return slot.buffer;
     }
     let buffer = BufferId(buffers.len() as u32);
-    buffers.push(BufferSpec { words, variable: None });
+    buffers.push(BufferSpec::scratch(words));
     slots.push(Slot { buffer, words: words.max(ALIGN_WORDS), free_after: life.to, in_loop: around });
     buffer
 }
@@ -156,7 +157,7 @@ fn take_slot(
 fn record(graph: &Graph, live: &[bool], placed: &HashMap<Tensor, BufferId>) -> Vec<Step> {
     let locate = |&t: &Tensor| {
         let (root, offset) = graph.root(t);
-        let shape = graph.shape(t).clone();
+        let shape = graph.info(t).shape.clone();
         let view = View { buffer: placed[&root], offset, words: shape.len() };
         (shape, view)
     };

@@ -33,12 +33,12 @@ pub fn weight_gradients(
     scale: f32,
 ) -> Result<Tensor> {
     let flat = layout.variable(g, &format!("{}.grad", weights.name))?;
-    let shape = g.shape(loss).clone();
+    let shape = g.shape(loss)?.clone();
     let seed = ops::fill(g, shape, scale)?;
     let gradients = autodiff::gradients_from(g, &[(loss, seed)], &weights.views)?;
     for (gradient, target) in gradients.into_iter().zip(layout.views(g, flat)?) {
         // A convolution's gradient is a sum of rows, which is flat.
-        let shape = g.shape(gradient).clone();
+        let shape = g.shape(gradient)?.clone();
         let target = g.view(target, 0, shape)?;
         store(g, gradient, target)?;
     }

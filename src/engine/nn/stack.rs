@@ -145,7 +145,7 @@ impl Stack {
                 Layer::ConvTranspose2d(c) => ops::conv2d_transpose(g, c, x, weight, Some(bias), relu)?,
                 _ => {
                     if l == last && outputs < self.outputs() {
-                        weight = g.view(weight, 0, [outputs, g.shape(weight).cols()])?;
+                        weight = g.view(weight, 0, [outputs, g.shape(weight)?.cols()])?;
                         bias = g.view(bias, 0, [outputs])?;
                     }
                     let linear = if self.half { ops::half_linear } else { ops::linear };

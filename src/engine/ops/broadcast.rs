@@ -73,7 +73,7 @@ pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
 /// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`. Where `a`
 /// has a multiple of `v`'s rows, `v` repeats: a value of row pairs `r`, `batch + r` scales both.
 pub fn scale_rows(g: &mut Graph, v: Tensor, a: Tensor) -> Result<Tensor> {
-    let shape = g.shape(a).clone();
+    let shape = g.shape(a)?.clone();
     broadcast(g, Mode::ScaleRows, shape, &[v, a])
 }
 

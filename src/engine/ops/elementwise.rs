@@ -102,12 +102,10 @@ impl Op for Elementwise {
 
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
         let wanted = 1 + usize::from(self.function.is_binary());
-        if inputs.len() != wanted
-            || inputs.iter().any(|(s, d)| s.len() != inputs[0].0.len() || *d != DType::F32)
-        {
+        if inputs.len() != wanted || inputs.iter().any(|&(s, d)| s != inputs[0].0 || d != DType::F32) {
             let shapes: Vec<_> = inputs.iter().map(|(s, _)| s.to_string()).collect();
             return Err(format!(
-                "{:?} of {shapes:?}: needs {wanted} float tensors of one size",
+                "{:?} of {shapes:?}: needs {wanted} float tensors of one shape",
                 self.function
             ));
         }

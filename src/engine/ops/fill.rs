@@ -37,7 +37,7 @@ pub fn fill(g: &mut Graph, shape: impl Into<Shape>, value: f32) -> Result<Tensor
 
 /// Sets every element of the variable `target`.
 pub fn fill_to(g: &mut Graph, target: Tensor, value: f32) -> Result<()> {
-    let shape = g.shape(target).clone();
+    let shape = g.shape(target)?.clone();
     g.apply_to(Fill { shape, value }, &[], &[target])
 }
 

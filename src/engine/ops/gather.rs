@@ -12,7 +12,11 @@ use crate::error::Result;
 
 pub static GATHER: Kernel = Kernel {
     name: "gather",
-    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/gather.wgsl")],
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/bits.wgsl"),
+        include_str!("../../../shaders/gather.wgsl"),
+    ],
     bindings: &[Read, Read, Write],
     cpu: gather_cpu,
 };
@@ -35,11 +39,14 @@ enum Content {
 struct Params {
     rows: u32,
     cols: u32,
+    /// Rows of the table.
+    n: u32,
 }
 
-/// Rows `[indices, cols]` of a word table `[n, cols]`, of its type.
+/// Rows `[indices, cols]` of a word table `[n, cols]`, of its type. A row of an index from `n` on is NaN, as it is for
+/// [`gather_bytes`].
 pub fn gather(g: &mut Graph, table: Tensor, indices: Tensor) -> Result<Tensor> {
-    let cols = g.shape(table).cols();
+    let cols = g.shape(table)?.cols();
     g.apply_one(Gather { cols, content: Content::Words }, &[table, indices])
 }
 
@@ -70,8 +77,10 @@ impl Op for Gather {
 
     fn call(&self, io: &Io) -> Call {
         let (rows, cols) = (io.inputs[1].0.len(), self.cols);
-        Call::new(&GATHER, &Params { rows: rows as u32, cols: cols as u32 })
-            .constant("BYTES", (self.content != Content::Words).into())
+        let bytes = self.content != Content::Words;
+        let n = io.inputs[0].0.len() * if bytes { 4 } else { 1 } / cols;
+        Call::new(&GATHER, &Params { rows: rows as u32, cols: cols as u32, n: n as u32 })
+            .constant("BYTES", bytes.into())
             .whole(io.input(0))
             .row(io.input(1))
             .row(io.output(0))
@@ -83,17 +92,24 @@ fn gather_cpu(call: &CpuCall, rows: Range<usize>) {
     let p: Params = call.params();
     let cols = p.cols as usize;
     let indices = call.rows::<u32>(1, &rows, 1);
-    let starts = indices.iter().map(|&i| i as usize * cols);
+    let starts = indices.iter().map(|&i| (i < p.n).then_some(i as usize * cols));
     if call.constant("BYTES") == 1 {
         let table: &[u8] = bytemuck::cast_slice(call.whole::<u32>(0));
         for (out, start) in call.rows_mut::<f32>(2, &rows, cols).chunks_exact_mut(cols).zip(starts) {
+            let Some(start) = start else {
+                out.fill(f32::NAN);
+                continue;
+            };
             let bytes = &table[start..start + cols];
             out.iter_mut().zip(bytes).for_each(|(x, &byte)| *x = f32::from(byte) / 255.0);
         }
     } else {
         let table = call.whole::<u32>(0);
         for (out, start) in call.rows_mut::<u32>(2, &rows, cols).chunks_exact_mut(cols).zip(starts) {
-            out.copy_from_slice(&table[start..start + cols]);
+            match start {
+                Some(start) => out.copy_from_slice(&table[start..start + cols]),
+                None => out.fill(f32::NAN.to_bits()),
+            }
         }
     }
 }

@@ -65,7 +65,7 @@ impl Op for Reduce {
         _: &[bool],
     ) -> Result<Vec<Option<Tensor>>> {
         let Some(d) = upstream[0] else { return Ok(vec![None]) };
-        let shape = g.shape(node.inputs[0]).clone();
+        let shape = g.shape(node.inputs[0])?.clone();
         Ok(vec![Some(if self.columns {
             broadcast::rows(g, d, shape)?
         } else {

@@ -102,6 +102,10 @@ fn softmax_cross_entropy_cpu(call: &CpuCall, rows: Range<usize>) {
 
 /// One row: writes the derivative, returns the loss.
 fn row(logits: &[f32], label: usize, d: &mut [f32]) -> f32 {
+    if label >= logits.len() {
+        d.fill(f32::NAN);
+        return f32::NAN;
+    }
     // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
     let (top, m) = logits
         .iter()

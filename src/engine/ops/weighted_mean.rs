@@ -88,7 +88,7 @@ impl Op for WeightedMean {
         let mut gradients = Vec::new();
         for ((term, &input), &wanted) in self.terms.iter().zip(&node.inputs).zip(wanted) {
             let alpha = term.weight / self.batch as f32;
-            let shape = g.shape(input).clone();
+            let shape = g.shape(input)?.clone();
             gradients.push(match wanted {
                 true => Some(broadcast::scalar(g, d, shape, alpha, term.rows.clone())?),
                 false => None,

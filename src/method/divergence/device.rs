@@ -23,7 +23,7 @@ pub fn on_device(device: &Device, case: &DiagonalCase) -> Result<DiagonalOut> {
     let outputs =
         [("wd", wd.value), ("wd_b", wd.d_b), ("wd_a", wd_swapped.d_b), ("w2", w2.value), ("w2_b", w2.d_b)];
     for (name, value) in outputs {
-        let shape = g.shape(value).clone();
+        let shape = g.shape(value)?.clone();
         let kept = g.variable(name, shape, DType::F32)?;
         store(&mut g, value, kept)?;
     }

@@ -71,10 +71,13 @@ fn classify_cpu(call: &CpuCall, rows: Range<usize>) {
     let logits = call.rows::<f32>(0, &rows, cols).chunks_exact(cols);
     let labels = call.rows::<u32>(1, &rows, 1);
     for ((wrong, logits), label) in call.rows_mut::<u32>(2, &rows, 1).iter_mut().zip(logits).zip(labels) {
-        let own = logits[*label as usize];
+        let Some(own) = logits.get(*label as usize) else {
+            *wrong = 1;
+            continue;
+        };
         let (before, after) = logits.split_at(*label as usize);
         // A NaN fails either comparison.
-        if !(before.iter().all(|x| *x < own) && after.iter().all(|x| *x <= own)) {
+        if !(before.iter().all(|x| x < own) && after.iter().all(|x| x <= own)) {
             *wrong = 1;
         }
     }

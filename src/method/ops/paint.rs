@@ -13,7 +13,11 @@ use crate::error::Result;
 
 pub static PAINT: Kernel = Kernel {
     name: "paint",
-    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/paint.wgsl")],
+    wgsl: &[
+        include_str!("../../../shaders/common/flat.wgsl"),
+        include_str!("../../../shaders/common/bits.wgsl"),
+        include_str!("../../../shaders/paint.wgsl"),
+    ],
     bindings: &[Read, Read, Write],
     cpu: paint_cpu,
 };
@@ -28,6 +32,8 @@ struct Paint {
 struct Params {
     rows: u32,
     pixels: u32,
+    /// Grey images of the table.
+    n: u32,
 }
 
 /// Coloured images `[indices, 3 * pixels]` as floats in [0, 1] from a table of grey ones, `[n, pixels]` packed
@@ -52,7 +58,8 @@ impl Op for Paint {
 
     fn call(&self, io: &Io) -> Call {
         let (rows, cols) = (io.inputs[1].0.len(), 3 * self.pixels);
-        Call::new(&PAINT, &Params { rows: rows as u32, pixels: self.pixels as u32 })
+        let n = 4 * io.inputs[0].0.len() / self.pixels;
+        Call::new(&PAINT, &Params { rows: rows as u32, pixels: self.pixels as u32, n: n as u32 })
             .whole(io.input(0))
             .row(io.input(1))
             .row(io.output(0))
@@ -68,6 +75,10 @@ fn paint_cpu(call: &CpuCall, rows: Range<usize>) {
     let images = call.rows_mut::<f32>(2, &rows, 3 * pixels).chunks_exact_mut(3 * pixels);
     for (image, &index) in images.zip(indices) {
         let (row, color) = (index as usize / COLORS, index as usize % COLORS);
+        if row >= p.n as usize {
+            image.fill(f32::NAN);
+            continue;
+        }
         let grey = &table[row * pixels..][..pixels];
         for (channel, plane) in image.chunks_exact_mut(pixels).enumerate() {
             let lit = f32::from((color as u8 + 1) >> channel & 1);

@@ -125,11 +125,11 @@ fn reach(layers: &[Dense], inputs: usize) -> usize {
 /// What an ascent of `x` `[rows, inputs]` in half precision needs beside its weights: these packed, and room for
 /// the points. What lies between the weights of `layers` in their `arena` must be finite: it is multiplied with zeros.
 pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Result<(Tensor, Tensor)> {
-    let (rows, inputs) = (g.shape(x).rows(), g.shape(x).cols());
-    let end = reach(layers, inputs).max(g.shape(arena).len());
+    let (rows, inputs) = (g.shape(x)?.rows(), g.shape(x)?.cols());
+    let end = reach(layers, inputs).max(g.shape(arena)?.len());
     let weights = half(g, arena, end.next_multiple_of(8))?;
     let words = inputs.next_multiple_of(UNIT_SIDE) / 2;
-    let points = g.variable(&format!("points {rows}x{inputs}"), [rows, words], DType::U32)?;
+    let points = g.new_variable(&format!("points {rows}x{inputs}"), [rows, words], DType::U32)?;
     Ok((weights, points))
 }
 
@@ -170,7 +170,7 @@ struct Params {
 /// the ball around `x` and into the box [0, 1].
 pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Result<()> {
     let (weights, goal) = (ascent.weights, ascent.goal);
-    let op = PgdMlp { half: g.dtype(weights) == DType::U32, ascent };
+    let op = PgdMlp { half: g.dtype(weights)? == DType::U32, ascent };
     match goal {
         Goal::W2 { reference } | Goal::Entropic { reference, .. } => {
             let clock = op.ascent.start.map(|start| start.clock);

@@ -87,7 +87,7 @@ impl Op for Reparameterise {
         }
         let mut flow = [node.outputs[0]; 3];
         for (i, flow) in flow.iter_mut().enumerate() {
-            let shape = g.shape(node.outputs[i]).clone();
+            let shape = g.shape(node.outputs[i])?.clone();
             *flow = upstream[i].map_or_else(|| fill(g, shape, 0.0), Ok)?;
         }
         let dh = reparameterise_grad(g, node.inputs[0], node.inputs[1], flow)?;

@@ -25,6 +25,7 @@ pub struct Attack {
     pub norm: Norm,
     /// In rising order.
     pub radii: Vec<f32>,
+    /// 0 looks at the random starts alone.
     pub steps: usize,
     pub restarts: usize,
     pub seed: u64,
@@ -89,7 +90,7 @@ pub fn attack(
     let clean = |(&label, &fooled): (&u32, &bool)| Outcome { label, clean: !fooled, broken_at: None };
     let mut outcomes: Vec<Outcome> = labels.iter().zip(&victims.fooled).map(clean).collect();
 
-    let steps_a_look = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
+    let (looks, steps_a_look) = cut(settings.steps);
     let mut adversarial = Vec::new();
     for (i, &radius) in settings.radii.iter().enumerate() {
         let mut program = chunk(session, vae, probe, settings, radius, steps_a_look)?;
@@ -99,7 +100,7 @@ pub fn attack(
         let all = settings.restarts * images;
         let queue = (0..all).map(|q| turn(q, images, settings.restarts));
         let told = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
-        victims.run(session, &mut program, queue, settings.steps / steps_a_look, &start, &told)?;
+        victims.run(session, &mut program, queue, looks, &start, &told)?;
         for (outcome, &fooled) in outcomes.iter_mut().zip(&victims.fooled) {
             if fooled && outcome.clean && outcome.broken_at.is_none() {
                 outcome.broken_at = Some(radius);
@@ -115,7 +116,7 @@ pub fn attack(
 pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radius: f32) -> Result<Vec<f32>> {
     let Target { vae, probe, x, labels } = *target;
     let inputs = vae.encoder.inputs();
-    let steps_a_run = largest_divisor(settings.steps, STEPS_BETWEEN_LOOKS);
+    let (runs, steps_a_run) = cut(settings.steps);
     let mut program = chunk(session, vae, probe, settings, radius, steps_a_run)?;
     let mut points = vec![0.0; x.len()];
     for (image, point) in points.chunks_exact_mut(inputs).enumerate() {
@@ -124,7 +125,7 @@ pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radi
     session.write("attack.x", 0, x)?;
     session.write("attack.x_adv", 0, &points)?;
     session.write("attack.labels", 0, labels)?;
-    for _ in 0..settings.steps / steps_a_run {
+    for _ in 0..runs {
         program.run()?;
     }
     let rows: Vec<f32> = session.get("attack.x_adv")?;
@@ -284,14 +285,21 @@ fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart
     out.iter_mut().for_each(|o| *o = o.clamp(0.0, 1.0));
 }
 
-/// The largest divisor of `n` up to `limit`.
-fn largest_divisor(n: usize, limit: usize) -> usize {
-    (1..=limit.min(n)).rev().find(|d| n.is_multiple_of(*d)).unwrap_or(1)
+/// `steps` in equal pieces of at most [`STEPS_BETWEEN_LOOKS`]: how many, and of how many steps. Without steps there is
+/// one look at the starts.
+fn cut(steps: usize) -> (usize, usize) {
+    let piece = (1..=STEPS_BETWEEN_LOOKS.min(steps)).rev().find(|piece| steps.is_multiple_of(*piece));
+    piece.map_or((1, 0), |piece| (steps / piece, piece))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_are_cut_into_equal_pieces() {
+        assert_eq!([0, 1, 7, 40, 100, 101].map(cut), [(1, 0), (1, 1), (1, 7), (2, 20), (4, 25), (101, 1)]);
+    }
 
     #[test]
     fn every_restart_of_every_image_has_its_turn() {

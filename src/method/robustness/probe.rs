@@ -70,6 +70,7 @@ impl Probe {
         for name in ["probe.means", "probe.labels", "probe", "probe.grad", "probe.m", "probe.v"] {
             session.forget(name);
         }
+        session.set("probe", &vec![0.0_f32; self.layout.words()])?;
         session.set("probe.clock", &[0_u32; 2])?;
         session.set("probe.fault", &[0_u32; 2])?;
 

@@ -57,7 +57,7 @@ impl Objective {
         selected: Option<Tensor>,
         u: Tensor,
     ) -> Result<Loss> {
-        let batch = g.shape(x).rows();
+        let batch = g.shape(x)?.rows();
         let encoded = match selected {
             Some(selected) => ops::concat(g, x, selected)?,
             None => x,

@@ -65,7 +65,8 @@ fn enumerate(flags: wgpu::InstanceFlags) -> Vec<wgpu::Adapter> {
     pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS))
 }
 
-/// Smaller is better; the first three are real GPUs.
+/// Smaller is better; the first three are real GPUs. A driver that does not say what it drives counts as software:
+/// `gpu:N` opens it, and nothing else does unless there is no other.
 fn rank(info: &wgpu::AdapterInfo) -> usize {
     match info.device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -120,10 +121,13 @@ pub fn large_workgroups(limits: &wgpu::Limits) -> bool {
         && limits.max_compute_workgroup_storage_size >= LARGE_BYTES
 }
 
+/// Storage buffers that a kernel may bind on every device.
+pub const STORAGE_BUFFERS: u32 = 8;
+
 /// What of the portable base of the kernels the adapter cannot do; `None` where it runs them.
 pub fn lacks(limits: &wgpu::Limits) -> Option<String> {
     let needs = [
-        ("storage buffers in a kernel", limits.max_storage_buffers_per_shader_stage, 8),
+        ("storage buffers in a kernel", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS),
         ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, 16 * 1024),
         ("invocations in a workgroup", limits.max_compute_invocations_per_workgroup, 256),
     ];

@@ -46,7 +46,7 @@ impl Program {
         let bound = |i: usize| variables.iter().find(|(id, _)| id.0 as usize == i).map(|(_, b)| b.clone());
         let memory = recording.buffers.iter().enumerate().map(|(i, spec)| match bound(i) {
             Some(buffer) => Ok(buffer),
-            None => Buffer::new(gpu, spec.variable.as_deref().unwrap_or("scratch memory"), spec.words),
+            None => Buffer::new(gpu, spec.name(), spec.words),
         });
         let memory = memory.collect::<Result<Vec<_>>>()?;
         let calls = gpu.choose(recording.calls().map(|(call, _)| call))?;
@@ -149,8 +149,7 @@ fn check(gpu: &Gpu, call: &Call, recording: &Recording) -> Result<()> {
     let largest = call.args.iter().map(|arg| arg.view).max_by_key(|view| view.words).unwrap_or(NONE);
     let (bytes, most) = (4 * largest.words as u64, gpu.binding_bytes());
     if bytes > most {
-        let what =
-            recording.buffers[largest.buffer.0 as usize].variable.as_deref().unwrap_or("scratch memory");
+        let what = recording.buffers[largest.buffer.0 as usize].name();
         let (bytes, most, device) = (bytes.div_ceil(1 << 20), most >> 20, &gpu.0.info.name);
         return Err(Error::too_large(format!(
             "kernel {name} needs {bytes} MiB of {what}: {device} lets a kernel have {most} MiB in one piece"
@@ -202,7 +201,8 @@ fn bind(
     let mut entries = vec![BindGroupEntry { binding: 0, resource: uniforms }];
     for ((arg, access), i) in call.args.iter().zip(call.kernel.bindings).zip(1..) {
         let resource = if arg.view == NONE && *access == Access::Write {
-            binding(&gpu.0.sink, 0, NONE.words)
+            // Words of its own for each binding: two that are written may not share any.
+            binding(&gpu.0.sink, (i - 1) as usize * NONE.words, NONE.words)
         } else {
             binding(memory[arg.view.buffer.0 as usize].raw(), arg.view.offset, arg.view.words)
         };

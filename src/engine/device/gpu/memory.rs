@@ -1,5 +1,7 @@
 //! Device memory, and its way to and from the host.
 
+use std::rc::Rc;
+
 use wgpu::BufferUsages;
 
 use super::Gpu;
@@ -43,6 +45,11 @@ impl Buffer {
         let what = || format!("{label} of {} KiB", bytes >> 10);
         let raw = gpu.scoped(what, || create(&gpu.0.device, label, words, STORAGE))?;
         Ok(Buffer { raw, words, gpu: gpu.clone() })
+    }
+
+    /// Whether it is memory of this device.
+    pub fn is_of(&self, gpu: &Gpu) -> bool {
+        Rc::ptr_eq(&self.gpu.0, &gpu.0)
     }
 
     pub(super) fn raw(&self) -> &wgpu::Buffer {

@@ -56,8 +56,8 @@ struct Inner {
     /// The host-visible buffer that reads go through.
     staging: RefCell<Option<wgpu::Buffer>>,
     in_flight: RefCell<VecDeque<wgpu::SubmissionIndex>>,
-    /// Bound where a call leaves a written binding unused; wgpu refuses to bind the recording's
-    /// own spare buffer for reading and writing in one call.
+    /// Bound where a call leaves a written binding unused, [`NONE`]'s words for each; wgpu refuses to bind the
+    /// recording's own spare buffer for reading and writing in one call.
     sink: wgpu::Buffer,
 }
 
@@ -127,7 +127,8 @@ impl Gpu {
         let subgroups = Cell::new(adapter::uses_subgroups(&info, adapter.features()));
         let units = Cell::new(matrix_units.filter(|_| adapter::is_real(&info)));
         let variant = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
-        let sink = memory::create(&device, "sink", NONE.words, memory::STORAGE);
+        let sink =
+            memory::create(&device, "sink", adapter::STORAGE_BUFFERS as usize * NONE.words, memory::STORAGE);
         trouble.check()?;
         Ok(Gpu(Rc::new(Inner {
             device,

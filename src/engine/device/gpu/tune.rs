@@ -1,8 +1,8 @@
 //! Which variant of a call is the fastest on this device: measured once, and kept on disk.
 //!
-//! The variants of a call add up in different orders, so a run that is gone on with must find the choice that
-//! it began with. What was chosen is therefore written down before it is used, also where it was not measured
-//! because the time for that was over; a file that somebody else has written meanwhile comes first.
+//! The variants of a call add up in different orders, so a resumed run must use the variant it started with. A choice
+//! is therefore written down before it is used, also where there was no time to measure. What another process has
+//! written meanwhile comes first.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,6 +26,9 @@ const SAMPLES: usize = 3;
 const UNMEASURED: &str = ", not measured";
 /// Time of work until a GPU runs at its full clock.
 const WARM_UP: Duration = Duration::from_millis(30);
+/// Choices of a device in the file, and devices. An experiment has some dozens; beyond this it starts anew.
+const MOST_CHOICES: usize = 2000;
+const MOST_DEVICES: usize = 16;
 /// A variant that takes so many times as long as another at the first try is not measured further.
 const HOPELESS: f64 = 2.0;
 
@@ -163,6 +166,9 @@ impl Tune {
     fn keep(&mut self, new: Choices) {
         let mut devices = read(&self.file);
         let kept = devices.entry(self.device.clone()).or_default();
+        if kept.len() + new.len() > MOST_CHOICES {
+            kept.clear();
+        }
         for (key, name) in new {
             // What stood there before was not followed: it is offered no more, or was not measured.
             if kept.get(&key) == self.choices.get(&key) {
@@ -170,16 +176,27 @@ impl Tune {
             }
         }
         self.choices = kept.clone();
+        forget(&mut devices, &self.device);
         if let Err(error) = write(&self.file, &devices) {
             log::warn!("{error}: the choice of kernels is not kept, and the next run may choose others");
         }
     }
 }
 
-/// What tells calls apart: the kernel, its constants and its uniform block, which has the sizes.
+/// Keeps the file from growing without bound: of too many devices, others go.
+fn forget(devices: &mut Devices, device: &str) {
+    while devices.len() > MOST_DEVICES {
+        let Some(other) = devices.keys().find(|name| *name != device).cloned() else { break };
+        devices.remove(&other);
+    }
+}
+
+/// What tells calls apart: the kernel, its constants and the sizes of its work. Values in the uniform block (a seed, a
+/// step size, a radius) make no difference to the time, and must make none to the choice.
 fn key(call: &Call) -> String {
-    let params: Vec<_> = call.params.iter().map(u32::to_string).collect();
-    format!("{} {} of {}", call.kernel.name, text(&call.constants), params.join(" "))
+    let sizes: Vec<_> = call.args.iter().map(|arg| arg.view.words.to_string()).collect();
+    let (name, constants, sizes) = (call.kernel.name, text(&call.constants), sizes.join(" "));
+    format!("{name} {constants} of {} rows, words {sizes}, {} flops", call.rows, call.flops)
 }
 
 fn variant_name(variant: &Variant) -> String {
@@ -197,10 +214,10 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<Option<u
     let late = || deadline.is_some_and(|deadline| Instant::now() > deadline);
     // Memory of its own: the call's may hold something already.
     let mut call = call.clone();
-    let mut specs = vec![BufferSpec { words: NONE.words, variable: None }];
+    let mut specs = vec![BufferSpec::scratch(NONE.words)];
     for arg in call.args.iter_mut().filter(|arg| arg.view != NONE) {
         (arg.view.buffer, arg.view.offset) = (BufferId(specs.len() as u32), 0);
-        specs.push(BufferSpec { words: arg.view.words, variable: None });
+        specs.push(BufferSpec::scratch(arg.view.words));
     }
     let memory = specs.iter().map(|spec| Buffer::new(gpu, "memory to measure in", spec.words));
     let memory: Vec<_> = (0..).map(BufferId).zip(memory.collect::<Result<Vec<_>>>()?).collect();
@@ -288,7 +305,7 @@ mod tests {
     use crate::engine::ops::KERNELS;
 
     fn call(m: u32) -> Call {
-        let call = Call::new(KERNELS[0], &[m, 7, 200]).constant("BIAS", 1);
+        let call = Call::new(KERNELS[0], &[7, 200]).constant("BIAS", 1).flops(m as usize);
         call.variant(&[("ROWS", 4)], [1, 2, 1]).variant(&[("ROWS", 8)], [1, 1, 1])
     }
 
@@ -357,6 +374,25 @@ mod tests {
         assert_eq!(again.choice(&call(3)), None);
         again.keep(new(3, "ROWS=4"));
         assert_eq!(tune(&file).choice(&call(3)), Some(0));
+    }
+
+    #[test]
+    fn values_make_no_difference_and_the_file_does_not_grow_without_bound() {
+        let other = Call { params: vec![1, 2, 3], ..call(3) };
+        assert_eq!(key(&other), key(&call(3)));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tune.json");
+        for device in 0..MOST_DEVICES + 5 {
+            let mut tuned = Tune { device: format!("device {device}"), ..tune(&file) };
+            for m in 0..MOST_CHOICES / 300 + 2 {
+                let first = 300 * m as u32;
+                tuned.keep((first..first + 300).flat_map(|m| new(m, "ROWS=8")).collect());
+            }
+        }
+        let devices = read(&file);
+        assert_eq!(devices.len(), MOST_DEVICES);
+        assert!(devices.values().all(|choices| (300..=MOST_CHOICES).contains(&choices.len())));
+        assert!(devices.contains_key(&format!("device {}", MOST_DEVICES + 4)));
     }
 
     #[test]

@@ -230,7 +230,10 @@ fn entropic_gradient(gamma: f32, reference: &[Column], h: &mut [Column]) {
 fn mark_wrong(logits: &[Column], labels: &[u32], wrong: &mut [u32]) {
     for ((e, label), wrong) in labels.iter().enumerate().zip(wrong) {
         let label = *label as usize;
-        let own = logits[label][e];
+        let Some(own) = logits.get(label).map(|column| column[e]) else {
+            *wrong = 1;
+            continue;
+        };
         let right = |(c, column): (usize, &Column)| {
             // A NaN fails either comparison.
             if c < label { column[e] < own } else { column[e] <= own }
@@ -264,6 +267,9 @@ fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
     }
     for (e, label) in labels.iter().enumerate() {
         let label = *label as usize;
+        if label >= h.len() {
+            continue;
+        }
         // Minus the sum of the others, so that nothing cancels for a sure classifier.
         let others = if label == top[e] { rest[e] } else { 1.0 + rest[e] - h[label][e] };
         h[label][e] = -others;
