@@ -237,8 +237,10 @@ fn goal_gradient(aim: Aim, gamma: f64, reference: &[f64], h: &[f64]) -> Vec<f64>
     match aim {
         Aim::CrossEntropy => {
             let label = reference[0] as usize;
-            // Against the label's, or, where that is no class, the first.
-            let odds: Vec<f64> = h.iter().map(|v| (v - h.get(label).unwrap_or(&h[0])).exp()).collect();
+            if label >= h.len() {
+                return vec![f64::NAN; h.len()];
+            }
+            let odds: Vec<f64> = h.iter().map(|v| (v - h[label]).exp()).collect();
             let all: f64 = odds.iter().sum();
             let others = all - 1.0;
             let slope = |c: usize| if c == label { -others / all } else { odds[c] / all };

@@ -73,9 +73,9 @@ fn case(n: usize, step: u32, seed: u64, normals: bool) -> Case {
 }
 
 /// A kernel made for this test from the shared WGSL: raw words, and words as uniforms.
-static WORDS: Kernel = Kernel {
-    name: "threefry_words",
-    wgsl: &[
+static WORDS: Kernel = Kernel::new(
+    "threefry_words",
+    &[
         include_str!("../shaders/common/flat.wgsl"),
         include_str!("../shaders/common/rng.wgsl"),
         "@group(0) @binding(0) var<uniform> p: vec4u;
@@ -91,9 +91,9 @@ static WORDS: Kernel = Kernel {
              units[i] = vec2f(unit(blocks[i].x), unit(blocks[i].y));
          }",
     ],
-    bindings: &[Read, Write, Write],
-    cpu: words_cpu,
-};
+    &[Read, Write, Write],
+    words_cpu,
+);
 
 fn words_cpu(call: &CpuCall, rows: Range<usize>) {
     let blocks = call.rows::<u32>(0, &rows, 4).chunks_exact(4);

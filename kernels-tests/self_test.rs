@@ -43,7 +43,7 @@ fn altered_matmul(from: &str, to: &str, cpu: fn(&CpuCall, Range<usize>)) -> &'st
     assert!(text.contains(from), "matmul.wgsl no longer has {from:?}: alter something else here");
     let text: &'static str = text.replacen(from, to, 1).leak();
     let wgsl: &'static [&'static str] = vec![text].leak();
-    Box::leak(Box::new(Kernel { name: kernel.name, wgsl, bindings: kernel.bindings, cpu }))
+    Box::leak(Box::new(Kernel::new(kernel.name, wgsl, kernel.bindings, cpu)))
 }
 
 /// The matrix product by an altered kernel.

@@ -153,12 +153,17 @@ def kills(lab, count, draw):
     for number in range(count):
         name, line = draw.choice(list(WORKS.items()))
         begin(lab, name, ends)
+        if name in ("encode", "sample") and draw.random() < 0.5:
+            (lab.base / PLACES[name]).write_text("of before")
+        before = lab.content(PLACES[name]) if name in PLACES else None
         child = lab.start(line)
         time.sleep(draw.random() * ends[name][1] * 1.05)
         child.send_signal(signal.SIGKILL)
         child.communicate()
         done[name] += 1
         told = f"kill {number}, {name}"
+        if name in ("encode", "sample") and lab.content(PLACES[name]) not in (before, ends[name][0]):
+            wrong.append(f"{told}: neither as before nor as after")
         # The same command goes on; training is gone on with where its settings are there.
         again = line
         if name.startswith("train"):

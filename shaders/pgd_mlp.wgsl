@@ -20,7 +20,7 @@
 //   probe      the arena with the probe's, for GOAL 2
 //   x          [rows, inputs], the centres of the balls
 //   reference  [rows, outputs] floats by their bits, a head of means and log-variances; for GOAL 2
-//              labels [rows]; a row whose label is no class counts as wrong
+//              labels [rows]; a row whose label is no class counts as wrong, and its x' is NaN
 //   x_adv      [rows, inputs], x', updated
 //   wrong      [rows], for GOAL 2, updated
 //   clock      the step of the draws, for START = 1
@@ -249,11 +249,8 @@ fn classify(row0: u32, local: u32) {
     if local < TILE && row0 + local < p.rows {
         let classes = p.layer[p.layers - 1].x;
         let label = reference[row0 + local];
-        if label >= classes {
-            wrong[row0 + local] = 1;
-            return;
-        }
-        let own = memory[slot(local / 4, label)][local % 4];
+        if label >= classes { wrong[row0 + local] = 1; }
+        let own = memory[slot(local / 4, min(label, classes - 1))][local % 4];
         for (var c = 0u; c < classes; c++) {
             let value = memory[slot(local / 4, c)][local % 4];
             if is_nan(value) || value > own || (value == own && c < label) { wrong[row0 + local] = 1; }
@@ -290,7 +287,8 @@ fn cross_entropy_gradient(row0: u32, local: u32) {
         workgroupBarrier();
         for (var c = local; c < classes; c += GROUP) {
             let e = select(exp(memory[slot(v, c)] - m), vec4f(1.0), top == vec4u(c));
-            memory[slot(v, c)] = select(e, -others, label == vec4u(c)) / (1.0 + rest);
+            let slope = select(e, -others, label == vec4u(c)) / (1.0 + rest);
+            memory[slot(v, c)] = select(slope, vec4f(nan()), label >= vec4u(classes));
         }
     }
     workgroupBarrier();

@@ -4,8 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fmt::Display;
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{Cursor, Write};
 
 use bytemuck::Zeroable;
 
@@ -77,22 +76,37 @@ unsafe impl GlobalAlloc for Telling {
     }
 }
 
-/// Ends the program for want of `bytes`. Nothing here asks for memory.
+/// Ends the program for want of `bytes`. Nothing here asks for memory or waits for a lock, since the caller may hold any.
 #[cold]
 fn end(bytes: usize) -> ! {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if TOLD.swap(true, Ordering::Relaxed) {
-        // Another thread is about to end the program.
-        loop {
-            std::thread::park();
-        }
-    }
+    let mut text = Cursor::new([0_u8; 256]);
     // A size in whole MiB says little of the last bytes that were lacking.
     _ = match bytes >> 20 {
-        0 => writeln!(std::io::stderr(), "error: out of memory"),
-        mib => writeln!(std::io::stderr(), "error: out of memory: this machine has not {mib} MiB more free"),
+        0 => writeln!(text, "error: out of memory"),
+        mib => writeln!(text, "error: out of memory: this machine has not {mib} MiB more free"),
     };
-    let hint = "  hint: make --batch, --hidden or --resize smaller, or end other programs\n";
-    _ = std::io::stderr().write_all(hint.as_bytes());
+    _ = writeln!(text, "  hint: make --batch, --hidden or --resize smaller, or end other programs");
+    let length = text.position() as usize;
+    leave(&text.get_ref()[..length])
+}
+
+/// Writes `text` to stderr and ends the program with exit code 2, without what else is done at its end: that may ask
+/// for memory too.
+#[cfg(unix)]
+fn leave(text: &[u8]) -> ! {
+    unsafe extern "C" {
+        fn write(file: i32, bytes: *const u8, count: usize) -> isize;
+        fn _exit(code: i32) -> !;
+    }
+    // SAFETY: POSIX's functions of these names; the bytes are as many as said.
+    unsafe {
+        write(2, text.as_ptr(), text.len());
+        _exit(2)
+    }
+}
+
+#[cfg(not(unix))]
+fn leave(text: &[u8]) -> ! {
+    _ = std::io::stderr().write_all(text);
     std::process::exit(2)
 }

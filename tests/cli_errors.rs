@@ -235,7 +235,7 @@ fn models_that_memory_has_no_room_for() {
 #[cfg(target_os = "linux")]
 fn memory_that_ends_in_the_midst() {
     let lab = Lab::new();
-    let mut told = 0;
+    let (mut told, mut ended_by_allocator) = (0, 0);
     let settings =
         "--device cpu --iterations 3 --hidden 16 --attack-steps 1 --attack-restarts 1 --attack-examples 9";
     for mib in (60..=400).step_by(20) {
@@ -246,12 +246,16 @@ fn memory_that_ends_in_the_midst() {
             assert_eq!(ended.code, Some(2), "{mib} MiB: {error}");
             assert!(error.contains("memory") && !error.contains("panicked"), "{mib} MiB: {error}");
             told += 1;
+            ended_by_allocator += usize::from(error.contains("out of memory"));
             if lab.path(format!("run{mib}")).exists() {
                 assert_eq!(lab.run(&format!("train --resume run{mib}")).code, Some(0), "{mib} MiB: {error}");
             }
         }
     }
-    assert!(told > 3, "{told} runs ran out of memory");
+    assert!(
+        told > 3 && ended_by_allocator > 0,
+        "{told} runs ran out of memory, {ended_by_allocator} unexpectedly"
+    );
 }
 
 /// `line` run by a shell that gives it no more memory.

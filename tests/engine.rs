@@ -415,3 +415,23 @@ fn a_session_guards_its_variables() {
     let error = session.compile(&g).unwrap_err().to_string();
     assert!(error.contains('x') && error.contains('3') && error.contains('4'), "{error}");
 }
+
+/// A product's gradient by images is a matrix, an elementwise function's has the images' shape.
+#[test]
+fn gradients_of_other_shapes_are_summed() {
+    let mut g = Graph::new();
+    let images = g.variable("x", [2, 3, 2], F32).unwrap();
+    let w = g.variable("w", [1, 6], F32).unwrap();
+    let product = matmul(&mut g, images, false, w, true).unwrap();
+    let tripled = scale(&mut g, images, 3.0).unwrap();
+    let seeds = [(product, [2, 1].into()), (tripled, smoothenc::engine::tensor::Shape::from([2, 3, 2]))]
+        .map(|(t, shape)| (t, ops::fill(&mut g, shape, 1.0).unwrap()));
+    let gradient = gradients_from(&mut g, &seeds, &[images]).unwrap()[0];
+    keep(&mut g, "gradient", gradient);
+    let mut session = cpu();
+    session.set("x", &[0.5_f32; 12]).unwrap();
+    session.set("w", &[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    session.compile(&g).unwrap().run().unwrap();
+    let row = [4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+    assert_eq!(session.get::<f32>("gradient").unwrap(), [row, row].concat());
+}

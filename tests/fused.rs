@@ -57,6 +57,9 @@ fn two_selections_in_one_graph_are_two() {
             session.set("x", &vec![0.5_f32; ROWS * INPUTS]).unwrap();
             session.set("clock", &[7_u32]).unwrap();
             session.compile(&g).unwrap().run().unwrap();
+            let rooms = plan(&g).recording.buffers;
+            let rooms = rooms.iter().filter(|spec| spec.name().starts_with("points ")).count();
+            assert_eq!(rooms, if half { selections.len() } else { 0 });
             (0..selections.len())
                 .map(|i| session.get(&format!("kept {i}")).unwrap())
                 .collect::<Vec<Vec<f32>>>()

@@ -28,6 +28,7 @@ static FMA: Kernel = Kernel {
     wgsl: &[include_str!("../../shaders/common/flat.wgsl"), include_str!("../../shaders/bench/fma.wgsl")],
     bindings: &[Write],
     cpu: fma_cpu,
+    trusted: true,
 };
 
 static COPY: Kernel = Kernel {
@@ -35,6 +36,7 @@ static COPY: Kernel = Kernel {
     wgsl: &[include_str!("../../shaders/common/flat.wgsl"), include_str!("../../shaders/bench/copy.wgsl")],
     bindings: &[Read, Write],
     cpu: copy_cpu,
+    trusted: true,
 };
 
 #[repr(C)]

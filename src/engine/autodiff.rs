@@ -77,7 +77,13 @@ fn accumulate(
     new: Tensor,
 ) -> Result<()> {
     let sum = match gradient.get(&t) {
-        Some(&old) => elementwise::add(graph, old, new)?,
+        Some(&old) => {
+            // Some gradients are flat, or have a row for each example.
+            let shape = graph.shape(t)?.clone();
+            let old = graph.view(old, 0, shape.clone())?;
+            let new = graph.view(new, 0, shape)?;
+            elementwise::add(graph, old, new)?
+        }
         None => new,
     };
     gradient.insert(t, sum);

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::engine::tensor::DType;
+use crate::engine::tensor::{DType, Element};
 use crate::error::{Error, Result};
 
 /// How a kernel touches one of its storage bindings.
@@ -31,6 +31,21 @@ pub struct Kernel {
     pub bindings: &'static [Access],
     /// The CPU twin.
     pub cpu: CpuKernel,
+    /// Whether devices may compile it without bounds checks: this crate's own, which its tests run with them.
+    pub(crate) trusted: bool,
+}
+
+impl Kernel {
+    /// A kernel of your own. Its texts say all that they use, as in `examples/custom_kernel.rs`; devices always check
+    /// its bounds.
+    pub const fn new(
+        name: &'static str,
+        wgsl: &'static [&'static str],
+        bindings: &'static [Access],
+        cpu: CpuKernel,
+    ) -> Self {
+        Kernel { name, wgsl, bindings, cpu, trusted: false }
+    }
 }
 
 /// A buffer of a recording, by number.
@@ -335,7 +350,7 @@ impl Recording {
             for (i, (Arg { view, .. }, access)) in call.args.iter().zip(call.kernel.bindings).enumerate() {
                 let spec = &self.buffers[view.buffer.0 as usize];
                 let buffer = spec.name();
-                if view.offset + view.words > spec.words {
+                if view.offset > spec.words || view.words > spec.words - view.offset {
                     return fail(format!("argument {i} ends beyond {buffer}"));
                 }
                 // Bindings that are read may not share a buffer with one that is written, even
@@ -406,8 +421,7 @@ impl<'a> CpuCall<'a> {
     }
 
     /// Rows `rows` of argument `i`, `width` words each.
-    pub fn rows<T: bytemuck::Pod>(&self, i: usize, rows: &Range<usize>, width: usize) -> &[T] {
-        debug_assert_eq!(size_of::<T>(), 4);
+    pub fn rows<T: Element>(&self, i: usize, rows: &Range<usize>, width: usize) -> &[T] {
         let arg = &self.call.args[i];
         assert!(rows.end * width <= arg.view.words, "{}: argument {i} is too short", self.call.kernel.name);
         // SAFETY: in bounds by the assertion; nobody writes these rows but this range's thread.
@@ -419,8 +433,7 @@ impl<'a> CpuCall<'a> {
 
     /// Rows `rows` of argument `i`, to be written. Must not overlap another slice in use.
     #[allow(clippy::mut_from_ref)]
-    pub fn rows_mut<T: bytemuck::Pod>(&self, i: usize, rows: &Range<usize>, width: usize) -> &mut [T] {
-        debug_assert_eq!(size_of::<T>(), 4);
+    pub fn rows_mut<T: Element>(&self, i: usize, rows: &Range<usize>, width: usize) -> &mut [T] {
         let arg = &self.call.args[i];
         assert!(
             self.call.kernel.bindings[i] == Access::Write,
@@ -436,8 +449,7 @@ impl<'a> CpuCall<'a> {
     }
 
     /// All of argument `i`, read only.
-    pub fn whole<T: bytemuck::Pod>(&self, i: usize) -> &[T] {
-        debug_assert_eq!(size_of::<T>(), 4);
+    pub fn whole<T: Element>(&self, i: usize) -> &[T] {
         // SAFETY: the view lies inside its buffer; a whole-scoped argument has no writer.
         unsafe { std::slice::from_raw_parts(self.pointer(i).cast::<T>(), self.call.args[i].view.words) }
     }

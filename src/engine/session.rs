@@ -26,8 +26,9 @@ impl Session {
         &self.device
     }
 
-    /// Plans `graph` and makes it ready to run. Variables not seen before are made, zeroed; one that a program reads
-    /// must have been written before it runs.
+    /// Plans `graph` and makes it ready to run. Variables not seen before are made, zeroed. One that a program
+    /// reads first must have been written before it runs; one that it updates, such as a moment of Adam's, may start
+    /// from zeros.
     ///
     /// # Errors
     /// [`Error::Device`] for a variable that is there with another size or type; [`Error::TooLarge`].

@@ -12,10 +12,17 @@ pub enum DType {
     U32,
 }
 
-/// What a tensor's words are on the host.
-pub trait Element: Pod {
+/// What a tensor's words are on the host: [`f32`] or [`u32`].
+pub trait Element: Pod + sealed::Word {
     /// The tensors that hold it.
     const DTYPE: DType;
+}
+
+mod sealed {
+    /// Of 32 bits.
+    pub trait Word {}
+    impl Word for f32 {}
+    impl Word for u32 {}
 }
 
 impl Element for f32 {

@@ -25,11 +25,15 @@ impl Cpu {
         format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::path().name())
     }
 
-    pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
+    pub(super) fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
         Buffer::zeroed(name, words)
     }
 
-    pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
+    pub(super) fn compile(
+        &self,
+        recording: Recording,
+        variables: Vec<(BufferId, Buffer)>,
+    ) -> Result<Program> {
         recording.check()?;
         let memory = recording.buffers.iter().enumerate().map(|(i, spec)| {
             match variables.iter().find(|(id, _)| id.0 as usize == i) {
@@ -74,14 +78,14 @@ impl Buffer {
         unsafe { (*self.lines.get()).as_mut_ptr().cast() }
     }
 
-    pub fn write(&self, offset: usize, data: &[u32]) {
-        assert!(offset + data.len() <= self.words);
+    pub(super) fn write(&self, offset: usize, data: &[u32]) {
+        assert!(offset <= self.words && data.len() <= self.words - offset);
         // SAFETY: in bounds; not `Send`, so no run is under way.
         unsafe { self.pointer().add(offset).copy_from_nonoverlapping(data.as_ptr(), data.len()) }
     }
 
-    pub fn read(&self, offset: usize, data: &mut [u32]) {
-        assert!(offset + data.len() <= self.words);
+    pub(super) fn read(&self, offset: usize, data: &mut [u32]) {
+        assert!(offset <= self.words && data.len() <= self.words - offset);
         // SAFETY: as in `write`.
         unsafe { data.as_mut_ptr().copy_from_nonoverlapping(self.pointer().add(offset), data.len()) }
     }
@@ -176,8 +180,7 @@ mod tests {
     use super::*;
     use crate::engine::recording::Kernel;
 
-    static COPY: Kernel =
-        Kernel { name: "copy", wgsl: &[], bindings: &[Access::Read, Access::Write], cpu: |_, _| () };
+    static COPY: Kernel = Kernel::new("copy", &[], &[Access::Read, Access::Write], |_, _| ());
 
     fn view(buffer: u32, width: usize) -> View {
         View { buffer: BufferId(buffer), offset: 0, words: 64 * width }

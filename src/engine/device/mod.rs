@@ -196,7 +196,8 @@ fn uses(recording: &Recording, variables: &[(BufferId, Buffer)]) -> Result<Vec<U
             _ => {}
         }
         let Some(buffer) = bound.filter(|_| spec.variable.is_some()) else { continue };
-        let calls = recording.calls().flat_map(|(call, _)| call.args.iter().zip(call.kernel.bindings));
+        let calls = recording.calls().filter(|(_, times)| *times > 0);
+        let calls = calls.flat_map(|(call, _)| call.args.iter().zip(call.kernel.bindings));
         let mut accesses =
             calls.filter(|(arg, _)| arg.view.buffer.0 as usize == i).map(|(_, access)| *access);
         let Some(first) = accesses.next() else { continue };
@@ -280,6 +281,9 @@ impl Program {
     /// Runs the recording once to its end; the seconds that took by the device's own clock, where
     /// it has one that a program can read (without a run where not).
     pub fn run_timed(&mut self) -> Result<Option<f64>> {
+        if let Made::Cpu(_) = self.made {
+            return Ok(None);
+        }
         self.check_inputs()?;
         match &mut self.made {
             Made::Cpu(_) => Ok(None),

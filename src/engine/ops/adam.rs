@@ -15,6 +15,7 @@ pub static ADAM: Kernel = Kernel {
     wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/adam.wgsl")],
     bindings: &[Read, Read, Write, Write, Write],
     cpu: adam_cpu,
+    trusted: true,
 };
 
 /// Adam's settings. The rate falls linearly from `rate` at step 0 to `rate * last` at `total`.

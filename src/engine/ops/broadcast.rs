@@ -18,6 +18,7 @@ pub static BROADCAST: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Write],
     cpu: broadcast_cpu,
+    trusted: true,
 };
 
 /// What the vector is, numbered as in the shader.

@@ -15,6 +15,7 @@ pub static CONCAT: Kernel = Kernel {
     wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/concat.wgsl")],
     bindings: &[Read, Read, Write],
     cpu: concat_cpu,
+    trusted: true,
 };
 
 #[derive(Debug, Clone, Copy)]

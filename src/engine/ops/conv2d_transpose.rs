@@ -14,6 +14,7 @@ pub static CONV2D_TRANSPOSE: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Read, Write],
     cpu: conv2d_transpose_cpu,
+    trusted: true,
 };
 
 /// The workgroups that `rows` examples take: tiles of the pixels of a class of equal taps, the largest class.

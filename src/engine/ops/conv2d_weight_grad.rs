@@ -22,6 +22,7 @@ pub static CONV2D_WEIGHT_GRAD: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Write],
     cpu: conv2d_weight_grad_cpu,
+    trusted: true,
 };
 
 /// Examples that are summed together first; the partial sums are then added in order. Fixed, so that no

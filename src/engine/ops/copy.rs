@@ -15,6 +15,7 @@ pub static COPY: Kernel = Kernel {
     wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/copy.wgsl")],
     bindings: &[Read, Write],
     cpu: copy_cpu,
+    trusted: true,
 };
 
 #[derive(Debug, Clone, Copy)]

@@ -15,6 +15,7 @@ pub static FILL: Kernel = Kernel {
     wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/fill.wgsl")],
     bindings: &[Write],
     cpu: fill_cpu,
+    trusted: true,
 };
 
 #[derive(Debug, Clone)]

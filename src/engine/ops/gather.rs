@@ -19,6 +19,7 @@ pub static GATHER: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Write],
     cpu: gather_cpu,
+    trusted: true,
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +45,7 @@ struct Params {
 }
 
 /// Rows `[indices, cols]` of a word table `[n, cols]`, of its type. A row of an index from `n` on is NaN, as it is for
-/// [`gather_bytes`].
+/// [`gather_bytes`], where the bytes that fill up the last word count as rows if they make any.
 pub fn gather(g: &mut Graph, table: Tensor, indices: Tensor) -> Result<Tensor> {
     let cols = g.shape(table)?.cols();
     g.apply_one(Gather { cols, content: Content::Words }, &[table, indices])
@@ -79,12 +80,15 @@ impl Op for Gather {
         let (rows, cols) = (io.inputs[1].0.len(), self.cols);
         let bytes = self.content != Content::Words;
         let n = io.inputs[0].0.len() * if bytes { 4 } else { 1 } / cols;
-        Call::new(&GATHER, &Params { rows: rows as u32, cols: cols as u32, n: n as u32 })
-            .constant("BYTES", bytes.into())
-            .whole(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
-            .grid(rows, flat_tile(cols), flat_grid(rows * cols))
+        Call::new(
+            &GATHER,
+            &Params { rows: rows as u32, cols: cols as u32, n: u32::try_from(n).unwrap_or(u32::MAX) },
+        )
+        .constant("BYTES", bytes.into())
+        .whole(io.input(0))
+        .row(io.input(1))
+        .row(io.output(0))
+        .grid(rows, flat_tile(cols), flat_grid(rows * cols))
     }
 }
 

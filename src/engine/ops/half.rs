@@ -15,6 +15,7 @@ pub static HALF: Kernel = Kernel {
     wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/half.wgsl")],
     bindings: &[Read, Write],
     cpu: half_cpu,
+    trusted: true,
 };
 
 #[derive(Debug, Clone, Copy)]

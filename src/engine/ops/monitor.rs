@@ -14,6 +14,7 @@ pub static MONITOR: Kernel = Kernel {
     wgsl: &[include_str!("../../../shaders/monitor.wgsl")],
     bindings: &[Read, Read, Write, Write, Write],
     cpu: monitor_cpu,
+    trusted: true,
 };
 
 /// Words of the running sums: total, [`TERMS`] means, number of steps, and two spare.

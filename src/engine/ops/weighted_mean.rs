@@ -20,6 +20,7 @@ pub static WEIGHTED_MEAN: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Read, Read, Write, Write],
     cpu: weighted_mean_cpu,
+    trusted: true,
 };
 
 /// Terms that one objective can have.

@@ -25,6 +25,7 @@ pub static ENTROPIC_DISTANCE: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Write, Write],
     cpu: entropic_distance_cpu,
+    trusted: true,
 };
 
 /// Inputs: the two heads. Outputs: the divergences and their gradients with respect to the second.

@@ -26,6 +26,7 @@ pub static ENTROPIC_WASSERSTEIN: Kernel = Kernel {
     ],
     bindings: &[Read, Write, Write],
     cpu: entropic_wasserstein_cpu,
+    trusted: true,
 };
 
 /// Input: the head. Outputs: the divergences and their gradients.

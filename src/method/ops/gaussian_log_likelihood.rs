@@ -22,6 +22,7 @@ pub static GAUSSIAN_LOG_LIKELIHOOD: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Write, Write],
     cpu: gaussian_log_likelihood_cpu,
+    trusted: true,
 };
 
 /// Inputs: the decoder's output and x. Outputs: ll and its derivative by the decoder's output.

@@ -23,6 +23,7 @@ pub static PGD_START: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Read, Write],
     cpu: pgd_start_cpu,
+    trusted: true,
 };
 
 /// Inputs: the centres, the noise and, for L2, the radii. Writes: the points.

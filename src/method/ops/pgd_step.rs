@@ -23,6 +23,7 @@ pub static PGD_STEP: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Write],
     cpu: pgd_step_cpu,
+    trusted: true,
 };
 
 /// The norm of the ball, numbered as in the shaders.

@@ -23,6 +23,7 @@ pub static REPARAMETERISE: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Write, Write, Write],
     cpu: reparameterise_cpu,
+    trusted: true,
 };
 
 /// Inputs: the head and the draws. Outputs: z, prior, minus_kl.

@@ -24,6 +24,7 @@ pub static SINKHORN: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Read, Write, Write, Write],
     cpu: sinkhorn_cpu,
+    trusted: true,
 };
 
 /// Inputs: `log a`, `log b` and the cost. Outputs: the values and the potentials of both sides.

@@ -19,6 +19,7 @@ pub static TRANSPORT_PLAN: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Read, Read, Write],
     cpu: transport_plan_cpu,
+    trusted: true,
 };
 
 #[derive(Debug, Clone, Copy)]

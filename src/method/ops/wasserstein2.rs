@@ -24,6 +24,7 @@ pub static WASSERSTEIN2: Kernel = Kernel {
     ],
     bindings: &[Read, Read, Write, Write],
     cpu: wasserstein2_cpu,
+    trusted: true,
 };
 
 /// Inputs: the two heads. Outputs: the distances and their gradients with respect to the second.

@@ -121,12 +121,11 @@ impl Gpu {
                 };
                 let source = wgpu::ShaderSource::Wgsl(text.into());
                 let descriptor = wgpu::ShaderModuleDescriptor { label: name, source };
-                let module = if self.0.checked {
+                let module = if self.checks(kernel) {
                     device.create_shader_module(descriptor)
                 } else {
-                    // SAFETY: the kernels are this program's own files. They index inside their
-                    // bindings, divide by sizes of at least 1 and end all loops, as the kernel
-                    // suite shows with the checks on.
+                    // SAFETY: the kernel is one of this crate's. They index inside their bindings, divide by sizes
+                    // of at least 1 and end all loops, as the kernel suite shows with the checks on.
                     unsafe {
                         let checks = wgpu::ShaderRuntimeChecks::unchecked();
                         device.create_shader_module_trusted(descriptor, checks)
@@ -146,6 +145,10 @@ impl Gpu {
         )
     }
 
+    fn checks(&self, kernel: &Kernel) -> bool {
+        self.0.checked || !kernel.trusted
+    }
+
     fn make_pipeline(&self, call: &Call, parts: &Parts) -> Result<wgpu::ComputePipeline> {
         let name = call.kernel.name;
         let subgroup = call.units.map(|_| ("SUBGROUP", self.0.info.subgroup_max_size));
@@ -158,7 +161,7 @@ impl Gpu {
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &constants,
-                zero_initialize_workgroup_memory: self.0.checked,
+                zero_initialize_workgroup_memory: self.checks(call.kernel),
             },
             cache: None,
         };

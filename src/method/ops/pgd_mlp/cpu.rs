@@ -268,6 +268,7 @@ fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
     for (e, label) in labels.iter().enumerate() {
         let label = *label as usize;
         if label >= h.len() {
+            h.iter_mut().for_each(|column| column[e] = f32::NAN);
             continue;
         }
         // Minus the sum of the others, so that nothing cancels for a sure classifier.
