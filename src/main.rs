@@ -56,7 +56,7 @@ fn run(cli: Cli) -> Result<()> {
         _ => {}
     }
     // What is wrong in the environment is told before anything is done.
-    environment::check_threads()?;
+    environment::start_threads()?;
     let tuning = if cli.command.opens_devices() { environment::tuning()? } else { Tuning::Off };
     let context = &cli::progress::context(stop, cli.talk, tuning);
     match cli.command {

@@ -28,12 +28,20 @@ pub fn tuning() -> Result<Tuning> {
     Ok(files::user_caches().map_or(Tuning::Off, |folder| wanted(folder.join("tune.json"))))
 }
 
-/// Checks `RAYON_NUM_THREADS`, by which the threads of the CPU back end are set. 0, or nothing, is one for each
+/// Starts the threads of the CPU back end: as many as `RAYON_NUM_THREADS` says. 0, or nothing, is one for each
 /// processor.
 ///
 /// # Errors
-/// [`Error::Request`] for what is no number, or too many.
-pub fn check_threads() -> Result<()> {
+/// [`Error::Request`] for what is no number, or too many; [`Error::TooLarge`] where the system gives no such threads.
+pub fn start_threads() -> Result<()> {
+    check_threads()?;
+    rayon::ThreadPoolBuilder::new().build_global().map_err(|error| {
+        Error::too_large(format!("the threads of the CPU back end do not start: {error}"))
+            .with_hint("set RAYON_NUM_THREADS to fewer, or end other programs")
+    })
+}
+
+fn check_threads() -> Result<()> {
     let refuse = |found: &str| {
         let what = format!("RAYON_NUM_THREADS: set it to a whole number up to {MOST_THREADS}, not {found}");
         Err(Error::request(what))
