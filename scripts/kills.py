@@ -127,13 +127,13 @@ WORKS = {
     "sweep": "sweep grid.toml --out swept",
     "reproduce": "reproduce fig2 --out figure --device cpu",
     "data make": "data make celeba --images 300 --out drawn",
-    "encode": "encode run --out codes.npz --overwrite",
+    "encode": "encode run --out codes.npy --overwrite",
     "sample": "sample run --out picture.png --overwrite",
     "compare": "compare run other --out compared --overwrite",
     "check --repair": "check run --repair",
 }
 # What a command writes, where it is not the run.
-PLACES = {"sweep": "swept", "reproduce": "figure", "data make": "drawn", "encode": "codes.npz", "sample": "picture.png",
+PLACES = {"sweep": "swept", "reproduce": "figure", "data make": "drawn", "encode": "codes.npy", "sample": "picture.png",
           "compare": "compared"}
 
 

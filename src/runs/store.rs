@@ -124,8 +124,9 @@ impl Runs {
     /// As [`pipeline::complete`]; [`Error::Run`] that tells how to go on where the user stopped it.
     pub fn get(&self, config: &Config) -> Result<Finished> {
         let run = match self.find(config)? {
-            Some(done) => done,
-            None => self.make(config)?,
+            // A process may have died between the result and its page.
+            Some(done) if self.pages.is_fresh(&RunDir::open(&done.path)?) => done,
+            _ => self.make(config)?,
         };
         for remark in run.result.remarks() {
             log::warn!("{}: {remark}", run.path.display());
