@@ -32,8 +32,8 @@ fn main() -> Result<()> {
     let clock = g.variable("clock", [2], U32)?;
     let logits = net.forward(&mut g, &weights.views, images)?;
     let losses = softmax_cross_entropy(&mut g, logits, labels)?.loss;
-    let all = Term { values: losses, rows: 0..BATCH, weight: 1.0 };
-    let (loss, _) = ops::weighted_mean(&mut g, &[all], BATCH)?;
+    let (loss, _) =
+        ops::weighted_mean(&mut g, &[Term { values: losses, rows: 0..BATCH, weight: 1.0 }], BATCH)?;
     train_step(&mut g, &layout, &weights, loss, clock, AdamSettings::new(1e-3, 0.0, STEPS))?;
     let (mut step, order) = (session.compile(&g)?, Key::new(1, Purpose::Shuffle));
     for i in 0..STEPS {

@@ -76,7 +76,7 @@ unsafe impl GlobalAlloc for Telling {
     }
 }
 
-/// Ends the program for want of `bytes`. Nothing here asks for memory or waits for a lock, since the caller may hold any.
+/// Ends the program for want of `bytes`. Nothing here asks for memory or waits for a lock: the caller may hold any.
 #[cold]
 fn end(bytes: usize) -> ! {
     let mut text = Cursor::new([0_u8; 256]);
