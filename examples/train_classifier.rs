@@ -14,16 +14,14 @@ const BATCH: usize = 100;
 const STEPS: u32 = 3000;
 
 fn main() -> Result<()> {
-    let name = std::env::args().nth(1).unwrap_or_else(|| "auto".into());
     let data = Dataset::load(&Source { name: "mnist", ..Source::default() })?;
     let (train, test) = (&data.train, &data.test);
 
     // The weights of 784 - 128 - 10 units, one after another in the variable `net`.
     let mut layout = Layout::default();
     let net = Stack::mlp(&mut layout, "net", &[784, 128, 10]);
-    let mut session = Session::new(device::open(&name, false)?);
+    let mut session = Session::new(device::open(&std::env::args().nth(1).unwrap_or("auto".into()), false)?);
     session.set("net", &initialise(&layout, Init::He, Key::new(1, Purpose::Init))?)?;
-
     // A step: the mean loss of a batch, its gradients, and Adam.
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &layout, "net")?;
@@ -32,8 +30,8 @@ fn main() -> Result<()> {
     let clock = g.variable("clock", [2], U32)?;
     let logits = net.forward(&mut g, &weights.views, images)?;
     let losses = softmax_cross_entropy(&mut g, logits, labels)?.loss;
-    let (loss, _) =
-        ops::weighted_mean(&mut g, &[Term { values: losses, rows: 0..BATCH, weight: 1.0 }], BATCH)?;
+    let all = Term { values: losses, rows: 0..BATCH, weight: 1.0 };
+    let loss = ops::weighted_mean(&mut g, &[all], BATCH)?.0;
     train_step(&mut g, &layout, &weights, loss, clock, AdamSettings::new(1e-3, 0.0, STEPS))?;
     let (mut step, order) = (session.compile(&g)?, Key::new(1, Purpose::Shuffle));
     for i in 0..STEPS {
@@ -45,7 +43,7 @@ fn main() -> Result<()> {
     }
 
     // The test images, all at once, through the same weights.
-    let mut g = Graph::new();
+    g = Graph::new();
     let weights = Weights::new(&mut g, &layout, "net")?;
     let images = g.variable("test images", [test.count(), 784], F32)?;
     let logits = net.forward(&mut g, &weights.views, images)?;
@@ -53,7 +51,7 @@ fn main() -> Result<()> {
     store(&mut g, logits, target)?;
     session.set("test images", &test.images.floats_of(0..test.count())?)?;
     session.compile(&g)?.run()?;
-    let logits: Vec<f32> = session.get("logits")?;
+    let logits = session.get::<f32>("logits")?;
     let best = |row: &[f32]| (0..10).max_by(|&a, &b| row[a].total_cmp(&row[b]));
     let right =
         logits.chunks(10).zip(&test.labels[0]).filter(|(row, label)| best(row) == Some(**label as usize));

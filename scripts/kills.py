@@ -217,7 +217,8 @@ def races(lab, count, draw):
     wrong, done = [], Counter()
     pairs = [("probe run --seed 1", "attack run --radii 0.05"), ("probe run --seed 1", "probe run --seed 2"),
              ("attack run --radii 0.05", "train --resume run --attack-radii 0.06"),
-             (TRAIN + " --overwrite", "attack run --radii 0.05"), ("sweep grid.toml --out swept", "sweep grid.toml --out swept")]
+             (TRAIN + " --overwrite", "attack run --radii 0.05"),
+             ("sweep grid.toml --out swept", "sweep grid.toml --out swept")]
     for number in range(count):
         begin(lab, "probe", {"train": None})
         pair = draw.choice(pairs)

@@ -75,7 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             // Beyond the depth the weights are zeros, but 0 times what is there could be a NaN.
             var taps = vec4f();
             if lx < depth {
-                taps = vec4f(load_x(o0, c, ky, kx), load_x(o1, c, ky, kx), load_x(o2, c, ky, kx), load_x(o3, c, ky, kx));
+                taps = vec4f(load_x(o0, c, ky, kx), load_x(o1, c, ky, kx),
+                             load_x(o2, c, ky, kx), load_x(o3, c, ky, kx));
             }
             right_slice[i / QUADS][i % QUADS] = taps;
         }

@@ -40,12 +40,16 @@ fn stage(row0: u32, column0: u32, l0: u32, local: u32) {
     for (var i = local; i < deep * HEIGHT / 4; i += GROUP) {
         let at = select(vec2u(i % deep, i / deep), vec2u(i / (HEIGHT / 4), i % (HEIGHT / 4)), TRANSPOSE_A == 1);
         var block = a_block(row0 + 4 * at.y, l0 + 4 * at.x);
-        for (var j = 0u; j < 16; j++) { a_slice[(4 * at.y + j / 4) * A_ROW + 4 * at.x + j % 4] = f16(block[j / 4][j % 4]); }
+        for (var j = 0u; j < 16; j++) {
+            a_slice[(4 * at.y + j / 4) * A_ROW + 4 * at.x + j % 4] = f16(block[j / 4][j % 4]);
+        }
     }
     for (var i = local; i < deep * WIDTH / 4; i += GROUP) {
         let at = select(vec2u(i / (WIDTH / 4), i % (WIDTH / 4)), vec2u(i % deep, i / deep), TRANSPOSE_B == 1);
         var block = b_block(l0 + 4 * at.x, column0 + 4 * at.y);
-        for (var j = 0u; j < 16; j++) { b_slice[(4 * at.x + j / 4) * B_ROW + 4 * at.y + j % 4] = f16(block[j / 4][j % 4]); }
+        for (var j = 0u; j < 16; j++) {
+            b_slice[(4 * at.x + j / 4) * B_ROW + 4 * at.y + j % 4] = f16(block[j / 4][j % 4]);
+        }
     }
 }
 

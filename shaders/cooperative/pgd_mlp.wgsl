@@ -195,7 +195,8 @@ fn gradient(l: u32, layer: Layer, k: u32) -> Sum {
     var sum = Sum();
     for (var n = 0u; n < layer.outputs; n += SIDE) {
         let above = coopLoadT<Left>(&units[place(l) + n], ROW);
-        sum = coopMultiplyAdd(above, coopLoadT<Right>(&weights[layer.weight + n * layer.inputs + k], layer.inputs), sum);
+        sum = coopMultiplyAdd(
+            above, coopLoadT<Right>(&weights[layer.weight + n * layer.inputs + k], layer.inputs), sum);
     }
     return sum;
 }
