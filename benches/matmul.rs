@@ -10,8 +10,9 @@ use clap::Parser;
 use smoothenc::cli::environment::tuning;
 use smoothenc::engine::device::{self, Device, Program};
 use smoothenc::engine::graph::{Graph, plan};
+use smoothenc::engine::kernel::BufferId;
 use smoothenc::engine::ops;
-use smoothenc::engine::recording::{BufferId, Call, Recording, Step};
+use smoothenc::engine::recording::{Call, Recording, Step};
 use smoothenc::engine::tensor::DType::F32;
 use smoothenc::error::{Error, Result};
 

@@ -2,43 +2,41 @@
 //!
 //!     cargo run --release --example custom_kernel [-- auto|cpu|gpu|gpu:N]
 
-use std::ops::Range;
-
 use smoothenc::Result;
 use smoothenc::engine::autodiff::gradients;
 use smoothenc::engine::graph::{Graph, Io, Node, Op, Tensor};
 use smoothenc::engine::ops::elementwise::{Function, elementwise, sigmoid};
 use smoothenc::engine::ops::store;
-use smoothenc::engine::recording::Access::{Read, Write};
-use smoothenc::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use smoothenc::engine::recording::{Call, flat_grid, flat_tile};
 use smoothenc::engine::tensor::{DType, Shape};
 use smoothenc::engine::{device, session::Session};
 
-/// `y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)`: no power overflows.
-static SOFTPLUS: Kernel = Kernel::new(
-    "softplus",
-    &["
-struct Params { n: u32, padding: u32 }
+smoothenc::kernel! {
+    /// `y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)`: no power overflows.
+    static SOFTPLUS: "softplus" {
+        wgsl: ["
+            struct Params { n: u32 }
 
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+            @group(0) @binding(0) var<uniform> p: Params;
+            @group(0) @binding(1) var<storage, read> x: array<f32>;
+            @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-// One invocation an element; the grid is folded in two.
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-        @builtin(local_invocation_index) local: u32) {
-    let i = (group.y * groups.x + group.x) * 256 + local;
-    if i < p.n { y[i] = max(x[i], 0.0) + log(1.0 + exp(-abs(x[i]))); }
-}"],
-    &[Read, Write],
-    softplus_cpu,
-);
+            // One invocation an element; the grid is folded in two.
+            @compute @workgroup_size(256)
+            fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+                    @builtin(local_invocation_index) local: u32) {
+                let i = (group.y * groups.x + group.x) * 256 + local;
+                if i < p.n { y[i] = max(x[i], 0.0) + log(1.0 + exp(-abs(x[i]))); }
+            }"],
+        params: { n: u32 },
+        constants: {},
+        bindings: { x: read f32, y: write f32 },
+        cpu: softplus_cpu,
+    }
+}
 
-/// The twin: rows `rows` of the call, of either argument.
-fn softplus_cpu(call: &CpuCall, rows: Range<usize>) {
-    let x = call.rows::<f32>(0, &rows, call.row_width(0));
-    let y = call.rows_mut::<f32>(1, &rows, call.row_width(1));
+/// The twin: some rows of the call.
+fn softplus_cpu(Tile { x, y, .. }: Tile) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y = x.max(0.0) + (-x.abs()).exp().ln_1p());
 }
 
@@ -72,11 +70,9 @@ impl Op for Softplus {
 
     fn call(&self, io: &Io) -> Call {
         let shape = &io.inputs[0].0;
-        Call::new(&SOFTPLUS, &[shape.len() as u32, 0]).row(io.input(0)).row(io.output(0)).grid(
-            shape.rows(),
-            flat_tile(shape.cols()),
-            flat_grid(shape.len()),
-        )
+        Args { x: io.input(0).by_row(), y: io.output(0).by_row() }
+            .call(Params { n: shape.len() as u32 }, Constants {})
+            .grid(shape.rows(), flat_tile(shape.cols()), flat_grid(shape.len()))
     }
 }
 

@@ -1,15 +1,12 @@
 //! `random`: uniforms bit for bit and normals to rounding, by a Threefry written for this test;
 //! Random123's known answers through the WGSL of `common/rng.wgsl`; and what the draws look like.
 
-use std::ops::Range;
-
 use libtest_mimic::Trial;
 use smoothenc::Result;
 use smoothenc::engine::graph::{Graph, Io, Op, Tensor};
 use smoothenc::engine::ops::store;
 use smoothenc::engine::ops::{normal, uniform};
-use smoothenc::engine::recording::Access::{Read, Write};
-use smoothenc::engine::recording::{Call, CpuCall, Kernel, flat_grid};
+use smoothenc::engine::recording::{Call, flat_grid};
 use smoothenc::engine::rng::{self, Key, Purpose};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::{DType, Shape};
@@ -72,34 +69,36 @@ fn case(n: usize, step: u32, seed: u64, normals: bool) -> Case {
     case.input(Input::words([2], vec![step, 99])).tolerance(tolerance.0, tolerance.1)
 }
 
-/// A kernel made for this test from the shared WGSL: raw words, and words as uniforms.
-static WORDS: Kernel = Kernel::new(
-    "threefry_words",
-    &[
-        include_str!("../shaders/common/flat.wgsl"),
-        include_str!("../shaders/common/rng.wgsl"),
-        "@group(0) @binding(0) var<uniform> p: vec4u;
-         @group(0) @binding(1) var<storage, read> blocks: array<vec4u>;
-         @group(0) @binding(2) var<storage, read_write> words: array<vec2u>;
-         @group(0) @binding(3) var<storage, read_write> units: array<vec2f>;
-         @compute @workgroup_size(FLAT)
-         fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-                 @builtin(local_invocation_index) local: u32) {
-             let i = flat_index(group, groups, local);
-             if i >= p.x { return; }
-             words[i] = threefry(blocks[i].xy, blocks[i].zw);
-             units[i] = vec2f(unit(blocks[i].x), unit(blocks[i].y));
-         }",
-    ],
-    &[Read, Write, Write],
-    words_cpu,
-);
+smoothenc::kernel! {
+    /// A kernel made for this test from the shared WGSL: raw words, and words as uniforms.
+    static WORDS: "threefry_words" {
+        wgsl: [
+            include_str!("../shaders/common/flat.wgsl"),
+            include_str!("../shaders/common/rng.wgsl"),
+            "struct Params { rows: u32 }
+             @group(0) @binding(0) var<uniform> p: Params;
+             @group(0) @binding(1) var<storage, read> blocks: array<vec4u>;
+             @group(0) @binding(2) var<storage, read_write> words: array<vec2u>;
+             @group(0) @binding(3) var<storage, read_write> units: array<vec2f>;
+             @compute @workgroup_size(FLAT)
+             fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+                     @builtin(local_invocation_index) local: u32) {
+                 let i = flat_index(group, groups, local);
+                 if i >= p.rows { return; }
+                 words[i] = threefry(blocks[i].xy, blocks[i].zw);
+                 units[i] = vec2f(unit(blocks[i].x), unit(blocks[i].y));
+             }",
+        ],
+        params: { rows: u32 },
+        constants: {},
+        bindings: { blocks: read u32, words: write u32, units: write f32 },
+        cpu: words_cpu,
+    }
+}
 
-fn words_cpu(call: &CpuCall, rows: Range<usize>) {
-    let blocks = call.rows::<u32>(0, &rows, 4).chunks_exact(4);
-    let words = call.rows_mut::<u32>(1, &rows, 2).chunks_exact_mut(2);
-    let units = call.rows_mut::<f32>(2, &rows, 2).chunks_exact_mut(2);
-    for ((block, words), units) in blocks.zip(words).zip(units) {
+fn words_cpu(Tile { blocks, words, units, .. }: Tile) {
+    let outputs = words.chunks_exact_mut(2).zip(units.chunks_exact_mut(2));
+    for (block, (words, units)) in blocks.chunks_exact(4).zip(outputs) {
         let (x, y) = rng::threefry([block[0]], [block[1]], Key([block[2], block[3]]));
         words.copy_from_slice(&[x[0], y[0]]);
         units.copy_from_slice(&[rng::unit(block[0]), rng::unit(block[1])]);
@@ -121,11 +120,10 @@ impl Op for Words {
 
     fn call(&self, io: &Io) -> Call {
         let rows = io.inputs[0].0.rows();
-        Call::new(&WORDS, &[rows as u32, 0, 0, 0]).row(io.input(0)).row(io.output(0)).row(io.output(1)).grid(
-            rows,
-            64,
-            flat_grid(rows),
-        )
+        let (words, units) = (io.output(0).by_row(), io.output(1).by_row());
+        Args { blocks: io.input(0).by_row(), words, units }
+            .call(Params { rows: rows as u32 }, Constants {})
+            .grid(rows, 64, flat_grid(rows))
     }
 }
 

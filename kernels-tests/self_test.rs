@@ -1,13 +1,13 @@
 //! Proof that the suite fails where it should: broken kernels, NaN, unwritten outputs.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use smoothenc::Result;
 use smoothenc::engine::graph::{Graph, Io, Op, Tensor};
+use smoothenc::engine::kernel::{CpuKernel, CpuTile, Kernel};
 use smoothenc::engine::ops::matmul;
-use smoothenc::engine::recording::{Call, CpuCall, Kernel};
+use smoothenc::engine::recording::Call;
 use smoothenc::engine::tensor::{DType, Shape};
 
 use crate::devices::device;
@@ -37,13 +37,14 @@ impl Op for Altered {
 }
 
 /// The kernel of matmul with one WGSL passage changed and another CPU twin.
-fn altered_matmul(from: &str, to: &str, cpu: fn(&CpuCall, Range<usize>)) -> &'static Kernel {
+fn altered_matmul(from: &str, to: &str, cpu: CpuKernel) -> &'static Kernel {
     let kernel = &matmul::MATMUL;
     let text = kernel.wgsl.join("\n");
     assert!(text.contains(from), "matmul.wgsl no longer has {from:?}: alter something else here");
     let text: &'static str = text.replacen(from, to, 1).leak();
     let wgsl: &'static [&'static str] = vec![text].leak();
-    Box::leak(Box::new(Kernel::new(kernel.name, wgsl, kernel.bindings, cpu)))
+    let Kernel { name, params, constants, bindings, .. } = kernel;
+    Box::leak(Box::new(Kernel::new(name, wgsl, params, constants, bindings, cpu)))
 }
 
 /// The matrix product by an altered kernel.
@@ -60,16 +61,20 @@ fn case(kernel: &'static Kernel) -> Case {
         .tolerance(1e-4, 1e-4)
 }
 
-/// The true twin, then the last column's sign turned.
-fn wrong_sign(call: &CpuCall, rows: Range<usize>) {
-    (matmul::MATMUL.cpu)(call, rows.clone());
-    let width = call.row_width(3);
-    for row in call.rows_mut::<f32>(3, &rows, width).chunks_exact_mut(width) {
-        row[width - 1] = -row[width - 1];
+/// The plain product, the last column's sign turned.
+fn wrong_sign(mut tile: CpuTile) {
+    let [_, n, k] = *tile.params() else { unreachable!("m, n and k") };
+    let (n, k) = (n as usize, k as usize);
+    let (a, b, _, c) = (tile.read::<f32>(), tile.read::<f32>(), tile.read::<f32>(), tile.write::<f32>());
+    for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
+        for (j, c) in c.iter_mut().enumerate() {
+            *c = a.iter().zip(b[j..].iter().step_by(n)).map(|(a, b)| a * b).sum();
+        }
+        c[n - 1] = -c[n - 1];
     }
 }
 
-fn writes_nothing(_: &CpuCall, _: Range<usize>) {}
+fn writes_nothing(_: CpuTile) {}
 
 /// Runs the case and asks for a failure whose text has `why`.
 fn must_fail(kernel: &'static Kernel, gpu: bool, rng: &mut Rng, why: &str) -> Verdict {

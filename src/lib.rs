@@ -26,7 +26,7 @@ pub mod runs;
 pub use error::{Error, Result};
 
 /// Every kernel: the engine's and the method's.
-pub fn kernels() -> impl Iterator<Item = &'static engine::recording::Kernel> + Clone {
+pub fn kernels() -> impl Iterator<Item = &'static engine::kernel::Kernel> + Clone {
     engine::ops::KERNELS.iter().chain(method::ops::KERNELS).copied()
 }
 

@@ -7,9 +7,9 @@ use graphs::cpu;
 use smoothenc::engine::autodiff::{gradients, gradients_from};
 use smoothenc::engine::device;
 use smoothenc::engine::graph::{Graph, plan};
+use smoothenc::engine::kernel::BufferId;
 use smoothenc::engine::ops::elementwise::{add, scale};
 use smoothenc::engine::ops::{fill, gather_bytes, store};
-use smoothenc::engine::recording::BufferId;
 use smoothenc::engine::tensor::DType::{F32, U32};
 use smoothenc::error::Result;
 

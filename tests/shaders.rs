@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
-use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner, VectorSize};
+use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner};
 use smoothenc::bench;
 use smoothenc::engine::device::gpu::pipelines::{text, units_text};
 use smoothenc::engine::graph::{self, Graph};
+use smoothenc::engine::kernel::{Access, Kernel};
 use smoothenc::engine::ops;
 use smoothenc::engine::ops::store;
-use smoothenc::engine::recording::{Access, Call, Kernel, LARGE_BYTES, LARGE_INVOCATIONS, MatrixUnits};
+use smoothenc::engine::recording::{Call, LARGE_BYTES, LARGE_INVOCATIONS, MatrixUnits};
 use smoothenc::engine::tensor::DType;
 use smoothenc::kernels;
 
@@ -125,61 +126,96 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
     }
 }
 
+/// Names, types and order of what a kernel declares are those of its WGSL.
 #[test]
-fn bindings_are_what_the_registry_says() {
-    let plain = all_kernels().map(|kernel| (kernel, text(kernel, false)));
-    let on_units = kernels()
-        .flat_map(|kernel| units(kernel).into_iter().map(move |(units, _)| (kernel, units_text(&units))));
-    for (kernel, text) in plain.chain(on_units) {
-        let (name, module) = (kernel.name, parse(&text));
-        assert!(kernel.bindings.len() <= STORAGE_BUFFERS, "{name}: too many storage buffers");
-        let mut seen = BTreeSet::new();
-        for (_, global) in module.global_variables.iter() {
-            let Some(at) = global.binding else { continue };
-            assert_eq!(at.group, 0, "{name}: group of {:?}", global.name);
-            assert!(seen.insert(at.binding), "{name}: binding {} twice", at.binding);
-            if at.binding == 0 {
-                assert_eq!(global.space, AddressSpace::Uniform, "{name}: binding 0");
-                assert_words(name, &module, &module.types[global.ty].inner);
-                continue;
-            }
-            let AddressSpace::Storage { access } = global.space else {
-                panic!("{name}: binding {} is no storage buffer", at.binding)
-            };
-            let declared = match kernel.bindings.get(at.binding as usize - 1) {
-                Some(Access::Read) => StorageAccess::LOAD,
-                Some(Access::Write) => StorageAccess::LOAD | StorageAccess::STORE,
-                None => panic!("{name}: binding {} is not in Kernel.bindings", at.binding),
-            };
-            assert_eq!(access, declared, "{name}: access of binding {}", at.binding);
+fn declarations_are_what_the_shaders_say() {
+    for kernel in all_kernels() {
+        check_declaration(kernel, &parse(&text(kernel, false)), "");
+        // A text for matrix units may take more constants than the other, but not fewer.
+        for (units, _) in units(kernel) {
+            check_declaration(kernel, &parse(&units_text(&units)), ", matrix units");
         }
-        let all: BTreeSet<_> = (0..=kernel.bindings.len() as u32).collect();
-        assert_eq!(seen, all, "{name}: bindings of the shader and of Kernel.bindings");
+        for (name, value) in call_with_variants(kernel).iter().flat_map(|call| &call.constants) {
+            assert!(kernel.constants.contains(name), "{}: {name} = {value} is not declared", kernel.name);
+        }
     }
 }
 
-/// The uniform block is a `repr(C)` struct of 32-bit words in Rust, arrays for vectors and arrays of
-/// them: it must have no padding but up to a multiple of 16 bytes at its end.
-fn assert_words(name: &str, module: &Module, params: &TypeInner) {
-    let TypeInner::Struct { members, span } = params else { panic!("{name}: binding 0 is no struct") };
-    let words = |ty: &TypeInner| match ty {
-        TypeInner::Scalar(s) if s.width == 4 => Some(4),
-        TypeInner::Vector { size: VectorSize::Quad, scalar } if scalar.width == 4 => Some(16),
+fn check_declaration(kernel: &Kernel, module: &Module, which: &str) {
+    let what = format!("{}{which}", kernel.name);
+    assert!(kernel.bindings.len() <= STORAGE_BUFFERS, "{what}: too many storage buffers");
+    let bound = |binding: u32| {
+        let mut at = module.global_variables.iter().map(|(_, global)| global);
+        at.find(|global| global.binding.is_some_and(|at| at.group == 0 && at.binding == binding))
+    };
+    let count = module.global_variables.iter().filter(|(_, global)| global.binding.is_some()).count();
+    assert_eq!(count, 1 + kernel.bindings.len(), "{what}: bindings");
+
+    let params = bound(0).unwrap_or_else(|| panic!("{what}: no binding 0"));
+    assert_eq!(params.space, AddressSpace::Uniform, "{what}: binding 0");
+    let TypeInner::Struct { members, .. } = &module.types[params.ty].inner else {
+        panic!("{what}: binding 0 is no struct")
+    };
+    let names: Vec<_> = members.iter().map(|member| member.name.as_deref().unwrap()).collect();
+    let declared: Vec<_> = kernel.params.iter().map(|member| member.name).collect();
+    assert_eq!(names, declared, "{what}: members of the uniform block");
+    let mut offset = 0;
+    for (member, declared) in members.iter().zip(kernel.params) {
+        let what = format!("{what}: {}", declared.name);
+        assert_eq!(member.offset, offset, "{what}: padding before it");
+        assert_eq!(words(module, member.ty), Some((declared.dtype, declared.words)), "{what}");
+        offset += 4 * declared.words as u32;
+    }
+
+    for (declared, at) in kernel.bindings.iter().zip(1..) {
+        let what = format!("{what}: binding {at}");
+        let global = bound(at).unwrap_or_else(|| panic!("{what} is missing"));
+        assert_eq!(global.name.as_deref(), Some(declared.name), "{what}");
+        let access = match declared.access {
+            Access::Read => StorageAccess::LOAD,
+            Access::Write => StorageAccess::LOAD | StorageAccess::STORE,
+        };
+        assert_eq!(global.space, AddressSpace::Storage { access }, "{what}");
+        let TypeInner::Array { base, size: ArraySize::Dynamic, .. } = module.types[global.ty].inner else {
+            panic!("{what} is no array")
+        };
+        // A text for matrix units may take words for pairs of halves, and labels that it never has for heads.
+        let dtype = words(module, base).map(|(dtype, _)| dtype);
+        assert!(!which.is_empty() || dtype == Some(declared.dtype), "{what} is of {dtype:?}");
+    }
+
+    let offered = offered(kernel).into_iter().chain(units(kernel).into_iter().map(|(_, of)| (UNITS, of)));
+    let offered: BTreeSet<_> = offered.flat_map(|(_, constants)| constants).map(|(name, _)| name).collect();
+    let declared = kernel.constants.iter().map(|name| name.to_string());
+    let declared: BTreeSet<_> = declared.chain(offered).chain(["SUBGROUP".into()]).collect();
+    // What is computed from others is nobody's to set.
+    let free = module.overrides.iter().map(|(_, over)| over);
+    let free = free.filter(|over| {
+        over.init.is_some_and(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
+    });
+    let free: BTreeSet<_> = free.map(|over| over.name.clone().unwrap()).collect();
+    assert!(free.is_subset(&declared), "{what}: nobody sets {:?}", free.difference(&declared));
+    let missing = kernel.constants.iter().find(|name| !free.contains(**name));
+    // On matrix units some variants are not to be had, and their constants unknown.
+    assert!(!which.is_empty() || missing.is_none(), "{what}: no override {missing:?}");
+}
+
+/// What a type's words are, and how many it has: of a scalar, a vector of four, or an array of such.
+fn words(module: &Module, ty: naga::Handle<naga::Type>) -> Option<(DType, usize)> {
+    let dtype = |scalar: naga::Scalar| match (scalar.kind, scalar.width) {
+        (naga::ScalarKind::Uint, 4) => Some(DType::U32),
+        (naga::ScalarKind::Float, 4) => Some(DType::F32),
         _ => None,
     };
-    let mut end = 0;
-    for member in members {
-        assert_eq!(member.offset, end, "{name}: padding before {:?}", member.name);
-        let inner = &module.types[member.ty].inner;
-        let bytes = match inner {
-            TypeInner::Array { base, size: ArraySize::Constant(count), stride: 16 } => {
-                words(&module.types[*base].inner).filter(|&b| b == 16).map(|b| b * count.get())
-            }
-            inner => words(inner),
-        };
-        end += bytes.unwrap_or_else(|| panic!("{name}: {:?} is not of words or fours of them", member.name));
+    match module.types[ty].inner {
+        TypeInner::Scalar(scalar) => Some((dtype(scalar)?, 1)),
+        TypeInner::Vector { size, scalar } => Some((dtype(scalar)?, size as usize)),
+        TypeInner::Array { base, size: ArraySize::Constant(count), .. } => {
+            let (dtype, each) = words(module, base)?;
+            Some((dtype, each * count.get() as usize))
+        }
+        _ => None,
     }
-    assert!(*span == end || *span == end.next_multiple_of(16), "{name}: padding in the uniform block");
 }
 
 /// A call of a kernel that offers a GPU several variants, those for matrix units included.

@@ -1,14 +1,11 @@
 //! What the device could do at best: measured rates of fused multiply-adds and of copying.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
 use serde::Serialize;
 
 use crate::bench::{Options, timing};
 use crate::engine::device::{Buffer, Device};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{BufferId, Call, CpuCall, Kernel, NONE, View, flat_grid};
+use crate::engine::kernel::{BufferId, Kernel, NONE, View};
+use crate::engine::recording::{Call, flat_grid};
 use crate::error::Result;
 
 /// The two rates that bound every kernel.
@@ -21,32 +18,45 @@ pub struct Ceilings {
 }
 
 /// The kernels of this module, `shaders/bench/`. No graph uses them.
-pub static KERNELS: &[&Kernel] = &[&FMA, &COPY];
+pub static KERNELS: &[&Kernel] = &[&fma::FMA, &copy::COPY];
 
-static FMA: Kernel = Kernel {
-    name: "fma",
-    wgsl: &[include_str!("../../shaders/common/flat.wgsl"), include_str!("../../shaders/bench/fma.wgsl")],
-    bindings: &[Write],
-    cpu: fma_cpu,
-    trusted: true,
-};
+/// The loop of multiply-adds.
+mod fma {
+    use super::widest;
+    use crate::kernel;
 
-static COPY: Kernel = Kernel {
-    name: "copy",
-    wgsl: &[include_str!("../../shaders/common/flat.wgsl"), include_str!("../../shaders/bench/copy.wgsl")],
-    bindings: &[Read, Write],
-    cpu: copy_cpu,
-    trusted: true,
-};
+    kernel! {
+        pub(super) static FMA: "fma" {
+            shaders: ["common/flat.wgsl", "bench/fma.wgsl"],
+            params: { n: u32, rounds: u32, start: f32, factor: f32, addend: f32 },
+            constants: {},
+            bindings: { out: write f32 },
+            cpu: fma_cpu,
+        }
+    }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct FmaParams {
-    n: u32,
-    rounds: u32,
-    start: f32,
-    factor: f32,
-    addend: f32,
+    fn fma_cpu(Tile { p, out, .. }: Tile) {
+        out.fill_with(|| widest().1(p));
+    }
+}
+
+/// The copy, by vectors of four words.
+mod copy {
+    use crate::kernel;
+
+    kernel! {
+        pub(super) static COPY: "copy" {
+            shaders: ["common/flat.wgsl", "bench/copy.wgsl"],
+            params: { n: u32 },
+            constants: {},
+            bindings: { source: read f32, to: write f32 },
+            cpu: copy_cpu,
+        }
+    }
+
+    fn copy_cpu(Tile { source, to, .. }: Tile) {
+        to.copy_from_slice(source);
+    }
 }
 
 /// Sums that an invocation of the shader keeps.
@@ -104,9 +114,9 @@ fn fma_call(device: &Device, out: View, rounds: u32) -> Call {
         Device::Gpu(_) => GPU_SUMS,
     };
     // The sums converge to 1, far from overflow and from denormal numbers.
-    let params = FmaParams { n: out.words as u32, rounds, start: 1.0, factor: 0.5, addend: 0.5 };
-    Call::new(&FMA, &params)
-        .row(out)
+    let params = fma::Params { n: out.words as u32, rounds, start: 1.0, factor: 0.5, addend: 0.5 };
+    fma::Args { out: out.by_row() }
+        .call(params, fma::Constants {})
         .grid(out.words, 1, flat_grid(out.words))
         .flops(2 * sums * rounds as usize * out.words)
 }
@@ -116,24 +126,13 @@ fn copy_call(from: View, to: View) -> Call {
     let threads = rayon::current_num_threads();
     let rows = (1..=threads).rev().find(|rows| from.words.is_multiple_of(*rows)).unwrap_or(1);
     let vectors = from.words / 4;
-    Call::new(&COPY, &(vectors as u32)).row(from).row(to).grid(rows, 1, flat_grid(vectors))
-}
-
-fn copy_cpu(call: &CpuCall, rows: Range<usize>) {
-    let width = call.row_width(0);
-    call.rows_mut::<f32>(1, &rows, width).copy_from_slice(call.rows::<f32>(0, &rows, width));
-}
-
-fn fma_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: FmaParams = call.params();
-    let spin = widest().1;
-    for out in call.rows_mut::<f32>(0, &rows, 1) {
-        *out = spin(p);
-    }
+    copy::Args { source: from.by_row(), to: to.by_row() }
+        .call(copy::Params { n: vectors as u32 }, copy::Constants {})
+        .grid(rows, 1, flat_grid(vectors))
 }
 
 /// The mean of the sums after all rounds.
-type Spin = fn(FmaParams) -> f32;
+type Spin = fn(fma::Params) -> f32;
 
 /// The loop for the widest registers of this machine, and the sums it keeps.
 fn widest() -> (usize, Spin) {
@@ -153,13 +152,13 @@ fn widest() -> (usize, Spin) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn spin_avx512(p: FmaParams) -> f32 {
+fn spin_avx512(p: fma::Params) -> f32 {
     spin::<{ 16 * 24 }, true>(p)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn spin_avx2(p: FmaParams) -> f32 {
+fn spin_avx2(p: fma::Params) -> f32 {
     spin::<{ 8 * 12 }, true>(p)
 }
 
@@ -167,7 +166,7 @@ fn spin_avx2(p: FmaParams) -> f32 {
 /// the compiler keeps the sums in registers for these only.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-fn spin<const SUMS: usize, const FUSED: bool>(p: FmaParams) -> f32 {
+fn spin<const SUMS: usize, const FUSED: bool>(p: fma::Params) -> f32 {
     let mut sums = [p.start; SUMS];
     for i in 0..SUMS {
         sums[i] *= 1.0 + i as f32;
@@ -220,7 +219,7 @@ mod tests {
     /// Every width of the loop, whatever the machine picks.
     #[test]
     fn the_portable_loop_is_the_same() {
-        let p = FmaParams { n: 1, rounds: 3, start: 1.0, factor: 0.5, addend: 0.5 };
+        let p = fma::Params { n: 1, rounds: 3, start: 1.0, factor: 0.5, addend: 0.5 };
         // After three rounds a sum that began at s is at 1 + (s - 1) / 8; the mean of 1..=48 is 24.5.
         let portable = spin::<48, false>(p);
         assert!((portable - (1.0 + 23.5 / 8.0)).abs() < 1e-5, "{portable}");

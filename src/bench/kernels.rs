@@ -5,10 +5,11 @@ use serde::Serialize;
 use crate::bench::{Ceilings, IMAGE, Options, random_images, timing};
 use crate::engine::device::{Buffer, Device};
 use crate::engine::graph::{Graph, Plan, plan};
+use crate::engine::kernel::{Access, NONE, Scope};
 use crate::engine::nn::initialise;
 use crate::engine::ops;
 use crate::engine::ops::store;
-use crate::engine::recording::{Access, BufferSpec, Call, NONE, Scope};
+use crate::engine::recording::{BufferSpec, Call};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::tensor::DType;
 use crate::error::Result;
@@ -151,7 +152,7 @@ fn buffers(device: &Device, specs: &[BufferSpec]) -> Result<Vec<Buffer>> {
 /// The buffers that `call` writes, with their content.
 fn written<'a>(call: &Call, buffers: &'a [Buffer]) -> Result<Vec<(&'a Buffer, Vec<u32>)>> {
     let args = call.args.iter().zip(call.kernel.bindings);
-    let written = args.filter(|(arg, access)| **access == Access::Write && arg.view != NONE);
+    let written = args.filter(|(arg, binding)| binding.access == Access::Write && arg.view != NONE);
     let read = written.map(|(arg, _)| {
         let buffer = &buffers[arg.view.buffer.0 as usize];
         let mut words = vec![0_u32; buffer.words()];
@@ -183,9 +184,10 @@ fn describe(call: &Call) -> KernelTime {
     let variant: Vec<_> = set.map(|(name, value)| format!("{name}={value}")).collect();
     let part = |wanted: Access| {
         let args = call.args.iter().zip(call.kernel.bindings);
-        let of = args.filter(|(arg, access)| **access == wanted && arg.view != NONE);
+        let of = args.filter(|(arg, binding)| binding.access == wanted && arg.view != NONE);
         let parts = of.map(|(arg, _)| match arg.scope {
             Scope::Row => format!("{}x{}", call.rows, arg.view.words / call.rows),
+            Scope::Pair => format!("{}x{}", 2 * call.rows, arg.view.words / (2 * call.rows)),
             Scope::Whole => arg.view.words.to_string(),
         });
         parts.collect::<Vec<_>>().join(", ")

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::engine::device::{Buffer, Device, Program};
-use crate::engine::recording::{BufferId, BufferSpec, Call, Recording, Step};
+use crate::engine::kernel::BufferId;
+use crate::engine::recording::{BufferSpec, Call, Recording, Step};
 use crate::error::Result;
 
 /// Samples taken where time allows, and at the least.

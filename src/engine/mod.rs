@@ -4,6 +4,7 @@
 pub mod autodiff;
 pub mod device;
 pub mod graph;
+pub mod kernel;
 pub mod nn;
 pub mod ops;
 pub mod recording;

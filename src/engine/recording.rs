@@ -3,87 +3,9 @@
 //! It names kernels and buffers only. Nothing here knows wgpu, threads, graphs or models, so
 //! the CPU and the GPU run the very same list, and a test can run one call of it by hand.
 
-use std::ops::Range;
-
-use crate::engine::tensor::{DType, Element};
+use crate::engine::kernel::{Access, Arg, CallParts, Kernel, NONE, Scope};
+use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
-
-/// How a kernel touches one of its storage bindings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    Read,
-    /// Written, and possibly read first.
-    Write,
-}
-
-/// Runs rows `rows` of one call on the CPU. See [`CpuCall`] for what it may touch.
-pub type CpuKernel = fn(&CpuCall, rows: Range<usize>);
-
-/// A kernel: one WGSL file and its CPU twin, found by one name.
-#[derive(Debug)]
-pub struct Kernel {
-    /// `shaders/NAME.wgsl`, `src/engine/ops/NAME.rs` and `kernels-tests/NAME.rs` carry this name.
-    pub name: &'static str,
-    /// Shared WGSL files first, the kernel's own file last. The entry point is `main`;
-    /// binding 0 is the uniform block `Params`, bindings 1.. are the storage buffers below.
-    pub wgsl: &'static [&'static str],
-    /// Access of storage bindings 1, 2, ... in order.
-    pub bindings: &'static [Access],
-    /// The CPU twin.
-    pub cpu: CpuKernel,
-    /// Whether devices may compile it without bounds checks: this crate's own, which its tests run with them.
-    pub(crate) trusted: bool,
-}
-
-impl Kernel {
-    /// A kernel of your own. Its texts say all that they use, as in `examples/custom_kernel.rs`; devices always check
-    /// its bounds.
-    pub const fn new(
-        name: &'static str,
-        wgsl: &'static [&'static str],
-        bindings: &'static [Access],
-        cpu: CpuKernel,
-    ) -> Self {
-        Kernel { name, wgsl, bindings, cpu, trusted: false }
-    }
-}
-
-/// A buffer of a recording, by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BufferId(pub u32);
-
-/// Words `offset .. offset + words` of a buffer. Offsets are multiples of [`ALIGN_WORDS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct View {
-    pub buffer: BufferId,
-    pub offset: usize,
-    pub words: usize,
-}
-
-/// Views start at multiples of 64 words (256 bytes), the largest storage-offset alignment
-/// that WebGPU allows a device to ask for.
-pub const ALIGN_WORDS: usize = 64;
-
-/// The buffer every recording has, of [`ALIGN_WORDS`] zero words: bound where a variant of a
-/// kernel leaves a binding unused.
-pub const NONE: View = View { buffer: BufferId(0), offset: 0, words: ALIGN_WORDS };
-
-/// Which part of a bound view a range of rows of the call touches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Row `r` of the call touches row `r` of the view and no other; the view's words are spread
-    /// evenly over the call's rows.
-    Row,
-    /// Every row of the call may touch all of it (weights, seeds, reductions).
-    Whole,
-}
-
-/// One bound view.
-#[derive(Debug, Clone, Copy)]
-pub struct Arg {
-    pub view: View,
-    pub scope: Scope,
-}
 
 /// A kernel's text for matrix units: what multiplies squares of halves and sums in floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +52,8 @@ pub const LARGE_BYTES: u32 = 32 * 1024;
 #[derive(Debug, Clone)]
 pub struct Call {
     pub kernel: &'static Kernel,
-    /// Values of the shader's `override` constants that choose the variant. CPU twins read
-    /// them with [`CpuCall::constant`].
+    /// Values of the shader's `override` constants: those of the kernel's declaration, in order, then those of a
+    /// variant.
     pub constants: Vec<(&'static str, u32)>,
     /// The uniform block, word by word (floats as their bits).
     pub params: Vec<u32>,
@@ -176,16 +98,19 @@ pub fn row_grid(rows: usize) -> [u32; 3] {
 }
 
 impl Call {
-    /// A call of `kernel` with its uniform block: a `repr(C)` struct of 32-bit words. One row
-    /// of work, one workgroup, no arguments yet.
-    pub fn new<P: bytemuck::NoUninit>(kernel: &'static Kernel, params: &P) -> Self {
-        let params = bytemuck::bytes_of(params).chunks_exact(4);
-        let words = params.map(|w| u32::from_ne_bytes([w[0], w[1], w[2], w[3]])).collect();
+    /// A call of `kernel`: its uniform block word by word, its constants and its arguments in the order of its
+    /// declaration. One row of work, one workgroup. The `Args` that [`kernel!`](crate::kernel) declares make it.
+    pub fn new(
+        kernel: &'static Kernel,
+        params: Vec<u32>,
+        constants: Vec<(&'static str, u32)>,
+        args: Vec<Arg>,
+    ) -> Self {
         Call {
             kernel,
-            constants: Vec::new(),
-            params: words,
-            args: Vec::new(),
+            constants,
+            params,
+            args,
             workgroups: [1, 1, 1],
             variants: Vec::new(),
             units: None,
@@ -195,22 +120,10 @@ impl Call {
         }
     }
 
-    /// Chooses a variant by an `override` constant.
-    pub fn constant(mut self, name: &'static str, value: u32) -> Self {
-        self.constants.push((name, value));
-        self
-    }
-
-    /// Binds the next argument, touched row by row.
-    pub fn row(mut self, view: View) -> Self {
-        self.args.push(Arg { view, scope: Scope::Row });
-        self
-    }
-
-    /// Binds the next argument, of which every row may touch all.
-    pub fn whole(mut self, view: View) -> Self {
-        self.args.push(Arg { view, scope: Scope::Whole });
-        self
+    /// What a tile needs of it.
+    pub(crate) fn parts(&self) -> CallParts<'_> {
+        let Call { kernel, params, constants, args, rows, .. } = self;
+        CallParts { kernel, params, constants, args, rows: *rows }
     }
 
     /// Sets the rows the CPU may cut the call into, `tile` at a time, and the GPU's workgroups.
@@ -270,6 +183,56 @@ impl Call {
         call.constants.extend(variant.constants);
         (call.workgroups, call.units) = (variant.workgroups, variant.units);
         call
+    }
+
+    fn check(&self, buffers: &[BufferSpec]) -> std::result::Result<(), String> {
+        let (args, bindings) = (self.args.len(), self.kernel.bindings.len());
+        if args != bindings {
+            return Err(format!("{args} arguments for {bindings} bindings"));
+        }
+        let declared = self.kernel.constants;
+        if self.constants.len() < declared.len()
+            || !self.constants.iter().zip(declared).all(|((n, _), d)| n == d)
+        {
+            return Err(format!("constants {:?} for {declared:?}", self.constants));
+        }
+        let words: usize = self.kernel.params.iter().map(|member| member.words).sum();
+        if self.params.len() != words {
+            return Err(format!("a uniform block of {} words for {words}", self.params.len()));
+        }
+        for (i, (arg, binding)) in self.args.iter().zip(self.kernel.bindings).enumerate() {
+            let Arg { view, scope } = arg;
+            let (name, spec) = (binding.name, &buffers[view.buffer.0 as usize]);
+            let buffer = spec.name();
+            if view.offset > spec.words || view.words > spec.words - view.offset {
+                return Err(format!("{name} ends beyond {buffer}"));
+            }
+            if *view == NONE {
+                continue;
+            }
+            let cut = match scope {
+                Scope::Row => view.words.is_multiple_of(self.rows),
+                Scope::Pair => view.words.is_multiple_of(2 * self.rows),
+                Scope::Whole => binding.access == Access::Read || self.rows <= self.tile,
+            };
+            if !cut {
+                let (words, rows, tile) = (view.words, self.rows, self.tile);
+                return Err(format!(
+                    "{name} of {words} words by {scope:?}, for {rows} rows in tiles of {tile}"
+                ));
+            }
+            // Bindings that are read may not share a buffer with one that is written, even
+            // where they do not overlap: wgpu tracks a buffer as a whole.
+            let mut others = self.args.iter().zip(self.kernel.bindings).enumerate();
+            let clash = others.any(|(j, (other, its))| {
+                let one_buffer = i != j && other.view.buffer == view.buffer;
+                one_buffer && (its.access == Access::Read || other.view.overlaps(view))
+            });
+            if binding.access == Access::Write && clash {
+                return Err(format!("reads and writes {buffer} through different bindings"));
+            }
+        }
+        Ok(())
     }
 
     /// Floating-point operations, for reports; the bytes are those of the bound views.
@@ -337,35 +300,13 @@ impl Recording {
         })
     }
 
-    /// What every back end relies on: each call has the arguments of its kernel, inside their
-    /// buffers, and what it writes it reaches through no other argument.
+    /// What every back end relies on: each call has the constants and the arguments that its kernel declares, these
+    /// lie inside their buffers and are cut as its rows are, and what it writes it reaches through no other argument.
     pub fn check(&self) -> Result<()> {
-        for (call, _) in self.calls() {
-            let name = call.kernel.name;
-            let fail = |text: String| Err(Error::device(format!("kernel {name}: {text}")));
-            let (args, bindings) = (call.args.len(), call.kernel.bindings.len());
-            if args != bindings {
-                return fail(format!("{args} arguments for {bindings} bindings"));
-            }
-            for (i, (Arg { view, .. }, access)) in call.args.iter().zip(call.kernel.bindings).enumerate() {
-                let spec = &self.buffers[view.buffer.0 as usize];
-                let buffer = spec.name();
-                if view.offset > spec.words || view.words > spec.words - view.offset {
-                    return fail(format!("argument {i} ends beyond {buffer}"));
-                }
-                // Bindings that are read may not share a buffer with one that is written, even
-                // where they do not overlap: wgpu tracks a buffer as a whole.
-                let clash = |(j, (other, its)): (usize, (&Arg, &Access))| {
-                    let one_buffer = i != j && other.view.buffer == view.buffer;
-                    one_buffer && (*its == Access::Read || overlap(&other.view, view))
-                };
-                let mut others = call.args.iter().zip(call.kernel.bindings).enumerate();
-                if *access == Access::Write && *view != NONE && others.any(clash) {
-                    return fail(format!("reads and writes {buffer} through different bindings"));
-                }
-            }
-        }
-        Ok(())
+        self.calls().try_for_each(|(call, _)| {
+            let fail = |text| Error::device(format!("kernel {}: {text}", call.kernel.name));
+            call.check(&self.buffers).map_err(fail)
+        })
     }
 
     /// Kernel calls that one run makes, repetitions counted.
@@ -374,89 +315,6 @@ impl Recording {
     }
 }
 
-fn overlap(a: &View, b: &View) -> bool {
-    a.offset < b.offset + b.words && b.offset < a.offset + a.words
-}
-
 fn with_times(times: usize) -> impl Fn(&Call) -> (&Call, usize) {
     move |call| (call, times)
-}
-
-/// What a CPU kernel sees of its call: the uniform block, the constants, and its views.
-///
-/// A back end may run disjoint row ranges of one call on several threads at once. A kernel
-/// therefore takes [`rows`](Self::rows) and [`rows_mut`](Self::rows_mut) of row-scoped
-/// arguments, for the range it was given, and [`whole`](Self::whole) of the others.
-pub struct CpuCall<'a> {
-    call: &'a Call,
-    base: &'a [*mut u32],
-}
-
-// SAFETY: the pointers are to buffers that outlive the run; `rows_mut` hands out disjoint rows.
-unsafe impl Sync for CpuCall<'_> {}
-
-impl<'a> CpuCall<'a> {
-    /// Binds a call to memory.
-    ///
-    /// # Safety
-    /// `base[b]` must point to `buffers[b].words` initialised words for every buffer `b` of the
-    /// call, valid and not touched by anyone else while the call runs.
-    pub unsafe fn new(call: &'a Call, base: &'a [*mut u32]) -> Self {
-        CpuCall { call, base }
-    }
-
-    /// The uniform block, as the struct the call was made with.
-    pub fn params<P: bytemuck::AnyBitPattern>(&self) -> P {
-        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.call.params))
-    }
-
-    /// An `override` constant of the variant; 0 where the call does not set it.
-    pub fn constant(&self, name: &str) -> u32 {
-        self.call.constants.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v)
-    }
-
-    /// Words of one row of argument `i`, where every row of the call has its own.
-    pub fn row_width(&self, i: usize) -> usize {
-        self.call.args[i].view.words / self.call.rows
-    }
-
-    /// Rows `rows` of argument `i`, `width` words each.
-    pub fn rows<T: Element>(&self, i: usize, rows: &Range<usize>, width: usize) -> &[T] {
-        let arg = &self.call.args[i];
-        assert!(rows.end * width <= arg.view.words, "{}: argument {i} is too short", self.call.kernel.name);
-        // SAFETY: in bounds by the assertion; nobody writes these rows but this range's thread.
-        unsafe {
-            let start = self.pointer(i).add(rows.start * width);
-            std::slice::from_raw_parts(start.cast::<T>(), rows.len() * width)
-        }
-    }
-
-    /// Rows `rows` of argument `i`, to be written. Must not overlap another slice in use.
-    #[allow(clippy::mut_from_ref)]
-    pub fn rows_mut<T: Element>(&self, i: usize, rows: &Range<usize>, width: usize) -> &mut [T] {
-        let arg = &self.call.args[i];
-        assert!(
-            self.call.kernel.bindings[i] == Access::Write,
-            "{}: argument {i} is read-only",
-            self.call.kernel.name
-        );
-        assert!(rows.end * width <= arg.view.words, "{}: argument {i} is too short", self.call.kernel.name);
-        // SAFETY: in bounds by the assertion; row ranges of one call are disjoint.
-        unsafe {
-            let start = self.pointer(i).add(rows.start * width);
-            std::slice::from_raw_parts_mut(start.cast::<T>(), rows.len() * width)
-        }
-    }
-
-    /// All of argument `i`, read only.
-    pub fn whole<T: Element>(&self, i: usize) -> &[T] {
-        // SAFETY: the view lies inside its buffer; a whole-scoped argument has no writer.
-        unsafe { std::slice::from_raw_parts(self.pointer(i).cast::<T>(), self.call.args[i].view.words) }
-    }
-
-    fn pointer(&self, i: usize) -> *mut u32 {
-        let view = &self.call.args[i].view;
-        // SAFETY: `Recording::check` has found the view inside its buffer.
-        unsafe { self.base[view.buffer.0 as usize].add(view.offset) }
-    }
 }

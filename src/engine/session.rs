@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::engine::device::{Buffer, Device, Program};
 use crate::engine::graph::{self, Graph};
-use crate::engine::recording::{BufferId, Variable};
+use crate::engine::kernel::BufferId;
+use crate::engine::recording::Variable;
 use crate::engine::tensor::{DType, Element};
 use crate::error::{Error, Result};
 use crate::memory;

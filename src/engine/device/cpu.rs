@@ -11,7 +11,8 @@ use std::rc::Rc;
 use bytemuck::Zeroable;
 use rayon::prelude::*;
 
-use crate::engine::recording::{Access, Arg, BufferId, Call, CpuCall, Recording, Scope, Step, View};
+use crate::engine::kernel::{Access, Arg, BufferId, CpuTile, NONE, Scope};
+use crate::engine::recording::{Call, Recording, Step};
 use crate::engine::simd;
 use crate::error::Result;
 use crate::memory;
@@ -140,9 +141,10 @@ fn run_tiles(call: &Call, base: &Base) {
 }
 
 fn run_rows(call: &Call, base: &Base, rows: Range<usize>) {
-    // SAFETY: `base` holds a valid pointer for every buffer of the recording, and tiles are disjoint.
-    let view = unsafe { CpuCall::new(call, &base.0) };
-    (call.kernel.cpu)(&view, rows);
+    // SAFETY: `compile` has checked the recording; `base` points to every buffer of it, of as many words. Tiles that
+    // run at the same time have other rows, of this call or, in a loop cut by rows, of others like it.
+    let tile = unsafe { CpuTile::new(call.parts(), &base.0, rows) };
+    (call.kernel.cpu)(tile);
 }
 
 /// Runs `work` on every tile of `rows`, in parallel where there is more than one.
@@ -159,12 +161,12 @@ fn for_tiles(rows: usize, tile: usize, work: impl Fn(Range<usize>) + Sync) {
 fn row_local(body: &[Call]) -> Option<(usize, usize)> {
     let rows = body.first()?.rows;
     let args = || body.iter().flat_map(|call| call.args.iter().zip(call.kernel.bindings));
-    let written: Vec<View> = args().filter(|(_, a)| **a == Access::Write).map(|(arg, _)| arg.view).collect();
+    let written = args().filter(|(arg, binding)| binding.access == Access::Write && arg.view != NONE);
+    let written: Vec<&Arg> = written.map(|(arg, _)| arg).collect();
     // Row r of a buffer that the body writes must be the same words in every call.
     let stays_in_row = |arg: &Arg| {
-        let mut overlapping = written.iter().filter(|view| view.buffer == arg.view.buffer).peekable();
-        let shared = overlapping.peek().is_some();
-        overlapping.all(|view| *view == arg.view) && !(shared && arg.scope == Scope::Whole)
+        let mut shared = written.iter().filter(|other| other.view.buffer == arg.view.buffer);
+        shared.all(|other| other.view == arg.view && other.scope == arg.scope && arg.scope != Scope::Whole)
     };
     let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
     // A lone call is cut as it would be outside of the loop.
@@ -178,16 +180,27 @@ const LOOP_TILE: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::recording::Kernel;
+    use crate::engine::kernel::View;
 
-    static COPY: Kernel = Kernel::new("copy", &[], &[Access::Read, Access::Write], |_, _| ());
+    crate::kernel! {
+        static COPY: "copy" {
+            wgsl: [],
+            params: {},
+            constants: {},
+            bindings: { x: read f32, y: write f32 },
+            cpu: nothing,
+        }
+    }
+
+    fn nothing(_: Tile) {}
 
     fn view(buffer: u32, width: usize) -> View {
         View { buffer: BufferId(buffer), offset: 0, words: 64 * width }
     }
 
     fn copy(from: View, to: View) -> Call {
-        Call::new(&COPY, &0_u32).row(from).row(to).grid(64, 16, [1, 1, 1])
+        let args = Args { x: from.by_row(), y: to.by_row() };
+        args.call(Params {}, Constants {}).grid(64, 16, [1, 1, 1])
     }
 
     #[test]

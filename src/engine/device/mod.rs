@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use self::gpu::adapter::{self, Choice};
-use crate::engine::recording::{Access, BufferId, Recording};
+use crate::engine::kernel::{Access, BufferId};
+use crate::engine::recording::Recording;
 use crate::engine::tensor::Element;
 use crate::error::{Error, Result};
 
@@ -199,7 +200,7 @@ fn uses(recording: &Recording, variables: &[(BufferId, Buffer)]) -> Result<Vec<U
         let calls = recording.calls().filter(|(_, times)| *times > 0);
         let calls = calls.flat_map(|(call, _)| call.args.iter().zip(call.kernel.bindings));
         let mut accesses =
-            calls.filter(|(arg, _)| arg.view.buffer.0 as usize == i).map(|(_, access)| *access);
+            calls.filter(|(arg, _)| arg.view.buffer.0 as usize == i).map(|(_, binding)| binding.access);
         let Some(first) = accesses.next() else { continue };
         let writes = first == Access::Write || accesses.any(|access| access == Access::Write);
         uses.push(Use { name: spec.name().into(), first, writes, written: buffer.written.clone() });

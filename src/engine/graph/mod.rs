@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::engine::recording::ALIGN_WORDS;
+use crate::engine::kernel::ALIGN_WORDS;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
 

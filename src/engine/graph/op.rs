@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use crate::engine::graph::{Graph, Node, Tensor};
-use crate::engine::recording::{Call, View};
+use crate::engine::kernel::View;
+use crate::engine::recording::Call;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::engine::graph::{Graph, Io, Storage, Tensor, copies};
-use crate::engine::recording::{ALIGN_WORDS, BufferId, BufferSpec, NONE, Recording, Step, Variable, View};
+use crate::engine::kernel::{ALIGN_WORDS, BufferId, NONE, View};
+use crate::engine::recording::{BufferSpec, Recording, Step, Variable};
 
 /// A recording and what its memory amounts to.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Where each weight lives in the flat arena.
 
 use crate::engine::graph::{Graph, Tensor};
-use crate::engine::recording::ALIGN_WORDS;
+use crate::engine::kernel::ALIGN_WORDS;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 

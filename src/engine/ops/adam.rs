@@ -1,22 +1,33 @@
 //! One step of Adam over all weights at once; `shaders/adam.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static ADAM: Kernel = Kernel {
-    name: "adam",
-    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/adam.wgsl")],
-    bindings: &[Read, Read, Write, Write, Write],
-    cpu: adam_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static ADAM: "adam" {
+        shaders: ["common/flat.wgsl", "adam.wgsl"],
+        params: {
+            n: u32,
+            total: u32,
+            rate: f32,
+            last: f32,
+            b1: f32,
+            b2: f32,
+            log_b1: f32,
+            log_b2: f32,
+            one_minus_b1: f32,
+            one_minus_b2: f32,
+            eps: f32,
+            unscale: f32,
+        },
+        constants: {},
+        bindings: { clock: read u32, g: read f32, m: write f32, v: write f32, w: write f32 },
+        cpu: adam_cpu,
+    }
+}
 
 /// Adam's settings. The rate falls linearly from `rate` at step 0 to `rate * last` at `total`.
 #[derive(Debug, Clone, Copy)]
@@ -52,23 +63,6 @@ pub fn adam(
     g.apply_to(settings, &[clock, grads], &[m, v, w])
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    n: u32,
-    total: u32,
-    rate: f32,
-    last: f32,
-    b1: f32,
-    b2: f32,
-    log_b1: f32,
-    log_b2: f32,
-    one_minus_b1: f32,
-    one_minus_b2: f32,
-    eps: f32,
-    unscale: f32,
-}
-
 impl Op for AdamSettings {
     fn name(&self) -> &'static str {
         ADAM.name
@@ -99,29 +93,25 @@ impl Op for AdamSettings {
             eps: self.epsilon,
             unscale: 1.0 / self.loss_scale,
         };
-        Call::new(&ADAM, &params)
-            .whole(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
-            .row(io.output(1))
-            .row(io.output(2))
-            .grid(n, flat_tile(1), flat_grid(n))
-            .flops(12 * n)
+        Args {
+            clock: io.input(0).whole(),
+            g: io.input(1).by_row(),
+            m: io.output(0).by_row(),
+            v: io.output(1).by_row(),
+            w: io.output(2).by_row(),
+        }
+        .call(params, Constants {})
+        .grid(n, flat_tile(1), flat_grid(n))
+        .flops(12 * n)
     }
 }
 
-fn adam_cpu(call: &CpuCall, range: Range<usize>) {
-    let p: Params = call.params();
-    let step = call.whole::<u32>(0)[0] as f32;
+fn adam_cpu(Tile { p, clock, g, m, v, w, .. }: Tile) {
+    let step = clock[0] as f32;
     let done = (step / p.total as f32).min(1.0);
     let rate = p.rate * (1.0 - (1.0 - p.last) * done);
     let mean_share = -((step + 1.0) * p.log_b1).exp_m1();
     let square_share = -((step + 1.0) * p.log_b2).exp_m1();
-
-    let g = call.rows::<f32>(1, &range, 1);
-    let m = call.rows_mut::<f32>(2, &range, 1);
-    let v = call.rows_mut::<f32>(3, &range, 1);
-    let w = call.rows_mut::<f32>(4, &range, 1);
     for (((&scaled, m), v), w) in g.iter().zip(m).zip(v).zip(w) {
         let gradient = p.unscale * scaled;
         *m = p.b1 * *m + p.one_minus_b1 * gradient;

@@ -2,24 +2,30 @@
 
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, NONE, flat_grid, flat_tile};
+use crate::engine::kernel::UNUSED;
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
+use crate::kernel;
 
-pub static BROADCAST: Kernel = Kernel {
-    name: "broadcast",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/broadcast.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: broadcast_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static BROADCAST: "broadcast" {
+        shaders: ["common/flat.wgsl", "broadcast.wgsl"],
+        params: {
+            rows: u32,
+            cols: u32,
+            alpha: f32,
+            begin: u32,
+            end: u32,
+            /// Rows after which v repeats, in mode `ScaleRows`.
+            period: u32,
+        },
+        constants: { MODE },
+        bindings: { v: read f32, a: read f32, out: write f32 },
+        cpu: broadcast_cpu,
+    }
+}
 
 /// What the vector is, numbered as in the shader.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,18 +43,6 @@ struct Broadcast {
     alpha: f32,
     /// Rows that get a value; the others get 0.
     within: Range<usize>,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
-    alpha: f32,
-    begin: u32,
-    end: u32,
-    /// Rows after which v repeats, in mode `ScaleRows`.
-    period: u32,
 }
 
 fn broadcast(g: &mut Graph, mode: Mode, shape: Shape, inputs: &[Tensor]) -> Result<Tensor> {
@@ -127,44 +121,41 @@ impl Op for Broadcast {
             end,
             period: period as u32,
         };
-        let call = Call::new(&BROADCAST, &params).constant("MODE", self.mode as u32);
-        let call = match self.mode {
-            Mode::Scalar | Mode::Rows => call.whole(io.input(0)).whole(NONE),
-            Mode::Columns => call.row(io.input(0)).whole(NONE),
-            Mode::ScaleRows if period < rows => call.whole(io.input(0)).row(io.input(1)),
-            Mode::ScaleRows => call.row(io.input(0)).row(io.input(1)),
+        let v = io.input(0);
+        let (v, a) = match self.mode {
+            Mode::Scalar | Mode::Rows => (v.whole(), UNUSED),
+            Mode::Columns => (v.by_row(), UNUSED),
+            Mode::ScaleRows if period < rows => (v.whole(), io.input(1).by_row()),
+            Mode::ScaleRows => (v.by_row(), io.input(1).by_row()),
         };
-        call.row(io.output(0)).grid(rows, flat_tile(cols), flat_grid(rows * cols)).flops(rows * cols)
+        Args { v, a, out: io.output(0).by_row() }
+            .call(params, Constants { MODE: self.mode as u32 })
+            .grid(rows, flat_tile(cols), flat_grid(rows * cols))
+            .flops(rows * cols)
     }
 }
 
-fn broadcast_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn broadcast_cpu(Tile { p, constants, rows, v, a, out, .. }: Tile) {
     let cols = p.cols as usize;
-    let out = call.rows_mut::<f32>(2, &rows, cols);
-    match call.constant("MODE") {
+    let out_rows = out.chunks_exact_mut(cols);
+    match constants.MODE {
         0 => {
-            let value = p.alpha * call.whole::<f32>(0)[0];
-            for (row, r) in out.chunks_exact_mut(cols).zip(rows.start as u32..) {
+            let value = p.alpha * v[0];
+            for (row, r) in out_rows.zip(rows.start as u32..) {
                 row.fill(if (p.begin..p.end).contains(&r) { value } else { 0.0 });
             }
         }
+        1 => out_rows.zip(v).for_each(|(row, v)| row.fill(p.alpha * v)),
         2 => {
-            let v = call.whole::<f32>(0);
-            for row in out.chunks_exact_mut(cols) {
+            for row in out_rows {
                 row.iter_mut().zip(v).for_each(|(x, v)| *x = p.alpha * v);
             }
         }
-        1 => {
-            let v = call.rows::<f32>(0, &rows, 1);
-            out.chunks_exact_mut(cols).zip(v).for_each(|(row, v)| row.fill(p.alpha * v));
-        }
         _ => {
-            let a = call.rows::<f32>(1, &rows, cols);
-            let scaled = out.chunks_exact_mut(cols).zip(a.chunks_exact(cols));
-            for ((out, a), r) in scaled.zip(rows) {
-                let at = r % p.period as usize;
-                let v = p.alpha * call.rows::<f32>(0, &(at..at + 1), 1)[0];
+            // These rows' values, or where they repeat all.
+            let first = if p.period < p.rows { rows.start } else { 0 };
+            for ((out, a), r) in out_rows.zip(a.chunks_exact(cols)).zip(first..) {
+                let v = p.alpha * v[r % p.period as usize];
                 out.iter_mut().zip(a).for_each(|(x, a)| *x = v * a);
             }
         }

@@ -1,32 +1,23 @@
 //! Two tensors stacked by rows; `shaders/concat.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid};
+use crate::engine::recording::{Call, flat_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static CONCAT: Kernel = Kernel {
-    name: "concat",
-    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/concat.wgsl")],
-    bindings: &[Read, Read, Write],
-    cpu: concat_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static CONCAT: "concat" {
+        shaders: ["common/flat.wgsl", "concat.wgsl"],
+        params: { na: u32, nb: u32 },
+        constants: {},
+        bindings: { a: read u32, b: read u32, out: write u32 },
+        cpu: concat_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Concat;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    na: u32,
-    nb: u32,
-}
 
 /// `[ra, cols]` on top of `[rb, cols]`.
 pub fn concat(g: &mut Graph, a: Tensor, b: Tensor) -> Result<Tensor> {
@@ -48,17 +39,13 @@ impl Op for Concat {
 
     fn call(&self, io: &Io) -> Call {
         let (na, nb) = (io.inputs[0].0.len(), io.inputs[1].0.len());
-        Call::new(&CONCAT, &Params { na: na as u32, nb: nb as u32 })
-            .whole(io.input(0))
-            .whole(io.input(1))
-            .row(io.output(0))
+        Args { a: io.input(0).whole(), b: io.input(1).whole(), out: io.output(0).by_row() }
+            .call(Params { na: na as u32, nb: nb as u32 }, Constants {})
             .grid(na + nb, 65536, flat_grid(na + nb))
     }
 }
 
-fn concat_cpu(call: &CpuCall, range: Range<usize>) {
-    let (a, b) = (call.whole::<u32>(0), call.whole::<u32>(1));
-    let out = call.rows_mut::<u32>(2, &range, 1);
+fn concat_cpu(Tile { rows: range, a, b, out, .. }: Tile) {
     // Where this range of the output crosses from a to b.
     let border = a.len().clamp(range.start, range.end);
     let (top, bottom) = out.split_at_mut(border - range.start);

@@ -1,24 +1,29 @@
 //! Convolution with an optional bias and ReLU; `shaders/conv2d.wgsl`. Its op is in `convolve.rs`, its sizes in
 //! `convolution.rs`.
 
-use crate::engine::ops::convolution::{self, Convolution, conv2d_cpu};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::Kernel;
+use crate::engine::kernel::{Arg, UNUSED};
+use crate::engine::ops::convolution::{self, CPU_TILE, Convolution, Params, correlate};
+use crate::engine::recording::Call;
+use crate::kernel;
 
-pub static CONV2D: Kernel = Kernel {
-    name: "conv2d",
-    wgsl: &[
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/common/convolution.wgsl"),
-        include_str!("../../../shaders/conv2d.wgsl"),
-    ],
-    bindings: &[Read, Read, Read, Write],
-    cpu: conv2d_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static CONV2D: "conv2d" {
+        shaders: ["common/bits.wgsl", "common/convolution.wgsl", "conv2d.wgsl"],
+        params: Params,
+        constants: { BIAS, RELU },
+        bindings: { x: read f32, w: read f32, bias: read f32, y: write f32 },
+        cpu: conv2d_cpu,
+    }
+}
 
-/// The workgroups that `rows` examples take.
-pub(super) fn grid(c: &Convolution, rows: usize) -> [u32; 3] {
+fn conv2d_cpu(Tile { p, constants, x, w, bias, y, .. }: Tile) {
+    correlate(p, false, [x, w, bias], constants.RELU == 1, y);
+}
+
+/// The call for x, w, bias and y of `rows` examples.
+pub(super) fn call(c: &Convolution, rows: usize, [x, w, bias, y]: [Arg; 4], relu: bool) -> Call {
     let [channels, height, width] = c.small;
-    convolution::grid(rows * height * width, channels, 1)
+    Args { x, w, bias, y }
+        .call(c.params(rows, 0), Constants { BIAS: (bias != UNUSED).into(), RELU: relu.into() })
+        .grid(rows, CPU_TILE, convolution::grid(rows * height * width, channels, 1))
 }

@@ -8,22 +8,21 @@ use crate::engine::ops::convolution::{
     Convolution, Params, Taps, blocks, len, tile_columns, with_sides, written_out,
 };
 use crate::engine::ops::reduce;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel};
+use crate::engine::recording::Call;
 use crate::engine::simd::{self, Column, LANES, Work, add_scaled};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static CONV2D_WEIGHT_GRAD: Kernel = Kernel {
-    name: "conv2d_weight_grad",
-    wgsl: &[
-        include_str!("../../../shaders/common/convolution.wgsl"),
-        include_str!("../../../shaders/conv2d_weight_grad.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: conv2d_weight_grad_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static CONV2D_WEIGHT_GRAD: "conv2d_weight_grad" {
+        shaders: ["common/convolution.wgsl", "conv2d_weight_grad.wgsl"],
+        params: Params,
+        constants: {},
+        bindings: { small: read f32, large: read f32, d: write f32 },
+        cpu: conv2d_weight_grad_cpu,
+    }
+}
 
 /// Examples that are summed together first; the partial sums are then added in order. Fixed, so that no
 /// result depends on the number of threads.
@@ -71,10 +70,8 @@ impl Op for Conv2dWeightGrad {
         let workgroups =
             [(inputs * kernel_h * kernel_w).div_ceil(32) as u32, outputs.div_ceil(32) as u32, chunks as u32];
         // A chunk's rows are no even share of the inputs where the last one is short.
-        Call::new(&CONV2D_WEIGHT_GRAD, &self.0.params(rows, CHUNK))
-            .whole(io.input(0))
-            .whole(io.input(1))
-            .row(io.output(0))
+        Args { small: io.input(0).whole(), large: io.input(1).whole(), d: io.output(0).by_row() }
+            .call(self.0.params(rows, CHUNK), Constants {})
             .grid(chunks, 1, workgroups)
             .flops(self.0.flops(rows))
     }
@@ -89,22 +86,28 @@ struct Memory {
     sums: Vec<Column>,
 }
 
-fn conv2d_weight_grad_cpu(call: &CpuCall, chunks: Range<usize>) {
+fn conv2d_weight_grad_cpu(Tile { p, rows: chunks, small, large, d, .. }: Tile) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
         static MEMORY: RefCell<Memory> = RefCell::default();
     }
     MEMORY.with_borrow_mut(|memory| {
-        for chunk in chunks {
-            simd::run(Chunk { call, chunk, memory });
+        let weights = d.len() / chunks.len();
+        for (chunk, d) in chunks.zip(d.chunks_exact_mut(weights)) {
+            simd::run(Chunk { p, chunk, small, large, d, memory });
         }
     });
 }
 
 /// One partial sum.
 struct Chunk<'a> {
-    call: &'a CpuCall<'a>,
+    p: Params,
     chunk: usize,
+    /// The images of all examples.
+    small: &'a [f32],
+    large: &'a [f32],
+    /// The sum.
+    d: &'a mut [f32],
     memory: &'a mut Memory,
 }
 
@@ -114,11 +117,8 @@ const GROUP: usize = 2;
 impl Work for Chunk<'_> {
     #[inline(always)]
     fn run<const FMA: bool, const ROWS: usize>(self) {
-        let Chunk { call, chunk, memory } = self;
-        let p: Params = call.params();
-        let sizes = |shape: [u32; 3]| shape.map(|n| n as usize);
-        let (large, small) = (sizes(p.large), sizes(p.small));
-        let [kernel_h, kernel_w] = p.kernel.map(|n| n as usize);
+        let Chunk { p, chunk, small: small_images, large: large_images, d, memory } = self;
+        let (large, small, [kernel_h, kernel_w]) = p.sides();
         let (stride, padding) = (p.stride as usize, p.padding as usize);
         let (elements, columns) = (kernel_h * kernel_w, small[0].div_ceil(LANES));
         let rows = chunk * CHUNK..(p.rows as usize).min((chunk + 1) * CHUNK);
@@ -128,9 +128,9 @@ impl Work for Chunk<'_> {
         memory.sums.resize(columns * elements * large[0], Column::ZERO);
         for first in rows.clone().step_by(GROUP) {
             let group = first..rows.end.min(first + GROUP);
-            to_columns(&call.whole(0)[range(&group, len(small))], small, columns, &mut memory.small);
+            to_columns(&small_images[range(&group, len(small))], small, columns, &mut memory.small);
             let sum = Sum {
-                large: &call.whole(1)[range(&group, len(large))],
+                large: &large_images[range(&group, len(large))],
                 shape: large,
                 small: &memory.small,
                 small_shape: small,
@@ -158,8 +158,7 @@ impl Work for Chunk<'_> {
         }
 
         let weights = large[0] * elements;
-        let out = call.rows_mut::<f32>(2, &(chunk..chunk + 1), small[0] * weights);
-        for (n, out) in out.chunks_exact_mut(weights).enumerate() {
+        for (n, out) in d.chunks_exact_mut(weights).enumerate() {
             let sums = &memory.sums[n / LANES * weights..][..weights];
             for (channel, out) in out.chunks_exact_mut(elements).enumerate() {
                 for (element, out) in out.iter_mut().enumerate() {

@@ -7,14 +7,13 @@
 
 mod cpu;
 
-use bytemuck::{Pod, Zeroable};
-
-pub(crate) use cpu::{Taps, blocks, conv2d_cpu, conv2d_transpose_cpu, tile_columns, with_sides, written_out};
+pub(crate) use cpu::{Taps, blocks, correlate, tile_columns, with_sides, written_out};
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::ops::reduce;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
+use crate::params;
 
 /// Channels, height and width of an image; its words lie in this order.
 pub type ImageShape = [usize; 3];
@@ -31,19 +30,37 @@ pub struct Convolution {
     pub padding: usize,
 }
 
-/// The uniform block of the three kernels; `shaders/common/convolution.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub(crate) struct Params {
-    pub rows: u32,
-    pub large: [u32; 3],
-    pub small: [u32; 3],
-    pub kernel: [u32; 2],
-    pub stride: u32,
-    pub padding: u32,
-    /// Examples of a partial sum of weight gradients.
-    pub chunk: u32,
+params! {
+    /// The uniform block of the three kernels; `shaders/common/convolution.wgsl`.
+    pub(crate) struct Params {
+        rows: u32,
+        large_c: u32,
+        large_h: u32,
+        large_w: u32,
+        small_c: u32,
+        small_h: u32,
+        small_w: u32,
+        kernel_h: u32,
+        kernel_w: u32,
+        stride: u32,
+        padding: u32,
+        /// Examples of a partial sum of weight gradients.
+        chunk: u32,
+    }
 }
+
+impl Params {
+    /// The large image, the small one, and the kernel's sides.
+    pub(crate) fn sides(&self) -> (ImageShape, ImageShape, [usize; 2]) {
+        let sides = |[c, h, w]: [u32; 3]| [c as usize, h as usize, w as usize];
+        let large = sides([self.large_c, self.large_h, self.large_w]);
+        let small = sides([self.small_c, self.small_h, self.small_w]);
+        (large, small, [self.kernel_h as usize, self.kernel_w as usize])
+    }
+}
+
+/// Examples that one thread computes at a time: two panels share the packing of the weights.
+pub(crate) const CPU_TILE: usize = 32;
 
 impl Convolution {
     /// The convolution of `large` images to `channels` channels.
@@ -91,12 +108,19 @@ impl Convolution {
     }
 
     pub(crate) fn params(&self, rows: usize, chunk: usize) -> Params {
-        let words = |shape: ImageShape| shape.map(|n| n as u32);
+        let sides = |shape: ImageShape| shape.map(|n| n as u32);
+        let ([large_c, large_h, large_w], [small_c, small_h, small_w]) =
+            (sides(self.large), sides(self.small));
         Params {
             rows: rows as u32,
-            large: words(self.large),
-            small: words(self.small),
-            kernel: self.kernel.map(|n| n as u32),
+            large_c,
+            large_h,
+            large_w,
+            small_c,
+            small_h,
+            small_w,
+            kernel_h: self.kernel[0] as u32,
+            kernel_w: self.kernel[1] as u32,
             stride: self.stride as u32,
             padding: self.padding as u32,
             chunk: chunk as u32,

@@ -2,17 +2,15 @@
 //! kernels are in `conv2d.rs` and `conv2d_transpose.rs`.
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::kernel::{Kernel, UNUSED};
 use crate::engine::ops::conv2d::{self, CONV2D};
 use crate::engine::ops::conv2d_transpose::{self, CONV2D_TRANSPOSE};
 use crate::engine::ops::conv2d_weight_grad::conv2d_weight_grad;
 use crate::engine::ops::convolution::{Convolution, ImageShape, channel_sums};
 use crate::engine::ops::elementwise;
-use crate::engine::recording::{Call, Kernel, NONE};
+use crate::engine::recording::Call;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
-
-/// Examples that one thread computes at a time: two panels share the packing of the weights.
-pub(crate) const CPU_TILE: usize = 32;
 
 /// Which way through a [`Convolution`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,18 +134,12 @@ impl Op for Convolve {
 
     fn call(&self, io: &Io) -> Call {
         let (c, rows) = (self.convolution, io.inputs[0].0.rows());
-        let grid = match self.direction {
-            Direction::Down => conv2d::grid(&c, rows),
-            Direction::Up => conv2d_transpose::grid(&c, rows),
+        let bias = if self.bias { io.input(2).whole() } else { UNUSED };
+        let args = [io.input(0).by_row(), io.input(1).whole(), bias, io.output(0).by_row()];
+        let call = match self.direction {
+            Direction::Down => conv2d::call(&c, rows, args, self.relu),
+            Direction::Up => conv2d_transpose::call(&c, rows, args, self.relu),
         };
-        Call::new(self.direction.kernel(), &c.params(rows, 0))
-            .constant("BIAS", self.bias.into())
-            .constant("RELU", self.relu.into())
-            .row(io.input(0))
-            .whole(io.input(1))
-            .whole(if self.bias { io.input(2) } else { NONE })
-            .row(io.output(0))
-            .grid(rows, CPU_TILE, grid)
-            .flops(c.flops(rows))
+        call.flops(c.flops(rows))
     }
 }

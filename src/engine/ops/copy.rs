@@ -1,31 +1,23 @@
 //! The words of a tensor, somewhere else; `shaders/copy.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static COPY: Kernel = Kernel {
-    name: "copy",
-    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/copy.wgsl")],
-    bindings: &[Read, Write],
-    cpu: copy_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static COPY: "copy" {
+        shaders: ["common/flat.wgsl", "copy.wgsl"],
+        params: { n: u32 },
+        constants: {},
+        bindings: { x: read u32, out: write u32 },
+        cpu: copy_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Copy;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    n: u32,
-}
 
 /// Sets (a view of) a variable to `value`. Most such copies cost nothing: where no one could tell the difference, the
 /// plan has the value's own node write there.
@@ -50,15 +42,12 @@ impl Op for Copy {
     fn call(&self, io: &Io) -> Call {
         let shape = &io.inputs[0].0;
         let n = shape.len();
-        Call::new(&COPY, &Params { n: n as u32 }).row(io.input(0)).row(io.output(0)).grid(
-            shape.rows(),
-            flat_tile(shape.cols()),
-            flat_grid(n),
-        )
+        Args { x: io.input(0).by_row(), out: io.output(0).by_row() }
+            .call(Params { n: n as u32 }, Constants {})
+            .grid(shape.rows(), flat_tile(shape.cols()), flat_grid(n))
     }
 }
 
-fn copy_cpu(call: &CpuCall, rows: Range<usize>) {
-    let width = call.row_width(0);
-    call.rows_mut::<u32>(1, &rows, width).copy_from_slice(call.rows::<u32>(0, &rows, width));
+fn copy_cpu(Tile { x, out, .. }: Tile) {
+    out.copy_from_slice(x);
 }

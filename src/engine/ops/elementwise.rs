@@ -1,26 +1,21 @@
 //! Elementwise functions of one or two tensors; `shaders/elementwise.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, NONE, flat_grid, flat_tile};
+use crate::engine::kernel::UNUSED;
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static ELEMENTWISE: Kernel = Kernel {
-    name: "elementwise",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/elementwise.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: elementwise_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static ELEMENTWISE: "elementwise" {
+        shaders: ["common/flat.wgsl", "common/bits.wgsl", "elementwise.wgsl"],
+        params: { n: u32, alpha: f32 },
+        constants: { FUNCTION, IN_PLACE },
+        bindings: { a: read f32, b: read f32, out: write f32 },
+        cpu: elementwise_cpu,
+    }
+}
 
 /// The functions, numbered as in the shader.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,13 +49,6 @@ impl Function {
 #[derive(Debug, Clone, Copy)]
 struct Elementwise {
     function: Function,
-    alpha: f32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    n: u32,
     alpha: f32,
 }
 
@@ -155,26 +143,22 @@ impl Op for Elementwise {
         let (shape, out) = &io.outputs[0];
         let in_place = io.is_in_place(0);
         let n = shape.len();
-        Call::new(&ELEMENTWISE, &Params { n: n as u32, alpha: self.alpha })
-            .constant("FUNCTION", self.function as u32)
-            .constant("IN_PLACE", in_place.into())
-            .row(if in_place { NONE } else { io.input(0) })
-            .row(if self.function.is_binary() { io.input(1) } else { NONE })
-            .row(*out)
+        let b = if self.function.is_binary() { io.input(1).by_row() } else { UNUSED };
+        Args { a: if in_place { UNUSED } else { io.input(0).by_row() }, b, out: out.by_row() }
+            .call(
+                Params { n: n as u32, alpha: self.alpha },
+                Constants { FUNCTION: self.function as u32, IN_PLACE: in_place.into() },
+            )
             .grid(shape.rows(), flat_tile(shape.cols()), flat_grid(n))
             .flops(n)
     }
 }
 
-fn elementwise_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
-    let function = Function::ALL[call.constant("FUNCTION") as usize];
-    let width = call.row_width(2);
-    let out = call.rows_mut::<f32>(2, &rows, width);
-    if call.constant("IN_PLACE") == 0 {
-        out.copy_from_slice(call.rows(0, &rows, width));
+fn elementwise_cpu(Tile { p, constants, a, b, out, .. }: Tile) {
+    let function = Function::ALL[constants.FUNCTION as usize];
+    if constants.IN_PLACE == 0 {
+        out.copy_from_slice(a);
     }
-    let b = if function.is_binary() { call.rows::<f32>(1, &rows, width) } else { &[] };
     let unary = |out: &mut [f32], f: fn(f32) -> f32| out.iter_mut().for_each(|x| *x = f(*x));
     match function {
         Add => out.iter_mut().zip(b).for_each(|(x, y)| *x += y),

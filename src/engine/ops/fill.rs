@@ -1,33 +1,24 @@
 //! A constant; `shaders/fill.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::Write;
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static FILL: Kernel = Kernel {
-    name: "fill",
-    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/fill.wgsl")],
-    bindings: &[Write],
-    cpu: fill_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static FILL: "fill" {
+        shaders: ["common/flat.wgsl", "fill.wgsl"],
+        params: { n: u32, value: f32 },
+        constants: {},
+        bindings: { out: write f32 },
+        cpu: fill_cpu,
+    }
+}
 
 #[derive(Debug, Clone)]
 struct Fill {
     shape: Shape,
-    value: f32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    n: u32,
     value: f32,
 }
 
@@ -54,7 +45,7 @@ impl Op for Fill {
     fn call(&self, io: &Io) -> Call {
         let (shape, out) = &io.outputs[0];
         let n = shape.len();
-        Call::new(&FILL, &Params { n: n as u32, value: self.value }).row(*out).grid(
+        Args { out: out.by_row() }.call(Params { n: n as u32, value: self.value }, Constants {}).grid(
             shape.rows(),
             flat_tile(shape.cols()),
             flat_grid(n),
@@ -62,7 +53,6 @@ impl Op for Fill {
     }
 }
 
-fn fill_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
-    call.rows_mut::<f32>(0, &rows, call.row_width(0)).fill(p.value);
+fn fill_cpu(Tile { p, out, .. }: Tile) {
+    out.fill(p.value);
 }

@@ -1,26 +1,25 @@
 //! Rows of a table by their indices; `shaders/gather.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static GATHER: Kernel = Kernel {
-    name: "gather",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/gather.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: gather_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static GATHER: "gather" {
+        shaders: ["common/flat.wgsl", "common/bits.wgsl", "gather.wgsl"],
+        params: {
+            rows: u32,
+            cols: u32,
+            /// Rows of the table.
+            n: u32,
+        },
+        constants: { BYTES },
+        bindings: { table: read u32, indices: read u32, out: write u32 },
+        cpu: gather_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Gather {
@@ -33,15 +32,6 @@ struct Gather {
 enum Content {
     Words,
     Bytes,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
-    /// Rows of the table.
-    n: u32,
 }
 
 /// Rows `[indices, cols]` of a word table `[n, cols]`, of its type. A row of an index from `n` on is NaN, as it is for
@@ -80,26 +70,21 @@ impl Op for Gather {
         let (rows, cols) = (io.inputs[1].0.len(), self.cols);
         let bytes = self.content != Content::Words;
         let n = io.inputs[0].0.len() * if bytes { 4 } else { 1 } / cols;
-        Call::new(
-            &GATHER,
-            &Params { rows: rows as u32, cols: cols as u32, n: u32::try_from(n).unwrap_or(u32::MAX) },
-        )
-        .constant("BYTES", bytes.into())
-        .whole(io.input(0))
-        .row(io.input(1))
-        .row(io.output(0))
-        .grid(rows, flat_tile(cols), flat_grid(rows * cols))
+        let params = Params { rows: rows as u32, cols: cols as u32, n: u32::try_from(n).unwrap_or(u32::MAX) };
+        Args { table: io.input(0).whole(), indices: io.input(1).by_row(), out: io.output(0).by_row() }
+            .call(params, Constants { BYTES: bytes.into() })
+            .grid(rows, flat_tile(cols), flat_grid(rows * cols))
     }
 }
 
-fn gather_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn gather_cpu(Tile { p, constants, table, indices, out, .. }: Tile) {
     let cols = p.cols as usize;
-    let indices = call.rows::<u32>(1, &rows, 1);
     let starts = indices.iter().map(|&i| (i < p.n).then_some(i as usize * cols));
-    if call.constant("BYTES") == 1 {
-        let table: &[u8] = bytemuck::cast_slice(call.whole::<u32>(0));
-        for (out, start) in call.rows_mut::<f32>(2, &rows, cols).chunks_exact_mut(cols).zip(starts) {
+    let rows = out.chunks_exact_mut(cols).zip(starts);
+    if constants.BYTES == 1 {
+        let table: &[u8] = bytemuck::cast_slice(table);
+        for (out, start) in rows {
+            let out: &mut [f32] = bytemuck::cast_slice_mut(out);
             let Some(start) = start else {
                 out.fill(f32::NAN);
                 continue;
@@ -108,8 +93,7 @@ fn gather_cpu(call: &CpuCall, rows: Range<usize>) {
             out.iter_mut().zip(bytes).for_each(|(x, &byte)| *x = f32::from(byte) / 255.0);
         }
     } else {
-        let table = call.whole::<u32>(0);
-        for (out, start) in call.rows_mut::<u32>(2, &rows, cols).chunks_exact_mut(cols).zip(starts) {
+        for (out, start) in rows {
             match start {
                 Some(start) => out.copy_from_slice(&table[start..start + cols]),
                 None => out.fill(f32::NAN.to_bits()),

@@ -1,33 +1,24 @@
 //! Numbers in half precision, two to a word; `shaders/half.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid};
+use crate::engine::recording::{Call, flat_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static HALF: Kernel = Kernel {
-    name: "half",
-    wgsl: &[include_str!("../../../shaders/common/flat.wgsl"), include_str!("../../../shaders/half.wgsl")],
-    bindings: &[Read, Write],
-    cpu: half_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static HALF: "half" {
+        shaders: ["common/flat.wgsl", "half.wgsl"],
+        params: { words: u32, pairs: u32 },
+        constants: {},
+        bindings: { a: read f32, out: write u32 },
+        cpu: half_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Half {
     numbers: usize,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    words: u32,
-    pairs: u32,
 }
 
 /// The floats of `a` `[n]`, n even, as halves (IEEE 754 binary16), with zeros behind them up to `numbers`, an even
@@ -55,9 +46,8 @@ impl Op for Half {
     fn call(&self, io: &Io) -> Call {
         let words = io.outputs[0].0.len();
         let pairs = io.inputs[0].0.len() / 2;
-        Call::new(&HALF, &Params { words: words as u32, pairs: pairs as u32 })
-            .whole(io.input(0))
-            .row(io.output(0))
+        Args { a: io.input(0).whole(), out: io.output(0).by_row() }
+            .call(Params { words: words as u32, pairs: pairs as u32 }, Constants {})
             .grid(words, CPU_TILE, flat_grid(words))
     }
 }
@@ -65,10 +55,9 @@ impl Op for Half {
 /// Words that one thread packs at a time.
 const CPU_TILE: usize = 16384;
 
-fn half_cpu(call: &CpuCall, range: Range<usize>) {
-    let pairs = call.whole::<f32>(0).as_chunks::<2>().0;
-    let words = call.rows_mut::<u32>(1, &range, 1);
-    for (word, i) in words.iter_mut().zip(range) {
+fn half_cpu(Tile { rows, a, out, .. }: Tile) {
+    let pairs = a.as_chunks::<2>().0;
+    for (word, i) in out.iter_mut().zip(rows) {
         *word = pairs.get(i).map_or(0, |[low, high]| bits_of(*low) | bits_of(*high) << 16);
     }
 }

@@ -1,39 +1,26 @@
 //! Logarithms of probabilities from logits, row by row; `shaders/log_softmax.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::elementwise::{Function, elementwise};
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::ops::{broadcast, reduce};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_tile, row_grid};
+use crate::engine::recording::{Call, flat_tile, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static LOG_SOFTMAX: Kernel = Kernel {
-    name: "log_softmax",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/log_softmax.wgsl"),
-    ],
-    bindings: &[Read, Write],
-    cpu: log_softmax_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static LOG_SOFTMAX: "log_softmax" {
+        shaders: ["common/flat.wgsl", "common/reduce.wgsl", "log_softmax.wgsl"],
+        params: { rows: u32, cols: u32 },
+        constants: {},
+        bindings: { a: read f32, out: write f32 },
+        cpu: log_softmax_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct LogSoftmax;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
-}
 
 /// `a - log sum exp a` of each row of `a` `[rows, cols]`.
 pub fn log_softmax(g: &mut Graph, a: Tensor) -> Result<Tensor> {
@@ -70,20 +57,16 @@ impl Op for LogSoftmax {
     fn call(&self, io: &Io) -> Call {
         let shape = &io.inputs[0].0;
         let (rows, cols) = (shape.rows(), shape.cols());
-        Call::new(&LOG_SOFTMAX, &Params { rows: rows as u32, cols: cols as u32 })
-            .row(io.input(0))
-            .row(io.output(0))
+        Args { a: io.input(0).by_row(), out: io.output(0).by_row() }
+            .call(Params { rows: rows as u32, cols: cols as u32 }, Constants {})
             .grid(rows, flat_tile(cols), row_grid(rows))
             .flops(rows * cols * 4)
     }
 }
 
-fn log_softmax_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn log_softmax_cpu(Tile { p, a, out, .. }: Tile) {
     let cols = p.cols as usize;
-    let a = call.rows::<f32>(0, &rows, cols).chunks_exact(cols);
-    let out = call.rows_mut::<f32>(1, &rows, cols).chunks_exact_mut(cols);
-    for (a, out) in a.zip(out) {
+    for (a, out) in a.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
         let m = a.iter().copied().fold(a[0], f32::max);
         let mut sum = Lanes::default();
         a.iter().enumerate().for_each(|(c, a)| sum.add(c, (a - m).exp()));

@@ -1,41 +1,32 @@
 //! Matrix product with an optional bias and ReLU; `shaders/matmul.wgsl`.
 
 use std::cell::RefCell;
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::kernel::UNUSED;
 use crate::engine::ops::half::rounded;
 use crate::engine::ops::{elementwise, reduce};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, MatrixUnits, NONE};
+use crate::engine::recording::{Call, MatrixUnits};
 use crate::engine::simd::{
     self, Active, Column, LANES, Matrix, Work, copy_lanes, product, sparse_product, transpose,
     transpose_back, words,
 };
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::{kernel, shaders};
 
-pub static MATMUL: Kernel = Kernel {
-    name: "matmul",
-    wgsl: &[
-        include_str!("../../../shaders/common/rounded.wgsl"),
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/common/factors.wgsl"),
-        include_str!("../../../shaders/matmul.wgsl"),
-    ],
-    bindings: &[Read, Read, Read, Write],
-    cpu: matmul_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static MATMUL: "matmul" {
+        shaders: ["common/rounded.wgsl", "common/bits.wgsl", "common/factors.wgsl", "matmul.wgsl"],
+        params: { m: u32, n: u32, k: u32 },
+        constants: { TRANSPOSE_A, TRANSPOSE_B, BIAS, RELU, VECTORS_A, VECTORS_B, HALF },
+        bindings: { a: read f32, b: read f32, bias: read f32, c: write f32 },
+        cpu: matmul_cpu,
+    }
+}
 
 /// The same on matrix units.
-const ON_UNITS: &[&str] = &[
-    include_str!("../../../shaders/common/bits.wgsl"),
-    include_str!("../../../shaders/common/factors.wgsl"),
-    include_str!("../../../shaders/cooperative/matmul.wgsl"),
-];
+const ON_UNITS: &[&str] = shaders!["common/bits.wgsl", "common/factors.wgsl", "cooperative/matmul.wgsl"];
 
 /// `C = act(op(A) op(B) + bias)`; inputs A, B and, with `bias`, the bias.
 #[derive(Debug, Clone, Copy)]
@@ -46,14 +37,6 @@ struct Matmul {
     relu: bool,
     /// Both factors, and in the gradients the upstream one, are rounded to halves; sums are floats.
     half: bool,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    m: u32,
-    n: u32,
-    k: u32,
 }
 
 /// A dense layer `act(x Wᵀ + b)`: x `[rows, in]`, W `[out, in]` as PyTorch stores it, b `[out]`.
@@ -144,20 +127,20 @@ impl Op for Matmul {
         };
         // Rows of whole vectors, as they are stored. Views start where vectors do.
         let vectors = |shape: &Shape| u32::from(shape.cols().is_multiple_of(4));
-        let call = Call::new(&MATMUL, &Params { m: m as u32, n: n as u32, k: k as u32 })
-            .constant("TRANSPOSE_A", self.transpose_a.into())
-            .constant("TRANSPOSE_B", self.transpose_b.into())
-            .constant("BIAS", self.bias.into())
-            .constant("RELU", self.relu.into())
-            .constant("VECTORS_A", vectors(&io.inputs[0].0))
-            .constant("VECTORS_B", vectors(&io.inputs[1].0));
-        let call = if self.half { call.constant("HALF", 1) } else { call };
+        let constants = Constants {
+            TRANSPOSE_A: self.transpose_a.into(),
+            TRANSPOSE_B: self.transpose_b.into(),
+            BIAS: self.bias.into(),
+            RELU: self.relu.into(),
+            VECTORS_A: vectors(&io.inputs[0].0),
+            VECTORS_B: vectors(&io.inputs[1].0),
+            HALF: self.half.into(),
+        };
         // Row r of C needs row r of A, or, where A is transposed, a column of it.
-        let call = if self.transpose_a { call.whole(io.input(0)) } else { call.row(io.input(0)) };
-        let call = call
-            .whole(io.input(1))
-            .whole(if self.bias { io.input(2) } else { NONE })
-            .row(io.output(0))
+        let a = if self.transpose_a { io.input(0).whole() } else { io.input(0).by_row() };
+        let bias = if self.bias { io.input(2).whole() } else { UNUSED };
+        let call = Args { a, b: io.input(1).whole(), bias, c: io.output(0).by_row() }
+            .call(Params { m: m as u32, n: n as u32, k: k as u32 }, constants)
             .grid(m, if self.transpose_a { even_tile(m) } else { LANES }, [1, 1, 1])
             .flops(2 * m * n * k);
         // The usual one first; the last stays there.
@@ -179,7 +162,7 @@ impl Op for Matmul {
 /// How the shader tiles a product, its constants in lower case; `shaders/matmul.wgsl` explains them. A tile of C is
 /// `4 high rows` x `4 wide columns`. Where it is shared (`split`), the slice of A must have room for a tile.
 #[derive(Debug, Clone, Copy)]
-struct Tile {
+struct Tiling {
     high: u32,
     wide: u32,
     rows: u32,
@@ -195,13 +178,13 @@ pub const TILINGS: usize = TILES.len();
 /// Up to 256 invocations, and 16 KiB for a slice of A and one of B. The smaller the tile, the more of them keep a GPU
 /// busy, and the deeper its slices, the less often it waits for the next. The last, which has the largest tile, must
 /// stay there: software devices take it.
-const TILES: [Tile; 6] = [
-    Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 8, depth: 112, pad: 1 },
-    Tile { high: 1, wide: 1, rows: 4, columns: 4, split: 4, depth: 64, pad: 1 },
-    Tile { high: 1, wide: 1, rows: 4, columns: 8, split: 8, depth: 72, pad: 1 },
-    Tile { high: 1, wide: 1, rows: 8, columns: 8, split: 4, depth: 56, pad: 1 },
-    Tile { high: 2, wide: 2, rows: 8, columns: 8, split: 1, depth: 16, pad: 1 },
-    Tile { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16, pad: 0 },
+const TILES: [Tiling; 6] = [
+    Tiling { high: 1, wide: 1, rows: 4, columns: 4, split: 8, depth: 112, pad: 1 },
+    Tiling { high: 1, wide: 1, rows: 4, columns: 4, split: 4, depth: 64, pad: 1 },
+    Tiling { high: 1, wide: 1, rows: 4, columns: 8, split: 8, depth: 72, pad: 1 },
+    Tiling { high: 1, wide: 1, rows: 8, columns: 8, split: 4, depth: 56, pad: 1 },
+    Tiling { high: 2, wide: 2, rows: 8, columns: 8, split: 1, depth: 16, pad: 1 },
+    Tiling { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16, pad: 0 },
 ];
 
 /// The tiling for a GPU that is not measured: the fastest on an H100 (docs/results.md), which large tiles suit only
@@ -219,7 +202,7 @@ fn usual(m: usize, n: usize) -> usize {
     }
 }
 
-impl Tile {
+impl Tiling {
     fn constants(&self) -> [(&'static str, u32); 7] {
         [
             ("HIGH", self.high),
@@ -241,7 +224,7 @@ impl Tile {
 
 /// How `shaders/cooperative/matmul.wgsl` tiles a product, its constants in lower case.
 #[derive(Debug, Clone, Copy)]
-struct UnitTile {
+struct UnitTiling {
     strips: u32,
     high: u32,
     wide: u32,
@@ -251,14 +234,14 @@ struct UnitTile {
 pub const UNIT_TILINGS: usize = UNIT_TILES.len();
 
 /// Up to 4 strips, so that a workgroup has at most 256 invocations. The usual one first.
-const UNIT_TILES: [UnitTile; 4] = [
-    UnitTile { strips: 2, high: 1, wide: 2 },
-    UnitTile { strips: 4, high: 1, wide: 1 },
-    UnitTile { strips: 4, high: 1, wide: 4 },
-    UnitTile { strips: 4, high: 2, wide: 4 },
+const UNIT_TILES: [UnitTiling; 4] = [
+    UnitTiling { strips: 2, high: 1, wide: 2 },
+    UnitTiling { strips: 4, high: 1, wide: 1 },
+    UnitTiling { strips: 4, high: 1, wide: 4 },
+    UnitTiling { strips: 4, high: 2, wide: 4 },
 ];
 
-impl UnitTile {
+impl UnitTiling {
     fn constants(&self) -> [(&'static str, u32); 3] {
         [("STRIPS", self.strips), ("HIGH", self.high), ("WIDE", self.wide)]
     }
@@ -278,21 +261,19 @@ fn even_tile(m: usize) -> usize {
     m.div_ceil(2 * m.div_ceil(2 * CPU_TILE))
 }
 
-fn matmul_cpu(call: &CpuCall, rows: Range<usize>) {
+fn matmul_cpu(tile: Tile) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
         static MEMORY: RefCell<Memory> = RefCell::default();
         static HALVES: RefCell<[Vec<f32>; 2]> = RefCell::default();
     }
-    let k = call.params::<Params>().k as usize;
-    let a = if call.constant("TRANSPOSE_A") == 1 { call.whole(0) } else { call.rows(0, &rows, k) };
-    let b = call.whole(1);
     HALVES.with_borrow_mut(|[a_halves, b_halves]| {
-        let (a, b) = match call.constant("HALF") {
+        let Tile { a, b, .. } = tile;
+        let (a, b) = match tile.constants.HALF {
             0 => (a, b),
             _ => (halves(a, a_halves), halves(b, b_halves)),
         };
-        MEMORY.with_borrow_mut(|memory| simd::run(Rows { call, rows, a, b, memory }));
+        MEMORY.with_borrow_mut(|memory| simd::run(Rows { tile: Tile { a, b, ..tile }, memory }));
     });
 }
 
@@ -313,22 +294,18 @@ struct Memory {
     active: Active,
 }
 
-/// Rows of C.
+/// Rows of C: A's rows of these, or all of A where it is transposed, and B.
 struct Rows<'a> {
-    call: &'a CpuCall<'a>,
-    rows: Range<usize>,
-    /// A's rows of these, or all of A where it is transposed; and B.
-    a: &'a [f32],
-    b: &'a [f32],
+    tile: Tile<'a>,
     memory: &'a mut Memory,
 }
 
 impl Work for Rows<'_> {
     #[inline(always)]
     fn run<const FMA: bool, const ROWS: usize>(self) {
-        let p: Params = self.call.params();
+        let p = self.tile.p;
         let [m, n, k] = [p.m, p.n, p.k].map(|side| side as usize);
-        match self.call.constant("TRANSPOSE_A") {
+        match self.tile.constants.TRANSPOSE_A {
             0 => self.by_examples::<FMA, ROWS>(n, k),
             _ => self.by_columns::<FMA, ROWS>(m, n, k),
         }
@@ -340,34 +317,33 @@ impl Rows<'_> {
     /// is zero for all of them, as much is behind a ReLU, is left out.
     #[inline(always)]
     fn by_examples<const FMA: bool, const ROWS: usize>(self, n: usize, k: usize) {
-        let Rows { call, rows, a, b, memory: Memory { panel, product, active } } = self;
-        let b = match call.constant("TRANSPOSE_B") {
-            0 => Matrix::new(b, k, n).transposed(),
-            _ => Matrix::new(b, n, k),
+        let Rows { tile, memory: Memory { panel, product, active } } = self;
+        let epilogue = Epilogue::of(&tile);
+        let b = match tile.constants.TRANSPOSE_B {
+            0 => Matrix::new(tile.b, k, n).transposed(),
+            _ => Matrix::new(tile.b, n, k),
         };
-        let epilogue = Epilogue::of(call);
         product.resize(n, Column::ZERO);
-        for first in rows.clone().step_by(LANES) {
-            let own = first..rows.end.min(first + LANES);
-            transpose(&a[(own.start - rows.start) * k..(own.end - rows.start) * k], k, panel);
+        for (a, c) in tile.a.chunks(LANES * k).zip(tile.c.chunks_mut(LANES * n)) {
+            transpose(a, k, panel);
             active.find(panel);
             sparse_product::<FMA, ROWS>(b, active, panel, |j, sum| {
                 let bias = epilogue.bias.map_or(0.0, |bias| bias[j]);
                 product[j] = epilogue.finish(sum, Column([bias; LANES]));
             });
-            transpose_back(product, n, call.rows_mut(3, &own, n));
+            transpose_back(product, n, c);
         }
     }
 
     /// 16 columns of op(B) at a time, times the rows of op(A), which are columns of A.
     #[inline(always)]
     fn by_columns<const FMA: bool, const ROWS: usize>(self, m: usize, n: usize, k: usize) {
-        let Rows { call, rows, a, b, memory: Memory { panel, .. } } = self;
-        let c = call.rows_mut::<f32>(3, &rows, n);
+        let Rows { tile, memory: Memory { panel, .. } } = self;
+        let epilogue = Epilogue::of(&tile);
+        let transpose_b = tile.constants.TRANSPOSE_B == 1;
+        let Tile { rows, a, b, c, .. } = tile;
         let data = &a[rows.start..];
         let a = Matrix { data, outputs: rows.len(), inputs: k, output: 1, input: m };
-        let transpose_b = call.constant("TRANSPOSE_B") == 1;
-        let epilogue = Epilogue::of(call);
         for first in (0..n).step_by(LANES) {
             let width = LANES.min(n - first);
             let bias = epilogue.bias.map_or(Column::ZERO, |bias| Column::from_slice(&bias[first..][..width]));
@@ -392,9 +368,8 @@ struct Epilogue<'a> {
 
 impl<'a> Epilogue<'a> {
     #[inline(always)]
-    fn of(call: &'a CpuCall) -> Self {
-        let bias = (call.constant("BIAS") == 1).then(|| call.whole(2));
-        Epilogue { bias, relu: call.constant("RELU") == 1 }
+    fn of(tile: &Tile<'a>) -> Self {
+        Epilogue { bias: (tile.constants.BIAS == 1).then_some(tile.bias), relu: tile.constants.RELU == 1 }
     }
 
     #[inline(always)]

@@ -43,7 +43,7 @@ pub use softmax_cross_entropy::{CrossEntropy, softmax_cross_entropy};
 pub use squared_distances::squared_distances;
 pub use weighted_mean::{TERMS, Term, weighted_mean};
 
-use crate::engine::recording::Kernel;
+use crate::engine::kernel::Kernel;
 
 /// Every kernel. A test fails when a file in `shaders/` is missing here, or a kernel here has no
 /// shader or no test of its name.

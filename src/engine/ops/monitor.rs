@@ -1,21 +1,21 @@
 //! The end of a training step; `shaders/monitor.wgsl`.
 
-use std::ops::Range;
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::ops::weighted_mean::TERMS;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel};
+use crate::engine::recording::Call;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static MONITOR: Kernel = Kernel {
-    name: "monitor",
-    wgsl: &[include_str!("../../../shaders/monitor.wgsl")],
-    bindings: &[Read, Read, Write, Write, Write],
-    cpu: monitor_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static MONITOR: "monitor" {
+        shaders: ["monitor.wgsl"],
+        params: { unused: u32 },
+        constants: {},
+        bindings: { total: read f32, means: read f32, clock: write u32, sums: write f32, fault: write u32 },
+        cpu: monitor_cpu,
+    }
+}
 
 /// Words of the running sums: total, [`TERMS`] means, number of steps, and two spare.
 pub const SUMS: usize = 8;
@@ -50,16 +50,19 @@ impl Op for Monitor {
     }
 
     fn call(&self, io: &Io) -> Call {
-        let views = io.inputs.iter().chain(&io.outputs);
-        views.fold(Call::new(&MONITOR, &0_u32), |call, (_, view)| call.whole(*view))
+        Args {
+            total: io.input(0).whole(),
+            means: io.input(1).whole(),
+            clock: io.output(0).whole(),
+            sums: io.output(1).whole(),
+            fault: io.output(2).whole(),
+        }
+        .call(Params { unused: 0 }, Constants {})
     }
 }
 
-fn monitor_cpu(call: &CpuCall, _: Range<usize>) {
-    let (total, means) = (call.whole::<f32>(0)[0], call.whole::<f32>(1));
-    let clock = call.rows_mut::<u32>(2, &(0..2), 1);
-    let sums = call.rows_mut::<f32>(3, &(0..SUMS), 1);
-    let fault = call.rows_mut::<u32>(4, &(0..2), 1);
+fn monitor_cpu(Tile { total, means, clock, sums, fault, .. }: Tile) {
+    let total = total[0];
     let mut mask = u32::from(!total.is_finite());
     sums[0] += total;
     for (k, mean) in means.iter().enumerate().take(TERMS) {

@@ -1,38 +1,25 @@
 //! Sums along one side of a matrix; `shaders/reduce.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::{broadcast, lanes};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_tile, row_grid};
+use crate::engine::recording::{Call, flat_tile, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static REDUCE: Kernel = Kernel {
-    name: "reduce",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/reduce.wgsl"),
-    ],
-    bindings: &[Read, Write],
-    cpu: reduce_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static REDUCE: "reduce" {
+        shaders: ["common/flat.wgsl", "common/reduce.wgsl", "reduce.wgsl"],
+        params: { rows: u32, cols: u32 },
+        constants: { COLUMNS },
+        bindings: { a: read f32, out: write f32 },
+        cpu: reduce_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Reduce {
     columns: bool,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
 }
 
 /// The sum of each row: `[rows, cols] -> [rows]`.
@@ -77,14 +64,14 @@ impl Op for Reduce {
     fn call(&self, io: &Io) -> Call {
         let (shape, a) = &io.inputs[0];
         let (rows, cols) = (shape.rows(), shape.cols());
-        let call = Call::new(&REDUCE, &Params { rows: rows as u32, cols: cols as u32 })
-            .constant("COLUMNS", self.columns.into())
-            .flops(rows * cols);
+        let out = io.output(0).by_row();
+        let call = |a| {
+            let params = Params { rows: rows as u32, cols: cols as u32 };
+            Args { a, out }.call(params, Constants { COLUMNS: self.columns.into() }).flops(rows * cols)
+        };
         match self.columns {
-            true => {
-                call.whole(*a).row(io.output(0)).grid(cols, COLUMN_TILE, row_grid(cols.div_ceil(GPU_COLUMNS)))
-            }
-            false => call.row(*a).row(io.output(0)).grid(rows, flat_tile(cols), row_grid(rows)),
+            true => call(a.whole()).grid(cols, COLUMN_TILE, row_grid(cols.div_ceil(GPU_COLUMNS))),
+            false => call(a.by_row()).grid(rows, flat_tile(cols), row_grid(rows)),
         }
     }
 }
@@ -94,17 +81,14 @@ const COLUMN_TILE: usize = 256;
 /// Columns that one workgroup sums: `ACROSS` in the shader.
 const GPU_COLUMNS: usize = 16;
 
-fn reduce_cpu(call: &CpuCall, range: Range<usize>) {
-    let p: Params = call.params();
-    let cols = p.cols as usize;
-    let out = call.rows_mut::<f32>(1, &range, 1);
-    if call.constant("COLUMNS") == 1 {
+fn reduce_cpu(Tile { p, constants, rows, a, out, .. }: Tile) {
+    let a = a.chunks_exact(p.cols as usize);
+    if constants.COLUMNS == 1 {
         out.fill(0.0);
-        for row in call.whole::<f32>(0).chunks_exact(cols) {
-            out.iter_mut().zip(&row[range.clone()]).for_each(|(sum, x)| *sum += x);
+        for row in a {
+            out.iter_mut().zip(&row[rows.clone()]).for_each(|(sum, x)| *sum += x);
         }
     } else {
-        let a = call.rows::<f32>(0, &range, cols);
-        out.iter_mut().zip(a.chunks_exact(cols)).for_each(|(sum, row)| *sum = lanes::sum(row));
+        out.iter_mut().zip(a).for_each(|(sum, row)| *sum = lanes::sum(row));
     }
 }

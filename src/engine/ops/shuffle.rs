@@ -1,43 +1,27 @@
 //! The examples of a training step; `shaders/shuffle.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid};
+use crate::engine::recording::{Call, flat_grid};
 use crate::engine::rng::{Key, half_bits, permuted};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static SHUFFLE: Kernel = Kernel {
-    name: "shuffle",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/rng.wgsl"),
-        include_str!("../../../shaders/shuffle.wgsl"),
-    ],
-    bindings: &[Read, Write],
-    cpu: shuffle_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static SHUFFLE: "shuffle" {
+        shaders: ["common/flat.wgsl", "common/rng.wgsl", "shuffle.wgsl"],
+        params: { batch: u32, n: u32, half_bits: u32, key0: u32, key1: u32 },
+        constants: {},
+        bindings: { clock: read u32, out: write u32 },
+        cpu: shuffle_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Shuffle {
     batch: usize,
     n: usize,
     key: Key,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    batch: u32,
-    n: u32,
-    half_bits: u32,
-    key0: u32,
-    key1: u32,
 }
 
 /// Indices `[batch]` into `n` examples for the step in `clock`: every epoch visits every example
@@ -74,7 +58,7 @@ impl Op for Shuffle {
         let n = self.n as u32;
         let [key0, key1] = self.key.0;
         let params = Params { batch: self.batch as u32, n, half_bits: half_bits(n), key0, key1 };
-        Call::new(&SHUFFLE, &params).whole(io.input(0)).row(io.output(0)).grid(
+        Args { clock: io.input(0).whole(), out: io.output(0).by_row() }.call(params, Constants {}).grid(
             self.batch,
             self.batch,
             flat_grid(self.batch),
@@ -82,10 +66,9 @@ impl Op for Shuffle {
     }
 }
 
-fn shuffle_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
-    let first = call.whole::<u32>(0)[0].wrapping_mul(p.batch).wrapping_add(rows.start as u32);
-    for (number, out) in (first..).zip(call.rows_mut::<u32>(1, &rows, 1)) {
+fn shuffle_cpu(Tile { p, rows, clock, out, .. }: Tile) {
+    let first = clock[0].wrapping_mul(p.batch).wrapping_add(rows.start as u32);
+    for (number, out) in (first..).zip(out) {
         *out = example(Key([p.key0, p.key1]), p.n, number);
     }
 }

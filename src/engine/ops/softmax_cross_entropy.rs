@@ -1,40 +1,31 @@
 //! The classifier's loss with its derivative; `shaders/softmax_cross_entropy.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::broadcast;
 use crate::engine::ops::lanes::Lanes;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static SOFTMAX_CROSS_ENTROPY: Kernel = Kernel {
-    name: "softmax_cross_entropy",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/common/precise.wgsl"),
-        include_str!("../../../shaders/softmax_cross_entropy.wgsl"),
-    ],
-    bindings: &[Read, Read, Write, Write],
-    cpu: softmax_cross_entropy_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static SOFTMAX_CROSS_ENTROPY: "softmax_cross_entropy" {
+        shaders: [
+            "common/flat.wgsl",
+            "common/bits.wgsl",
+            "common/precise.wgsl",
+            "softmax_cross_entropy.wgsl",
+        ],
+        params: { rows: u32, cols: u32 },
+        constants: {},
+        bindings: { logits: read f32, labels: read u32, loss: write f32, dlogits: write f32 },
+        cpu: softmax_cross_entropy_cpu,
+    }
+}
 
 /// Inputs: logits and labels. Outputs: the losses and their derivatives.
 #[derive(Debug, Clone, Copy)]
 struct SoftmaxCrossEntropy;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
-}
 
 /// The loss of every row's label.
 #[derive(Debug, Clone, Copy)]
@@ -79,23 +70,21 @@ impl Op for SoftmaxCrossEntropy {
     fn call(&self, io: &Io) -> Call {
         let shape = &io.inputs[0].0;
         let (rows, cols) = (shape.rows(), shape.cols());
-        Call::new(&SOFTMAX_CROSS_ENTROPY, &Params { rows: rows as u32, cols: cols as u32 })
-            .row(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
-            .row(io.output(1))
-            .grid(rows, flat_tile(cols), flat_grid(rows))
-            .flops(rows * cols * 4)
+        Args {
+            logits: io.input(0).by_row(),
+            labels: io.input(1).by_row(),
+            loss: io.output(0).by_row(),
+            dlogits: io.output(1).by_row(),
+        }
+        .call(Params { rows: rows as u32, cols: cols as u32 }, Constants {})
+        .grid(rows, flat_tile(cols), flat_grid(rows))
+        .flops(rows * cols * 4)
     }
 }
 
-fn softmax_cross_entropy_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn softmax_cross_entropy_cpu(Tile { p, logits, labels, loss, dlogits, .. }: Tile) {
     let cols = p.cols as usize;
-    let logits = call.rows::<f32>(0, &rows, cols).chunks_exact(cols);
-    let labels = call.rows::<u32>(1, &rows, 1);
-    let d = call.rows_mut::<f32>(3, &rows, cols).chunks_exact_mut(cols);
-    let loss = call.rows_mut::<f32>(2, &rows, 1);
+    let (logits, d) = (logits.chunks_exact(cols), dlogits.chunks_exact_mut(cols));
     for (((loss, logits), label), d) in loss.iter_mut().zip(logits).zip(labels).zip(d) {
         *loss = row(logits, *label as usize, d);
     }

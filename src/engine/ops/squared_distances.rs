@@ -1,38 +1,25 @@
 //! Squared distances between the rows of two matrices; `shaders/squared_distances.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::elementwise::{self, Function};
 use crate::engine::ops::{broadcast, lanes, matmul, reduce};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static SQUARED_DISTANCES: Kernel = Kernel {
-    name: "squared_distances",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/squared_distances.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: squared_distances_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static SQUARED_DISTANCES: "squared_distances" {
+        shaders: ["common/flat.wgsl", "squared_distances.wgsl"],
+        params: { n: u32, m: u32, dims: u32 },
+        constants: {},
+        bindings: { x: read f32, y: read f32, out: write f32 },
+        cpu: squared_distances_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct SquaredDistances;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    n: u32,
-    m: u32,
-    dims: u32,
-}
 
 /// `|x_i - y_j|^2` `[n, m]` between the rows of `x` `[n, dims]` and `y` `[m, dims]`.
 pub fn squared_distances(g: &mut Graph, x: Tensor, y: Tensor) -> Result<Tensor> {
@@ -79,21 +66,16 @@ impl Op for SquaredDistances {
     fn call(&self, io: &Io) -> Call {
         let ((x, _), (y, _)) = (&io.inputs[0], &io.inputs[1]);
         let (n, m, dims) = (x.rows(), y.rows(), x.cols());
-        Call::new(&SQUARED_DISTANCES, &Params { n: n as u32, m: m as u32, dims: dims as u32 })
-            .row(io.input(0))
-            .whole(io.input(1))
-            .row(io.output(0))
+        Args { x: io.input(0).by_row(), y: io.input(1).whole(), out: io.output(0).by_row() }
+            .call(Params { n: n as u32, m: m as u32, dims: dims as u32 }, Constants {})
             .grid(n, flat_tile(m * dims), flat_grid(n * m))
             .flops(3 * n * m * dims)
     }
 }
 
-fn squared_distances_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn squared_distances_cpu(Tile { p, x, y, out, .. }: Tile) {
     let (m, dims) = (p.m as usize, p.dims as usize);
-    let x = call.rows::<f32>(0, &rows, dims).chunks_exact(dims);
-    let y = &call.whole::<f32>(1)[..m * dims];
-    for (x, out) in x.zip(call.rows_mut::<f32>(2, &rows, m).chunks_exact_mut(m)) {
+    for (x, out) in x.chunks_exact(dims).zip(out.chunks_exact_mut(m)) {
         for (y, out) in y.chunks_exact(dims).zip(out) {
             *out = lanes::sum_of(x, y, |x, y| (x - y) * (x - y));
         }

@@ -2,26 +2,30 @@
 
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::kernel::UNUSED;
 use crate::engine::ops::{broadcast, lanes};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, NONE};
+use crate::engine::recording::Call;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
+use crate::kernel;
 
-pub static WEIGHTED_MEAN: Kernel = Kernel {
-    name: "weighted_mean",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/weighted_mean.wgsl"),
-    ],
-    bindings: &[Read, Read, Read, Read, Write, Write],
-    cpu: weighted_mean_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static WEIGHTED_MEAN: "weighted_mean" {
+        shaders: ["common/flat.wgsl", "common/reduce.wgsl", "weighted_mean.wgsl"],
+        params: { begin: [u32; TERMS], end: [u32; TERMS], weight: [f32; TERMS], batch: f32 },
+        constants: {},
+        bindings: {
+            t0: read f32,
+            t1: read f32,
+            t2: read f32,
+            t3: read f32,
+            total: write f32,
+            means: write f32,
+        },
+        cpu: weighted_mean_cpu,
+    }
+}
 
 /// Terms that one objective can have.
 pub const TERMS: usize = 4;
@@ -38,16 +42,6 @@ pub struct Term {
 struct WeightedMean {
     terms: Vec<Term>,
     batch: usize,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    begin: [u32; TERMS],
-    end: [u32; TERMS],
-    weight: [f32; TERMS],
-    batch: f32,
-    _padding: [u32; 3],
 }
 
 /// `(total [1], means [4])` of at most [`TERMS`] terms: each term's sum over `batch`, and their
@@ -105,24 +99,20 @@ impl Op for WeightedMean {
             end: std::array::from_fn(|k| term(k).map_or(0, |t| t.rows.end as u32)),
             weight: std::array::from_fn(|k| term(k).map_or(0.0, |t| t.weight)),
             batch: self.batch as f32,
-            _padding: [0; 3],
         };
-        let mut call = Call::new(&WEIGHTED_MEAN, &params);
-        for k in 0..TERMS {
-            call = call.whole(io.inputs.get(k).map_or(NONE, |(_, view)| *view));
-        }
-        call.whole(io.output(0)).whole(io.output(1))
+        let [t0, t1, t2, t3] =
+            std::array::from_fn(|k| io.inputs.get(k).map_or(UNUSED, |(_, view)| view.whole()));
+        Args { t0, t1, t2, t3, total: io.output(0).whole(), means: io.output(1).whole() }
+            .call(params, Constants {})
     }
 }
 
-fn weighted_mean_cpu(call: &CpuCall, _: Range<usize>) {
-    let p: Params = call.params();
-    let total = call.rows_mut::<f32>(4, &(0..1), 1);
-    let means = call.rows_mut::<f32>(5, &(0..TERMS), 1);
+fn weighted_mean_cpu(Tile { p, t0, t1, t2, t3, total, means, .. }: Tile) {
+    let terms = [t0, t1, t2, t3];
     total[0] = 0.0;
     for (k, mean) in means.iter_mut().enumerate() {
         let rows = p.begin[k] as usize..p.end[k] as usize;
-        *mean = lanes::sum(&call.whole::<f32>(k)[rows]) / p.batch;
+        *mean = lanes::sum(&terms[k][rows]) / p.batch;
         total[0] += p.weight[k] * *mean;
     }
 }

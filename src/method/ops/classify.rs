@@ -1,37 +1,24 @@
 //! Marks the rows that a classifier gets wrong; `shaders/classify.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static CLASSIFY: Kernel = Kernel {
-    name: "classify",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/classify.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: classify_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static CLASSIFY: "classify" {
+        shaders: ["common/flat.wgsl", "common/bits.wgsl", "classify.wgsl"],
+        params: { rows: u32, cols: u32 },
+        constants: {},
+        bindings: { logits: read f32, labels: read u32, wrong: write u32 },
+        cpu: classify_cpu,
+    }
+}
 
 /// Inputs: logits and labels. Updates: wrong.
 #[derive(Debug, Clone, Copy)]
 struct Classify;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
-}
 
 /// Sets the variable `wrong` `[rows]` (u32) to 1 in every row whose first largest logit is not the
 /// label, or that has a NaN; the other rows keep what they were. `logits` `[rows, cols]`, `labels`
@@ -57,21 +44,16 @@ impl Op for Classify {
     fn call(&self, io: &Io) -> Call {
         let shape = &io.inputs[0].0;
         let (rows, cols) = (shape.rows(), shape.cols());
-        Call::new(&CLASSIFY, &Params { rows: rows as u32, cols: cols as u32 })
-            .row(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
+        Args { logits: io.input(0).by_row(), labels: io.input(1).by_row(), wrong: io.output(0).by_row() }
+            .call(Params { rows: rows as u32, cols: cols as u32 }, Constants {})
             .grid(rows, flat_tile(cols), flat_grid(rows))
             .flops(rows * cols)
     }
 }
 
-fn classify_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
-    let cols = p.cols as usize;
-    let logits = call.rows::<f32>(0, &rows, cols).chunks_exact(cols);
-    let labels = call.rows::<u32>(1, &rows, 1);
-    for ((wrong, logits), label) in call.rows_mut::<u32>(2, &rows, 1).iter_mut().zip(logits).zip(labels) {
+fn classify_cpu(Tile { p, logits, labels, wrong, .. }: Tile) {
+    let logits = logits.chunks_exact(p.cols as usize);
+    for ((wrong, logits), label) in wrong.iter_mut().zip(logits).zip(labels) {
         let Some(own) = logits.get(*label as usize) else {
             *wrong = 1;
             continue;

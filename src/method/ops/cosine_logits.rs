@@ -1,41 +1,29 @@
 //! Log-odds that peak at a place on a circle; `shaders/cosine_logits.wgsl`.
 
 use std::f32::consts::TAU;
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::elementwise::{Function, elementwise, scale};
 use crate::engine::ops::reduce;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static COSINE_LOGITS: Kernel = Kernel {
-    name: "cosine_logits",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/cosine_logits.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: cosine_logits_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static COSINE_LOGITS: "cosine_logits" {
+        shaders: ["common/flat.wgsl", "cosine_logits.wgsl"],
+        params: { rows: u32, cols: u32, shift: f32 },
+        constants: {},
+        bindings: { m: read f32, s: read f32, out: write f32 },
+        cpu: cosine_logits_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct CosineLogits {
     cols: usize,
     /// Turns added to the peak.
-    shift: f32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
     shift: f32,
 }
 
@@ -87,20 +75,15 @@ impl Op for CosineLogits {
 
     fn call(&self, io: &Io) -> Call {
         let (rows, cols) = (io.inputs[0].0.len(), self.cols);
-        Call::new(&COSINE_LOGITS, &Params { rows: rows as u32, cols: cols as u32, shift: self.shift })
-            .row(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
+        Args { m: io.input(0).by_row(), s: io.input(1).by_row(), out: io.output(0).by_row() }
+            .call(Params { rows: rows as u32, cols: cols as u32, shift: self.shift }, Constants {})
             .grid(rows, flat_tile(cols), flat_grid(rows * cols))
             .flops(rows * cols * 4)
     }
 }
 
-fn cosine_logits_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn cosine_logits_cpu(Tile { p, m, s, out, .. }: Tile) {
     let cols = p.cols as usize;
-    let (m, s) = (call.rows::<f32>(0, &rows, 1), call.rows::<f32>(1, &rows, 1));
-    let out = call.rows_mut::<f32>(2, &rows, cols);
     for ((row, m), s) in out.chunks_exact_mut(cols).zip(m).zip(s) {
         let height = (-s).exp();
         for (c, out) in row.iter_mut().enumerate() {

@@ -1,44 +1,34 @@
 //! The entropy-regularised Wasserstein divergence of two heads, with its gradient with respect to
 //! the second; `shaders/entropic_distance.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::lanes::Lanes;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::recording::{Call, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 use crate::method::ops::entropic_wasserstein::{CPU_TILE, ENTROPIC_FLOPS, entropic};
 use crate::method::ops::wasserstein2::{Distance, distance_gradient, distance_outputs};
 
-pub static ENTROPIC_DISTANCE: Kernel = Kernel {
-    name: "entropic_distance",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/common/precise.wgsl"),
-        include_str!("../../../shaders/common/entropic.wgsl"),
-        include_str!("../../../shaders/entropic_distance.wgsl"),
-    ],
-    bindings: &[Read, Read, Write, Write],
-    cpu: entropic_distance_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static ENTROPIC_DISTANCE: "entropic_distance" {
+        shaders: [
+            "common/flat.wgsl",
+            "common/reduce.wgsl",
+            "common/precise.wgsl",
+            "common/entropic.wgsl",
+            "entropic_distance.wgsl",
+        ],
+        params: { rows: u32, latents: u32, gamma: f32 },
+        constants: {},
+        bindings: { h_a: read f32, h_b: read f32, wd: write f32, dh_b: write f32 },
+        cpu: entropic_distance_cpu,
+    }
+}
 
 /// Inputs: the two heads. Outputs: the divergences and their gradients with respect to the second.
 #[derive(Debug, Clone, Copy)]
 struct EntropicDistance {
-    gamma: f32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    latents: u32,
     gamma: f32,
 }
 
@@ -72,23 +62,22 @@ impl Op for EntropicDistance {
         let h = &io.inputs[1].0;
         let (rows, latents) = (h.rows(), h.cols() / 2);
         let params = Params { rows: rows as u32, latents: latents as u32, gamma: self.gamma };
-        Call::new(&ENTROPIC_DISTANCE, &params)
-            .row(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
-            .row(io.output(1))
-            .grid(rows, CPU_TILE, row_grid(rows))
-            .flops(rows * latents * ENTROPIC_FLOPS)
+        Args {
+            h_a: io.input(0).by_row(),
+            h_b: io.input(1).by_row(),
+            wd: io.output(0).by_row(),
+            dh_b: io.output(1).by_row(),
+        }
+        .call(params, Constants {})
+        .grid(rows, CPU_TILE, row_grid(rows))
+        .flops(rows * latents * ENTROPIC_FLOPS)
     }
 }
 
-fn entropic_distance_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn entropic_distance_cpu(Tile { p, h_a, h_b, wd, dh_b, .. }: Tile) {
     let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
-    let a = call.rows::<f32>(0, &rows, width).chunks_exact(width);
-    let b = call.rows::<f32>(1, &rows, width).chunks_exact(width);
-    let d = call.rows_mut::<f32>(3, &rows, width).chunks_exact_mut(width);
-    for (((wd, a), b), d) in call.rows_mut::<f32>(2, &rows, 1).iter_mut().zip(a).zip(b).zip(d) {
+    let heads = h_a.chunks_exact(width).zip(h_b.chunks_exact(width));
+    for ((wd, (a, b)), d) in wd.iter_mut().zip(heads).zip(dh_b.chunks_exact_mut(width)) {
         let ((mu_a, l_a), (mu_b, l_b)) = (a.split_at(latents), b.split_at(latents));
         let (d_mu, d_l) = d.split_at_mut(latents);
         let mut sum = Lanes::default();

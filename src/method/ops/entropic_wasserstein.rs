@@ -3,43 +3,34 @@
 //! other ops share, is here and in `shaders/common/entropic.wgsl`.
 
 use std::f32::consts::LN_2;
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::broadcast;
 use crate::engine::ops::lanes::Lanes;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::recording::{Call, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static ENTROPIC_WASSERSTEIN: Kernel = Kernel {
-    name: "entropic_wasserstein",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/common/precise.wgsl"),
-        include_str!("../../../shaders/common/entropic.wgsl"),
-        include_str!("../../../shaders/entropic_wasserstein.wgsl"),
-    ],
-    bindings: &[Read, Write, Write],
-    cpu: entropic_wasserstein_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static ENTROPIC_WASSERSTEIN: "entropic_wasserstein" {
+        shaders: [
+            "common/flat.wgsl",
+            "common/reduce.wgsl",
+            "common/precise.wgsl",
+            "common/entropic.wgsl",
+            "entropic_wasserstein.wgsl",
+        ],
+        params: { batch: u32, latents: u32, gamma: f32 },
+        constants: {},
+        bindings: { h: read_pair f32, wd: write f32, dh: write_pair f32 },
+        cpu: entropic_wasserstein_cpu,
+    }
+}
 
 /// Input: the head. Outputs: the divergences and their gradients.
 #[derive(Debug, Clone, Copy)]
 struct EntropicWasserstein {
-    gamma: f32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    batch: u32,
-    latents: u32,
     gamma: f32,
 }
 
@@ -77,11 +68,8 @@ impl Op for EntropicWasserstein {
         let h = &io.inputs[0].0;
         let (batch, latents) = (h.rows() / 2, h.cols() / 2);
         let params = Params { batch: batch as u32, latents: latents as u32, gamma: self.gamma };
-        // Row r of the call touches rows r and batch + r of h and dh.
-        Call::new(&ENTROPIC_WASSERSTEIN, &params)
-            .whole(io.input(0))
-            .row(io.output(0))
-            .whole(io.output(1))
+        Args { h: io.input(0).by_pair(), wd: io.output(0).by_row(), dh: io.output(1).by_pair() }
+            .call(params, Constants {})
             .grid(batch, CPU_TILE, row_grid(batch))
             .flops(batch * latents * ENTROPIC_FLOPS)
     }
@@ -93,15 +81,14 @@ pub(crate) const CPU_TILE: usize = 32;
 /// Operations of one latent dimension, an elementary function counted as one.
 pub(crate) const ENTROPIC_FLOPS: usize = 45;
 
-fn entropic_wasserstein_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
-    let (batch, latents) = (p.batch as usize, p.latents as usize);
-    for r in rows {
-        let (at_a, at_b) = (r..r + 1, batch + r..batch + r + 1);
-        let (mu_a, l_a) = call.rows::<f32>(0, &at_a, 2 * latents).split_at(latents);
-        let (mu_b, l_b) = call.rows::<f32>(0, &at_b, 2 * latents).split_at(latents);
-        let (d_mu_a, d_l_a) = call.rows_mut::<f32>(2, &at_a, 2 * latents).split_at_mut(latents);
-        let (d_mu_b, d_l_b) = call.rows_mut::<f32>(2, &at_b, 2 * latents).split_at_mut(latents);
+fn entropic_wasserstein_cpu(Tile { p, h, wd, dh, .. }: Tile) {
+    let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
+    let ([a, b], [d_a, d_b]) = (h, dh);
+    let heads = a.chunks_exact(width).zip(b.chunks_exact(width));
+    let derivatives = d_a.chunks_exact_mut(width).zip(d_b.chunks_exact_mut(width));
+    for ((wd, (a, b)), (d_a, d_b)) in wd.iter_mut().zip(heads).zip(derivatives) {
+        let ((mu_a, l_a), (mu_b, l_b)) = (a.split_at(latents), b.split_at(latents));
+        let ((d_mu_a, d_l_a), (d_mu_b, d_l_b)) = (d_a.split_at_mut(latents), d_b.split_at_mut(latents));
         let mut sum = Lanes::default();
         for j in 0..latents {
             let e = entropic(p.gamma, mu_a[j], l_a[j], mu_b[j], l_b[j]);
@@ -109,7 +96,7 @@ fn entropic_wasserstein_cpu(call: &CpuCall, rows: Range<usize>) {
             (d_mu_b[j], d_l_b[j]) = (e.d_mu_b, e.d_l_b);
             sum.add(j, e.value);
         }
-        call.rows_mut(1, &at_a, 1)[0] = sum.total();
+        *wd = sum.total();
     }
 }
 

@@ -1,44 +1,30 @@
 //! The decoder's Gaussian log-likelihood with its derivative; `shaders/gaussian_log_likelihood.wgsl`.
 
 use std::f64::consts::PI;
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::lanes::{Lanes, sum_of};
 use crate::engine::ops::{broadcast, elementwise};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_tile, row_grid};
+use crate::engine::recording::{Call, flat_tile, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static GAUSSIAN_LOG_LIKELIHOOD: Kernel = Kernel {
-    name: "gaussian_log_likelihood",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/gaussian_log_likelihood.wgsl"),
-    ],
-    bindings: &[Read, Read, Write, Write],
-    cpu: gaussian_log_likelihood_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static GAUSSIAN_LOG_LIKELIHOOD: "gaussian_log_likelihood" {
+        shaders: ["common/flat.wgsl", "common/reduce.wgsl", "gaussian_log_likelihood.wgsl"],
+        params: { rows: u32, cols: u32, inverse_v: f32, normaliser: f32 },
+        constants: { SIGMOID },
+        bindings: { output: read f32, x: read f32, ll: write f32, d: write f32 },
+        cpu: gaussian_log_likelihood_cpu,
+    }
+}
 
 /// Inputs: the decoder's output and x. Outputs: ll and its derivative by the decoder's output.
 #[derive(Debug, Clone, Copy)]
 struct GaussianLogLikelihood {
     v: f32,
     sigmoid: bool,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
-    inverse_v: f32,
-    normaliser: f32,
 }
 
 /// `log N(x; xhat, v I)` of every row, `[rows]`, constants included. `xhat` is `output`
@@ -95,26 +81,23 @@ impl Op for GaussianLogLikelihood {
             inverse_v: 1.0 / self.v,
             normaliser: normaliser as f32,
         };
-        Call::new(&GAUSSIAN_LOG_LIKELIHOOD, &params)
-            .constant("SIGMOID", self.sigmoid.into())
-            .row(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
-            .row(io.output(1))
-            .grid(rows, flat_tile(cols), row_grid(rows))
-            .flops(rows * cols * if self.sigmoid { 11 } else { 4 })
+        Args {
+            output: io.input(0).by_row(),
+            x: io.input(1).by_row(),
+            ll: io.output(0).by_row(),
+            d: io.output(1).by_row(),
+        }
+        .call(params, Constants { SIGMOID: self.sigmoid.into() })
+        .grid(rows, flat_tile(cols), row_grid(rows))
+        .flops(rows * cols * if self.sigmoid { 11 } else { 4 })
     }
 }
 
-fn gaussian_log_likelihood_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn gaussian_log_likelihood_cpu(Tile { p, constants, output, x, ll, d, .. }: Tile) {
     let cols = p.cols as usize;
-    let output = call.rows::<f32>(0, &rows, cols).chunks_exact(cols);
-    let x = call.rows::<f32>(1, &rows, cols).chunks_exact(cols);
-    let d = call.rows_mut::<f32>(3, &rows, cols).chunks_exact_mut(cols);
-    let ll = call.rows_mut::<f32>(2, &rows, 1);
-    let sigmoid = call.constant("SIGMOID") == 1;
-    for (((ll, output), x), d) in ll.iter_mut().zip(output).zip(x).zip(d) {
+    let images = output.chunks_exact(cols).zip(x.chunks_exact(cols));
+    let sigmoid = constants.SIGMOID == 1;
+    for ((ll, (output, x)), d) in ll.iter_mut().zip(images).zip(d.chunks_exact_mut(cols)) {
         let squares = if sigmoid { sigmoid_row(&p, output, x, d) } else { plain_row(&p, output, x, d) };
         *ll = -0.5 * p.inverse_v * squares - p.normaliser;
     }

@@ -31,7 +31,7 @@ pub use sinkhorn::{MOST_STATES, sinkhorn};
 pub use transport_plan::transport_plan;
 pub use wasserstein2::{Distance, wasserstein2};
 
-use crate::engine::recording::Kernel;
+use crate::engine::kernel::Kernel;
 
 /// Every kernel of the method, beside [the engine's](crate::engine::ops::KERNELS).
 pub static KERNELS: &[&Kernel] = &[

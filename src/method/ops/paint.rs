@@ -1,40 +1,30 @@
 //! Grey images of a table in the seven colours of ColorMNIST; `shaders/paint.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::data::color::COLORS;
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static PAINT: Kernel = Kernel {
-    name: "paint",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/paint.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: paint_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static PAINT: "paint" {
+        shaders: ["common/flat.wgsl", "common/bits.wgsl", "paint.wgsl"],
+        params: {
+            rows: u32,
+            pixels: u32,
+            /// Grey images of the table.
+            n: u32,
+        },
+        constants: {},
+        bindings: { table: read u32, indices: read u32, out: write f32 },
+        cpu: paint_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Paint {
     pixels: usize,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    pixels: u32,
-    /// Grey images of the table.
-    n: u32,
 }
 
 /// Coloured images `[indices, 3 * pixels]` as floats in [0, 1] from a table of grey ones, `[n, pixels]` packed
@@ -60,27 +50,18 @@ impl Op for Paint {
     fn call(&self, io: &Io) -> Call {
         let (rows, cols) = (io.inputs[1].0.len(), 3 * self.pixels);
         let n = 4 * io.inputs[0].0.len() / self.pixels;
-        Call::new(
-            &PAINT,
-            &Params {
-                rows: rows as u32,
-                pixels: self.pixels as u32,
-                n: u32::try_from(n).unwrap_or(u32::MAX),
-            },
-        )
-        .whole(io.input(0))
-        .row(io.input(1))
-        .row(io.output(0))
-        .grid(rows, flat_tile(cols), flat_grid(rows * cols))
+        let params =
+            Params { rows: rows as u32, pixels: self.pixels as u32, n: u32::try_from(n).unwrap_or(u32::MAX) };
+        Args { table: io.input(0).whole(), indices: io.input(1).by_row(), out: io.output(0).by_row() }
+            .call(params, Constants {})
+            .grid(rows, flat_tile(cols), flat_grid(rows * cols))
     }
 }
 
-fn paint_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn paint_cpu(Tile { p, table, indices, out, .. }: Tile) {
     let pixels = p.pixels as usize;
-    let table: &[u8] = bytemuck::cast_slice(call.whole::<u32>(0));
-    let indices = call.rows::<u32>(1, &rows, 1);
-    let images = call.rows_mut::<f32>(2, &rows, 3 * pixels).chunks_exact_mut(3 * pixels);
+    let table: &[u8] = bytemuck::cast_slice(table);
+    let images = out.chunks_exact_mut(3 * pixels);
     for (image, &index) in images.zip(indices) {
         let (row, color) = (index as usize / COLORS, index as usize % COLORS);
         if row >= p.n as usize {

@@ -5,47 +5,70 @@
 
 mod cpu;
 
-use crate::engine::nn::Dense;
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::kernel::{ALIGN_WORDS, UNUSED};
+use crate::engine::nn::Dense;
 use crate::engine::ops::half;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{ALIGN_WORDS, Call, Kernel, MatrixUnits, NONE};
+use crate::engine::recording::{Call, MatrixUnits};
 use crate::engine::rng::Key;
 use crate::engine::simd::LANES;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 use crate::method::ops::pgd_step::Norm;
+use crate::{kernel, shaders};
 
-pub static PGD_MLP: Kernel = Kernel {
-    name: "pgd_mlp",
-    wgsl: &[
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/common/precise.wgsl"),
-        include_str!("../../../shaders/common/rng.wgsl"),
-        include_str!("../../../shaders/common/entropic.wgsl"),
-        include_str!("../../../shaders/common/box.wgsl"),
-        include_str!("../../../shaders/common/ball.wgsl"),
-        include_str!("../../../shaders/common/dense.wgsl"),
-        include_str!("../../../shaders/common/shared_layers.wgsl"),
-        include_str!("../../../shaders/common/whole_layers.wgsl"),
-        include_str!("../../../shaders/pgd_mlp.wgsl"),
-    ],
-    bindings: &[Read, Read, Read, Read, Write, Write, Read, Write],
-    cpu: cpu::pgd_mlp_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static PGD_MLP: "pgd_mlp" {
+        shaders: [
+            "common/bits.wgsl",
+            "common/precise.wgsl",
+            "common/rng.wgsl",
+            "common/entropic.wgsl",
+            "common/box.wgsl",
+            "common/ball.wgsl",
+            "common/dense.wgsl",
+            "common/shared_layers.wgsl",
+            "common/whole_layers.wgsl",
+            "pgd_mlp.wgsl",
+        ],
+        params: {
+            rows: u32,
+            inputs: u32,
+            layers: u32,
+            steps: u32,
+            eps: f32,
+            step: f32,
+            gamma: f32,
+            padding: u32,
+            /// Of the draws: two words.
+            key: [u32; 4],
+            /// Outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
+            layer: [[u32; 4]; MAX_LAYERS],
+        },
+        constants: { NORM, GOAL, ALIGNED, HALF, START },
+        bindings: {
+            weights: read u32,
+            probe: read f32,
+            x: read f32,
+            reference: read u32,
+            x_adv: write f32,
+            wrong: write u32,
+            clock: read u32,
+            points: write u32,
+        },
+        cpu: cpu::pgd_mlp_cpu,
+    }
+}
 
 /// The same on matrix units.
-const ON_UNITS: &[&str] = &[
-    include_str!("../../../shaders/common/bits.wgsl"),
-    include_str!("../../../shaders/common/precise.wgsl"),
-    include_str!("../../../shaders/common/rng.wgsl"),
-    include_str!("../../../shaders/common/entropic.wgsl"),
-    include_str!("../../../shaders/common/box.wgsl"),
-    include_str!("../../../shaders/common/ball.wgsl"),
-    include_str!("../../../shaders/cooperative/pgd_mlp.wgsl"),
+const ON_UNITS: &[&str] = shaders![
+    "common/bits.wgsl",
+    "common/precise.wgsl",
+    "common/rng.wgsl",
+    "common/entropic.wgsl",
+    "common/box.wgsl",
+    "common/ball.wgsl",
+    "cooperative/pgd_mlp.wgsl",
 ];
 
 /// Layers, their widest, and the side of the largest squares, on matrix units.
@@ -148,23 +171,6 @@ struct PgdMlp {
     ascent: Ascent,
     /// Whether the weights are halves.
     half: bool,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    inputs: u32,
-    layers: u32,
-    steps: u32,
-    eps: f32,
-    step: f32,
-    gamma: f32,
-    padding: u32,
-    /// Of the draws: two words.
-    key: [u32; 4],
-    /// Outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
-    layer: [[u32; 4]; MAX_LAYERS],
 }
 
 /// Moves the variable `x_adv` `[rows, inputs]` by `ascent.steps` steps up the goal, each back into
@@ -301,21 +307,25 @@ impl Op for PgdMlp {
             widths.take(self.ascent.all_layers().count()).all(|width| width.is_multiple_of(n))
         };
         let with_probe = matches!(goal, Goal::CrossEntropy { .. });
-        let call = Call::new(&PGD_MLP, &params)
-            .constant("NORM", norm as u32)
-            .constant("GOAL", goal.number())
-            .constant("ALIGNED", rows_of(4).into())
-            .constant("HALF", self.half.into())
-            .constant("START", start.is_some().into())
-            .whole(io.input(0))
-            .whole(if with_probe { io.input(3) } else { NONE })
-            .row(io.input(1))
-            .row(io.input(2))
-            .row(io.output(0));
-        let call = if with_probe { call.row(io.output(1)) } else { call.whole(NONE) };
-        let call = call.whole(if start.is_some() { io.input(3) } else { NONE });
         let has_points = !with_probe && points.is_some();
-        let call = if has_points { call.row(io.output(1)) } else { call.whole(NONE) };
+        let constants = Constants {
+            NORM: norm as u32,
+            GOAL: goal.number(),
+            ALIGNED: rows_of(4).into(),
+            HALF: self.half.into(),
+            START: start.is_some().into(),
+        };
+        let args = Args {
+            weights: io.input(0).whole(),
+            probe: if with_probe { io.input(3).whole() } else { UNUSED },
+            x: io.input(1).by_row(),
+            reference: io.input(2).by_row(),
+            x_adv: io.output(0).by_row(),
+            wrong: if with_probe { io.output(1).by_row() } else { UNUSED },
+            clock: if start.is_some() { io.input(3).whole() } else { UNUSED },
+            points: if has_points { io.output(1).by_row() } else { UNUSED },
+        };
+        let call = args.call(params, constants);
         let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
         let mut ways: Vec<_> = WAYS.iter().filter(|way| way.fits(norm, widest)).collect();

@@ -1,43 +1,34 @@
 //! The random start of projected gradient ascent; `shaders/pgd_start.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::kernel::UNUSED;
 use crate::engine::ops::lanes::sum_of;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, NONE};
+use crate::engine::recording::Call;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 use crate::method::ops::pgd_step::{Norm, clip, image_grid};
 
-pub static PGD_START: Kernel = Kernel {
-    name: "pgd_start",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/common/box.wgsl"),
-        include_str!("../../../shaders/pgd_start.wgsl"),
-    ],
-    bindings: &[Read, Read, Read, Write],
-    cpu: pgd_start_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static PGD_START: "pgd_start" {
+        shaders: [
+            "common/flat.wgsl",
+            "common/reduce.wgsl",
+            "common/bits.wgsl",
+            "common/box.wgsl",
+            "pgd_start.wgsl",
+        ],
+        params: { rows: u32, cols: u32, eps: f32 },
+        constants: { NORM },
+        bindings: { x: read f32, noise: read f32, radius: read f32, x_adv: write f32 },
+        cpu: pgd_start_cpu,
+    }
+}
 
 /// Inputs: the centres, the noise and, for L2, the radii. Writes: the points.
 #[derive(Debug, Clone, Copy)]
 struct PgdStart {
     norm: Norm,
-    eps: f32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
     eps: f32,
 }
 
@@ -84,29 +75,26 @@ impl Op for PgdStart {
         let shape = &io.inputs[0].0;
         let (rows, cols) = (shape.rows(), shape.cols());
         let params = Params { rows: rows as u32, cols: cols as u32, eps: self.eps };
-        let call = Call::new(&PGD_START, &params).constant("NORM", self.norm as u32);
-        let call = call.row(io.input(0)).row(io.input(1));
-        let call = match self.norm {
-            Norm::Linf => call.whole(NONE),
-            Norm::L2 => call.row(io.input(2)),
+        let radius = if self.norm == Norm::L2 { io.input(2).by_row() } else { UNUSED };
+        let args = Args {
+            x: io.input(0).by_row(),
+            noise: io.input(1).by_row(),
+            radius,
+            x_adv: io.output(0).by_row(),
         };
-        image_grid(self.norm, call.row(io.output(0)), rows, cols).flops(rows * cols * 5)
+        let call = args.call(params, Constants { NORM: self.norm as u32 });
+        image_grid(self.norm, call, rows, cols).flops(rows * cols * 5)
     }
 }
 
-fn pgd_start_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn pgd_start_cpu(Tile { p, constants, x, noise, radius, x_adv, .. }: Tile) {
     let cols = p.cols as usize;
-    let x = call.rows::<f32>(0, &rows, cols);
-    let noise = call.rows::<f32>(1, &rows, cols);
-    let x_adv = call.rows_mut::<f32>(3, &rows, cols);
-    if call.constant("NORM") == Norm::Linf as u32 {
+    if constants.NORM == Norm::Linf as u32 {
         for ((x_adv, x), noise) in x_adv.iter_mut().zip(x).zip(noise) {
             *x_adv = clip(x + p.eps * (2.0 * noise - 1.0), 0.0, 1.0);
         }
         return;
     }
-    let radius = call.rows::<f32>(2, &rows, 1);
     let points = x_adv.chunks_exact_mut(cols).zip(x.chunks_exact(cols));
     for (((x_adv, x), noise), radius) in points.zip(noise.chunks_exact(cols)).zip(radius) {
         let norm = sum_of(noise, noise, |n, _| n * n).sqrt();

@@ -1,30 +1,28 @@
 //! One step of projected gradient ascent; `shaders/pgd_step.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::ops::lanes::sum_of;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile, row_grid};
+use crate::engine::recording::{Call, flat_grid, flat_tile, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static PGD_STEP: Kernel = Kernel {
-    name: "pgd_step",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/common/bits.wgsl"),
-        include_str!("../../../shaders/common/box.wgsl"),
-        include_str!("../../../shaders/common/ball.wgsl"),
-        include_str!("../../../shaders/pgd_step.wgsl"),
-    ],
-    bindings: &[Read, Read, Write],
-    cpu: pgd_step_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static PGD_STEP: "pgd_step" {
+        shaders: [
+            "common/flat.wgsl",
+            "common/reduce.wgsl",
+            "common/bits.wgsl",
+            "common/box.wgsl",
+            "common/ball.wgsl",
+            "pgd_step.wgsl",
+        ],
+        params: { rows: u32, cols: u32, eps: f32, step: f32 },
+        constants: { NORM },
+        bindings: { grad: read f32, x: read f32, x_adv: write f32 },
+        cpu: pgd_step_cpu,
+    }
+}
 
 /// The norm of the ball, numbered as in the shaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +35,6 @@ pub enum Norm {
 #[derive(Debug, Clone, Copy)]
 struct PgdStep {
     norm: Norm,
-    eps: f32,
-    step: f32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    cols: u32,
     eps: f32,
     step: f32,
 }
@@ -98,23 +87,16 @@ impl Op for PgdStep {
         let shape = &io.inputs[1].0;
         let (rows, cols) = (shape.rows(), shape.cols());
         let params = Params { rows: rows as u32, cols: cols as u32, eps: self.eps, step: self.step };
-        let call = Call::new(&PGD_STEP, &params)
-            .constant("NORM", self.norm as u32)
-            .row(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0));
+        let call = Args { grad: io.input(0).by_row(), x: io.input(1).by_row(), x_adv: io.output(0).by_row() }
+            .call(params, Constants { NORM: self.norm as u32 });
         let flops = if self.norm == Norm::Linf { 8 } else { 17 };
         image_grid(self.norm, call, rows, cols).flops(rows * cols * flops)
     }
 }
 
-fn pgd_step_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn pgd_step_cpu(Tile { p, constants, grad, x, x_adv, .. }: Tile) {
     let cols = p.cols as usize;
-    let grad = call.rows::<f32>(0, &rows, cols);
-    let x = call.rows::<f32>(1, &rows, cols);
-    let x_adv = call.rows_mut::<f32>(2, &rows, cols);
-    if call.constant("NORM") == Norm::Linf as u32 {
+    if constants.NORM == Norm::Linf as u32 {
         step_linf(&p, grad, x, x_adv);
     } else {
         let rows = grad.chunks_exact(cols).zip(x.chunks_exact(cols)).zip(x_adv.chunks_exact_mut(cols));

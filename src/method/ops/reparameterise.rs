@@ -1,43 +1,30 @@
 //! A sample of the encoder's Gaussian and its closed-form terms; `shaders/reparameterise.wgsl`.
 
 use std::f64::consts::PI;
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::kernel::View;
 use crate::engine::ops::fill;
 use crate::engine::ops::lanes::Lanes;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::recording::{Call, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::method::ops::reparameterise_grad::reparameterise_grad;
 
-pub static REPARAMETERISE: Kernel = Kernel {
-    name: "reparameterise",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/reparameterise.wgsl"),
-    ],
-    bindings: &[Read, Read, Write, Write, Write],
-    cpu: reparameterise_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static REPARAMETERISE: "reparameterise" {
+        shaders: ["common/flat.wgsl", "common/reduce.wgsl", "reparameterise.wgsl"],
+        params: { rows: u32, batch: u32, latents: u32, normaliser: f32 },
+        constants: {},
+        bindings: { h: read_pair f32, u: read f32, z: write f32, prior: write_pair f32, minus_kl: write_pair f32 },
+        cpu: reparameterise_cpu,
+    }
+}
 
 /// Inputs: the head and the draws. Outputs: z, prior, minus_kl.
 #[derive(Debug, Clone, Copy)]
 struct Reparameterise;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    batch: u32,
-    latents: u32,
-    normaliser: f32,
-}
 
 /// What comes of the encoder's Gaussians.
 #[derive(Debug, Clone, Copy)]
@@ -103,47 +90,52 @@ impl Op for Reparameterise {
             latents: latents as u32,
             normaliser: (0.5 * latents as f64 * (2.0 * PI).ln()) as f32,
         };
-        let call = Call::new(&REPARAMETERISE, &params).row(io.input(0));
-        // Where only half of the rows are sampled, a row of u and z is no row of the call's grid.
-        let call = match rows == batch {
-            true => call.row(io.input(1)).row(io.output(0)),
-            false => call.whole(io.input(1)).whole(io.output(0)),
-        };
-        call.row(io.output(1))
-            .row(io.output(2))
-            .grid(rows, CPU_TILE, row_grid(rows))
-            .flops(rows * latents * 27)
+        // A row of the call is a data point and, where there are such, its fictive point.
+        let by_point = |view: View| if rows == batch { view.by_row() } else { view.by_pair() };
+        Args {
+            h: by_point(io.input(0)),
+            u: io.input(1).by_row(),
+            z: io.output(0).by_row(),
+            prior: by_point(io.output(1)),
+            minus_kl: by_point(io.output(2)),
+        }
+        .call(params, Constants {})
+        .grid(batch, CPU_TILE, row_grid(rows))
+        .flops(rows * latents * 27)
     }
 }
 
-/// Rows that one thread computes at a time.
-const CPU_TILE: usize = 32;
+/// Rows that one thread computes at a time, pairs mostly.
+const CPU_TILE: usize = 16;
 
-fn reparameterise_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
-    let (batch, latents) = (p.batch as usize, p.latents as usize);
-    let h = call.rows::<f32>(0, &rows, 2 * latents).chunks_exact(2 * latents);
-    // Only rows below `batch` are sampled; the others have neither u nor z.
-    let sampled = rows.start.min(batch)..rows.end.min(batch);
-    let mut u = call.rows::<f32>(1, &sampled, latents).chunks_exact(latents);
-    let mut z = call.rows_mut::<f32>(2, &sampled, latents).chunks_exact_mut(latents);
-    let prior = call.rows_mut::<f32>(3, &rows, 1);
-    let minus_kl = call.rows_mut::<f32>(4, &rows, 1);
-    for ((h, prior), minus_kl) in h.zip(prior).zip(minus_kl) {
-        let (mu, l) = h.split_at(latents);
-        let (u, z) = (u.next().unwrap_or_default(), z.next().unwrap_or_default());
-        let (mut squares, mut distances) = (Lanes::default(), Lanes::default());
-        for (j, (mu, l)) in mu.iter().zip(l).enumerate() {
-            let deviation = (0.5 * l).exp();
-            if let (Some(u), Some(z)) = (u.get(j), z.get_mut(j)) {
-                *z = mu + deviation * u;
-            }
-            squares.add(j, mu * mu + deviation * deviation);
-            distances.add(j, mu * mu + above_tangent(*l, deviation * deviation));
+fn reparameterise_cpu(Tile { p, h, u, z, prior, minus_kl, .. }: Tile) {
+    let latents = p.latents as usize;
+    let parts = h.into_iter().zip(prior).zip(minus_kl);
+    // Data points are sampled; fictive points have neither u nor z.
+    for (((h, prior), minus_kl), (u, z)) in parts.zip([(u, z), Default::default()]) {
+        let (mut u, mut z) = (u.chunks_exact(latents), z.chunks_exact_mut(latents));
+        for ((h, prior), minus_kl) in h.chunks_exact(2 * latents).zip(prior).zip(minus_kl) {
+            let (u, z) = (u.next().unwrap_or_default(), z.next().unwrap_or_default());
+            let (squares, distances) = sample(h, u, z);
+            *prior = -0.5 * squares - p.normaliser;
+            *minus_kl = -0.5 * distances;
         }
-        *prior = -0.5 * squares.total() - p.normaliser;
-        *minus_kl = -0.5 * distances.total();
     }
+}
+
+/// One row: writes z where there are draws; returns the sums of `mu^2 + s^2` and of `mu^2 + s^2 - 1 - l`.
+fn sample(h: &[f32], u: &[f32], z: &mut [f32]) -> (f32, f32) {
+    let (mu, l) = h.split_at(h.len() / 2);
+    let (mut squares, mut distances) = (Lanes::default(), Lanes::default());
+    for (j, (mu, l)) in mu.iter().zip(l).enumerate() {
+        let deviation = (0.5 * l).exp();
+        if let (Some(u), Some(z)) = (u.get(j), z.get_mut(j)) {
+            *z = mu + deviation * u;
+        }
+        squares.add(j, mu * mu + deviation * deviation);
+        distances.add(j, mu * mu + above_tangent(*l, deviation * deviation));
+    }
+    (squares.total(), distances.total())
 }
 
 /// `exp(l) - 1 - l`, which is never negative, given `exp(l)`; by its series where the difference would cancel.

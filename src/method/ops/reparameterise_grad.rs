@@ -1,37 +1,32 @@
 //! The gradient of `reparameterise`; `shaders/reparameterise_grad.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid};
+use crate::engine::kernel::View;
+use crate::engine::recording::{Call, flat_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static REPARAMETERISE_GRAD: Kernel = Kernel {
-    name: "reparameterise_grad",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/reparameterise_grad.wgsl"),
-    ],
-    bindings: &[Read, Read, Read, Read, Read, Write],
-    cpu: reparameterise_grad_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static REPARAMETERISE_GRAD: "reparameterise_grad" {
+        shaders: ["common/flat.wgsl", "reparameterise_grad.wgsl"],
+        params: { rows: u32, batch: u32, latents: u32 },
+        constants: {},
+        bindings: {
+            h: read_pair f32,
+            u: read f32,
+            dz: read f32,
+            dprior: read_pair f32,
+            dminus_kl: read_pair f32,
+            dh: write_pair f32,
+        },
+        cpu: reparameterise_grad_cpu,
+    }
+}
 
 /// Inputs: h, u, dz, dprior, dminus_kl. Output: dh.
 #[derive(Debug, Clone, Copy)]
 struct ReparameteriseGrad;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    batch: u32,
-    latents: u32,
-}
 
 /// The gradient with respect to the head `h` `[rows, 2 latents]`, given `[dz, dprior, dminus_kl]`,
 /// what flows into the sample, the prior term and minus KL.
@@ -64,44 +59,46 @@ impl Op for ReparameteriseGrad {
     fn call(&self, io: &Io) -> Call {
         let (rows, batch, latents) = (io.inputs[0].0.rows(), io.inputs[1].0.rows(), io.inputs[1].0.cols());
         let params = Params { rows: rows as u32, batch: batch as u32, latents: latents as u32 };
-        let call = Call::new(&REPARAMETERISE_GRAD, &params).row(io.input(0));
-        let call = match rows == batch {
-            true => call.row(io.input(1)).row(io.input(2)),
-            false => call.whole(io.input(1)).whole(io.input(2)),
-        };
-        call.row(io.input(3))
-            .row(io.input(4))
-            .row(io.output(0))
-            .grid(rows, CPU_TILE, flat_grid(rows * latents))
-            .flops(rows * latents * 12)
+        // A row of the call is a data point and, where there are such, its fictive point.
+        let by_point = |view: View| if rows == batch { view.by_row() } else { view.by_pair() };
+        Args {
+            h: by_point(io.input(0)),
+            u: io.input(1).by_row(),
+            dz: io.input(2).by_row(),
+            dprior: by_point(io.input(3)),
+            dminus_kl: by_point(io.input(4)),
+            dh: by_point(io.output(0)),
+        }
+        .call(params, Constants {})
+        .grid(batch, CPU_TILE, flat_grid(rows * latents))
+        .flops(rows * latents * 12)
     }
 }
 
-/// Rows that one thread computes at a time.
-const CPU_TILE: usize = 32;
+/// Rows that one thread computes at a time, pairs mostly.
+const CPU_TILE: usize = 16;
 
-fn reparameterise_grad_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
-    let (batch, latents) = (p.batch as usize, p.latents as usize);
-    // Only rows below `batch` are sampled; the others have neither u nor dz.
-    let sampled = rows.start.min(batch)..rows.end.min(batch);
-    let u = call.rows::<f32>(1, &sampled, latents).chunks_exact(latents);
-    let dz = call.rows::<f32>(2, &sampled, latents).chunks_exact(latents);
-    let dprior = call.rows::<f32>(3, &rows, 1);
-    let dminus_kl = call.rows::<f32>(4, &rows, 1);
-    let h = call.rows::<f32>(0, &rows, 2 * latents).chunks_exact(2 * latents);
-    let dh = call.rows_mut::<f32>(5, &rows, 2 * latents);
-    for (((h, dh), dprior), dminus_kl) in h.zip(dh.chunks_exact_mut(2 * latents)).zip(dprior).zip(dminus_kl) {
-        let ((mu, l), (d_mu, d_l)) = (h.split_at(latents), dh.split_at_mut(latents));
-        let both = dprior + dminus_kl;
-        d_mu.iter_mut().zip(mu).for_each(|(d, mu)| *d = -both * mu);
-        for (d, l) in d_l.iter_mut().zip(l) {
-            let deviation = (0.5 * l).exp();
-            *d = 0.5 * (dminus_kl - both * deviation * deviation);
+fn reparameterise_grad_cpu(Tile { p, h, u, dz, dprior, dminus_kl, dh, .. }: Tile) {
+    let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
+    let [sampled_h, _] = h;
+    let [mut sampled_dh, mut fictive_dh] = dh;
+    let parts = h.into_iter().zip([&mut sampled_dh, &mut fictive_dh]).zip(dprior).zip(dminus_kl);
+    for (((h, dh), dprior), dminus_kl) in parts {
+        let rows = h.chunks_exact(width).zip(dh.chunks_exact_mut(width));
+        for (((h, dh), dprior), dminus_kl) in rows.zip(dprior).zip(dminus_kl) {
+            let ((mu, l), (d_mu, d_l)) = (h.split_at(latents), dh.split_at_mut(latents));
+            let both = dprior + dminus_kl;
+            d_mu.iter_mut().zip(mu).for_each(|(d, mu)| *d = -both * mu);
+            for (d, l) in d_l.iter_mut().zip(l) {
+                let deviation = (0.5 * l).exp();
+                *d = 0.5 * (dminus_kl - both * deviation * deviation);
+            }
         }
     }
-    let heads = call.rows::<f32>(0, &sampled, 2 * latents).chunks_exact(2 * latents);
-    for (((dh, h), u), dz) in dh.chunks_exact_mut(2 * latents).zip(heads).zip(u).zip(dz) {
+    // Only data points are sampled.
+    let (u, dz) = (u.chunks_exact(latents), dz.chunks_exact(latents));
+    let heads = sampled_h.chunks_exact(width);
+    for (((dh, h), u), dz) in sampled_dh.chunks_exact_mut(width).zip(heads).zip(u).zip(dz) {
         let (d_mu, d_l) = dh.split_at_mut(latents);
         d_mu.iter_mut().zip(dz).for_each(|(d, dz)| *d += dz);
         for (((d, l), u), dz) in d_l.iter_mut().zip(&h[latents..]).zip(u).zip(dz) {

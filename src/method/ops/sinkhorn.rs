@@ -1,44 +1,37 @@
 //! Entropic optimal transport between rows of probabilities; `shaders/sinkhorn.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::broadcast;
 use crate::engine::ops::elementwise::{Function, elementwise};
 use crate::engine::ops::lanes::{self, Lanes};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::recording::{Call, row_grid};
 use crate::engine::simd::exp_and_exp_m1;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::method::ops::transport_plan;
 
-pub static SINKHORN: Kernel = Kernel {
-    name: "sinkhorn",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/sinkhorn.wgsl"),
-    ],
-    bindings: &[Read, Read, Read, Write, Write, Write],
-    cpu: sinkhorn_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static SINKHORN: "sinkhorn" {
+        shaders: ["common/flat.wgsl", "common/reduce.wgsl", "sinkhorn.wgsl"],
+        params: { rows: u32, n: u32, m: u32 },
+        constants: { TURNS },
+        bindings: {
+            log_a: read f32,
+            log_b: read f32,
+            cost: read f32,
+            value: write f32,
+            f_out: write f32,
+            h_out: write f32,
+        },
+        cpu: sinkhorn_cpu,
+    }
+}
 
 /// Inputs: `log a`, `log b` and the cost. Outputs: the values and the potentials of both sides.
 #[derive(Debug, Clone, Copy)]
 struct Sinkhorn {
     turns: u32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    n: u32,
-    m: u32,
 }
 
 /// The most states on either side: `MOST` in the shader.
@@ -116,36 +109,32 @@ impl Op for Sinkhorn {
 
     fn call(&self, io: &Io) -> Call {
         let (rows, n, m) = (io.inputs[0].0.rows(), io.inputs[0].0.cols(), io.inputs[1].0.cols());
-        Call::new(&SINKHORN, &Params { rows: rows as u32, n: n as u32, m: m as u32 })
-            .constant("TURNS", self.turns)
-            .row(io.input(0))
-            .row(io.input(1))
-            .whole(io.input(2))
-            .row(io.output(0))
-            .row(io.output(1))
-            .row(io.output(2))
-            .grid(rows, 1, row_grid(rows))
-            .flops(rows * n * m * self.turns as usize * 8)
+        Args {
+            log_a: io.input(0).by_row(),
+            log_b: io.input(1).by_row(),
+            cost: io.input(2).whole(),
+            value: io.output(0).by_row(),
+            f_out: io.output(1).by_row(),
+            h_out: io.output(2).by_row(),
+        }
+        .call(Params { rows: rows as u32, n: n as u32, m: m as u32 }, Constants { TURNS: self.turns })
+        .grid(rows, 1, row_grid(rows))
+        .flops(rows * n * m * self.turns as usize * 8)
     }
 }
 
-fn sinkhorn_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn sinkhorn_cpu(Tile { p, constants, log_a, log_b, cost, value, f_out, h_out, .. }: Tile) {
     let (n, m) = (p.n as usize, p.m as usize);
-    let cost = call.whole::<f32>(2);
     let across: Vec<f32> = (0..n * m).map(|k| cost[k % n * m + k / n]).collect();
-    let log_a = call.rows::<f32>(0, &rows, n).chunks_exact(n);
-    let log_b = call.rows::<f32>(1, &rows, m).chunks_exact(m);
-    let values = call.rows_mut::<f32>(3, &rows, 1);
-    let f = call.rows_mut::<f32>(4, &rows, n).chunks_exact_mut(n);
-    let h = call.rows_mut::<f32>(5, &rows, m).chunks_exact_mut(m);
+    let (log_a, log_b) = (log_a.chunks_exact(n), log_b.chunks_exact(m));
+    let (f, h) = (f_out.chunks_exact_mut(n), h_out.chunks_exact_mut(m));
     // Where no cost is so large that e^-cost is lost, that is taken once, and a turn takes few exponentials.
     let small = cost.iter().all(|&cost| cost.abs() < SMALL_COST);
     let kernel = |cost: &[f32]| cost.iter().map(|cost| (-cost).exp()).collect::<Vec<f32>>();
     let kernels = if small { [kernel(cost), kernel(&across)] } else { [Vec::new(), Vec::new()] };
-    for ((((log_a, log_b), value), f), h) in log_a.zip(log_b).zip(values).zip(f).zip(h) {
+    for ((((log_a, log_b), value), f), h) in log_a.zip(log_b).zip(value).zip(f).zip(h) {
         h.fill(0.0);
-        for _ in 0..call.constant("TURNS") {
+        for _ in 0..constants.TURNS {
             match small {
                 true => {
                     scaled_turn(f, log_a, h, &kernels[0]);

@@ -1,37 +1,24 @@
 //! Plans of entropic optimal transport; `shaders/transport_plan.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, flat_grid, flat_tile};
+use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::simd::exp_and_exp_m1;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 
-pub static TRANSPORT_PLAN: Kernel = Kernel {
-    name: "transport_plan",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/transport_plan.wgsl"),
-    ],
-    bindings: &[Read, Read, Read, Read, Write],
-    cpu: transport_plan_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static TRANSPORT_PLAN: "transport_plan" {
+        shaders: ["common/flat.wgsl", "transport_plan.wgsl"],
+        params: { rows: u32, n: u32, m: u32 },
+        constants: {},
+        bindings: { d: read f32, f: read f32, h: read f32, cost: read f32, out: write f32 },
+        cpu: transport_plan_cpu,
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct TransportPlan;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    n: u32,
-    m: u32,
-}
 
 /// `sum over r of d[r] e^(f[r, i] + h[r, j] - cost[i, j])` `[n, m]`: the optimal plans of
 /// [`sinkhorn`](super::sinkhorn) for its potentials `f` `[rows, n]` and `h` `[rows, m]`, each row's weighed by `d`
@@ -59,24 +46,22 @@ impl Op for TransportPlan {
     fn call(&self, io: &Io) -> Call {
         let (f, h) = (&io.inputs[1].0, &io.inputs[2].0);
         let (rows, n, m) = (f.rows(), f.cols(), h.cols());
-        Call::new(&TRANSPORT_PLAN, &Params { rows: rows as u32, n: n as u32, m: m as u32 })
-            .whole(io.input(0))
-            .whole(io.input(1))
-            .whole(io.input(2))
-            .row(io.input(3))
-            .row(io.output(0))
-            .grid(n, flat_tile(m * rows), flat_grid(n * m))
-            .flops(4 * rows * n * m)
+        Args {
+            d: io.input(0).whole(),
+            f: io.input(1).whole(),
+            h: io.input(2).whole(),
+            cost: io.input(3).by_row(),
+            out: io.output(0).by_row(),
+        }
+        .call(Params { rows: rows as u32, n: n as u32, m: m as u32 }, Constants {})
+        .grid(n, flat_tile(m * rows), flat_grid(n * m))
+        .flops(4 * rows * n * m)
     }
 }
 
-fn transport_plan_cpu(call: &CpuCall, range: Range<usize>) {
-    let p: Params = call.params();
+fn transport_plan_cpu(Tile { p, rows, d, f, h, cost, out, .. }: Tile) {
     let (n, m) = (p.n as usize, p.m as usize);
-    let (d, f, h) = (call.whole::<f32>(0), call.whole::<f32>(1), call.whole::<f32>(2));
-    let cost = call.rows::<f32>(3, &range, m).chunks_exact(m);
-    let out = call.rows_mut::<f32>(4, &range, m).chunks_exact_mut(m);
-    for ((i, cost), out) in range.zip(cost).zip(out) {
+    for ((i, cost), out) in rows.zip(cost.chunks_exact(m)).zip(out.chunks_exact_mut(m)) {
         out.fill(0.0);
         for ((d, f), h) in d.iter().zip(f.chunks_exact(n)).zip(h.chunks_exact(m)) {
             for ((out, h), cost) in out.iter_mut().zip(h).zip(cost) {

@@ -1,42 +1,33 @@
 //! The squared 2-Wasserstein distance of two heads, with its gradient; `shaders/wasserstein2.wgsl`.
 
-use std::ops::Range;
-
-use bytemuck::{Pod, Zeroable};
-
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::ops::broadcast;
 use crate::engine::ops::lanes::Lanes;
-use crate::engine::recording::Access::{Read, Write};
-use crate::engine::recording::{Call, CpuCall, Kernel, row_grid};
+use crate::engine::recording::{Call, row_grid};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 use crate::method::ops::entropic_wasserstein::{CPU_TILE, deviations};
 
-pub static WASSERSTEIN2: Kernel = Kernel {
-    name: "wasserstein2",
-    wgsl: &[
-        include_str!("../../../shaders/common/flat.wgsl"),
-        include_str!("../../../shaders/common/reduce.wgsl"),
-        include_str!("../../../shaders/common/precise.wgsl"),
-        include_str!("../../../shaders/common/entropic.wgsl"),
-        include_str!("../../../shaders/wasserstein2.wgsl"),
-    ],
-    bindings: &[Read, Read, Write, Write],
-    cpu: wasserstein2_cpu,
-    trusted: true,
-};
+kernel! {
+    pub static WASSERSTEIN2: "wasserstein2" {
+        shaders: [
+            "common/flat.wgsl",
+            "common/reduce.wgsl",
+            "common/precise.wgsl",
+            "common/entropic.wgsl",
+            "wasserstein2.wgsl",
+        ],
+        params: { rows: u32, latents: u32 },
+        constants: {},
+        bindings: { h_a: read f32, h_b: read f32, w2: write f32, dh_b: write f32 },
+        cpu: wasserstein2_cpu,
+    }
+}
 
 /// Inputs: the two heads. Outputs: the distances and their gradients with respect to the second.
 #[derive(Debug, Clone, Copy)]
 struct Wasserstein2;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    latents: u32,
-}
 
 /// A selection metric between the rows of two heads.
 #[derive(Debug, Clone, Copy)]
@@ -109,23 +100,22 @@ impl Op for Wasserstein2 {
     fn call(&self, io: &Io) -> Call {
         let h = &io.inputs[1].0;
         let (rows, latents) = (h.rows(), h.cols() / 2);
-        Call::new(&WASSERSTEIN2, &Params { rows: rows as u32, latents: latents as u32 })
-            .row(io.input(0))
-            .row(io.input(1))
-            .row(io.output(0))
-            .row(io.output(1))
-            .grid(rows, CPU_TILE, row_grid(rows))
-            .flops(rows * latents * 16)
+        Args {
+            h_a: io.input(0).by_row(),
+            h_b: io.input(1).by_row(),
+            w2: io.output(0).by_row(),
+            dh_b: io.output(1).by_row(),
+        }
+        .call(Params { rows: rows as u32, latents: latents as u32 }, Constants {})
+        .grid(rows, CPU_TILE, row_grid(rows))
+        .flops(rows * latents * 16)
     }
 }
 
-fn wasserstein2_cpu(call: &CpuCall, rows: Range<usize>) {
-    let p: Params = call.params();
+fn wasserstein2_cpu(Tile { p, h_a, h_b, w2, dh_b, .. }: Tile) {
     let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
-    let a = call.rows::<f32>(0, &rows, width).chunks_exact(width);
-    let b = call.rows::<f32>(1, &rows, width).chunks_exact(width);
-    let d = call.rows_mut::<f32>(3, &rows, width).chunks_exact_mut(width);
-    for (((w2, a), b), d) in call.rows_mut::<f32>(2, &rows, 1).iter_mut().zip(a).zip(b).zip(d) {
+    let heads = h_a.chunks_exact(width).zip(h_b.chunks_exact(width));
+    for ((w2, (a, b)), d) in w2.iter_mut().zip(heads).zip(dh_b.chunks_exact_mut(width)) {
         let ((mu_a, l_a), (mu_b, l_b)) = (a.split_at(latents), b.split_at(latents));
         let (d_mu, d_l) = d.split_at_mut(latents);
         let mut sum = Lanes::default();

@@ -7,7 +7,8 @@ use std::ops::Range;
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::{Buffer, Gpu, memory};
-use crate::engine::recording::{Access, BufferId, Call, NONE, Recording, Step};
+use crate::engine::kernel::{Access, BufferId, NONE};
+use crate::engine::recording::{Call, Recording, Step};
 use crate::error::{Error, Result};
 
 /// A recording with its memory, pipelines and bind groups.
@@ -199,8 +200,8 @@ fn bind(
     uniforms: BindingResource,
 ) -> Result<wgpu::BindGroup> {
     let mut entries = vec![BindGroupEntry { binding: 0, resource: uniforms }];
-    for ((arg, access), i) in call.args.iter().zip(call.kernel.bindings).zip(1..) {
-        let resource = if arg.view == NONE && *access == Access::Write {
+    for ((arg, declared), i) in call.args.iter().zip(call.kernel.bindings).zip(1..) {
+        let resource = if arg.view == NONE && declared.access == Access::Write {
             // Words of its own for each binding: two that are written may not share any.
             binding(&gpu.0.sink, (i - 1) as usize * NONE.words, NONE.words)
         } else {

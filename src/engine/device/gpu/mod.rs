@@ -27,7 +27,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::engine::recording::{BufferId, NONE, Recording};
+use crate::engine::kernel::{BufferId, NONE};
+use crate::engine::recording::Recording;
 use crate::error::{Error, Result};
 
 /// An open GPU. Clones share it.

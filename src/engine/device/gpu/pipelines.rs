@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType};
 
 use super::Gpu;
-use crate::engine::recording::{Access, Call, Kernel, MatrixUnits};
+use crate::engine::kernel::{Access, Binding, Kernel};
+use crate::engine::recording::{Call, MatrixUnits};
 use crate::error::Result;
 
 /// What the variants of a kernel share.
@@ -101,7 +102,8 @@ impl Gpu {
     fn make_parts(&self, call: &Call) -> Result<Parts> {
         let (device, kernel) = (&self.0.device, call.kernel);
         let name = Some(kernel.name);
-        let storage = |access: &Access| BufferBindingType::Storage { read_only: *access == Access::Read };
+        let storage =
+            |binding: &Binding| BufferBindingType::Storage { read_only: binding.access == Access::Read };
         let types = std::iter::once(BufferBindingType::Uniform).chain(kernel.bindings.iter().map(storage));
         let entries: Vec<_> = types
             .zip(0..)

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Buffer, Gpu, Program, adapter};
-use crate::engine::recording::{BufferId, BufferSpec, Call, NONE, Recording, Step, Variant};
+use crate::engine::kernel::{BufferId, NONE};
+use crate::engine::recording::{BufferSpec, Call, Recording, Step, Variant};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -312,7 +313,7 @@ mod tests {
     use crate::engine::ops::KERNELS;
 
     fn call(m: u32) -> Call {
-        let call = Call::new(KERNELS[0], &[7, 200]).constant("BIAS", 1).flops(m as usize);
+        let call = Call::new(KERNELS[0], vec![7, 200], vec![("BIAS", 1)], vec![]).flops(m as usize);
         call.variant(&[("ROWS", 4)], [1, 2, 1]).variant(&[("ROWS", 8)], [1, 1, 1])
     }
 

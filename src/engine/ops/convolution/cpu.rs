@@ -10,16 +10,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{ImageShape, Params, len};
-use crate::engine::recording::CpuCall;
 use crate::engine::simd::{self, Column, LANES, Work, add_scaled, turn};
-
-pub(crate) fn conv2d_cpu(call: &CpuCall, rows: Range<usize>) {
-    run(call, rows, false);
-}
-
-pub(crate) fn conv2d_transpose_cpu(call: &CpuCall, rows: Range<usize>) {
-    run(call, rows, true);
-}
 
 /// The memory of a thread.
 #[derive(Debug, Default)]
@@ -30,12 +21,21 @@ struct Memory {
     weights: Vec<f32>,
 }
 
-fn run(call: &CpuCall, rows: Range<usize>, transposed: bool) {
+/// Some examples: x, weights and bias, which is empty where there is none, to y.
+pub(crate) fn correlate(
+    p: Params,
+    transposed: bool,
+    [x, weights, bias]: [&[f32]; 3],
+    relu: bool,
+    y: &mut [f32],
+) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
         static MEMORY: RefCell<Memory> = RefCell::default();
     }
-    MEMORY.with_borrow_mut(|memory| simd::run(Correlate { call, rows, transposed, memory }));
+    MEMORY.with_borrow_mut(|memory| {
+        simd::run(Correlate { p, transposed, x, weights, bias, relu, y, memory });
+    });
 }
 
 /// Outputs along one axis whose taps lie alike: output `out + q out_step` sums the inputs
@@ -110,22 +110,23 @@ impl Taps {
     }
 }
 
-/// The rows of one call that a thread was given.
+/// The examples that a thread was given.
 struct Correlate<'a> {
-    call: &'a CpuCall<'a>,
-    rows: Range<usize>,
+    p: Params,
     transposed: bool,
+    x: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+    relu: bool,
+    y: &'a mut [f32],
     memory: &'a mut Memory,
 }
 
 impl Work for Correlate<'_> {
     #[inline(always)]
     fn run<const FMA: bool, const ROWS: usize>(self) {
-        let Correlate { call, rows, transposed, memory } = self;
-        let p: Params = call.params();
-        let sizes = |shape: [u32; 3]| shape.map(|n| n as usize);
-        let (large, small) = (sizes(p.large), sizes(p.small));
-        let [kernel_h, kernel_w] = p.kernel.map(|n| n as usize);
+        let Correlate { p, transposed, x, weights, bias, relu, y: out, memory } = self;
+        let (large, small, [kernel_h, kernel_w]) = p.sides();
         let (stride, padding) = (p.stride as usize, p.padding as usize);
         let (from, to) = if transposed { (small, large) } else { (large, small) };
         let axis = |remainder: usize, side: usize, kernel: usize| match transposed {
@@ -139,7 +140,6 @@ impl Work for Correlate<'_> {
             false => (from[0] * element, element),
             true => (element, to[0] * element),
         };
-        let weights: &[f32] = call.whole(1);
         memory.weights.clear();
         for y in 0..classes {
             for x in 0..classes {
@@ -153,10 +153,6 @@ impl Work for Correlate<'_> {
                 }
             }
         }
-        let bias: &[f32] = if call.constant("BIAS") == 1 { call.whole(2) } else { &[] };
-        let relu = call.constant("RELU") == 1;
-        let x = call.rows::<f32>(0, &rows, len(from));
-        let out = call.rows_mut::<f32>(3, &rows, len(to));
         memory.output.resize(len(to), Column::ZERO);
         for (x, out) in x.chunks(LANES * len(from)).zip(out.chunks_mut(LANES * len(to))) {
             to_panel(x, from, &mut memory.input);

@@ -1,11 +1,9 @@
 //! The CPU twin of `shaders/pgd_mlp.wgsl`: a panel of 16 examples goes through all steps at once.
 
 use std::cell::RefCell;
-use std::ops::Range;
 
-use super::{MAX_LAYERS, Params};
+use super::{Constants, MAX_LAYERS, Params, Tile};
 use crate::engine::ops::half::floats_of;
-use crate::engine::recording::CpuCall;
 use crate::engine::rng::{self, Key};
 use crate::engine::simd::{
     self, Active, Column, LANES, Matrix, Work, exp_and_exp_m1, masked_product, sparse_product, transpose,
@@ -14,15 +12,32 @@ use crate::engine::simd::{
 use crate::method::ops::entropic_wasserstein::entropic;
 use crate::method::ops::pgd_step::{Norm, clip};
 
-pub(super) fn pgd_mlp_cpu(call: &CpuCall, rows: Range<usize>) {
+pub(super) fn pgd_mlp_cpu(tile: Tile) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
         static PANEL: RefCell<Panel> = RefCell::default();
     }
+    let Tile { p, constants, rows, weights, probe, x, reference, x_adv, mut wrong, clock, .. } = tile;
+    let (inputs, outputs) = (p.inputs as usize, reference.len() / rows.len());
     PANEL.with_borrow_mut(|panel| {
-        for first in rows.clone().step_by(LANES) {
-            let rows = first..rows.end.min(first + LANES);
-            simd::run(Climb { p: call.params(), call, rows, panel });
+        let examples = x.chunks(LANES * inputs).zip(reference.chunks(LANES * outputs));
+        for ((first, (x, reference)), x_adv) in
+            rows.step_by(LANES).zip(examples).zip(x_adv.chunks_mut(LANES * inputs))
+        {
+            let wrong = wrong.split_off_mut(..LANES.min(wrong.len())).unwrap_or_default();
+            simd::run(Climb {
+                p,
+                constants,
+                first,
+                weights,
+                probe,
+                x,
+                reference,
+                x_adv,
+                wrong,
+                clock,
+                panel,
+            });
         }
     });
 }
@@ -53,35 +68,44 @@ const CROSS_ENTROPY: u32 = 2;
 /// One panel's ascent.
 struct Climb<'a> {
     p: Params,
-    call: &'a CpuCall<'a>,
-    rows: Range<usize>,
+    constants: Constants,
+    /// The number of the panel's first row, which is even.
+    first: usize,
+    weights: &'a [u32],
+    probe: &'a [f32],
+    // Of the panel's rows:
+    x: &'a [f32],
+    reference: &'a [u32],
+    x_adv: &'a mut [f32],
+    wrong: &'a mut [u32],
+    clock: &'a [u32],
     panel: &'a mut Panel,
 }
 
 impl Work for Climb<'_> {
     #[inline(always)]
     fn run<const FMA: bool, const ROWS: usize>(self) {
-        let Climb { p, call, rows, panel } = self;
+        let Climb { p, constants, panel, .. } = self;
         let (inputs, layers) = (p.inputs as usize, p.layers as usize);
-        let (norm, goal) = (call.constant("NORM"), call.constant("GOAL"));
+        let (norm, goal) = (constants.NORM, constants.GOAL);
         let outputs: [usize; MAX_LAYERS] = std::array::from_fn(|l| p.layer[l][0] as usize);
         let Panel { x, x_adv, activations, gradient, reference, active, weights } = panel;
-        let weights: &[f32] = match call.constant("HALF") {
-            0 => call.whole(0),
+        let weights: &[f32] = match constants.HALF {
+            0 => bytemuck::cast_slice(self.weights),
             _ => {
                 weights.clear();
-                weights.extend(call.whole::<u32>(0).iter().flat_map(|&word| floats_of(word)));
+                weights.extend(self.weights.iter().flat_map(|&word| floats_of(word)));
                 weights
             }
         };
-        let network: [Layer; MAX_LAYERS] = std::array::from_fn(|l| layer(call, weights, &p, goal, l));
+        let network: [Layer; MAX_LAYERS] = std::array::from_fn(|l| layer([weights, self.probe], &p, goal, l));
         let network = &network[..layers];
 
-        transpose(call.rows(2, &rows, inputs), inputs, x);
-        if call.constant("START") == 1 {
-            start(call, &p, &rows);
+        transpose(self.x, inputs, x);
+        if constants.START == 1 {
+            start(&p, self.clock[0], self.first, self.x, self.x_adv);
         }
-        transpose(call.rows(4, &rows, inputs), inputs, x_adv);
+        transpose(self.x_adv, inputs, x_adv);
         activations.resize(MAX_LAYERS, Vec::new());
         for (h, outputs) in activations.iter_mut().zip(outputs) {
             h.resize(outputs, Column::ZERO);
@@ -90,7 +114,7 @@ impl Work for Climb<'_> {
         if goal == CROSS_ENTROPY {
             reference.clear();
         } else {
-            transpose(call.rows(3, &rows, head), head, reference);
+            transpose(bytemuck::cast_slice(self.reference), head, reference);
         }
 
         let looks = p.steps + u32::from(goal == CROSS_ENTROPY);
@@ -121,8 +145,8 @@ impl Work for Climb<'_> {
                 W2 => w2_gradient(reference, h),
                 ENTROPIC => entropic_gradient(p.gamma, reference, h),
                 _ => {
-                    let labels = call.rows::<u32>(3, &rows, 1);
-                    mark_wrong(h, labels, call.rows_mut(5, &rows, 1));
+                    let labels = self.reference;
+                    mark_wrong(h, labels, self.wrong);
                     if turn == p.steps {
                         break;
                     }
@@ -153,18 +177,16 @@ impl Work for Climb<'_> {
                 step_l2(&p, gradient, x, x_adv);
             }
         }
-        transpose_back(x_adv, inputs, call.rows_mut(4, &rows, inputs));
+        transpose_back(x_adv, inputs, self.x_adv);
     }
 }
 
-/// As `pgd_start`, for all rows of a panel, whose first number is even.
+/// As `pgd_start`, for the rows of a panel, whose first number is even.
 #[inline(always)]
-fn start(call: &CpuCall, p: &Params, rows: &Range<usize>) {
-    let inputs = p.inputs as usize;
-    let points = call.rows_mut::<f32>(4, rows, inputs);
-    let clock = call.whole::<u32>(6)[0];
-    rng::fill(Key([p.key[0], p.key[1]]), clock, (rows.start * inputs / 2) as u32, false, points);
-    for (point, x) in points.iter_mut().zip(call.rows::<f32>(2, rows, inputs)) {
+fn start(p: &Params, clock: u32, first: usize, x: &[f32], x_adv: &mut [f32]) {
+    let block = (first * p.inputs as usize / 2) as u32;
+    rng::fill(Key([p.key[0], p.key[1]]), clock, block, false, x_adv);
+    for (point, x) in x_adv.iter_mut().zip(x) {
         *point = clip(x + p.eps * (2.0 * *point - 1.0), 0.0, 1.0);
     }
 }
@@ -179,11 +201,11 @@ struct Layer<'a> {
 /// Layer `l` of the call, without outputs where there is none. The last one is the probe's where the
 /// goal has one.
 #[inline(always)]
-fn layer<'a>(call: &'a CpuCall, weights: &'a [f32], p: &Params, goal: u32, l: usize) -> Layer<'a> {
+fn layer<'a>([weights, probe]: [&'a [f32]; 2], p: &Params, goal: u32, l: usize) -> Layer<'a> {
     let [outputs, weight, bias, relu] = p.layer[l].map(|word| word as usize);
     let inputs = if l == 0 { p.inputs as usize } else { p.layer[l - 1][0] as usize };
     let of_probe = goal == CROSS_ENTROPY && l + 1 == p.layers as usize;
-    let arena: &[f32] = if of_probe { call.whole(1) } else { weights };
+    let arena = if of_probe { probe } else { weights };
     Layer {
         weight: Matrix::new(&arena[weight..][..outputs * inputs], outputs, inputs),
         bias: &arena[bias..][..outputs],

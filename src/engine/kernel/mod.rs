@@ -1,0 +1,55 @@
+//! A kernel: one WGSL text and its CPU twin, declared once by [`kernel!`](crate::kernel).
+
+mod binding;
+mod declare;
+mod params;
+mod tile;
+
+pub use binding::{ALIGN_WORDS, Access, Arg, Binding, BufferId, NONE, Scope, UNUSED, View};
+pub use params::{Member, Param};
+pub(crate) use tile::CallParts;
+pub use tile::CpuTile;
+
+/// Runs one tile of a call on the CPU.
+pub type CpuKernel = fn(CpuTile<'_>);
+
+/// A kernel. [`kernel!`](crate::kernel) declares it, with the types of its uniform block, its constants, its arguments
+/// and its CPU tiles; `tests/shaders.rs` compares the declaration with the WGSL.
+#[derive(Debug)]
+pub struct Kernel {
+    /// `shaders/NAME.wgsl`, `src/engine/ops/NAME.rs` and `kernels-tests/NAME.rs` carry this name.
+    pub name: &'static str,
+    /// Shared WGSL files first, the kernel's own file last. The entry point is `main`.
+    pub wgsl: &'static [&'static str],
+    /// Binding 0, the uniform block: its members in order.
+    pub params: &'static [Member],
+    /// The `override` constants that an op sets, in order.
+    pub constants: &'static [&'static str],
+    /// Bindings 1, 2, ...: the storage buffers in order.
+    pub bindings: &'static [Binding],
+    /// The CPU twin.
+    pub cpu: CpuKernel,
+    /// Whether devices may compile it without bounds checks: this crate's own, which its tests run with them.
+    pub(crate) trusted: bool,
+}
+
+impl Kernel {
+    /// A kernel whose bounds devices always check. [`kernel!`](crate::kernel) is the usual way to make one.
+    pub const fn new(
+        name: &'static str,
+        wgsl: &'static [&'static str],
+        params: &'static [Member],
+        constants: &'static [&'static str],
+        bindings: &'static [Binding],
+        cpu: CpuKernel,
+    ) -> Self {
+        Kernel { name, wgsl, params, constants, bindings, cpu, trusted: false }
+    }
+
+    /// The kernel as one that devices need not check: it indexes inside its bindings, divides by sizes of at least 1
+    /// and ends all loops, as the kernel suite shows with the checks on.
+    pub(crate) const fn trusted(mut self) -> Self {
+        self.trusted = true;
+        self
+    }
+}
