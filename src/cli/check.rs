@@ -90,8 +90,9 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
     for path in runs.into_iter().map(|entry| entry.path) {
         args.unlock.apply(&path)?;
         let found = check::check(&path, &RunPage);
-        let found = match args.repair && found.iter().any(|finding| finding.mendable) {
-            true => repair(&path, found, context)?,
+        let mend = found.iter().any(|finding| finding.mendable) || check::lacks_page(&path);
+        let found = match args.repair && mend {
+            true => repair(&path, context),
             false => found,
         };
         reports.push(Report { of: Checked::Run(path), whole: found.is_empty(), found });
@@ -134,21 +135,32 @@ fn caches(args: &CheckArgs) -> Result<Vec<Report>> {
     Ok(reports)
 }
 
-/// Mends a run; what is wrong with it still.
-fn repair(path: &Path, before: Vec<Finding>, context: &Context) -> Result<Vec<Finding>> {
-    check::clean(path, &RunPage)?;
-    let run = RunDir::open(path)?;
-    if run.result_path().exists() || before.iter().any(|finding| finding.path == run.result_path()) {
-        let resumed = Destination::Resume(path.to_path_buf());
-        pipeline::complete(&run.config()?, &resumed, context, &RunPage)?.page?;
+/// Mends a run; what is wrong with it still, and why it could not be mended. It never trains.
+fn repair(path: &Path, context: &Context) -> Vec<Finding> {
+    let mend = || -> Result<()> {
+        check::clean(path, &RunPage)?;
+        let run = RunDir::open(path)?;
+        if check::is_trained(path) {
+            let resumed = Destination::Resume(path.to_path_buf());
+            pipeline::complete(&run.config()?, &resumed, context, &RunPage)?.page?;
+        }
+        Ok(())
+    };
+    let failed = mend().err();
+    let mut found = check::check(path, &RunPage);
+    if let Some(error) = failed {
+        let what = format!("could not be mended: {}", error.in_full());
+        found.push(Finding { path: path.to_path_buf(), what, mendable: false });
     }
-    Ok(check::check(path, &RunPage))
+    found
 }
 
 fn text(report: &Report) -> String {
     let folder = report.of.path().display();
     if report.whole {
-        return format!("{folder}: whole\n");
+        let lacks = matches!(report.of, Checked::Run(_)) && check::lacks_page(report.of.path());
+        let page = if lacks { ", but for its page, which --repair writes" } else { "" };
+        return format!("{folder}: whole{page}\n");
     }
     let line = |finding: &Finding| {
         let name = finding.path.strip_prefix(report.of.path()).unwrap_or(&finding.path);

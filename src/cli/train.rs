@@ -1,5 +1,6 @@
 //! `train`: the whole job.
 
+use crate::cli::train_args::Request;
 use crate::cli::{TrainArgs, report};
 use crate::error::Result;
 use crate::progress::Context;
@@ -7,21 +8,31 @@ use crate::report::run_page::RunPage;
 use crate::runs::config::declared;
 use crate::runs::destination::Destination;
 use crate::runs::pipeline;
+use crate::runs::writing::Writing;
 
 /// Trains, probes, attacks and reports.
 pub fn run(args: TrainArgs, context: &Context) -> Result<()> {
     let unlock = args.unlock;
     let given = args.settings.given.clone();
+    // Claimed before its settings are read: another process may be about to change them.
+    let claimed = match &args.resume {
+        Some(path) => {
+            unlock.apply(path)?;
+            Some(Writing::open(path)?)
+        }
+        None => None,
+    };
     let request = args.resolve()?;
     for setting in declared().filter(|setting| setting.value_in(&given).is_some()) {
         if let Some(why) = request.config.why_unused(&setting.path()) {
             log::warn!("--{} is not used: {why}", setting.flag());
         }
     }
-    if let Destination::Resume(path) | Destination::Out { path, .. } = &request.destination {
+    if let Destination::Out { path, .. } = &request.destination {
         unlock.apply(path)?;
     }
-    let completed = pipeline::complete(&request.config, &request.destination, context, &RunPage)?;
+    let Request { config, destination, .. } = &request;
+    let completed = pipeline::complete_claimed(config, destination, claimed, context, &RunPage)?;
     // What was measured is printed also where its page cannot be written.
     match request.json {
         true => report::json(&completed.result),

@@ -60,6 +60,9 @@ impl Lock {
     pub fn take(folder: &Path) -> Result<Lock> {
         let path = folder.join(NAME);
         loop {
+            if !may_be_a_lock(&path) {
+                return Err(Error::file(path, "is no lock of this program").with_hint("move it away"));
+            }
             let failed = Error::io(&path);
             let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
             let mut file = options.open(&path).map_err(failed)?;
@@ -87,6 +90,11 @@ impl Lock {
     pub fn is_held(folder: &Path) -> bool {
         let Ok(file) = File::open(folder.join(NAME)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Whether the folder's lock is still this one: somebody may have forced it away.
+    pub fn is_mine(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| is_at(file, &self.path))
     }
 
     /// Removes the lock of a folder, whoever holds it: for a holder that hangs, or one of a file system without locks
@@ -128,6 +136,19 @@ impl Drop for Lock {
 
 fn locked(folder: &Path, holder: Option<Holder>) -> Error {
     Error::Locked { folder: folder.to_path_buf(), holder: holder.map(|holder| holder.words()) }
+}
+
+/// Whether the entry of a lock's name, if there is one, can be a lock: a plain file, empty or with a holder. A process
+/// that ended while it signed has left the beginning.
+pub fn may_be_a_lock(path: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else { return true };
+    if !found.is_file() {
+        return false;
+    }
+    // One that cannot be read fails to open, with the reason.
+    let text = fs::read(path).unwrap_or_default();
+    let begun = br#"{"host":"#;
+    text.iter().filter(|byte| !byte.is_ascii_whitespace()).zip(begun).all(|(byte, begun)| byte == begun)
 }
 
 /// Who stands in the lock's file; a holder that is writing itself in at this moment has no name yet.
@@ -182,6 +203,24 @@ mod tests {
         drop(lock);
         assert!(base.path().join(NAME).exists());
         drop(second);
+    }
+
+    /// What somebody else put there under the lock's name is neither followed nor written.
+    #[test]
+    fn what_is_no_lock_is_left_alone() {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join(NAME), "mine").unwrap();
+        let error = Lock::take(base.path()).unwrap_err();
+        assert!(error.is_request() && error.to_string().contains("no lock"), "{error}");
+        assert_eq!(fs::read_to_string(base.path().join(NAME)).unwrap(), "mine");
+        #[cfg(unix)]
+        {
+            let folder = base.path().join("linked");
+            fs::create_dir(&folder).unwrap();
+            std::os::unix::fs::symlink("../target", folder.join(NAME)).unwrap();
+            assert!(Lock::take(&folder).unwrap_err().is_request());
+            assert!(!base.path().join("target").exists());
+        }
     }
 
     #[test]

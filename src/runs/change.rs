@@ -1,7 +1,7 @@
 //! A change of a run that happens whole or not at all: files that are replaced, and files that go.
 //!
-//! The new files are written into the folder `.change` of the run, each to the disk. Then the list of what is to happen
-//! is written there, in one step: from now on the change is decided. Only then do the files take their places. Whoever
+//! The new files are written into the folder `.change` of the run, each to the disk. Then the list of what is to happen,
+//! with their checksums, is written there, in one step: from now on the change is decided. Only then do the files take their places. Whoever
 //! opens the run to write it first calls [`settle`], which finishes a change that was decided and drops one that was
 //! not.
 
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::{self, disk};
+use crate::runs::mark::FileMark;
 
 /// The folder of a change that is under way.
 pub const FOLDER: &str = ".change";
@@ -23,8 +24,14 @@ const LIST: &str = "list.json";
 /// What is to happen.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct List {
+    /// Names of files, and their new ones. They make way before others take their places.
+    #[serde(default)]
+    moves: Vec<(PathBuf, PathBuf)>,
     /// Names relative to the run; the new content of the i-th lies in the folder under the number i.
     put: Vec<PathBuf>,
+    /// By which it is known again, in the same order. Lists of early versions have none.
+    #[serde(default)]
+    marks: Vec<FileMark>,
     /// Names of files that go, in this order.
     remove: Vec<PathBuf>,
     /// Names of folders that go where they are empty then.
@@ -67,7 +74,13 @@ impl Change {
         };
         write().map_err(Error::io(self.run.join(&name)))?;
         self.list.put.push(name.as_ref().to_path_buf());
+        self.list.marks.push(FileMark::of(content));
         Ok(())
+    }
+
+    /// The file `from` gets the name `to`, which nothing has. Another may take its place in the same change.
+    pub fn rename(&mut self, from: impl Into<PathBuf>, to: impl Into<PathBuf>) {
+        self.list.moves.push((from.into(), to.into()));
     }
 
     /// The file `name` goes.
@@ -111,13 +124,17 @@ impl Drop for Change {
 /// [`Error::Io`]; [`Error::Request`] for a list that does not read.
 pub fn settle(run: &Path) -> Result<()> {
     let folder = run.join(FOLDER);
-    if !folder.is_dir() {
+    if fs::symlink_metadata(&folder).is_err() {
         return Ok(());
+    }
+    if !is_one(&folder) {
+        return Err(Error::file(folder, "is no change of this program").with_hint("move it away"));
     }
     let path = folder.join(LIST);
     match fs::read(&path) {
         Ok(text) => {
             let list = List::parse(&path, &text)?;
+            list.check_content(run)?;
             log::info!("{}: finishing a change that was interrupted", run.display());
             finish(run, &list)
         }
@@ -130,7 +147,30 @@ pub fn settle(run: &Path) -> Result<()> {
 
 /// Whether a change of the run was decided and is not done.
 pub fn is_decided(run: &Path) -> bool {
-    run.join(FOLDER).join(LIST).is_file()
+    let folder = run.join(FOLDER);
+    is_one(&folder) && folder.join(LIST).is_file()
+}
+
+/// Whether the entry of a change's name is one: a folder, and no link to one, with nothing but what a change has.
+pub fn is_one(folder: &Path) -> bool {
+    let own = |name: std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        name == LIST || name == format!(".{LIST}.tmp") || name.parse::<usize>().is_ok()
+    };
+    let is_folder = fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    is_folder && entries.into_iter().all(|entry| own(entry.file_name()))
+}
+
+/// Puts a change that cannot be finished out of the way: what it had ready stays for whoever looks for it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn set_aside(run: &Path) -> Result<PathBuf> {
+    let free = (1..).map(|n| run.join(format!("change.damaged-{n}"))).find(|path| !path.exists());
+    let aside = free.unwrap_or_else(|| run.join("change.damaged"));
+    disk::rename(&run.join(FOLDER), &aside).map_err(Error::io(&aside))?;
+    Ok(aside)
 }
 
 /// What the list in these bytes would have, the names in it.
@@ -140,7 +180,7 @@ pub fn is_decided(run: &Path) -> bool {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn names(path: &Path, text: &[u8]) -> Result<Vec<PathBuf>> {
     let list = List::parse(path, text)?;
-    Ok([list.put, list.remove, list.remove_folders].concat())
+    Ok(list.names().cloned().collect())
 }
 
 impl List {
@@ -151,33 +191,50 @@ impl List {
         Ok(list)
     }
 
+    /// Refuses content that is not what the list was made for. What has taken its place already is as good.
+    fn check_content(&self, run: &Path) -> Result<()> {
+        let folder = run.join(FOLDER);
+        for (number, (name, mark)) in self.put.iter().zip(&self.marks).enumerate() {
+            let ready = folder.join(number.to_string());
+            let path = if ready.exists() { &ready } else { &run.join(name) };
+            if !path.exists() || FileMark::of_file(path)? != *mark {
+                let what = format!("is damaged: {} is not what the change was to write", name.display());
+                return Err(Error::file(&folder, what)
+                    .with_hint("`smoothenc check --repair` sets it aside; look at the run then"));
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses names that lead out of the run, or are the run itself: the list may be anyone's.
     fn check(&self, path: &Path) -> Result<()> {
         let inside = |name: &PathBuf| {
             let mut parts = name.components().peekable();
             parts.peek().is_some() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
         };
-        let names = self.put.iter().chain(&self.remove).chain(&self.remove_folders);
-        match names.clone().find(|name| !inside(name)) {
+        match self.names().find(|name| !inside(name)) {
             Some(name) => Err(Error::file(path, format!("names {name:?}, which is not in the run"))),
             None => Ok(()),
         }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &PathBuf> {
+        let moved = self.moves.iter().flat_map(|(from, to)| [from, to]);
+        moved.chain(&self.put).chain(&self.remove).chain(&self.remove_folders)
     }
 }
 
 /// Does what the list says; what was done before an interruption is not done again.
 fn finish(run: &Path, list: &List) -> Result<()> {
     let folder = run.join(FOLDER);
-    for (number, name) in list.put.iter().enumerate() {
-        let (from, to) = (folder.join(number.to_string()), run.join(name));
-        if !from.exists() {
-            continue;
+    for (from, to) in list.moves.iter().map(|(from, to)| (run.join(from), run.join(to))) {
+        // Once it is there, another may have taken its old name.
+        if !to.try_exists().map_err(Error::io(&to))? {
+            place(run, &from, &to)?;
         }
-        let parent = files::directory(&to);
-        disk::create_directories(parent)
-            .and_then(|()| disk::rename(&from, &to))
-            .and_then(|()| disk::sync_directory(parent))
-            .map_err(Error::io(&to))?;
+    }
+    for (number, name) in list.put.iter().enumerate() {
+        place(run, &folder.join(number.to_string()), &run.join(name))?;
     }
     for name in &list.remove {
         let path = run.join(name);
@@ -196,6 +253,22 @@ fn finish(run: &Path, list: &List) -> Result<()> {
         drop_all(&folder)
     };
     end().map_err(Error::io(&folder))
+}
+
+/// Puts a file into its place in the run; one that is not there any more is in its place already.
+fn place(run: &Path, from: &Path, to: &Path) -> Result<()> {
+    if !from.try_exists().map_err(Error::io(from))? {
+        return Ok(());
+    }
+    let parent = files::directory(to);
+    if parent != run && fs::symlink_metadata(parent).is_ok_and(|found| found.is_symlink()) {
+        return Err(Error::file(parent, "is a symbolic link, through which no run is written")
+            .with_hint("move it away"));
+    }
+    disk::create_directories(parent)
+        .and_then(|()| disk::rename(from, to))
+        .and_then(|()| disk::sync_directory(parent))
+        .map_err(Error::io(to))
 }
 
 /// Removes the folder of a change that was not decided, or is done.

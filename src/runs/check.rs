@@ -1,6 +1,5 @@
 //! Whether a run is whole: every file reads, and all of them belong together.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::files::{self, disk, lock};
 use crate::runs::checkpoint::{self, DATA};
 use crate::runs::config::Config;
-use crate::runs::dir::{CHANGED, CONFIG, MODEL, RESULT, RunDir};
+use crate::runs::dir::{CHANGED, CONFIG, METRICS, RESULT, RunDir};
 use crate::runs::pipeline::PageWriter;
 use crate::runs::record::{FileMark, RunRecord};
 use crate::runs::writing::Writing;
-use crate::runs::{change, identity, metrics, outcomes};
+use crate::runs::{change, identity, metrics};
 
 /// Something that is wrong with a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,8 +55,12 @@ impl Check {
     fn leftovers(&mut self) {
         let folder = self.run.path.clone();
         if !lock::Lock::is_held(&folder) {
-            if folder.join(change::FOLDER).exists() {
-                self.add(folder.join(change::FOLDER), "is a change that was interrupted", true);
+            let change = folder.join(change::FOLDER);
+            if std::fs::symlink_metadata(&change).is_ok() {
+                match change::is_one(&change) {
+                    true => self.add(change, "is a change that was interrupted", true),
+                    false => self.add(change, "is no change of this program, and has its name", false),
+                }
             }
             for path in unfinished(&self.run) {
                 self.add(path, "is left of a write that was interrupted", true);
@@ -103,14 +106,17 @@ impl Check {
                 format!("was measured on data of fingerprint {measured}, the checkpoint made from {trained}");
             self.add(run.result_path(), what, false);
         }
-        self.marked(&record, whole);
+        let trained =
+            record.iterations == config.iterations && steps.is_none_or(|steps| steps == config.iterations);
+        self.marked(&record, whole, trained);
         let model = checkpoint::load(&run.model_path());
         if let Some((_, metadata)) = self.sound(&run.model_path(), whole, model) {
             let settings = identity::check_settings(&metadata, &run.model_path(), &config);
             self.sound(&run.model_path(), false, settings);
         }
-        if !pages.is_fresh(&run) {
-            self.add(run.report_path(), format!("is not there, not whole, or not of this {RESULT}"), true);
+        // Where there is none its command has ended early, and any other that completes the run writes it.
+        if run.report_path().exists() && !pages.is_fresh(&run) {
+            self.add(run.report_path(), format!("is not whole, or not of this {RESULT}"), true);
         }
     }
 
@@ -131,11 +137,12 @@ impl Check {
         (steps, metadata.get(DATA).cloned())
     }
 
-    /// The files that the record lists, and those of their kind that it does not.
-    fn marked(&mut self, record: &RunRecord, whole: bool) {
-        for (name, mark) in &record.files {
+    /// The files that the record lists. What is logged of a training that goes on (it has not `trained`) is not yet
+    /// what the record lists.
+    fn marked(&mut self, record: &RunRecord, whole: bool, trained: bool) {
+        for (name, mark) in record.files.iter().filter(|(name, _)| trained || *name != METRICS) {
             let path = self.run.path.join(name);
-            let mendable = whole && name == MODEL;
+            let mendable = whole && name != METRICS;
             match FileMark::of_file(&path) {
                 Ok(found) if found == *mark => {}
                 Ok(found) => {
@@ -146,14 +153,6 @@ impl Check {
                     self.add(path, what, mendable);
                 }
                 Err(error) => self.add(path, error.in_full(), mendable),
-            }
-        }
-        let named = |e: &crate::runs::record::Evaluation| e.result.attack.as_ref()?.outcomes.clone();
-        let listed: BTreeSet<PathBuf> =
-            record.evaluations.iter().filter_map(named).map(|name| self.run.path.join(name)).collect();
-        for path in outcomes::files(&self.run) {
-            if path.exists() && !listed.contains(&path) {
-                self.add(path, format!("belongs to no evaluation of {RESULT}"), true);
             }
         }
     }
@@ -172,13 +171,38 @@ fn unfinished(run: &RunDir) -> Vec<PathBuf> {
     names.iter().filter_map(|path| files::leftover(path).ok()).filter(|path| path.exists()).collect()
 }
 
+/// Whether going on with the run in `path` makes again what is damaged or missing, and trains nothing: its training has
+/// ended.
+pub fn is_trained(path: &Path) -> bool {
+    let run = RunDir { path: path.to_path_buf() };
+    let step = match run.checkpoint_path().exists() {
+        true => checkpoint::peek(&run.checkpoint_path()).ok().and_then(|data| data.get("step")?.parse().ok()),
+        false => RunRecord::load(&run.result_path()).ok().map(|record| record.iterations),
+    };
+    step.is_some() && step == run.config().ok().map(|config| config.iterations)
+}
+
+/// Whether a run that is whole lacks its page.
+pub fn lacks_page(path: &Path) -> bool {
+    let run = RunDir { path: path.to_path_buf() };
+    run.result_path().exists() && !run.report_path().exists()
+}
+
 /// Removes what processes left in the run in `path` that ended early, and finishes what they had decided. What is to be
 /// made again makes way where it does not read: going on with the run makes it.
 ///
 /// # Errors
 /// [`Error::Locked`] where another process writes the run; [`Error::Io`].
 pub fn clean(path: &Path, pages: &dyn PageWriter) -> Result<()> {
-    let writing = Writing::of_folder(path)?;
+    let writing = match Writing::of_folder(path) {
+        // Nobody writes the run, and what was decided cannot be done.
+        Err(error) if error.is_request() && change::is_decided(path) => {
+            let aside = change::set_aside(path)?;
+            log::warn!("{} is set aside: {}", aside.display(), error.in_full());
+            Writing::of_folder(path)?
+        }
+        other => other?,
+    };
     for path in unfinished(&writing) {
         disk::remove_file(&path).map_err(Error::io(&path))?;
     }
@@ -188,7 +212,7 @@ pub fn clean(path: &Path, pages: &dyn PageWriter) -> Result<()> {
             // It may have what cannot be measured again.
             let aside = path.with_extension("json.damaged");
             disk::rename(path, &aside).map_err(Error::io(path))?;
-        } else if path.is_file() && *path != writing.model_path() {
+        } else if *path == writing.report_path() {
             disk::remove_file(path).map_err(Error::io(path))?;
         }
     }

@@ -12,7 +12,7 @@ use crate::method::robustness::interval;
 use crate::runs::config::{Config, Norm, Role, declared};
 use crate::runs::dir::RunDir;
 use crate::runs::record::{AttackResult, RunRecord, TaskResult, round};
-use crate::runs::short;
+use crate::runs::{identity, short};
 
 /// What a comparison says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,13 +83,24 @@ fn says_nothing(setting: &str) -> bool {
 /// # Errors
 /// [`Error::Request`] naming the run that is none, is not finished, or is on another data set than the first.
 pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
-    let mut read = Vec::new();
+    let (mut read, mut unfinished) = (Vec::new(), Vec::new());
     for path in paths {
         let run = RunDir::open(path)?;
         let config = run.config()?;
         run.require(&[run.result_path()])?;
         run.warn_of_changed_settings();
         let record = RunRecord::load(&run.result_path())?.shown(&config);
+        identity::check_record(&record, &run, &config, None)?;
+        if record.iterations != config.iterations {
+            unfinished.push(format!(
+                "{}: its numbers are those of {} steps; its training goes on to {}",
+                path.display(),
+                record.iterations,
+                config.iterations
+            ));
+        }
+        // What was measured is compared, not what is still to be trained.
+        let config = Config { iterations: record.iterations, ..config };
         read.push((path.display().to_string(), config, record));
     }
     let Some((first, Config { dataset, .. }, _)) = read.first() else {
@@ -123,6 +134,7 @@ pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
     let mut remarks = different_attacks(&runs);
     let configs: Vec<&Config> = read.iter().map(|(_, config, _)| config).collect();
     remarks.extend(tested_on(&configs));
+    remarks.extend(unfinished);
     for (path, _, result) in &read {
         remarks.extend(result.remarks().into_iter().map(|remark| format!("{path}: {remark}")));
     }

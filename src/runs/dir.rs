@@ -13,6 +13,9 @@ use crate::{Error, Result};
 pub const CONFIG: &str = "config.toml";
 pub const MODEL: &str = "model.safetensors";
 pub const RESULT: &str = "result.json";
+pub const METRICS: &str = "metrics.jsonl";
+/// The name of what shows it.
+pub const PAGE: &str = "report.html";
 
 /// What is wrong with settings that are not as a run wrote them.
 pub(super) const CHANGED: &str =
@@ -122,7 +125,7 @@ impl RunDir {
     }
 
     pub fn metrics_path(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS)
     }
 
     pub fn model_path(&self) -> PathBuf {
@@ -143,11 +146,11 @@ impl RunDir {
     }
 
     pub fn report_path(&self) -> PathBuf {
-        self.path.join("report.html")
+        self.path.join(PAGE)
     }
 }
 
 pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     Error::request(format!("the run directory {} cannot be written: {error}", path.display()))
-        .with_hint("give a writable one as `out`")
+        .with_hint("make it writable, or give a new run another as `out`")
 }

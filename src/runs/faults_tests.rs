@@ -12,7 +12,7 @@ use crate::progress::Context;
 use crate::runs::check::check;
 use crate::runs::config::{AttackConfig, Config};
 use crate::runs::destination::Destination;
-use crate::runs::dir::RunDir;
+use crate::runs::dir::{METRICS, RunDir};
 use crate::runs::evaluate::Labels;
 use crate::runs::pipeline::{PageWriter, complete};
 use crate::runs::record::RunRecord;
@@ -89,7 +89,9 @@ impl Lab {
 fn essence(path: &Path) -> (Vec<u8>, RunRecord, Vec<u64>) {
     let run = RunDir::open(path).unwrap();
     let record = RunRecord::load(&run.result_path()).unwrap();
-    let record = RunRecord { train_seconds: 0.0, seconds_per_step: 0.0, ..record };
+    let mut record = RunRecord { train_seconds: 0.0, seconds_per_step: 0.0, ..record };
+    // Its lines have times.
+    record.files.remove(METRICS);
     let lines = metrics::read(&run.metrics_path()).unwrap();
     let steps = lines.iter().map(|line| line["step"].as_u64().unwrap()).collect();
     (fs::read(run.model_path()).unwrap(), record, steps)

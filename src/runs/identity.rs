@@ -51,20 +51,52 @@ pub fn check_settings(metadata: &Metadata, path: &Path, config: &Config) -> Resu
     let Some(text) = metadata.get(SETTINGS) else { return Ok(()) };
     let then: Table = toml::from_str(text)
         .map_err(|error| Error::file(path, "has settings that do not read").because(error))?;
-    let now = fixed(config)?;
+    let Some(difference) = difference(&then, &fixed(config)?) else { return Ok(()) };
+    let what = format!("was made with other settings than config.toml has: {difference}");
+    Err(Error::file(path, what).with_hint("undo the change to config.toml, or start another run"))
+}
+
+/// The first setting that fixes numbers and is not the same, in words.
+fn difference(then: &Table, now: &Table) -> Option<String> {
     let words = |value: Option<&toml::Value>| value.map_or("none".to_string(), toml::Value::to_string);
-    let known = |setting: &&Setting| setting.value_in(&then).is_some() || !setting.is_neutral_in(&now);
-    let mut known = declared().filter(known);
-    match known.find(|setting| setting.value_in(&then) != setting.value_in(&now)) {
-        None => Ok(()),
-        Some(setting) => {
-            let (then, now) = (words(setting.value_in(&then)), words(setting.value_in(&now)));
-            let key = setting.path();
-            let what =
-                format!("was made with other settings than config.toml has: `{key}` was {then}, not {now}");
-            Err(Error::file(path, what).with_hint("undo the change to config.toml, or start another run"))
-        }
+    let known = |setting: &&Setting| setting.value_in(then).is_some() || !setting.is_neutral_in(now);
+    let differs = |setting: &&Setting| setting.value_in(then) != setting.value_in(now);
+    let setting = declared().filter(known).find(differs)?;
+    let (then, now) = (words(setting.value_in(then)), words(setting.value_in(now)));
+    Some(format!("`{}` was {then}, not {now}", setting.path()))
+}
+
+/// Refuses a record whose numbers were not measured under these settings or, where `data` are known, on other data.
+///
+/// # Errors
+/// [`Error::Request`] naming its file.
+pub fn check_record(record: &RunRecord, run: &RunDir, config: &Config, data: Option<&str>) -> Result<()> {
+    let path = run.result_path();
+    // Records of early versions have neither.
+    if record.settings.is_some() && record.settings != Some(config.hash()?) {
+        return Err(Error::file(path, "was measured under other settings than config.toml has").with_hint(
+            "undo the change to config.toml, or start another run; to have this one measured anew remove result.json",
+        ));
     }
+    match (&record.data, data) {
+        (Some(then), Some(now)) if then != now => {
+            let what = format!("was measured on other data: their fingerprint was {then}, and is now {now}");
+            Err(Error::file(path, what)
+                .with_hint("give the folder of the right data as `data-dir`, or start another run"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses the run in a folder that is to have one of the settings `wanted`.
+///
+/// # Errors
+/// [`Error::Request`] naming the folder and the first setting that differs.
+pub fn check_run(run: &RunDir, wanted: &Config) -> Result<()> {
+    let there = run.config()?;
+    let Some(difference) = difference(&fixed(wanted)?, &fixed(&there)?) else { return Ok(()) };
+    Err(Error::file(run.path(), format!("is not the run that belongs there: {difference}"))
+        .with_hint("move it away; the same command then makes the right one"))
 }
 
 /// The settings that fix the numbers of a model, as they stand in its file.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::runs::checkpoint;
 use crate::runs::config::{Arch, Config, Objective};
 use crate::runs::dir::RunDir;
 use crate::runs::record::{RunRecord, TaskResult};
+use crate::runs::{checkpoint, identity};
 
 /// Runs are looked for so many folders below the one given.
 pub const DEEPEST: usize = 4;
@@ -103,7 +103,11 @@ impl Summary {
         let config = run.config()?;
         run.warn_of_changed_settings();
         let result = match run.result_path().exists() {
-            true => Some(RunRecord::load(&run.result_path())?.shown(&config)),
+            true => {
+                let record = RunRecord::load(&run.result_path())?;
+                identity::check_record(&record, &run, &config, None)?;
+                Some(record.shown(&config))
+            }
             false => None,
         };
         let measured = result.as_ref().map_or(0, |result| result.iterations);

@@ -17,6 +17,7 @@ pub mod list;
 mod loaded;
 #[cfg(test)]
 pub(crate) mod made_up;
+mod mark;
 pub mod metrics;
 pub mod model_file;
 pub(crate) mod numpy;

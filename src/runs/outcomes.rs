@@ -1,12 +1,7 @@
 //! What came of each attacked image, in a run's folder `outcomes/`: an `.npz` with one row an image.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
-
 use crate::error::Result;
 use crate::method::robustness::Outcome;
-use crate::runs::dir::RunDir;
 use crate::runs::numpy::{npy, npz};
 
 /// The attack there is, in the array `attack`.
@@ -25,17 +20,9 @@ pub fn file(task: &str, number: usize, outcomes: &[Outcome]) -> Result<(String, 
 /// The folder in a run.
 pub const FOLDER: &str = "outcomes";
 
-/// The files of outcomes there, by their names, also those of which a process that died has left the beginning alone.
-pub fn files(run: &RunDir) -> BTreeSet<PathBuf> {
-    let folder = run.path().join(FOLDER);
-    let file = |entry: fs::DirEntry| {
-        let name = entry.file_name().into_string().ok()?;
-        let begun = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-        let name = begun.unwrap_or(&name);
-        let (task, number) = name.strip_suffix(".npz")?.rsplit_once('-')?;
-        (!task.is_empty() && number.parse::<usize>().is_ok()).then(|| folder.join(name))
-    };
-    fs::read_dir(&folder).into_iter().flatten().flatten().filter_map(file).collect()
+/// Whether a record's file of this name is one of outcomes.
+pub fn is_name(name: &str) -> bool {
+    name.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/') && rest.ends_with(".npz"))
 }
 
 fn bytes(outcomes: &[Outcome]) -> Result<Vec<u8>> {

@@ -7,8 +7,8 @@ use crate::runs::config::Config;
 use crate::runs::destination::Destination;
 use crate::runs::dir::RunDir;
 use crate::runs::record::RunRecord;
-use crate::runs::writing::Access;
-use crate::runs::{LoadedRun, check_resumable, evaluate, load_data, train};
+use crate::runs::writing::{Access, Writing};
+use crate::runs::{LoadedRun, check_resumable, evaluate, load_data, replace, train};
 
 /// Writes the page of a run: the room of reports is above this one, so callers pass it.
 pub trait PageWriter: std::fmt::Debug {
@@ -45,9 +45,33 @@ pub fn complete(
     context: &Context,
     pages: &dyn PageWriter,
 ) -> Result<Completed> {
+    let claimed = destination.claim()?;
+    complete_claimed(config, destination, claimed, context, pages)
+}
+
+/// After a failure that leaves nothing to go on with, puts the run back that was to be replaced.
+fn put_back(writing: &Writing) {
+    let path = writing.path().display();
+    match replace::restore(writing) {
+        Ok(true) => log::warn!("{path} has its earlier run again"),
+        Ok(false) => {}
+        Err(error) => log::warn!("{path}: the earlier run stays in {}: {error}", replace::KEPT),
+    }
+}
+
+/// The same where the caller has claimed the run already, so that nobody changed it since its settings were read.
+///
+/// # Errors
+/// As [`complete`].
+pub fn complete_claimed(
+    config: &Config,
+    destination: &Destination,
+    claimed: Option<Writing>,
+    context: &Context,
+    pages: &dyn PageWriter,
+) -> Result<Completed> {
     config.validate()?;
     let data = load_data(config, context)?;
-    let claimed = destination.claim()?;
     if let Some(claimed) = &claimed {
         check_resumable(config, claimed, &data)?;
     }
@@ -60,7 +84,7 @@ pub fn complete(
     context.stop.works_on(writing.path());
     let title = config.title();
     context.observer.say(&format!("{title} on {}, into {}", device.description(), writing.path().display()));
-    train::train(config, &writing, &data, trainer, context)?;
+    train::train(config, &writing, &data, trainer, context).inspect_err(|_| put_back(&writing))?;
     let run = writing.dir().clone();
     let record = RunRecord::load(&run.result_path())?;
     let examples = config.attack.attacked(data.test.count());

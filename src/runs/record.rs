@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::config::{Arch, AttackConfig, Config, Objective};
-use super::dir::RESULT;
-use crate::data;
+use super::dir::{METRICS, PAGE, RESULT, RunDir};
 use crate::files::write_whole;
 use crate::{Error, Result};
 
+pub use super::mark::FileMark;
 pub(super) use evaluation::round;
 pub use evaluation::{AttackResult, Evaluation, Provenance, TaskResult};
 
@@ -71,28 +71,6 @@ pub struct RunRecord {
     /// Every evaluation, the oldest first. One is replaced only by the same made again by the same program and device.
     #[serde(default)]
     pub evaluations: Vec<Evaluation>,
-}
-
-/// By what a file is known again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileMark {
-    pub bytes: u64,
-    pub sha256: String,
-}
-
-impl FileMark {
-    /// Of a file with this content.
-    pub fn of(content: &[u8]) -> FileMark {
-        FileMark { bytes: content.len() as u64, sha256: data::hex_sha256(content) }
-    }
-
-    /// Of the file at `path`.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn of_file(path: &Path) -> Result<FileMark> {
-        Ok(FileMark::of(&fs::read(path).map_err(Error::io(path))?))
-    }
 }
 
 /// The version alone.
@@ -218,6 +196,33 @@ impl RunRecord {
         Some(RunRecord { tasks, ..self.clone() })
     }
 
+    /// The files that belong to these numbers and are not as the record lists them.
+    pub(super) fn damaged_files(&self, run: &RunDir) -> Vec<String> {
+        let differs = |name: &str, mark: &FileMark| {
+            FileMark::of_file(&run.path().join(name)).ok().as_ref() != Some(mark)
+        };
+        // The learning curve cannot be made again, and no number rests on it.
+        let files = self.files.iter().filter(|(name, mark)| *name != METRICS && differs(name, mark));
+        files.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes out what is missing or damaged: outcomes and, so that it is made again, the attack `wanted` that they are
+    /// of. Of another attack the numbers stay.
+    pub(super) fn forget_damaged(&mut self, run: &RunDir, wanted: &AttackConfig) {
+        for name in self.damaged_files(run) {
+            for evaluation in &mut self.evaluations {
+                let attack = evaluation.result.attack.as_mut();
+                let Some(attack) = attack.filter(|a| a.outcomes.as_ref() == Some(&name)) else { continue };
+                attack.outcomes = None;
+                if wanted.enabled && attack.is(wanted, attack.examples) {
+                    evaluation.result.attack = None;
+                    evaluation.attacked_by = None;
+                }
+            }
+            self.files.remove(&name);
+        }
+    }
+
     /// Whether each task's last probe, whose weights the model has, is the run's own.
     pub fn has_own_probes(&self) -> bool {
         self.tasks.values().all(|task| task.has_own_probe(self.seed))
@@ -288,12 +293,14 @@ impl RunRecord {
         Ok(())
     }
 
-    /// Lets a change of the run happen, with this record in it.
+    /// Lets a change of the run happen, with this record in it. The page of the record before goes: it would show other
+    /// numbers.
     ///
     /// # Errors
     /// As [`Change::commit`], and [`RunRecord::to_json`].
     pub fn commit(&self, mut change: Change) -> Result<()> {
         change.put(RESULT, self.to_json()?.as_bytes())?;
+        change.remove(PAGE);
         change.commit()
     }
 

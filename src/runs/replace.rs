@@ -1,5 +1,6 @@
-//! `--out` and `--overwrite`: a new run in a folder that may be there already. Only what a run writes is removed; all
-//! else in the folder, and the folder itself, stays.
+//! `--out` and `--overwrite`: a new run in a folder that may be there already. Only what a run writes makes way; all
+//! else in the folder, and the folder itself, stays. A finished run that is replaced is kept in `.replaced` until the
+//! new one has its result.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,6 +11,7 @@ use super::dir::{CONFIG, RunDir, unwritable};
 use super::writing::Writing;
 use super::{outcomes, tensorboard};
 use crate::files::{leftover, lock};
+use crate::runs::record::RunRecord;
 use crate::{Error, Result};
 
 /// Begins a run in the folder `path`, made now or, with `overwrite`, a run that it replaces.
@@ -42,8 +44,8 @@ pub fn prepare(path: &Path, overwrite: bool, settings: &str) -> Result<Writing> 
     let old = Old::of(&writing)?;
     let replace = || -> Result<()> {
         let mut change = writing.change()?;
+        old.make_way(&mut change)?;
         change.put(CONFIG, settings.as_bytes())?;
-        old.remove_in(&mut change);
         change.commit()
     };
     replace().map_err(|error| writing.unwritable(error))?;
@@ -53,9 +55,15 @@ pub fn prepare(path: &Path, overwrite: bool, settings: &str) -> Result<Writing> 
 /// Whether the folder is empty, or has nothing but what a process leaves that is killed before it has written the
 /// settings.
 fn is_unbegun(path: &Path) -> std::io::Result<bool> {
-    let unfinished = [".config.toml.tmp", lock::NAME, change::FOLDER];
     for entry in fs::read_dir(path)? {
-        if !unfinished.iter().any(|name| entry.as_ref().is_ok_and(|entry| entry.file_name() == *name)) {
+        let entry = entry?;
+        let ours = match entry.file_name().to_str() {
+            Some(lock::NAME) => lock::may_be_a_lock(&entry.path()),
+            Some(change::FOLDER) => change::is_one(&entry.path()),
+            Some(".config.toml.tmp") => true,
+            _ => false,
+        };
+        if !ours {
             return Ok(false);
         }
     }
@@ -75,14 +83,21 @@ fn check_replaceable(path: &Path, overwrite: bool) -> Result<()> {
     })
 }
 
+/// Where a finished run is kept while the one that replaces it has no result.
+pub const KEPT: &str = ".replaced";
+
 /// What there is of a run that is to be replaced.
 #[derive(Debug)]
 struct Old {
     folder: PathBuf,
-    /// Its files. The settings are not among them; they are replaced.
+    /// Its files, the settings among them.
     files: Vec<PathBuf>,
+    /// What writes that were interrupted have left.
+    unfinished: Vec<PathBuf>,
     /// Its folders, removed where they are empty then.
     folders: Vec<PathBuf>,
+    /// Whether it is to be kept: it has a result, and none is kept yet.
+    keep: bool,
     /// How many entries are no run's.
     foreign: usize,
 }
@@ -93,56 +108,127 @@ impl Old {
     /// # Errors
     /// [`Error::Request`] naming a link, or whatever else is no plain file, that has the name of a run's file.
     fn of(run: &RunDir) -> Result<Old> {
-        let files = [
-            run.result_path(),
-            run.report_path(),
-            run.model_path(),
-            run.checkpoint_path(),
-            run.metrics_path(),
-            run.tensorboard_path().join(tensorboard::NAME),
-        ];
-        let files = files.into_iter().chain(outcomes::files(run));
+        let files = files_of(run);
         let folders = [run.tensorboard_path(), run.path().join(outcomes::FOLDER)];
-        let folders: Vec<PathBuf> =
-            folders.into_iter().filter(|path| fs::symlink_metadata(path).is_ok()).collect();
-        if let Some(path) = folders.iter().find(|path| !is(path, fs::Metadata::is_dir)) {
+        let folders: Vec<PathBuf> = folders.into_iter().filter(|path| exists(path)).collect();
+        let kept = run.path().join(KEPT);
+        let real = folders.iter().chain([&kept]).filter(|path| exists(path));
+        if let Some(path) = real.into_iter().find(|path| !is(path, fs::Metadata::is_dir)) {
             return Err(not_ours(path));
         }
-        let mut names = Vec::new();
-        for file in files {
-            let unfinished = leftover(&file)?;
-            names.extend([file, unfinished]);
+        if exists(&kept) && !RunDir::open(&kept).is_ok_and(|run| run.result_path().is_file()) {
+            return Err(not_ours(&kept));
         }
-        names.push(leftover(&run.config_path())?);
-        let settings = [run.config_path()];
-        let there = |path: &&PathBuf| fs::symlink_metadata(path).is_ok();
-        if let Some(path) =
-            names.iter().chain(&settings).filter(there).find(|p| !is(p, fs::Metadata::is_file))
-        {
+        let unfinished = files.iter().map(|file| leftover(file)).collect::<Result<Vec<_>>>()?;
+        let all = || files.iter().chain(&unfinished).filter(|path| exists(path));
+        if let Some(path) = all().find(|path| !is(path, fs::Metadata::is_file)) {
             return Err(not_ours(path));
         }
-        let tools = [lock::NAME, change::FOLDER].map(|name| run.path().join(name));
+        let tools = [lock::NAME, change::FOLDER, KEPT].map(|name| run.path().join(name));
         let own =
-            |path: &PathBuf| [&names[..], &settings, &folders, &tools].iter().any(|of| of.contains(path));
+            |path: &PathBuf| [&files[..], &unfinished, &folders, &tools].iter().any(|of| of.contains(path));
         let mut foreign = 0;
         for folder in std::iter::once(run.path()).chain(folders.iter().map(PathBuf::as_path)) {
             let entries = fs::read_dir(folder).map_err(|error| unwritable(run.path(), &error))?;
             foreign += entries.flatten().filter(|entry| !own(&entry.path())).count();
         }
-        let files = names.iter().filter(there).cloned().collect();
-        Ok(Old { folder: run.path().to_path_buf(), files, folders, foreign })
+        let there = |paths: &[PathBuf]| paths.iter().filter(|path| exists(path)).cloned().collect();
+        Ok(Old {
+            folder: run.path().to_path_buf(),
+            files: there(&files),
+            unfinished: there(&unfinished),
+            keep: run.result_path().exists() && !exists(&kept),
+            folders,
+            foreign,
+        })
     }
 
-    /// Has the change remove the files, and says what stays.
-    fn remove_in(&self, change: &mut Change) {
+    /// Has the change move or remove the files, and says what stays. The folder is never without settings, by which
+    /// anyone knows it for a run.
+    fn make_way(&self, change: &mut Change) -> Result<()> {
         let name = |path: &Path| path.strip_prefix(&self.folder).unwrap_or(path).to_path_buf();
-        self.files.iter().for_each(|path| change.remove(name(path)));
+        for path in &self.files {
+            match (self.keep, name(path)) {
+                (true, file) if file == Path::new(CONFIG) => {
+                    let settings = fs::read(path).map_err(Error::io(path))?;
+                    change.put(Path::new(KEPT).join(file), &settings)?;
+                }
+                (true, file) => change.rename(&file, Path::new(KEPT).join(&file)),
+                (false, file) if file == Path::new(CONFIG) => {}
+                (false, file) => change.remove(file),
+            }
+        }
+        self.unfinished.iter().for_each(|path| change.remove(name(path)));
         self.folders.iter().for_each(|path| change.remove_folder(name(path)));
         if self.foreign > 0 {
             let (folder, n) = (self.folder.display(), self.foreign);
             log::warn!("{folder}: kept what no run wrote, {n} {}", if n == 1 { "entry" } else { "entries" });
         }
+        Ok(())
     }
+}
+
+/// The files that a run may have, the settings first; of outcomes those that its record lists.
+fn files_of(run: &RunDir) -> Vec<PathBuf> {
+    let record = RunRecord::load(&run.result_path()).ok();
+    let listed = record.into_iter().flat_map(|record| record.files.into_keys());
+    let mut files = vec![
+        run.config_path(),
+        run.result_path(),
+        run.report_path(),
+        run.model_path(),
+        run.checkpoint_path(),
+        run.metrics_path(),
+        run.tensorboard_path().join(tensorboard::NAME),
+    ];
+    let outcomes = listed.filter(|name| outcomes::is_name(name)).map(|name| run.path().join(name));
+    files.extend(outcomes);
+    files
+}
+
+/// Has a change of the run remove the run that it replaces, where one is kept.
+pub fn forget(run: &RunDir, change: &mut Change) {
+    let kept = RunDir { path: run.path().join(KEPT) };
+    for file in files_of(&kept).iter().filter(|path| exists(path)) {
+        change.remove(file.strip_prefix(run.path()).unwrap_or(file));
+    }
+    for folder in [kept.tensorboard_path(), kept.path.join(outcomes::FOLDER), kept.path.clone()] {
+        change.remove_folder(folder.strip_prefix(run.path()).unwrap_or(&folder));
+    }
+}
+
+/// Puts the run that was replaced back, where one is kept and the new one has nothing to go on with. Whether it did.
+///
+/// # Errors
+/// As [`Change::commit`].
+pub fn restore(writing: &Writing) -> Result<bool> {
+    let kept = RunDir { path: writing.path().join(KEPT) };
+    let begun = writing.checkpoint_path().exists() || writing.result_path().exists();
+    if begun || !is(&kept.path, fs::Metadata::is_dir) {
+        return Ok(false);
+    }
+    let relative = |path: &Path| path.strip_prefix(writing.path()).unwrap_or(path).to_path_buf();
+    // First the new run's files go, then the old ones move: a change that is finished twice must not remove these.
+    let mut change = writing.change()?;
+    for path in files_of(writing).iter().filter(|path| exists(path) && **path != writing.config_path()) {
+        change.remove(relative(path));
+    }
+    change.commit()?;
+    let mut change = writing.change()?;
+    for path in files_of(&kept).iter().filter(|path| exists(path) && **path != kept.config_path()) {
+        change.rename(relative(path), path.strip_prefix(&kept.path).unwrap_or(path));
+    }
+    let settings = fs::read(kept.config_path()).map_err(Error::io(kept.config_path()))?;
+    change.put(CONFIG, &settings)?;
+    change.remove(relative(&kept.config_path()));
+    for folder in [kept.tensorboard_path(), kept.path.join(outcomes::FOLDER), kept.path.clone()] {
+        change.remove_folder(relative(&folder));
+    }
+    change.commit().map(|()| true)
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 /// Whether the entry itself, and not what a link points to, is such a thing.

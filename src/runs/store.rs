@@ -13,10 +13,11 @@ use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::config::{Config, Role, declared};
 use crate::runs::destination::Destination;
-use crate::runs::dir::{MODEL, RunDir};
+use crate::runs::dir::RunDir;
+use crate::runs::identity::{check_record, check_run};
 use crate::runs::loaded;
 use crate::runs::pipeline::{self, PageWriter};
-use crate::runs::record::{AttackResult, FileMark, RunRecord};
+use crate::runs::record::{AttackResult, RunRecord};
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -100,13 +101,16 @@ impl Runs {
     /// [`Error::Request`] for a result that does not read.
     pub fn find(&self, config: &Config) -> Result<Option<Finished>> {
         let path = self.path(config)?;
-        let file = match RunDir::open(&path) {
-            Ok(run) if run.result_path().is_file() => run.result_path(),
-            _ => return Ok(None),
-        };
-        let record = RunRecord::load(&file)?;
-        let mark = record.files.get(MODEL);
-        if mark.is_some_and(|mark| FileMark::of_file(&path.join(MODEL)).ok().as_ref() != Some(mark)) {
+        let Ok(run) = RunDir::open(&path) else { return Ok(None) };
+        // The name alone proves nothing: another command may have written the folder, or somebody moved it.
+        check_run(&run, config)?;
+        if !run.result_path().is_file() {
+            return Ok(None);
+        }
+        let record = RunRecord::load(&run.result_path())?;
+        let data = self.fingerprint(config)?;
+        check_record(&record, &run, config, Some(data.as_str()).filter(|data| !data.is_empty()))?;
+        if !record.damaged_files(&run).is_empty() {
             return Ok(None);
         }
         // How many images "all" are, the data tell: what completes the run looks.

@@ -1,6 +1,5 @@
 //! A training run from start to result: train, probe, attack, and the files of its directory.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -13,14 +12,14 @@ use crate::method::{Averages, Trainer, mean_elbo};
 use crate::progress::Context;
 use crate::runs::checkpoint::{self, Metadata};
 use crate::runs::config::Config;
-use crate::runs::dir::{MODEL, RunDir};
+use crate::runs::dir::{METRICS, MODEL, RunDir};
 use crate::runs::evaluate::{self, Evaluator, Labels};
 use crate::runs::metrics::{self, Metrics};
 use crate::runs::model_file::{self, About};
-use crate::runs::record::{Evaluation, FileMark, Provenance, RunRecord};
+use crate::runs::record::{FileMark, Provenance, RunRecord};
 use crate::runs::tensorboard::EventFile;
 use crate::runs::writing::Writing;
-use crate::runs::{identity, recipe};
+use crate::runs::{identity, recipe, replace};
 
 /// Steps left out of `seconds_per_step`: caches and clocks are still warming up.
 const WARM_UP: usize = 10;
@@ -55,12 +54,15 @@ pub fn train(
     context: &Context,
 ) -> Result<RunRecord> {
     let (device_name, fingerprint) = (trainer.session.device().description(), data.short_fingerprint());
-    // Before the training, so that a record that does not read costs nothing.
-    let earlier = earlier_evaluations(run)?;
-    let mut clock = resume(&mut trainer, config, run, &fingerprint)?;
-    if let Some(result) = finished(&trainer, config, run, data)? {
+    if let Some(result) = finished(config, run, data)? {
         return Ok(result);
     }
+    // Before the training, so that a record that does not read costs nothing.
+    let earlier = earlier_record(run)?.map(|mut record| {
+        record.forget_damaged(run, &config.attack);
+        (record.evaluations, record.files)
+    });
+    let mut clock = resume(&mut trainer, config, run, &fingerprint)?;
     train_to_the_end(&mut trainer, config, run, &fingerprint, &mut clock, context).map_err(|error| {
         match error {
             Error::Io { .. } => Error::Interrupted { run: run.path().to_path_buf(), source: Box::new(error) },
@@ -85,14 +87,16 @@ pub fn train(
     };
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
     let probed = evaluator.probe(&tasks, Labels::ALL, recipe::probe(config, data.train.count()))?;
-    (record.evaluations, record.files) = earlier;
+    (record.evaluations, record.files) = earlier.unwrap_or_default();
     let tensors: Vec<_> = probed.iter().flat_map(|p| p.tensors.clone()).collect();
     let about = About { vae, config, image_shape: data.train.images.shape(), data: &fingerprint };
     let model = model_file::encode(evaluator.session, about, &tensors)?;
     for (task, probed) in data.tasks.iter().zip(probed) {
         record.add_probe(&task.name, probed.result, &made_by);
     }
+    record.files.insert(METRICS.into(), FileMark::of_file(&run.metrics_path())?);
     let mut change = run.change()?;
+    replace::forget(run, &mut change);
     record.put(&mut change, MODEL, &model)?;
     record.commit(change)?;
     // The same probes may have been attacked so before.
@@ -108,23 +112,23 @@ pub fn train(
 }
 
 /// The result of a run that has nothing left to do: trained to the end, probed for every task of `data`, and
-/// attacked as `config` asks.
-fn finished(trainer: &Trainer, config: &Config, run: &RunDir, data: &Dataset) -> Result<Option<RunRecord>> {
-    if trainer.steps_done()? != config.iterations || !run.result_path().exists() || !run.model_path().exists()
-    {
+/// attacked as `config` asks, with every file that belongs to these numbers. It needs no checkpoint.
+fn finished(config: &Config, run: &RunDir, data: &Dataset) -> Result<Option<RunRecord>> {
+    let checkpoint = run.checkpoint_path();
+    let step = if checkpoint.exists() { checkpoint::peek(&checkpoint)?.remove("step") } else { None };
+    if step.is_some_and(|step| step.parse() != Ok(config.iterations)) {
         return Ok(None);
     }
-    let result = RunRecord::load(&run.result_path())?;
+    let Some(result) = earlier_record(run)? else { return Ok(None) };
+    let damaged = result.damaged_files(run);
+    for name in &damaged {
+        log::warn!("{} is missing or damaged; it is made again", run.path().join(name).display());
+    }
     let (wanted, images) = (&config.attack, data.test.count());
-    if let Some(mark) = result.files.get(MODEL)
-        && *mark != FileMark::of_file(&run.model_path())?
-    {
-        log::warn!("{} is damaged; it is made again from the checkpoint", run.model_path().display());
-        return Ok(None);
-    }
     // The model has the weights of the last probes; others' in their place measure something else.
-    let whole =
-        data.tasks.iter().all(|task| result.tasks.contains_key(&task.name)) && result.has_own_probes();
+    let whole = damaged.is_empty()
+        && data.tasks.iter().all(|task| result.tasks.contains_key(&task.name))
+        && result.has_own_probes();
     let own = result.as_configured(wanted, Some(wanted.attacked(images)));
     Ok(own.filter(|record| whole && record.iterations == config.iterations))
 }
@@ -142,22 +146,29 @@ struct TrainClock {
 /// [`Error::Request`] naming the file.
 pub fn check_resumable(config: &Config, run: &Writing, data: &Dataset) -> Result<()> {
     run.warn_of_changed_settings();
-    earlier_evaluations(run)?;
-    load_checkpoint(config, run, &data.short_fingerprint())?;
+    let fingerprint = data.short_fingerprint();
+    let checkpoint = load_checkpoint(config, run, &fingerprint)?;
+    if let Some(record) = earlier_record(run)? {
+        identity::check_record(&record, run, config, Some(&fingerprint))?;
+    }
+    if checkpoint.is_none() && run.result_path().exists() && finished(config, run, data)?.is_none() {
+        let what = "is not there, though the run has a result: it cannot be gone on with";
+        return Err(Error::file(run.checkpoint_path(), what)
+            .with_hint("put it back, or replace the run with `overwrite`, which trains it anew"));
+    }
     metrics::check(&run.metrics_path())
 }
 
-/// What the run's record has of evaluations and their files, where there is one.
+/// The run's record, where there is one.
 ///
 /// # Errors
 /// [`Error::Request`] for one that does not read.
-fn earlier_evaluations(run: &RunDir) -> Result<(Vec<Evaluation>, BTreeMap<String, FileMark>)> {
+fn earlier_record(run: &RunDir) -> Result<Option<RunRecord>> {
     if !run.result_path().exists() {
-        return Ok(Default::default());
+        return Ok(None);
     }
     let record = RunRecord::load(&run.result_path());
-    let record = record.map_err(|error| error.with_hint("remove it to have the run evaluated anew"))?;
-    Ok((record.evaluations, record.files))
+    record.map(Some).map_err(|error| error.with_hint("remove it to have the run evaluated anew"))
 }
 
 fn load_checkpoint(
@@ -204,10 +215,11 @@ fn resume(trainer: &mut Trainer, config: &Config, run: &RunDir, data: &str) -> R
 fn save_checkpoint(
     trainer: &Trainer,
     config: &Config,
-    run: &RunDir,
+    run: &Writing,
     data: &str,
     clock: &TrainClock,
 ) -> Result<()> {
+    run.check()?;
     trainer.check_finite()?;
     let (step, state) = (trainer.steps_done()?, trainer.state()?);
     let metadata = Metadata::from([
@@ -226,7 +238,7 @@ fn save_checkpoint(
 fn train_to_the_end(
     trainer: &mut Trainer,
     config: &Config,
-    run: &RunDir,
+    run: &Writing,
     data: &str,
     clock: &mut TrainClock,
     context: &Context,

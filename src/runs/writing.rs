@@ -5,22 +5,22 @@ use std::path::Path;
 
 use super::change::{self, Change};
 use super::dir::{RunDir, unwritable};
-use crate::Result;
 use crate::files::lock::Lock;
 use crate::files::{self, disk};
+use crate::{Error, Result};
 
 /// A run that this process alone writes, whole: a change that another process left half done was finished or undone.
 #[derive(Debug)]
 pub struct Writing {
     run: RunDir,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Writing {
     /// Takes the lock of the run in `path`.
     ///
     /// # Errors
-    /// [`Error::Locked`](crate::Error::Locked) where another process has it; [`Error::Request`](crate::Error::Request)
+    /// [`Error::Locked`] where another process has it; [`Error::Request`]
     /// where there is no run, or it cannot be written.
     pub fn open(path: &Path) -> Result<Writing> {
         let writing = Writing::of_folder(path)?;
@@ -37,7 +37,7 @@ impl Writing {
         let run = RunDir { path: path.to_path_buf() };
         let lock = Lock::take(path).map_err(|error| run.unwritable(error))?;
         change::settle(path).map_err(|error| run.unwritable(error))?;
-        Ok(Writing { run, _lock: lock })
+        Ok(Writing { run, lock })
     }
 
     /// Makes the folder with the parents that are missing, and begins a run there.
@@ -70,9 +70,25 @@ impl Writing {
     /// Begins a change of the run.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) where the run cannot be written.
+    /// [`Error::Io`] where the run cannot be written; as [`Writing::check`].
     pub fn change(&self) -> Result<Change> {
+        self.check()?;
         Change::begin(self.run.path())
+    }
+
+    /// Checks that nobody took the run away meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where another process forced the lock away.
+    pub fn check(&self) -> Result<()> {
+        // Where the folder is gone, the writing itself says so.
+        match self.lock.is_mine() || !self.run.path().is_dir() {
+            true => Ok(()),
+            false => Err(Error::run(format!(
+                "another process took {} over (`force-unlock`): nothing more is written",
+                self.run.path().display()
+            ))),
+        }
     }
 
     /// The run as anyone may read it.

@@ -169,12 +169,15 @@ pub fn outcome(command: &mut Command) -> Outcome {
     Outcome { code: output.status.code(), stdout, stderr }
 }
 
-/// Every file and folder under `path`, with the files' contents.
+/// Every file and folder under `path`, with the files' contents and where links lead to.
 pub fn snapshot(path: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(path).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        if path.is_symlink() {
+            let target = fs::read_link(&path).unwrap();
+            found.insert(path, Some(target.into_os_string().into_encoded_bytes()));
+        } else if path.is_dir() {
             found.extend(snapshot(&path));
             found.insert(path, None);
         } else {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::files::disk::faults::{self, Fault};
 use crate::runs::config::Config;
+use crate::runs::record::FileMark;
 
 /// Every path under a folder, links not followed, with what a file has or a link points to.
 fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -36,14 +37,13 @@ fn created(path: &Path) -> RunDir {
 fn full_run(path: &Path) -> RunDir {
     let run = created(path);
     fs::create_dir(run.tensorboard_path()).unwrap();
-    for file in [
-        "result.json",
-        "report.html",
-        "model.safetensors",
-        "checkpoint.safetensors",
-        "metrics.jsonl",
-        "config.toml",
-    ] {
+    let listed = ["outcomes/digit-1.npz", "outcomes/Black_Hair-12.npz"];
+    let mut record = RunRecord::new(&Config::default(), "cpu".into()).unwrap();
+    record.files.extend(listed.map(|name| (name.to_string(), FileMark::of(b"old"))));
+    record.save(&run.result_path()).unwrap();
+    fs::write(path.join(".result.json.tmp"), "half").unwrap();
+    for file in ["report.html", "model.safetensors", "checkpoint.safetensors", "metrics.jsonl", "config.toml"]
+    {
         fs::write(path.join(format!(".{file}.tmp")), "half").unwrap();
         if file != "config.toml" {
             fs::write(path.join(file), "old").unwrap();
@@ -81,7 +81,57 @@ fn a_run_is_replaced_whole() {
     refused_untouched(base.path(), &path, false, "`overwrite`");
     let run = out(&path, true).unwrap();
     assert_eq!(run.config().unwrap().seed, 9);
+    assert_eq!(besides_kept(&path).len(), 1, "only config.toml");
+    // The old one is whole until the new one has its result.
+    let kept = RunDir::open(&path.join(KEPT)).unwrap();
+    assert_eq!(kept.config().unwrap().seed, 0);
+    assert!(files_of(&kept).iter().all(|file| file.is_file()) && files_of(&kept).len() == 9);
+    // Replaced once more before that, it is still the finished one that is kept.
+    out(&path, true).unwrap();
+    assert_eq!(RunDir::open(&path.join(KEPT)).unwrap().config().unwrap().seed, 0);
+    let writing = Writing::open(&path).unwrap();
+    let mut change = writing.change().unwrap();
+    forget(&writing, &mut change);
+    change.commit().unwrap();
+    drop(writing);
     assert_eq!(snapshot(&path).len(), 1, "only config.toml");
+}
+
+/// Wherever it is interrupted, the old run is there, in its place or kept.
+#[test]
+fn a_run_that_was_replaced_comes_back() {
+    let base = tempfile::tempdir().unwrap();
+    let begun = |name: &str| {
+        let path = base.path().join(name);
+        full_run(&path);
+        out(&path, true).unwrap();
+        fs::write(path.join("metrics.jsonl"), "new").unwrap();
+        path
+    };
+    let restored = |path: &Path| restore(&Writing::open(path).unwrap());
+    let path = begun("whole");
+    let calls = faults::count(|| assert!(restored(&path).unwrap())).1;
+    let whole = snapshot(&path);
+    assert!(whole.len() == 11 && !path.join(KEPT).exists(), "{:?}", whole.keys());
+    let content = |path: &Path| snapshot(path).into_values().collect::<Vec<_>>();
+    for (fault, at) in
+        [Fault::Kill, Fault::Error(28)].into_iter().flat_map(|fault| (0..calls).map(move |at| (fault, at)))
+    {
+        let path = begun(&format!("{fault:?}-{at}"));
+        _ = faults::with(at, fault, || restored(&path));
+        // Once more: nothing is lost by what was done already.
+        _ = restored(&path).unwrap();
+        assert_eq!(content(&path), content(&base.path().join("whole")), "{fault:?} at {at}");
+    }
+    // What can be gone on with stays.
+    let path = begun("checkpoint");
+    fs::write(path.join("checkpoint.safetensors"), "new").unwrap();
+    assert!(!restored(&path).unwrap() && path.join(KEPT).exists());
+}
+
+/// What there is but for the run that is kept.
+fn besides_kept(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    snapshot(path).into_iter().filter(|(found, _)| !found.starts_with(path.join(KEPT))).collect()
 }
 
 #[test]
@@ -104,7 +154,7 @@ fn what_no_run_wrote_stays() {
     let old = Old::of(&RunDir::open(&path).unwrap()).unwrap();
     assert_eq!(old.foreign, 8, "entries, not what is in them: tensorboard has two");
     out(&path, true).unwrap();
-    let after = snapshot(&path);
+    let after = besides_kept(&path);
     assert!(!after.values().any(|content| content == b"old" || content == b"half"));
     assert_eq!(foreign(after), before);
 }
@@ -227,7 +277,7 @@ fn a_run_that_is_being_replaced_is_the_old_or_the_new_one() {
         drop(Writing::open(&path).unwrap());
         match seed {
             0 => assert_eq!(snapshot(&path).into_values().collect::<Vec<_>>(), old, "{fault:?} at {at}"),
-            _ => assert_eq!(snapshot(&path).len(), 1, "{fault:?} at {at}"),
+            _ => assert_eq!(besides_kept(&path).len(), 1, "{fault:?} at {at}"),
         }
         seen[usize::from(seed == 9)] += 1;
         assert_eq!(out(&path, true).unwrap().config().unwrap().seed, 9);

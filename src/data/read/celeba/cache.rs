@@ -200,6 +200,9 @@ fn lock(place: &Path, make: bool) -> io::Result<Lock> {
         match Lock::take(place) {
             Ok(lock) => return Ok(lock),
             Err(Error::Io { source, .. }) => return Err(source),
+            Err(other) if !matches!(other, Error::Locked { .. }) => {
+                return Err(io::Error::other(other.in_full()));
+            }
             Err(other) if !told => {
                 let file = place.join(lock::NAME);
                 log::warn!("{other}: waiting for it (if it is gone, remove {})", file.display());

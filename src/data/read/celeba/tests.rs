@@ -209,7 +209,7 @@ fn a_whole_cache_is_used_and_any_other_is_made_again() {
     let left = base.path().join("..smoothenc-148.cache.tmp");
     for cached in [true, false] {
         fs::write(&left, &whole[..500]).unwrap();
-        fs::write(base.path().join(crate::files::lock::NAME), "{}").unwrap();
+        fs::write(base.path().join(crate::files::lock::NAME), "{\"host\"").unwrap();
         if !cached {
             fs::remove_file(&path).unwrap();
         }
