@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// The name of the lock's file in the folder.
 pub const NAME: &str = ".lock";
 
+/// Before a lock counts as held.
+const TRIES: u32 = 5;
+
 /// Who holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
@@ -59,7 +62,9 @@ impl Lock {
     /// [`Error::Locked`] where another holds it; [`Error::Io`] for a folder that cannot be written.
     pub fn take(folder: &Path) -> Result<Lock> {
         let path = folder.join(NAME);
+        let mut tries = 0;
         loop {
+            tries += 1;
             if !may_be_a_lock(&path) {
                 return Err(Error::file(path, "is no lock of this program").with_hint("move it away"));
             }
@@ -68,6 +73,11 @@ impl Lock {
             let mut file = options.open(&path).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => {}
+                // Somebody may only be looking whether it is held.
+                Err(TryLockError::WouldBlock) if tries < TRIES => {
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Err(locked(folder, holder_in(&mut file))),
                 // A file system without locks: whoever stands in the file holds it.
                 Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
