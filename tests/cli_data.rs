@@ -88,8 +88,10 @@ fn the_cache_of_photographs_is_checked() {
     assert!(outcome.stderr.contains(&format!("{cache} is damaged")), "{}", outcome.stderr);
     assert!(lab.read(cache) == whole);
     fs::write(lab.path(cache), &whole[..100]).unwrap();
-    let outcome = lab.run("check faces --repair");
-    assert!(outcome.stderr.contains(&format!("{cache} is cut short")), "{}", outcome.stderr);
+    // The last cache goes, and that is all right.
+    let repaired = lab.ok("check faces --repair");
+    assert!(repaired.starts_with(&format!("{cache} is cut short")), "{repaired}");
+    assert!(repaired.ends_with(": it is removed\n"), "{repaired}");
     assert!(!lab.path(cache).exists());
     // With few open files the command may fail; what it could not open is no photograph's fault.
     for files in 3..12 {
@@ -101,6 +103,32 @@ fn the_cache_of_photographs_is_checked() {
         fs::remove_file(lab.path(cache)).unwrap();
     }
     assert_eq!(names(&lab.path("faces")), LAYOUT);
+}
+
+/// `--repair` removes what has the name and the mark of a cache, and nothing else.
+#[test]
+fn no_file_of_others_is_taken_for_a_cache() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack --iterations 20");
+    lab.ok("data make celeba --out faces --images 20");
+    fs::write(lab.path("thesis.txt"), "years of work").unwrap();
+    fs::write(lab.path("empty"), "").unwrap();
+    fs::write(lab.path("faces/.smoothenc-5.cache"), "mine").unwrap();
+    for file in
+        ["thesis.txt", "empty", "run/model.safetensors", "run/config.toml", "faces/.smoothenc-5.cache"]
+    {
+        for flag in ["", "--repair", "--repair --json"] {
+            lab.refused(2, &format!("check {file} {flag}"), &[file, "is no cache"]);
+        }
+    }
+    for flag in ["", "--repair"] {
+        let outcome = lab.run(&format!("check faces {flag}"));
+        assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+        let said = &outcome.stdout;
+        assert!(said.contains(".smoothenc-5.cache: not whole") && said.contains("left alone"), "{said}");
+        assert!(!said.contains("--repair"), "{said}");
+        assert_eq!(lab.text("faces/.smoothenc-5.cache"), "mine");
+    }
 }
 
 /// Whatever was left by processes that were killed goes with the next.
