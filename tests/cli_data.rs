@@ -150,6 +150,38 @@ fn faces_that_were_not_finished_are_cleared_away() {
     assert_eq!(names(&lab.path("made")), LAYOUT);
 }
 
+/// Only what the command writes itself goes.
+#[test]
+fn a_folder_of_others_beside_new_faces_stays() {
+    let lab = Lab::new();
+    let line = "data make celeba --out made --images 10";
+    let mine = [
+        "diary.txt",
+        "made/diary.txt",
+        "made/img_align_celeba/diary.txt",
+        "made/img_align_celeba/000001.jpg/diary.txt",
+        "other/list_attr_celeba.txt",
+    ];
+    for file in mine {
+        let path = lab.path(".made.unfinished").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "mine").unwrap();
+        lab.refused(2, line, &[".made.unfinished is in the way", "move it away", "--out"]);
+        fs::remove_dir_all(lab.path(".made.unfinished")).unwrap();
+    }
+    std::os::unix::fs::symlink(lab.path("set"), lab.path(".made.unfinished")).unwrap();
+    lab.refused(2, line, &[".made.unfinished is in the way"]);
+    fs::remove_file(lab.path(".made.unfinished")).unwrap();
+    // What a killed one leaves is known.
+    let left = lab.path(".made.unfinished/made/img_align_celeba");
+    fs::create_dir_all(&left).unwrap();
+    for file in ["../../.lock", "../.list_attr_celeba.txt.tmp", "../contact_sheet.png", "000001.jpg"] {
+        fs::write(left.join(file), "half").unwrap();
+    }
+    lab.ok(line);
+    assert_eq!(names(&lab.path("")), ["base.toml", "made", "set"]);
+}
+
 #[test]
 fn sets_that_are_not_there_are_explained() {
     let lab = Lab::new();
