@@ -182,6 +182,28 @@ fn a_folder_of_others_beside_new_faces_stays() {
     assert_eq!(names(&lab.path("")), ["base.toml", "made", "set"]);
 }
 
+/// Results do not go where the data are, whose lock is taken while photographs are scaled.
+#[test]
+fn the_folder_of_the_data_is_no_place_for_results() {
+    let lab = Lab::new();
+    lab.ok("data make celeba --out faces --images 20");
+    fs::write(lab.path("own.toml"), "data-dir = 'faces'\n").unwrap();
+    let grid = "[base]\ndataset = 'celeba'\ndata-dir = 'faces'\n[grid]\nseed = [0]\n";
+    fs::write(lab.path("grid.toml"), grid).unwrap();
+    for line in [
+        "sweep grid.toml --out faces",
+        "sweep grid.toml --out faces/../faces/",
+        "reproduce table1 --data-dir faces --out faces",
+        "reproduce table1 --config own.toml --out faces",
+        "reproduce all --data-dir faces --out faces",
+    ] {
+        lab.refused(2, line, &["--out faces", "is the folder of the data", "give another folder"]);
+    }
+    let (settings, _) = SHORT.split_once("--attack").unwrap();
+    let trained = lab.run(&format!("train celeba --data-dir faces --out faces/run --no-attack {settings}"));
+    assert_eq!(trained.code, Some(0), "{}", trained.stderr);
+}
+
 #[test]
 fn sets_that_are_not_there_are_explained() {
     let lab = Lab::new();

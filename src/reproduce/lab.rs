@@ -99,6 +99,22 @@ impl Lab {
         })
     }
 
+    /// Where data of one's own lie.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for settings to lay over that do not read.
+    pub fn data_folders(&self) -> Result<Vec<PathBuf>> {
+        let over = match &self.over {
+            Some((text, path)) => {
+                Config::from_toml(text, &path.display().to_string(), &Config::default())?
+                    .beside(path)
+                    .data_dir
+            }
+            None => None,
+        };
+        Ok(self.data_dir.iter().cloned().chain(over).collect())
+    }
+
     /// Begins a figure whose files go into `out`.
     ///
     /// # Errors

@@ -84,7 +84,8 @@ const CLAIMS: &str = "claims.json";
 /// Reproduces what is asked for. `context` is told of each part before it begins, `done` of its outcome.
 ///
 /// # Errors
-/// [`Error::Request`] for settings that cannot be; else those of the work.
+/// [`Error::Request`] for settings that cannot be, and for a folder that is a run, has the data, or has files of others
+/// where these are to be; else those of the work.
 pub fn run(
     request: &Request,
     context: &Context,
@@ -100,12 +101,16 @@ pub fn run(
         one => vec![one],
     };
     parts.iter().try_for_each(|&what| lab.check_over(what))?;
-    disk::create_directories(&root).map_err(|error| Error::file(&root, "cannot be made").because(error))?;
-    let _lock = Lock::take(&root)?;
     let own = |what: What| match (request.out, request.what) {
         (Some(out), one) if one != What::All => out.to_path_buf(),
         _ => root.join(what.name()),
     };
+    let data = lab.data_folders()?;
+    output::check_place(&root, &data)?;
+    parts.iter().try_for_each(|&what| output::check_place(&own(what), &data))?;
+    disk::create_directories(&root).map_err(|error| Error::file(&root, "cannot be made").because(error))?;
+    let _lock = Lock::take(&root)?;
+    let all = request.out.map_or_else(|| root.join(What::All.name()), Path::to_path_buf);
     let (mut outcomes, mut shown) = (Vec::new(), Vec::new());
     for what in parts {
         context.observer.say(&what.name());
@@ -121,11 +126,10 @@ pub fn run(
         outcomes.push(outcome);
         if request.what == What::All {
             // After each figure, so that there is something to look at meanwhile.
-            let folder = request.out.map_or_else(|| root.join("all"), Path::to_path_buf);
-            let all: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
+            let claims: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
             let page = page::page(preset, &shown).html().into_bytes();
-            let files = [(CLAIMS.into(), lab::json_file(&all)?), (PAGE.into(), page)];
-            output::write(&folder, &Files::from(files))?;
+            let files = [(CLAIMS.into(), lab::json_file(&claims)?), (PAGE.into(), page)];
+            output::write(&all, &Files::from(files))?;
         }
     }
     Ok(outcomes)

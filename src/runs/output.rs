@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{self, Change};
 use super::check::Finding;
+use super::dir::{CONFIG, MODEL, RESULT, RunDir};
 use super::record::FileMark;
 use crate::error::{Error, Result};
 use crate::files::disk;
@@ -46,6 +47,25 @@ impl List {
             Some(name) => Err(Error::file(path, format!("names {name:?}, which is no file of this folder"))),
             None => Ok(list),
         }
+    }
+}
+
+/// Refuses a folder for results that is a run, or has the data: both have files and locks of their own. Touches nothing.
+///
+/// # Errors
+/// [`Error::Request`] saying which.
+pub fn check_place(folder: &Path, data: &[PathBuf]) -> Result<()> {
+    let refuse =
+        |why: &str| Err(Error::request(format!("`out` {}: {why}; give another folder", folder.display())));
+    let run = RunDir { path: folder.to_path_buf() };
+    let has = |name: &str| folder.join(name).is_file();
+    if has(CONFIG) && (has(MODEL) || has(RESULT) || run.checkpoint_path().is_file() || run.config().is_ok()) {
+        return refuse("that is a run, whose own files would be lost");
+    }
+    let Ok(place) = folder.canonicalize() else { return Ok(()) };
+    match data.iter().any(|data| data.canonicalize().is_ok_and(|data| data == place)) {
+        true => refuse("that is the folder of the data"),
+        false => Ok(()),
     }
 }
 

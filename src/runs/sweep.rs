@@ -2,6 +2,9 @@
 
 pub(crate) mod read;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::config::Config;
@@ -70,6 +73,13 @@ impl Grid {
     /// Whether the runs are compared on test images; else on training images that were held out.
     pub fn on_test_images(&self) -> bool {
         self.points.iter().any(|point| point.config.holdout == 0)
+    }
+
+    /// Where data of one's own lie, each place once.
+    pub fn data_folders(&self) -> Vec<PathBuf> {
+        let folders: BTreeSet<_> =
+            self.points.iter().filter_map(|point| point.config.data_dir.clone()).collect();
+        folders.into_iter().collect()
     }
 
     /// Runs every point whose run is not there yet, and compares them.
