@@ -135,6 +135,53 @@ fn grids_that_cannot_be_are_refused() {
     assert!(!lab.path("none/runs").exists());
 }
 
+/// Files that no earlier sweep or figure made, or that were changed since, are not replaced.
+#[test]
+fn results_replace_no_file_of_others() {
+    let lab = Lab::new();
+    grid(&lab, "[grid]\ngamma = [1]");
+    let (sweep, figure) = ("sweep grid.toml --out swept", "reproduce fig2 --device cpu --out figure");
+    for (line, folder, names) in [
+        (sweep, "swept", &["results.csv", "pareto.svg", "pareto.png", "files.json"][..]),
+        (figure, "figure", &["report.html", "settings.toml", "claims.json", "fig2.png", "files.json"]),
+    ] {
+        for name in names {
+            fs::create_dir(lab.path(folder)).unwrap();
+            fs::write(lab.path(folder).join(name), "mine").unwrap();
+            lab.refused(2, line, &[&format!("{folder}/{name} "), "move it away", "--out"]);
+            fs::remove_dir_all(lab.path(folder)).unwrap();
+        }
+    }
+    // Names that are known only when all is made.
+    fs::create_dir(lab.path("figure")).unwrap();
+    fs::write(lab.path("figure/fig2-tables.csv"), "mine").unwrap();
+    lab.judge(2, figure, &lab.run(figure), &["figure/fig2-tables.csv would be replaced", "move it away"]);
+    assert_eq!(lab.text("figure/fig2-tables.csv"), "mine");
+    assert!(!lab.path("figure/report.html").exists());
+    fs::remove_file(lab.path("figure/fig2-tables.csv")).unwrap();
+    lab.ok(figure);
+    lab.ok(sweep);
+    // What was edited since stays too; what is as it was may be replaced.
+    for (line, file) in [(sweep, "swept/results.csv"), (figure, "figure/report.html")] {
+        let own = lab.text(file);
+        fs::write(lab.path(file), format!("{own} edited")).unwrap();
+        lab.refused(2, line, &[file, "was changed since it was written", "move it away"]);
+        fs::write(lab.path(file), own).unwrap();
+        lab.ok(line);
+    }
+    // A version that wrote no list is gone on with.
+    fs::remove_file(lab.path("swept/files.json")).unwrap();
+    fs::remove_file(lab.path("figure/files.json")).unwrap();
+    lab.ok(sweep);
+    lab.ok(figure);
+    assert!(lab.path("swept/files.json").exists() && lab.path("figure/files.json").exists());
+    // A run has files of its own.
+    lab.train("run", "--no-attack --iterations 20");
+    for line in ["sweep grid.toml --out run", "reproduce fig2 --out run", "reproduce all --out run"] {
+        lab.refused(2, line, &["--out run: that is a run", "give another folder"]);
+    }
+}
+
 #[test]
 fn attacks_with_different_radii_are_compared_at_those_of_all() {
     let lab = Lab::new();
@@ -179,6 +226,8 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     fs::write(lab.path(format!("{out}/lipschitz.csv")), csv.replacen('1', "2", 1)).unwrap();
     let outcome = lab.run("check reproductions");
     assert!(outcome.code == Some(1) && outcome.stdout.contains("lipschitz.csv: is not as it was written"));
+    lab.refused(2, line, &["lipschitz.csv was changed since it was written", "move it away"]);
+    fs::write(lab.path(format!("{out}/lipschitz.csv")), csv).unwrap();
     let claims = lab.json(&format!("{out}/claims.json"));
     let claim = &claims.as_array().unwrap()[0];
     assert_eq!(

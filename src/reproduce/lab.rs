@@ -62,6 +62,9 @@ pub struct Made {
     pub synthetic: bool,
 }
 
+/// The file of every setting of a figure.
+pub const SETTINGS: &str = "settings.toml";
+
 /// Pictures of a made set of faces.
 const FACES: usize = 5000;
 
@@ -136,7 +139,7 @@ impl Lab {
     /// Writes the figure's files, all or none.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file.
+    /// As [`output::write`].
     pub fn write(&self) -> Result<()> {
         output::write(&self.out, &self.files.borrow())
     }
@@ -322,7 +325,7 @@ impl Lab {
         let runs = used.iter().map(|(path, settings)| Used { path, settings }).collect();
         let text = toml::to_string(&Settings { what, preset: self.preset.name(), runs, parts })
             .map_err(|error| Error::run(format!("settings.toml: {error}")))?;
-        self.keep("settings.toml", text.into_bytes());
+        self.keep(SETTINGS, text.into_bytes());
         Ok(())
     }
 }

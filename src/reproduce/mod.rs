@@ -81,6 +81,12 @@ pub const PAGE: &str = "report.html";
 /// The claims with what was measured.
 const CLAIMS: &str = "claims.json";
 
+/// Files that a figure surely has, or may well have, by names that are known before it is made.
+fn files(what: What) -> Vec<String> {
+    let own = ["csv", "svg", "png"].map(|ending| format!("{}.{ending}", what.name()));
+    [CLAIMS, PAGE, lab::SETTINGS].map(String::from).into_iter().chain(own).collect()
+}
+
 /// Reproduces what is asked for. `context` is told of each part before it begins, `done` of its outcome.
 ///
 /// # Errors
@@ -110,7 +116,11 @@ pub fn run(
     parts.iter().try_for_each(|&what| output::check_place(&own(what), &data))?;
     disk::create_directories(&root).map_err(|error| Error::file(&root, "cannot be made").because(error))?;
     let _lock = Lock::take(&root)?;
+    parts.iter().try_for_each(|&what| output::prepare(&own(what), &files(what)))?;
     let all = request.out.map_or_else(|| root.join(What::All.name()), Path::to_path_buf);
+    if request.what == What::All {
+        output::prepare(&all, &[CLAIMS, PAGE])?;
+    }
     let (mut outcomes, mut shown) = (Vec::new(), Vec::new());
     for what in parts {
         context.observer.say(&what.name());
