@@ -135,6 +135,31 @@ fn grids_that_cannot_be_are_refused() {
     assert!(!lab.path("none/runs").exists());
 }
 
+/// What changes nothing does not vary; where it changes something in some of the runs, the others are made once.
+#[test]
+fn settings_without_effect_make_no_runs() {
+    let lab = Lab::new();
+    grid(&lab, "[grid]\nbeta = [1, 2]");
+    let line = lab.text("grid.toml").lines().count();
+    let place = format!("grid.toml, line {line} (beta = [1, 2])");
+    lab.refused(2, "sweep grid.toml", &[&place, "[grid] beta has no effect", "the objective se"]);
+    grid(&lab, "[grid]\nobjective = ['vae', 'se']\ngamma = [1, 2]");
+    let said = lab.ok("sweep grid.toml --out swept");
+    assert_eq!(runs(&lab, "swept").len(), 3);
+    let vae = said.lines().find(|line| line.contains("vae")).unwrap();
+    assert!(vae.trim_start_matches('*').trim_start().starts_with("- "), "{said}");
+    let csv = lab.text("swept/results.csv");
+    let rows: Vec<&str> = csv.lines().skip(1).map(|line| line.split(",1,").next().unwrap()).collect();
+    assert_eq!(rows, [r#","""vae""""#, r#"1,"""se""""#, r#"2,"""se""""#], "{csv}");
+    // What [base] sets in vain is said.
+    grid(&lab, "[grid]\nseed = [0]");
+    fs::write(lab.path("grid.toml"), lab.text("grid.toml").replacen("latent", "beta = 7\nlatent", 1))
+        .unwrap();
+    let outcome = lab.run("sweep grid.toml --out base");
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("grid.toml: [base] beta is not used"), "{}", outcome.stderr);
+}
+
 /// Files that no earlier sweep or figure made, or that were changed since, are not replaced.
 #[test]
 fn results_replace_no_file_of_others() {

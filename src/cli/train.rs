@@ -12,10 +12,16 @@ use crate::runs::pipeline;
 pub fn run(args: TrainArgs, context: &Context) -> Result<()> {
     let unlock = args.unlock;
     let given = args.settings.given.clone();
+    let (file, preset) = (args.config.clone(), args.preset.unwrap_or_default());
     let request = args.resolve()?;
     for setting in declared().filter(|setting| setting.value_in(&given).is_some()) {
         if let Some(why) = request.config.why_unused(&setting.path()) {
             log::warn!("--{} is not used: {why}", setting.flag());
+        }
+    }
+    if let Some(path) = file {
+        for (name, why) in request.config.unused_in_file(&path, preset)? {
+            log::warn!("{}: {name} is not used: {why}", path.display());
         }
     }
     if let Destination::Resume(path) | Destination::Out { path, .. } = &request.destination {
