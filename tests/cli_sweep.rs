@@ -207,6 +207,19 @@ fn results_replace_no_file_of_others() {
     }
 }
 
+/// An argument that a figure does not use is no argument of it.
+#[test]
+fn figures_refuse_what_they_do_not_use() {
+    let lab = Lab::new();
+    lab.short_runs();
+    for what in ["fig2", "fig3", "gan", "fig4", "fig5", "fig7a", "fig7b", "lipschitz"] {
+        lab.refused(2, &format!("reproduce {what} --data-dir set"), &["--data-dir", "CelebA", what]);
+    }
+    for what in ["fig2", "fig3", "gan"] {
+        lab.refused(2, &format!("reproduce {what} --config short.toml"), &["--config", what, "trains none"]);
+    }
+}
+
 #[test]
 fn attacks_with_different_radii_are_compared_at_those_of_all() {
     let lab = Lab::new();

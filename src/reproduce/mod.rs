@@ -101,6 +101,7 @@ pub fn run(
     let root = root(request.out).to_path_buf();
     let Request { preset, device, data_dir, config, .. } = *request;
     device.parse::<crate::engine::device::gpu::adapter::Choice>()?;
+    request.what.check_arguments(data_dir.is_some(), config.is_some())?;
     let mut lab = Lab::new(&root, preset, device, data_dir, config, context.clone())?;
     let parts = match request.what {
         What::All => What::each(),
