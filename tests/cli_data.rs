@@ -88,8 +88,10 @@ fn the_cache_of_photographs_is_checked() {
     assert!(outcome.stderr.contains(&format!("{cache} is damaged")), "{}", outcome.stderr);
     assert!(lab.read(cache) == whole);
     fs::write(lab.path(cache), &whole[..100]).unwrap();
-    let outcome = lab.run("check faces --repair");
-    assert!(outcome.stderr.contains(&format!("{cache} is cut short")), "{}", outcome.stderr);
+    // The last cache goes, and that is all right.
+    let repaired = lab.ok("check faces --repair");
+    assert!(repaired.starts_with(&format!("{cache} is cut short")), "{repaired}");
+    assert!(repaired.ends_with(": it is removed\n"), "{repaired}");
     assert!(!lab.path(cache).exists());
     // With few open files the command may fail; what it could not open is no photograph's fault.
     for files in 3..12 {
@@ -101,6 +103,32 @@ fn the_cache_of_photographs_is_checked() {
         fs::remove_file(lab.path(cache)).unwrap();
     }
     assert_eq!(names(&lab.path("faces")), LAYOUT);
+}
+
+/// `--repair` removes what has the name and the mark of a cache, and nothing else.
+#[test]
+fn no_file_of_others_is_taken_for_a_cache() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack --iterations 20");
+    lab.ok("data make celeba --out faces --images 20");
+    fs::write(lab.path("thesis.txt"), "years of work").unwrap();
+    fs::write(lab.path("empty"), "").unwrap();
+    fs::write(lab.path("faces/.smoothenc-5.cache"), "mine").unwrap();
+    for file in
+        ["thesis.txt", "empty", "run/model.safetensors", "run/config.toml", "faces/.smoothenc-5.cache"]
+    {
+        for flag in ["", "--repair", "--repair --json"] {
+            lab.refused(2, &format!("check {file} {flag}"), &[file, "is no cache"]);
+        }
+    }
+    for flag in ["", "--repair"] {
+        let outcome = lab.run(&format!("check faces {flag}"));
+        assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+        let said = &outcome.stdout;
+        assert!(said.contains(".smoothenc-5.cache: not whole") && said.contains("left alone"), "{said}");
+        assert!(!said.contains("--repair"), "{said}");
+        assert_eq!(lab.text("faces/.smoothenc-5.cache"), "mine");
+    }
 }
 
 /// Whatever was left by processes that were killed goes with the next.
@@ -120,6 +148,60 @@ fn faces_that_were_not_finished_are_cleared_away() {
     lab.ok("data make celeba --out made --images 10");
     assert_eq!(names(&lab.path("")), ["base.toml", "made", "set"]);
     assert_eq!(names(&lab.path("made")), LAYOUT);
+}
+
+/// Only what the command writes itself goes.
+#[test]
+fn a_folder_of_others_beside_new_faces_stays() {
+    let lab = Lab::new();
+    let line = "data make celeba --out made --images 10";
+    let mine = [
+        "diary.txt",
+        "made/diary.txt",
+        "made/img_align_celeba/diary.txt",
+        "made/img_align_celeba/000001.jpg/diary.txt",
+        "other/list_attr_celeba.txt",
+    ];
+    for file in mine {
+        let path = lab.path(".made.unfinished").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "mine").unwrap();
+        lab.refused(2, line, &[".made.unfinished is in the way", "move it away", "--out"]);
+        fs::remove_dir_all(lab.path(".made.unfinished")).unwrap();
+    }
+    std::os::unix::fs::symlink(lab.path("set"), lab.path(".made.unfinished")).unwrap();
+    lab.refused(2, line, &[".made.unfinished is in the way"]);
+    fs::remove_file(lab.path(".made.unfinished")).unwrap();
+    // What a killed one leaves is known.
+    let left = lab.path(".made.unfinished/made/img_align_celeba");
+    fs::create_dir_all(&left).unwrap();
+    for file in ["../../.lock", "../.list_attr_celeba.txt.tmp", "../contact_sheet.png", "000001.jpg"] {
+        fs::write(left.join(file), "half").unwrap();
+    }
+    lab.ok(line);
+    assert_eq!(names(&lab.path("")), ["base.toml", "made", "set"]);
+}
+
+/// Results do not go where the data are, whose lock is taken while photographs are scaled.
+#[test]
+fn the_folder_of_the_data_is_no_place_for_results() {
+    let lab = Lab::new();
+    lab.ok("data make celeba --out faces --images 20");
+    fs::write(lab.path("own.toml"), "data-dir = 'faces'\n").unwrap();
+    let grid = "[base]\ndataset = 'celeba'\ndata-dir = 'faces'\n[grid]\nseed = [0]\n";
+    fs::write(lab.path("grid.toml"), grid).unwrap();
+    for line in [
+        "sweep grid.toml --out faces",
+        "sweep grid.toml --out faces/../faces/",
+        "reproduce table1 --data-dir faces --out faces",
+        "reproduce table1 --config own.toml --out faces",
+        "reproduce all --data-dir faces --out faces",
+    ] {
+        lab.refused(2, line, &["--out faces", "is the folder of the data", "give another folder"]);
+    }
+    let (settings, _) = SHORT.split_once("--attack").unwrap();
+    let trained = lab.run(&format!("train celeba --data-dir faces --out faces/run --no-attack {settings}"));
+    assert_eq!(trained.code, Some(0), "{}", trained.stderr);
 }
 
 #[test]

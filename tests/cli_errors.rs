@@ -443,6 +443,20 @@ fn flags_without_an_effect_are_named() {
         assert!(outcome.stderr.contains(part), "no {part:?} in {}", outcome.stderr);
     }
     assert!(!outcome.stderr.contains("--objective"), "{}", outcome.stderr);
+    // The same in a file, also in that of a run; what it has as the preset does is not its own.
+    let text = lab.text("base.toml");
+    fs::write(lab.path("own.toml"), format!("beta = 7\nconv-channels = [2]\n{text}")).unwrap();
+    for (file, unused) in
+        [("own.toml", &["beta", "conv-channels"][..]), ("run/config.toml", &["gamma", "crop"])]
+    {
+        let told =
+            lab.run(&format!("train --config {file} --out r{} --iterations 20 --no-attack", file.len()));
+        assert_eq!(told.code, Some(0), "{}", told.stderr);
+        for name in unused {
+            assert!(told.stderr.contains(&format!("{file}: {name} is not used: ")), "{}", told.stderr);
+        }
+        assert!(!told.stderr.contains(": eps is not used"), "{}", told.stderr);
+    }
 }
 
 /// Whoever closes stderr gets the exit code.

@@ -3,6 +3,19 @@
 mod common;
 
 use common::{Lab, Outcome, outcome, snapshot};
+use smoothenc::engine::device::gpu::adapter;
+
+/// The limits of a GPU are looked at before the training, also those of what comes after it.
+#[test]
+fn models_that_a_gpu_can_train_and_not_measure() {
+    if adapter::adapters().is_empty() {
+        return;
+    }
+    let lab = Lab::new();
+    let line =
+        "train --config base.toml --out run --device gpu --hidden 8 --latent 65536 --batch 8 --iterations 2";
+    lab.refused(2, &format!("{line} --no-attack"), &["scratch memory", "--latent", "--device cpu"]);
+}
 
 /// The shell limits the program's memory; no folder is left of a model that does not fit.
 #[test]

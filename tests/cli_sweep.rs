@@ -135,6 +135,91 @@ fn grids_that_cannot_be_are_refused() {
     assert!(!lab.path("none/runs").exists());
 }
 
+/// What changes nothing does not vary; where it changes something in some of the runs, the others are made once.
+#[test]
+fn settings_without_effect_make_no_runs() {
+    let lab = Lab::new();
+    grid(&lab, "[grid]\nbeta = [1, 2]");
+    let line = lab.text("grid.toml").lines().count();
+    let place = format!("grid.toml, line {line} (beta = [1, 2])");
+    lab.refused(2, "sweep grid.toml", &[&place, "[grid] beta has no effect", "the objective se"]);
+    grid(&lab, "[grid]\nobjective = ['vae', 'se']\ngamma = [1, 2]");
+    let said = lab.ok("sweep grid.toml --out swept");
+    assert_eq!(runs(&lab, "swept").len(), 3);
+    let vae = said.lines().find(|line| line.contains("vae")).unwrap();
+    assert!(vae.trim_start_matches('*').trim_start().starts_with("- "), "{said}");
+    let csv = lab.text("swept/results.csv");
+    let rows: Vec<&str> = csv.lines().skip(1).map(|line| line.split(",1,").next().unwrap()).collect();
+    assert_eq!(rows, [r#","""vae""""#, r#"1,"""se""""#, r#"2,"""se""""#], "{csv}");
+    // What [base] sets in vain is said.
+    grid(&lab, "[grid]\nseed = [0]");
+    fs::write(lab.path("grid.toml"), lab.text("grid.toml").replacen("latent", "beta = 7\nlatent", 1))
+        .unwrap();
+    let outcome = lab.run("sweep grid.toml --out base");
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("grid.toml: [base] beta is not used"), "{}", outcome.stderr);
+}
+
+/// Files that no earlier sweep or figure made, or that were changed since, are not replaced.
+#[test]
+fn results_replace_no_file_of_others() {
+    let lab = Lab::new();
+    grid(&lab, "[grid]\ngamma = [1]");
+    let (sweep, figure) = ("sweep grid.toml --out swept", "reproduce fig2 --device cpu --out figure");
+    for (line, folder, names) in [
+        (sweep, "swept", &["results.csv", "pareto.svg", "pareto.png", "files.json"][..]),
+        (figure, "figure", &["report.html", "settings.toml", "claims.json", "fig2.png", "files.json"]),
+    ] {
+        for name in names {
+            fs::create_dir(lab.path(folder)).unwrap();
+            fs::write(lab.path(folder).join(name), "mine").unwrap();
+            lab.refused(2, line, &[&format!("{folder}/{name} "), "move it away", "--out"]);
+            fs::remove_dir_all(lab.path(folder)).unwrap();
+        }
+    }
+    // Names that are known only when all is made.
+    fs::create_dir(lab.path("figure")).unwrap();
+    fs::write(lab.path("figure/fig2-tables.csv"), "mine").unwrap();
+    lab.judge(2, figure, &lab.run(figure), &["figure/fig2-tables.csv would be replaced", "move it away"]);
+    assert_eq!(lab.text("figure/fig2-tables.csv"), "mine");
+    assert!(!lab.path("figure/report.html").exists());
+    fs::remove_file(lab.path("figure/fig2-tables.csv")).unwrap();
+    lab.ok(figure);
+    lab.ok(sweep);
+    // What was edited since stays too; what is as it was may be replaced.
+    for (line, file) in [(sweep, "swept/results.csv"), (figure, "figure/report.html")] {
+        let own = lab.text(file);
+        fs::write(lab.path(file), format!("{own} edited")).unwrap();
+        lab.refused(2, line, &[file, "was changed since it was written", "move it away"]);
+        fs::write(lab.path(file), own).unwrap();
+        lab.ok(line);
+    }
+    // A version that wrote no list is gone on with.
+    fs::remove_file(lab.path("swept/files.json")).unwrap();
+    fs::remove_file(lab.path("figure/files.json")).unwrap();
+    lab.ok(sweep);
+    lab.ok(figure);
+    assert!(lab.path("swept/files.json").exists() && lab.path("figure/files.json").exists());
+    // A run has files of its own.
+    lab.train("run", "--no-attack --iterations 20");
+    for line in ["sweep grid.toml --out run", "reproduce fig2 --out run", "reproduce all --out run"] {
+        lab.refused(2, line, &["--out run: that is a run", "give another folder"]);
+    }
+}
+
+/// An argument that a figure does not use is no argument of it.
+#[test]
+fn figures_refuse_what_they_do_not_use() {
+    let lab = Lab::new();
+    lab.short_runs();
+    for what in ["fig2", "fig3", "gan", "fig4", "fig5", "fig7a", "fig7b", "lipschitz"] {
+        lab.refused(2, &format!("reproduce {what} --data-dir set"), &["--data-dir", "CelebA", what]);
+    }
+    for what in ["fig2", "fig3", "gan"] {
+        lab.refused(2, &format!("reproduce {what} --config short.toml"), &["--config", what, "trains none"]);
+    }
+}
+
 #[test]
 fn attacks_with_different_radii_are_compared_at_those_of_all() {
     let lab = Lab::new();
@@ -179,6 +264,8 @@ fn a_figure_has_data_pictures_settings_and_claims_and_shares_its_runs() {
     fs::write(lab.path(format!("{out}/lipschitz.csv")), csv.replacen('1', "2", 1)).unwrap();
     let outcome = lab.run("check reproductions");
     assert!(outcome.code == Some(1) && outcome.stdout.contains("lipschitz.csv: is not as it was written"));
+    lab.refused(2, line, &["lipschitz.csv was changed since it was written", "move it away"]);
+    fs::write(lab.path(format!("{out}/lipschitz.csv")), csv).unwrap();
     let claims = lab.json(&format!("{out}/claims.json"));
     let claim = &claims.as_array().unwrap()[0];
     assert_eq!(

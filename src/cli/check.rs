@@ -57,6 +57,15 @@ struct Report {
     of: Checked,
     whole: bool,
     found: Vec<Finding>,
+    /// Whether it was removed for what was found.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
+}
+
+impl Report {
+    fn new(of: Checked, found: Vec<Finding>) -> Report {
+        Report { of, whole: found.is_empty(), found, removed: false }
+    }
 }
 
 #[derive(Serialize)]
@@ -95,13 +104,13 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
             true => repair(&path, context),
             false => found,
         };
-        reports.push(Report { of: Checked::Run(path), whole: found.is_empty(), found });
+        reports.push(Report::new(Checked::Run(path), found));
     }
     for path in outputs {
         let found = output::check(&path);
-        reports.push(Report { of: Checked::Run(path), whole: found.is_empty(), found });
+        reports.push(Report::new(Checked::Run(path), found));
     }
-    let broken = reports.iter().filter(|report| !report.whole).count();
+    let broken = reports.iter().filter(|report| !report.whole && !report.removed).count();
     match args.json {
         true => write(&json_document(&reports)?)?,
         false => write(&reports.iter().map(text).collect::<String>())?,
@@ -116,23 +125,19 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
     }
 }
 
-/// Caches, and what was left of making some; with `repair` those that are not whole are removed.
+/// Caches, and what was left of making some; with `repair` those that are not whole are removed, where they are of this
+/// program.
 fn caches(args: &CheckArgs) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for celeba::Kept { path, wrong } in celeba::check(&args.folder)? {
-        let wrong = match wrong {
-            Some(what) if args.repair => {
-                celeba::remove(&path)?;
-                log::warn!("{} {what}: it is removed", path.display());
-                continue;
-            }
-            other => other,
-        };
-        let finding = |what| Finding { path: path.clone(), what, mendable: true };
-        let found: Vec<Finding> = wrong.into_iter().map(finding).collect();
-        reports.push(Report { of: Checked::Cache(path.clone()), whole: found.is_empty(), found });
-    }
-    Ok(reports)
+    let report = |celeba::Kept { path, wrong, ours }| {
+        let removed = args.repair && ours && wrong.is_some();
+        if removed {
+            celeba::remove(&path)?;
+        }
+        let finding = |what| Finding { path: path.clone(), what, mendable: ours };
+        let found = wrong.into_iter().map(finding).collect();
+        Ok(Report { removed, ..Report::new(Checked::Cache(path), found) })
+    };
+    celeba::check(&args.folder)?.into_iter().map(report).collect()
 }
 
 /// Mends a run; what is wrong with it still, and why it could not be mended. It never trains.
@@ -161,6 +166,10 @@ fn text(report: &Report) -> String {
         let lacks = matches!(report.of, Checked::Run(_)) && check::lacks_page(report.of.path());
         let page = if lacks { ", but for its page, which --repair writes" } else { "" };
         return format!("{folder}: whole{page}\n");
+    }
+    if report.removed {
+        let found: Vec<&str> = report.found.iter().map(|finding| &*finding.what).collect();
+        return format!("{folder} {}: it is removed\n", found.join(", "));
     }
     let line = |finding: &Finding| {
         let name = finding.path.strip_prefix(report.of.path()).unwrap_or(&finding.path);

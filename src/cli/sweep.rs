@@ -71,7 +71,8 @@ fn table(grid: &Grid, rows: &[Row], out: &Path) -> String {
     head.extend(grid.radii.iter().map(|radius| short(*radius).to_string()));
     let cells = rows.iter().map(|row| {
         let numbers = std::iter::once(row.nominal).chain(row.adversarial.iter().map(|a| a.1));
-        row.values.iter().cloned().chain(numbers.map(|x| format!("{x:.2}"))).collect::<Vec<_>>()
+        let value = |value: &String| if value.is_empty() { "-".into() } else { value.clone() };
+        row.values.iter().map(value).chain(numbers.map(|x| format!("{x:.2}"))).collect::<Vec<_>>()
     });
     let lines: Vec<Vec<String>> = std::iter::once(head).chain(cells).collect();
     let mut text = format!(

@@ -1,6 +1,7 @@
 //! The ELBO of held-out images.
 
 use crate::data::Images;
+use crate::engine::device::Program;
 use crate::engine::graph::Graph;
 use crate::engine::nn::Weights;
 use crate::engine::ops;
@@ -16,9 +17,38 @@ use crate::method::vae::Vae;
 /// The mean ELBO (log-likelihood minus KL, constants included, in nats) of `images`, one draw of the code each, with
 /// the weights in `model`.
 pub fn mean_elbo(session: &mut Session, vae: &Vae, images: &Images, seed: u64) -> Result<f64> {
+    let (mut program, chunk) = program(session, vae, images, seed)?;
+    let mut sum = 0.0;
+    for (number, first) in (0..images.count).step_by(CHUNK).enumerate() {
+        let rows = chunk.write(session, images, first)?;
+        session.write(CLOCK, 0, &[number as u32, 0])?;
+        program.run()?;
+        let values: Vec<f32> = session.get(VALUES)?;
+        sum += values[..rows].iter().map(|&v| f64::from(v)).sum::<f64>();
+    }
+    chunk.forget(session);
+    Ok(sum / images.count.max(1) as f64)
+}
+
+/// Compiles what [`mean_elbo`] runs, and frees its memory again.
+///
+/// # Errors
+/// [`Error::TooLarge`](crate::Error::TooLarge) where the device has no room for it.
+pub fn check_elbo(session: &mut Session, vae: &Vae, images: &Images) -> Result<()> {
+    let (_, chunk) = program(session, vae, images, 0)?;
+    chunk.forget(session);
+    [CLOCK, VALUES].iter().for_each(|name| session.forget(name));
+    Ok(())
+}
+
+const CLOCK: &str = "elbo.clock";
+const VALUES: &str = "elbo.values";
+
+/// The program over a chunk of images, and the chunk.
+fn program(session: &mut Session, vae: &Vae, images: &Images, seed: u64) -> Result<(Program, Chunk)> {
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &vae.layout, "model")?;
-    let clock = g.variable("elbo.clock", [2], DType::U32)?;
+    let clock = g.variable(CLOCK, [2], DType::U32)?;
     let chunk = Chunk::new("elbo", images);
     let x = chunk.images(&mut g)?;
     let head = vae.encode(&mut g, &weights.views, x)?;
@@ -26,18 +56,7 @@ pub fn mean_elbo(session: &mut Session, vae: &Vae, images: &Images, seed: u64) -
     let code = reparameterise(&mut g, head, u)?;
     let log_likelihood = vae.log_likelihood(&mut g, &weights.views, code.z, x)?;
     let elbo = ops::elementwise::add(&mut g, log_likelihood, code.minus_kl)?;
-    let kept = g.variable("elbo.values", [CHUNK], DType::F32)?;
+    let kept = g.variable(VALUES, [CHUNK], DType::F32)?;
     store(&mut g, elbo, kept)?;
-    let mut program = session.compile(&g)?;
-
-    let mut sum = 0.0;
-    for (number, first) in (0..images.count).step_by(CHUNK).enumerate() {
-        let rows = chunk.write(session, images, first)?;
-        session.write("elbo.clock", 0, &[number as u32, 0])?;
-        program.run()?;
-        let values: Vec<f32> = session.get("elbo.values")?;
-        sum += values[..rows].iter().map(|&v| f64::from(v)).sum::<f64>();
-    }
-    chunk.forget(session);
-    Ok(sum / images.count.max(1) as f64)
+    Ok((session.compile(&g)?, chunk))
 }

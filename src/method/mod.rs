@@ -13,6 +13,6 @@ pub mod tabular;
 mod trainer;
 pub mod vae;
 
-pub use elbo::mean_elbo;
+pub use elbo::{check_elbo, mean_elbo};
 pub use table::{RESIDENT_BYTES, Table};
 pub use trainer::{Averages, TrainSettings, Trainer, training_graph};

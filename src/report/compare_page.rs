@@ -31,14 +31,14 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// Writes the page and the results into a folder.
+/// Writes the page and the results into a folder, whatever is there.
 ///
 /// # Errors
 /// [`Error::Io`] naming the file; [`Error::Locked`] where another process writes the folder.
 pub fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
     let _lock = Lock::take(folder)?;
     let page = page(comparison).html().into_bytes();
-    output::write(folder, &Files::from([(RESULTS.into(), csv(comparison)?), (PAGE.into(), page)]))
+    output::replace(folder, &Files::from([(RESULTS.into(), csv(comparison)?), (PAGE.into(), page)]))
 }
 
 /// A line for each run, of several tasks one for each of them.

@@ -62,6 +62,9 @@ pub struct Made {
     pub synthetic: bool,
 }
 
+/// The file of every setting of a figure.
+pub const SETTINGS: &str = "settings.toml";
+
 /// Pictures of a made set of faces.
 const FACES: usize = 5000;
 
@@ -99,6 +102,22 @@ impl Lab {
         })
     }
 
+    /// Where data of one's own lie.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for settings to lay over that do not read.
+    pub fn data_folders(&self) -> Result<Vec<PathBuf>> {
+        let over = match &self.over {
+            Some((text, path)) => {
+                Config::from_toml(text, &path.display().to_string(), &Config::default())?
+                    .beside(path)
+                    .data_dir
+            }
+            None => None,
+        };
+        Ok(self.data_dir.iter().cloned().chain(over).collect())
+    }
+
     /// Begins a figure whose files go into `out`.
     ///
     /// # Errors
@@ -120,7 +139,7 @@ impl Lab {
     /// Writes the figure's files, all or none.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file.
+    /// As [`output::write`].
     pub fn write(&self) -> Result<()> {
         output::write(&self.out, &self.files.borrow())
     }
@@ -306,7 +325,7 @@ impl Lab {
         let runs = used.iter().map(|(path, settings)| Used { path, settings }).collect();
         let text = toml::to_string(&Settings { what, preset: self.preset.name(), runs, parts })
             .map_err(|error| Error::run(format!("settings.toml: {error}")))?;
-        self.keep("settings.toml", text.into_bytes());
+        self.keep(SETTINGS, text.into_bytes());
         Ok(())
     }
 }

@@ -81,10 +81,17 @@ pub const PAGE: &str = "report.html";
 /// The claims with what was measured.
 const CLAIMS: &str = "claims.json";
 
+/// Files that a figure surely has, or may well have, by names that are known before it is made.
+fn files(what: What) -> Vec<String> {
+    let own = ["csv", "svg", "png"].map(|ending| format!("{}.{ending}", what.name()));
+    [CLAIMS, PAGE, lab::SETTINGS].map(String::from).into_iter().chain(own).collect()
+}
+
 /// Reproduces what is asked for. `context` is told of each part before it begins, `done` of its outcome.
 ///
 /// # Errors
-/// [`Error::Request`] for settings that cannot be; else those of the work.
+/// [`Error::Request`] for settings that cannot be, and for a folder that is a run, has the data, or has files of others
+/// where these are to be; else those of the work.
 pub fn run(
     request: &Request,
     context: &Context,
@@ -94,18 +101,27 @@ pub fn run(
     let root = root(request.out).to_path_buf();
     let Request { preset, device, data_dir, config, .. } = *request;
     device.parse::<crate::engine::device::gpu::adapter::Choice>()?;
+    request.what.check_arguments(data_dir.is_some(), config.is_some())?;
     let mut lab = Lab::new(&root, preset, device, data_dir, config, context.clone())?;
     let parts = match request.what {
         What::All => What::each(),
         one => vec![one],
     };
     parts.iter().try_for_each(|&what| lab.check_over(what))?;
-    disk::create_directories(&root).map_err(|error| Error::file(&root, "cannot be made").because(error))?;
-    let _lock = Lock::take(&root)?;
     let own = |what: What| match (request.out, request.what) {
         (Some(out), one) if one != What::All => out.to_path_buf(),
         _ => root.join(what.name()),
     };
+    let data = lab.data_folders()?;
+    output::check_place(&root, &data)?;
+    parts.iter().try_for_each(|&what| output::check_place(&own(what), &data))?;
+    disk::create_directories(&root).map_err(|error| Error::file(&root, "cannot be made").because(error))?;
+    let _lock = Lock::take(&root)?;
+    parts.iter().try_for_each(|&what| output::prepare(&own(what), &files(what)))?;
+    let all = request.out.map_or_else(|| root.join(What::All.name()), Path::to_path_buf);
+    if request.what == What::All {
+        output::prepare(&all, &[CLAIMS, PAGE])?;
+    }
     let (mut outcomes, mut shown) = (Vec::new(), Vec::new());
     for what in parts {
         context.observer.say(&what.name());
@@ -121,11 +137,10 @@ pub fn run(
         outcomes.push(outcome);
         if request.what == What::All {
             // After each figure, so that there is something to look at meanwhile.
-            let folder = request.out.map_or_else(|| root.join("all"), Path::to_path_buf);
-            let all: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
+            let claims: Vec<&Claim> = outcomes.iter().flat_map(|outcome| &outcome.claims).collect();
             let page = page::page(preset, &shown).html().into_bytes();
-            let files = [(CLAIMS.into(), lab::json_file(&all)?), (PAGE.into(), page)];
-            output::write(&folder, &Files::from(files))?;
+            let files = [(CLAIMS.into(), lab::json_file(&claims)?), (PAGE.into(), page)];
+            output::write(&all, &Files::from(files))?;
         }
     }
     Ok(outcomes)

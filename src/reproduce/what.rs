@@ -2,6 +2,8 @@
 
 use clap::ValueEnum;
 
+use crate::error::{Error, Result};
+
 /// What can be reproduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum What {
@@ -43,6 +45,28 @@ impl What {
     pub fn each() -> Vec<What> {
         use What::*;
         vec![Fig2, Fig3, Gan, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
+    }
+
+    /// Refuses folders of faces for a figure that shows none, and settings of runs for one that trains none.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the argument.
+    pub fn check_arguments(self, data_dir: bool, config: bool) -> Result<()> {
+        use What::*;
+        let faces = matches!(self, Fig1 | Fig6 | Fig8 | Table1 | All);
+        let runs = !matches!(self, Fig2 | Fig3 | Gan);
+        let refuse =
+            |argument: &str, why: String| Err(Error::setting(argument, why).with_hint("leave it out"));
+        if data_dir && !faces {
+            return refuse(
+                "data-dir",
+                format!("is where CelebA lies, of which {} shows nothing", self.name()),
+            );
+        }
+        if config && !runs {
+            return refuse("config", format!("has settings for runs, and {} trains none", self.name()));
+        }
+        Ok(())
     }
 
     /// The settings that every run of it has from the figure, as they are called in `config.toml`: what it is of, and

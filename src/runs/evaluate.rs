@@ -1,17 +1,18 @@
 //! Probes and attacks on a trained encoder, one for each task, in the terms of result.json.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::{Dataset, Images};
 use crate::engine::nn::NamedTensor;
 use crate::engine::nn::load_weights;
 use crate::engine::rng::{Key, Purpose, uniform};
 use crate::engine::session::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::method::robustness::{self, Accuracies, Outcome, Probe, ProbeSettings, Target, encode_means};
 use crate::method::vae::Vae;
+use crate::method::{Trainer, check_elbo};
 use crate::progress::Context;
-use crate::runs::config::AttackConfig;
+use crate::runs::config::{AttackConfig, Config};
 use crate::runs::outcomes;
 use crate::runs::record::{AttackResult, Provenance, RunRecord, TaskResult};
 use crate::runs::writing::Writing;
@@ -186,6 +187,35 @@ impl Evaluator<'_> {
         };
         Ok(Attacked { result, outcomes: report.outcomes })
     }
+}
+
+/// Refuses a model that the device can train and has no room to evaluate: compiles what comes after the training, one
+/// program after the other, and frees it again.
+///
+/// # Errors
+/// [`Error::TooLarge`].
+pub fn check_room(trainer: &mut Trainer, config: &Config, data: &Dataset) -> Result<()> {
+    let Trainer { session, vae, .. } = trainer;
+    let settings = recipe::probe(config, data.train.count());
+    let mut check = || {
+        check_elbo(session, vae, &data.test.images)?;
+        robustness::check_encoding(session, vae, &data.train.images)?;
+        for classes in data.tasks.iter().map(|task| task.classes).collect::<BTreeSet<_>>() {
+            let probe = Probe::new(vae.latent, classes);
+            probe.check(session, settings, data.train.count())?;
+            if config.attack.enabled {
+                robustness::check_attack(session, vae, &probe, &recipe::attack(&config.attack))?;
+            }
+        }
+        Ok(())
+    };
+    check().map_err(|error: Error| match error {
+        Error::TooLarge(_) => error.with_hint(
+            "the model is measured 512 images at a time: make `hidden`, `latent` \
+            or `resize` smaller, or use `device` cpu",
+        ),
+        other => other,
+    })
 }
 
 /// The test images that `config` has attacked, in [0, 1].

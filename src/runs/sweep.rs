@@ -2,6 +2,9 @@
 
 pub(crate) mod read;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::config::Config;
@@ -26,7 +29,7 @@ pub struct Grid {
 /// One run to be.
 #[derive(Debug, Clone)]
 struct Point {
-    /// For each axis its value, as TOML writes it.
+    /// For each axis its value, as TOML writes it; empty where the setting has no effect in this run.
     values: Vec<String>,
     config: Config,
 }
@@ -34,7 +37,7 @@ struct Point {
 /// What was measured at one setting, over its seeds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// For each axis but `seed` its value.
+    /// For each axis but `seed` its value; empty where the setting has no effect.
     pub values: Vec<String>,
     pub seeds: usize,
     /// Means over the seeds, in percent, on the examples that were attacked: without an attack, and under it at each
@@ -72,6 +75,13 @@ impl Grid {
         self.points.iter().any(|point| point.config.holdout == 0)
     }
 
+    /// Where data of one's own lie, each place once.
+    pub fn data_folders(&self) -> Vec<PathBuf> {
+        let folders: BTreeSet<_> =
+            self.points.iter().filter_map(|point| point.config.data_dir.clone()).collect();
+        folders.into_iter().collect()
+    }
+
     /// Runs every point whose run is not there yet, and compares them.
     ///
     /// # Errors
@@ -81,7 +91,8 @@ impl Grid {
         let mut found: Vec<(Vec<String>, Vec<Finished>)> = Vec::new();
         let settings = self.settings().len();
         for (i, point) in self.points.iter().enumerate() {
-            let words = self.axes.iter().zip(&point.values).map(|(axis, value)| format!("{axis} {value}"));
+            let set = self.axes.iter().zip(&point.values).filter(|(_, value)| !value.is_empty());
+            let words = set.map(|(axis, value)| format!("{axis} {value}"));
             let words = words.collect::<Vec<_>>().join(", ");
             runs.context().observer.say(&format!("{} of {}: {words}", i + 1, self.len()));
             let run = runs.get(&point.config)?;
@@ -223,6 +234,40 @@ mod tests {
             assert!(error.contains("grid.toml, line "), "{error}");
             parts.iter().for_each(|part| assert!(error.contains(part), "{axes}: {error}"));
         }
+    }
+
+    #[test]
+    fn a_setting_without_effect_does_not_vary() {
+        for (text, why) in [
+            ("[grid]\nbeta = [1, 2]", "[grid] beta has no effect in any of the runs: the objective se"),
+            ("[grid]\nbeta = [1]\ngamma = [1, 2]", "[grid] beta has no effect"),
+            (
+                "[base]\nselection = 'random'\n[grid]\nselection-steps = [1, 2]",
+                "random points are not searched",
+            ),
+            ("[grid]\nconv-channels = [[1], [2]]", "the mlp has no convolutions"),
+            ("[grid]\nobjective = ['vae', 'beta-vae']\ngamma = [1, 2]", "[grid] gamma has no effect"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("grid.toml, line ") && error.contains(why), "{text}: {error}");
+        }
+        // With an effect in some of the runs it makes those, and the others once.
+        let points = |text: &str| -> Vec<String> {
+            parse(text).unwrap().points.iter().map(|point| point.values.join("|")).collect()
+        };
+        assert_eq!(
+            points(
+                "[grid]\nobjective = ['vae', 'se', 'beta-vae']\ngamma = [1, 2]\nbeta = [3, 4]\nseed = [0, 1]"
+            )
+            .len(),
+            2 + 4 + 4
+        );
+        let grid = "[grid]\ngamma = [1, 2]\nobjective = ['vae', 'se']";
+        assert_eq!(points(grid), ["|\"vae\"", "1|\"se\"", "2|\"se\""]);
+        // A rise that the training ends within has begun.
+        assert_eq!(points("[base]\niterations = 5\n[grid]\ngamma-warmup = [10, 20]").len(), 2);
+        let error = parse("[grid]\nobjective = ['vae', 'se']\ngamma = [1, 1.0]").unwrap_err().to_string();
+        assert!(error.contains("gamma: 1.0 gives the same run as 1"), "{error}");
     }
 
     #[test]

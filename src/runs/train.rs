@@ -35,10 +35,13 @@ pub fn trainer(config: &Config, data: &Dataset, device: Device) -> Result<Traine
         Device::Cpu(_) => "make `hidden`, `batch` or `resize` smaller",
         Device::Gpu(_) => "make `hidden`, `batch` or `resize` smaller, or use `device` cpu",
     };
-    Trainer::new(device, vae, &recipe::training(config)?, &data.train.images).map_err(|error| match error {
+    let trainer = Trainer::new(device, vae, &recipe::training(config)?, &data.train.images);
+    let mut trainer = trainer.map_err(|error| match error {
         Error::TooLarge(_) => error.with_hint(mend),
         other => other,
-    })
+    })?;
+    evaluate::check_room(&mut trainer, config, data)?;
+    Ok(trainer)
 }
 
 /// Trains, probes and attacks by `config` into `run`. Goes on from the run's checkpoint if it has one.

@@ -118,7 +118,7 @@ pub fn load(directory: &Path, options: &Options, observer: &dyn Observer) -> Res
         }
     }
     let shape = [3, SIDE, SIDE];
-    let images = Images::in_file(shape, &cache.file, 0..cache.bytes());
+    let images = Images::in_file(shape, &cache.file, cache.images());
     let (train_images, test_images) = images.split_at(train.len());
     let data = Dataset {
         name: "celeba".into(),

@@ -3,6 +3,7 @@
 
 mod canvas;
 mod draw;
+mod leftover;
 mod traits;
 
 use std::fs;
@@ -37,7 +38,8 @@ const OPEN: usize = 64;
 /// appears when it is whole and on the disk. `observer` is told of every picture.
 ///
 /// # Errors
-/// [`Error::Request`] for a folder that exists or a number that cannot be; [`Error::Run`] where another process makes
+/// [`Error::Request`] for a folder that exists, one of another's beside it that is in the way, or a number that cannot
+/// be; [`Error::Run`] where another process makes
 /// the folder; [`Error::Io`] where nothing can be written.
 pub fn make(out: &Path, images: usize, seed: u64, observer: &dyn Observer) -> Result<()> {
     if !(FEWEST..=MOST).contains(&images) {
@@ -73,6 +75,11 @@ impl Scratch {
     fn take(folder: &Path, out: &Path) -> Result<Scratch> {
         match disk::create_directory(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(Error::io(folder)(error)),
+            // Of one that is at work its lock tells.
+            Err(_) if !Lock::is_held(folder) && !leftover::is_ours(folder, out) => {
+                return Err(Error::file(folder, "is in the way, and has what `data make` never wrote")
+                    .with_hint("move it away, or name another folder as `out`"));
+            }
             _ => {}
         }
         let lock = Lock::take(folder).map_err(|error| {

@@ -111,6 +111,20 @@ pub fn attack(
     Ok(AttackReport { nominal, adversarial, outcomes })
 }
 
+/// Compiles what [`attack`] runs, and frees its memory again; the variable `probe` too.
+///
+/// # Errors
+/// [`Error::TooLarge`](crate::Error::TooLarge) where the device has no room for it.
+pub fn check_attack(session: &mut Session, vae: &Vae, probe: &Probe, settings: &Attack) -> Result<()> {
+    let (_, steps) = cut(settings.steps);
+    let radius = settings.radii.first().copied().unwrap_or(0.0);
+    chunk(session, vae, probe, settings, radius, steps)?;
+    ["probe", "attack.x", "attack.x_adv", "attack.labels", "attack.wrong"]
+        .iter()
+        .for_each(|name| session.forget(name));
+    Ok(())
+}
+
 /// Where one start of the attack at `radius` ends: of at most [`ROWS`] images the perturbed ones, to be looked at.
 /// `settings` has the steps; its radii and restarts are not used.
 pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radius: f32) -> Result<Vec<f32>> {

@@ -1,6 +1,7 @@
 //! The codes of images: the frozen encoder's means, which are the representation, and log-variances.
 
 use crate::data::Images;
+use crate::engine::device::Program;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Weights;
 use crate::engine::ops::store;
@@ -51,6 +52,37 @@ fn encode_rows(
     width: usize,
     build: &Build,
 ) -> Result<Vec<f32>> {
+    let (mut program, chunk, name) = program(session, vae, images, width, build)?;
+    let mut all = Vec::with_capacity(images.count * width);
+    for first in (0..images.count).step_by(CHUNK) {
+        let rows = chunk.write(session, images, first)?;
+        program.run()?;
+        all.extend_from_slice(&session.get::<f32>(&name)?[..rows * width]);
+    }
+    chunk.forget(session);
+    Ok(all)
+}
+
+/// Compiles what [`encode_means`] runs, and frees its memory again.
+///
+/// # Errors
+/// [`Error::TooLarge`](crate::Error::TooLarge) where the device has no room for it.
+pub fn check_encoding(session: &mut Session, vae: &Vae, images: &Images) -> Result<()> {
+    let build: &Build = &|g, weights, x| vae.encode_mean(g, weights, x);
+    let (_, chunk, name) = program(session, vae, images, vae.latent, build)?;
+    chunk.forget(session);
+    session.forget(&name);
+    Ok(())
+}
+
+/// The program over a chunk of images, the chunk, and the name of the variable that it fills.
+fn program(
+    session: &mut Session,
+    vae: &Vae,
+    images: &Images,
+    width: usize,
+    build: &Build,
+) -> Result<(Program, Chunk, String)> {
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &vae.layout, "model")?;
     let chunk = Chunk::new("encode", images);
@@ -60,16 +92,7 @@ fn encode_rows(
     let name = format!("encode.rows.{width}");
     let kept = g.variable(&name, [CHUNK, width], DType::F32)?;
     store(&mut g, rows, kept)?;
-    let mut program = session.compile(&g)?;
-
-    let mut all = Vec::with_capacity(images.count * width);
-    for first in (0..images.count).step_by(CHUNK) {
-        let rows = chunk.write(session, images, first)?;
-        program.run()?;
-        all.extend_from_slice(&session.get::<f32>(&name)?[..rows * width]);
-    }
-    chunk.forget(session);
-    Ok(all)
+    Ok((session.compile(&g)?, chunk, name))
 }
 
 /// The images that a program evaluates at a time, in order.

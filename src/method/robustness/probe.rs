@@ -1,5 +1,6 @@
 //! Linear softmax classifiers on the frozen representation (docs/method.md, section 5, step 3).
 
+use crate::engine::device::Program;
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Dense, Layout, Stack, Weights, train_step};
 use crate::engine::ops::{self, AdamSettings, SUMS, Term};
@@ -23,6 +24,13 @@ pub struct ProbeSettings {
 pub struct Probe {
     pub layout: Layout,
     linear: Stack,
+}
+
+/// Drops what a probe leaves in the session: another may have another number of examples or of classes.
+fn forget(session: &mut Session) {
+    for name in ["probe.means", "probe.labels", "probe", "probe.grad", "probe.m", "probe.v"] {
+        session.forget(name);
+    }
 }
 
 impl Probe {
@@ -66,29 +74,12 @@ impl Probe {
             return Err(Error::request("a probe needs at least one labelled example"));
         }
         let (batch, steps) = (settings.batch.min(count), settings.steps);
-        // Another probe may have had another number of examples or of classes.
-        for name in ["probe.means", "probe.labels", "probe", "probe.grad", "probe.m", "probe.v"] {
-            session.forget(name);
-        }
+        forget(session);
         session.set("probe", &vec![0.0_f32; self.layout.words()])?;
         session.set("probe.clock", &[0_u32; 2])?;
         session.set("probe.fault", &[0_u32; 2])?;
 
-        let mut g = Graph::new();
-        let clock = g.variable("probe.clock", [2], DType::U32)?;
-        let x = g.variable("probe.means", [batch, latent], DType::F32)?;
-        let y = g.variable("probe.labels", [batch], DType::U32)?;
-        let weights = Weights::new(&mut g, &self.layout, "probe")?;
-        let logits = self.logits(&mut g, &weights.views, x)?;
-        let loss = ops::softmax_cross_entropy(&mut g, logits, y)?;
-        let terms = [Term { values: loss.loss, rows: 0..batch, weight: 1.0 }];
-        let (total, term_means) = ops::weighted_mean(&mut g, &terms, batch)?;
-        let adam = AdamSettings::new(settings.learning_rate, 0.0, steps as u32);
-        train_step(&mut g, &self.layout, &weights, total, clock, adam)?;
-        let sums = g.variable("probe.sums", [SUMS], DType::F32)?;
-        let fault = g.variable("probe.fault", [2], DType::U32)?;
-        ops::monitor(&mut g, total, term_means, clock, sums, fault)?;
-        let mut program = session.compile(&g)?;
+        let mut program = self.program(session, settings, batch)?;
         let key = Key::new(settings.seed, Purpose::ProbeShuffle);
         let (mut rows, mut classes) = (Vec::new(), Vec::new());
         for step in 0..steps {
@@ -111,6 +102,35 @@ impl Probe {
             );
         }
         Ok(())
+    }
+
+    /// Compiles what [`train`](Self::train) runs on `count` examples, and frees its memory again.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where the device has no room for it.
+    pub fn check(&self, session: &mut Session, settings: ProbeSettings, count: usize) -> Result<()> {
+        self.program(session, settings, settings.batch.min(count).max(1))?;
+        forget(session);
+        Ok(())
+    }
+
+    /// A step on `batch` examples.
+    fn program(&self, session: &mut Session, settings: ProbeSettings, batch: usize) -> Result<Program> {
+        let mut g = Graph::new();
+        let clock = g.variable("probe.clock", [2], DType::U32)?;
+        let x = g.variable("probe.means", [batch, self.linear.inputs()], DType::F32)?;
+        let y = g.variable("probe.labels", [batch], DType::U32)?;
+        let weights = Weights::new(&mut g, &self.layout, "probe")?;
+        let logits = self.logits(&mut g, &weights.views, x)?;
+        let loss = ops::softmax_cross_entropy(&mut g, logits, y)?;
+        let terms = [Term { values: loss.loss, rows: 0..batch, weight: 1.0 }];
+        let (total, term_means) = ops::weighted_mean(&mut g, &terms, batch)?;
+        let adam = AdamSettings::new(settings.learning_rate, 0.0, settings.steps as u32);
+        train_step(&mut g, &self.layout, &weights, total, clock, adam)?;
+        let sums = g.variable("probe.sums", [SUMS], DType::F32)?;
+        let fault = g.variable("probe.fault", [2], DType::U32)?;
+        ops::monitor(&mut g, total, term_means, clock, sums, fault)?;
+        session.compile(&g)
     }
 
     /// Predicted classes of the means `[rows, latent]`, with the trained weights.

@@ -1,7 +1,9 @@
 //! A grid file, read and checked: whatever can be refused is refused here, with the file's own line, before anything is
 //! trained.
 
-use std::collections::{BTreeMap, HashMap};
+mod effects;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -12,7 +14,6 @@ use super::{Grid, Point, SEED};
 use crate::error::{Error, Place, Result};
 use crate::runs::config::{Arch, Config, Preset, lay_over, located, plain};
 use crate::runs::short;
-use crate::runs::store;
 
 /// More would be a slip of the pen.
 const MOST_POINTS: usize = 10_000;
@@ -98,7 +99,9 @@ pub(crate) fn parse(text: &str, origin: &str, device: &str) -> Result<Grid> {
     let combinations = combinations(&source, &axes)?;
     let points: Vec<Point> =
         combinations.iter().map(|chosen| settings.point(chosen)).collect::<Result<_>>()?;
-    check_distinct(&source, &axes, &combinations, &points)?;
+    effects::check(&source, &axes, &points)?;
+    settings.warn_of_unused(&points)?;
+    let points = effects::distinct(&source, &axes, &combinations, points)?;
     let radii = common_radii(&source, &points)?;
     let radius = radius(&source, file.radius, &points)?;
     Ok(Grid {
@@ -209,6 +212,17 @@ impl Settings<'_> {
         }
     }
 
+    /// Warns of settings of `[base]` that no point uses.
+    fn warn_of_unused(&self, points: &[Point]) -> Result<()> {
+        let first = &points[0].config;
+        for (name, why) in first.unused_of(&self.base, &self.preset.config(first.arch, &first.dataset))? {
+            if points.iter().all(|point| point.config.why_unused(&name).is_some()) {
+                log::warn!("{}: [base] {name} is not used: {why}", self.source.origin);
+            }
+        }
+        Ok(())
+    }
+
     /// Where the setting of `[base]` stands that an error names.
     fn line_in_base(&self, error: &Error) -> Option<usize> {
         #[derive(Deserialize)]
@@ -219,21 +233,6 @@ impl Settings<'_> {
         let Some(Place::Setting(name)) = error.place() else { return None };
         base.get(&name).map(|value| value.span().start)
     }
-}
-
-/// Refuses values that are one run: it would count several times.
-fn check_distinct(source: &Source, axes: &[Axis], chosen: &[Vec<usize>], points: &[Point]) -> Result<()> {
-    let mut seen = HashMap::new();
-    for (i, point) in points.iter().enumerate() {
-        let Some(before) = seen.insert(store::identity(&point.config)?, i) else { continue };
-        let other = |axis: &usize| chosen[before][*axis] != chosen[i][*axis];
-        let Some(axis) = (0..axes.len()).find(other) else { continue };
-        let Axis { name, at, .. } = &axes[axis];
-        let (one, two) = (&points[before].values[axis], &point.values[axis]);
-        let why = format!("[grid] {name}: {two} gives the same run as {one}; leave one of them out");
-        return Err(source.refuse_at(*at, why));
-    }
-    Ok(())
 }
 
 /// The radii that every point has, which are those that a table can have.

@@ -27,7 +27,10 @@ use crate::files::{Staged, disk};
 use crate::progress::Observer;
 use crate::{Error, Result, files};
 
+use check::check_replaceable;
 pub use check::{Kept, check, remove};
+#[cfg(test)]
+pub use file::FRONT;
 pub use file::Skipped;
 
 /// A cache that was found whole.
@@ -102,6 +105,7 @@ impl Wanted<'_> {
             Ok(None) => Ok(None),
             Err(Unusable::Failed(error)) => Err(error),
             Err(Unusable::Damaged(what)) => {
+                check_replaceable(&path)?;
                 log::warn!("{} {what}: it is made again", path.display());
                 Ok(None)
             }
@@ -145,6 +149,7 @@ impl Wanted<'_> {
     /// A new cache in `place`, which this process has locked.
     fn made(&self, place: &Path) -> Result<Whole> {
         let path = self.path(place);
+        check_replaceable(&files::leftover(&path)?)?;
         let staged = Staged::begin(&path).map_err(unwritten)?;
         build((staged.file(), &path), (&self.source, self.photos), self.options, self.observer)?;
         staged.commit().map_err(unwritten)?;

@@ -184,11 +184,11 @@ fn a_whole_cache_is_used_and_any_other_is_made_again() {
     let data = read(&base, false).unwrap();
     check_sound(&data);
     assert_eq!(made(), first, "a whole one is used");
-    assert_eq!(check(base.path()).unwrap(), [Kept { path: path.clone(), wrong: None }]);
+    assert_eq!(check(base.path()).unwrap(), [Kept { path: path.clone(), wrong: None, ours: true }]);
     let again = |bytes: &[u8], told: &str| {
         fs::write(&path, bytes).unwrap();
         let found = check(&path).unwrap();
-        assert!(found[0].wrong.is_some(), "{told}");
+        assert!(found[0].wrong.is_some() && found[0].ours, "{told}");
         let set = read(&base, false).unwrap();
         check_sound(&set);
         assert_eq!(set.fingerprint, data.fingerprint, "{told}");
@@ -197,9 +197,9 @@ fn a_whole_cache_is_used_and_any_other_is_made_again() {
     for length in [0, 10, 3 * SIDE * SIDE, whole.len() - 1] {
         again(&whole[..length], &format!("cut at {length}"));
     }
-    // A byte here and there among the images, and each of what follows them.
+    // A byte here and there among the images, and each of what stands about them.
     let images = 8 * 3 * SIDE * SIDE;
-    for at in (0..images).step_by(9973).chain(images..whole.len()) {
+    for at in (0..cache::FRONT).chain((0..images).step_by(9973)).chain(images..whole.len()) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1 << (at % 8);
         again(&flipped, &format!("flipped at {at} of {}", whole.len()));
@@ -224,6 +224,52 @@ fn a_whole_cache_is_used_and_any_other_is_made_again() {
     load(base.path(), &Options { crop: 100, ..Options::default() }, &Silent).unwrap();
     assert!(base.path().join(".smoothenc-100.cache").exists() && path.exists());
     assert!(check(base.path()).unwrap().iter().all(|kept| kept.wrong.is_none()));
+}
+
+/// Only what has the name and the mark is removed or replaced.
+#[test]
+fn files_of_others_stay_what_they_are() {
+    let base = sound();
+    read(&base, false).unwrap();
+    let whole = fs::read(cache_of(&base)).unwrap();
+    fs::remove_file(cache_of(&base)).unwrap();
+    for (name, content) in [
+        (".smoothenc-148.cache", &b"mine"[..]),
+        (".smoothenc-148.cache", b"a longer text than a mark has"),
+        ("..smoothenc-148.cache.tmp", b"mine"),
+    ] {
+        let path = base.path().join(name);
+        fs::write(&path, content).unwrap();
+        let found = check(base.path()).unwrap();
+        assert!(found[0].wrong.as_deref().unwrap().contains("left alone") && !found[0].ours, "{found:?}");
+        assert!(check(&path).unwrap_err().is_request() && remove(&path).unwrap_err().is_request());
+        refused(&base, &[name, "move it away"]);
+        assert_eq!(fs::read(&path).unwrap(), content);
+        fs::remove_file(&path).unwrap();
+    }
+    // One that lies under another name is checked, and stays.
+    let copy = base.path().join("copy");
+    for (content, wrong) in [(&whole[..], false), (&whole[..5000], true)] {
+        fs::write(&copy, content).unwrap();
+        let found = check(&copy).unwrap();
+        assert_eq!((found[0].wrong.is_some(), found[0].ours), (wrong, false));
+        assert!(remove(&copy).is_err() && copy.exists());
+    }
+    fs::write(&copy, "").unwrap();
+    assert!(check(&copy).unwrap_err().is_request());
+    // Of an early version, which had no mark at its front.
+    let old = [&whole[cache::FRONT..whole.len() - 1], b"2"].concat();
+    fs::write(cache_of(&base), old).unwrap();
+    let found = check(base.path()).unwrap();
+    assert!(found[0].wrong.as_deref().unwrap().contains("another version") && found[0].ours, "{found:?}");
+    remove(&cache_of(&base)).unwrap();
+    #[cfg(unix)]
+    {
+        fs::write(&copy, &whole[..5000]).unwrap();
+        std::os::unix::fs::symlink(&copy, cache_of(&base)).unwrap();
+        refused(&base, &[".smoothenc-148.cache", "move it away"]);
+        assert!(remove(&cache_of(&base)).is_err() && copy.exists());
+    }
 }
 
 /// The images are read as they are needed, so a cache may be cut short under them.

@@ -1,8 +1,10 @@
-//! A cache's file: the images `[n, 3, 64, 64]` as bytes, then JSON ([`Trailer`]), the JSON's length (8 bytes) and
-//! SHA-256, and a mark that ends with the format's version. The JSON has the SHA-256 of the images.
+//! A cache's file: a mark that ends with the format's version, the images `[n, 3, 64, 64]` as bytes, then JSON
+//! ([`Trailer`]), the JSON's length (8 bytes) and SHA-256, and the mark once more. The JSON has the SHA-256 of the
+//! images. By the mark, at either end, a file is known as one of this program.
 
-use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,11 +21,13 @@ use crate::progress::Observer;
 use crate::{Error, Result};
 
 const MARK: &[u8; 15] = b"smoothenc cache";
-/// The first version ended its mark with a line's end, and had no checksums.
-const VERSION: u8 = b'2';
+/// The first version ended its mark with a line's end, and had no checksums; the first two had no mark at the front.
+const VERSION: u8 = b'3';
 
+/// The mark with the version.
+pub const FRONT: usize = MARK.len() + 1;
 /// Length, checksum and mark.
-const END: usize = 8 + 32 + MARK.len() + 1;
+const END: usize = 8 + 32 + FRONT;
 /// No list of what was left out is longer.
 const LONGEST: u64 = 1 << 28;
 
@@ -93,23 +97,34 @@ impl Cache {
         let file = Parts::of(file, path);
         let damaged = |what: &str| Err(Unusable::Damaged(what.to_string()));
         let length = file.size().map_err(|error| unread(path, error))?;
-        let Some(body) = length.checked_sub(END as u64) else { return damaged("is cut short") };
+        let Some(body) = length.checked_sub(END as u64).filter(|body| *body >= FRONT as u64) else {
+            return damaged("is cut short");
+        };
         let mut end = [0; END];
         file.read(&mut end, body).map_err(|error| unread(path, error))?;
         let (size, rest) = end.split_at(8);
         let (sum, mark) = rest.split_at(32);
+        let mut front = [0; FRONT];
+        file.read(&mut front, 0).map_err(|error| unread(path, error))?;
         if !mark.starts_with(MARK) {
-            return damaged("is cut short, or no cache of scaled photographs");
+            return match front.starts_with(MARK) {
+                true => damaged("is cut short, or was written on"),
+                false => damaged("is no cache of scaled photographs"),
+            };
         }
         if mark[MARK.len()] != VERSION {
             return damaged("is of another version of this program");
         }
+        if front != mark {
+            return damaged("is damaged: it does not begin as it should");
+        }
         let size = size.iter().rev().fold(0, |high, &byte| high << 8 | u64::from(byte));
+        let body = body - FRONT as u64;
         let Some(images) = body.checked_sub(size).filter(|_| size <= LONGEST) else {
             return damaged("is damaged: it is shorter than it says");
         };
         let mut text = vec![0; size as usize];
-        file.read(&mut text, images).map_err(|error| unread(path, error))?;
+        file.read(&mut text, FRONT as u64 + images).map_err(|error| unread(path, error))?;
         if sha256(&text) != sum {
             return damaged("is damaged: the checksum of its trailer is another");
         }
@@ -136,15 +151,15 @@ impl Cache {
         &self.trailer.skipped
     }
 
-    /// Bytes of the images, which the file begins with.
-    pub fn bytes(&self) -> usize {
-        self.trailer.parts.iter().map(|part| part.images * IMAGE).sum()
+    /// Where the images are in the file.
+    pub fn images(&self) -> Range<usize> {
+        FRONT..FRONT + self.trailer.parts.iter().map(|part| part.images * IMAGE).sum::<usize>()
     }
 
     /// The checksums of the training and the test images, which are read for it and compared with the trailer's.
     pub fn digests(&self) -> Found<[Sum; 2]> {
         let [train, test] = &self.trailer.parts;
-        let middle = train.images * IMAGE;
+        let middle = FRONT + train.images * IMAGE;
         let digest = |part: &Part, at: usize| {
             let sum = self.sum(at, part.images * IMAGE).map_err(|error| unread(self.file.path(), error))?;
             match hex(&sum) == part.sha256 {
@@ -152,7 +167,7 @@ impl Cache {
                 false => Err(Unusable::Damaged("is damaged: the checksum of its images is another".into())),
             }
         };
-        let (train, test) = rayon::join(|| digest(train, 0), || digest(test, middle));
+        let (train, test) = rayon::join(|| digest(train, FRONT), || digest(test, middle));
         Ok([train?, test?])
     }
 
@@ -165,6 +180,36 @@ impl Cache {
         }
         Ok(hash.finalize().into())
     }
+}
+
+/// Whether a file is of this program: a cache, or what was begun of one, damaged or not. One of fewer bytes than the
+/// mark has is, where they are the mark's first. A link or a folder is not.
+///
+/// # Errors
+/// The system's.
+pub fn is_marked(path: &Path) -> io::Result<bool> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(false);
+    }
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut piece = |from: SeekFrom| -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(FRONT);
+        file.seek(from)?;
+        (&mut file).take(FRONT as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let front = piece(SeekFrom::Start(0))?;
+    if length < FRONT as u64 {
+        return Ok(mark().starts_with(&front));
+    }
+    Ok(front.starts_with(MARK) || piece(SeekFrom::End(-(FRONT as i64)))?.starts_with(MARK))
+}
+
+fn mark() -> [u8; FRONT] {
+    let mut mark = [VERSION; FRONT];
+    mark[..MARK.len()].copy_from_slice(MARK);
+    mark
 }
 
 /// A file that ends early has been cut since its length was looked at.
@@ -194,6 +239,7 @@ pub fn build(
     let failed = |error: io::Error| unwritable(path, &error);
     let (all, mut done) = (photos.iter().map(Vec::len).sum::<usize>() as u64, 0);
     let task = observer.begin("scaling", done, all);
+    disk::write(file, &mark()).map_err(failed)?;
     let mut skipped = Vec::new();
     let mut part = |photos: &[PathBuf]| -> Result<Part> {
         let (mut images, mut hash) = (0, Sha256::new());
@@ -222,8 +268,7 @@ pub fn build(
     let (size, sum) = (end.len() as u64, sha256(&end));
     end.extend(size.to_le_bytes());
     end.extend(sum);
-    end.extend(MARK);
-    end.push(VERSION);
+    end.extend(mark());
     disk::write(file, &end).map_err(failed)?;
     disk::sync(file).map_err(failed)
 }
