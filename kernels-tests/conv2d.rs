@@ -78,15 +78,15 @@ pub fn epilogue(y: &mut [f64], image: [usize; 3], bias: Option<&Vec<f64>>, relu:
 }
 
 /// The ways a layer is used: (its name, with a bias, with a ReLU).
-pub const WAYS: [(&str, bool, bool); 3] =
+pub const EPILOGUES: [(&str, bool, bool); 3] =
     [("plain", false, false), ("bias", true, false), ("relu", true, true)];
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, c) in shapes() {
-        for (way, bias, relu) in WAYS {
+        for (label, bias, relu) in EPILOGUES {
             let case = Case::new(
-                format!("{way}_{}", name(rows, &c)),
+                format!("{label}_{}", name(rows, &c)),
                 move |g, x| Ok(vec![conv2d(g, c, x[0], x[1], bias.then(|| x[2]), relu)?]),
                 move |x| {
                     let mut y = vec![0.0; rows * len(c.small)];

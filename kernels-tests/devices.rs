@@ -28,8 +28,8 @@ pub fn device(gpu: bool) -> Result<Device> {
         // Not by `device::open`, which may choose kernels by what was measured before.
         let checked = std::env::var("SMOOTHENC_TEST_UNCHECKED").is_err();
         let gpu = Gpu::open(&common::adapter()?, checked)?;
-        // Matrix units have trials of their own.
-        gpu.use_matrix_units(false);
+        // Cooperative matrices have trials of their own.
+        gpu.use_cooperative_matrices(false);
         Ok(kept.insert(Device::Gpu(gpu)).clone())
     })
 }
@@ -47,10 +47,10 @@ pub fn subgroups() -> bool {
     *HAS.get_or_init(has)
 }
 
-/// Whether kernels can use matrix units of the adapter under test.
-pub fn matrix_units() -> bool {
+/// Whether kernels can use cooperative matrices of the adapter under test.
+pub fn cooperative_matrices() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| common::adapter().is_ok_and(|a| adapter::matrix_units(&a).is_some()))
+    *HAS.get_or_init(|| common::adapter().is_ok_and(|a| adapter::cooperative_side(&a).is_some()))
 }
 
 /// Runs `test` on the GPU with sums through subgroups.
@@ -58,9 +58,9 @@ pub fn with_subgroups(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
     switched_on(Gpu::use_subgroups, "subgroups", test)
 }
 
-/// Runs `test` on the GPU's matrix units.
-pub fn on_matrix_units(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
-    switched_on(Gpu::use_matrix_units, "matrix units", test)
+/// Runs `test` on the GPU's cooperative matrices.
+pub fn on_cooperative_matrices(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
+    switched_on(Gpu::use_cooperative_matrices, "cooperative matrices", test)
 }
 
 /// Runs `test` while the GPU's kernels use `what`.

@@ -12,7 +12,9 @@ use smoothenc::engine::ops::store;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::{DType, Shape};
 
-use crate::devices::{device, matrix_units, on_matrix_units, subgroups, sums_in_workgroups, with_subgroups};
+use crate::devices::{
+    cooperative_matrices, device, on_cooperative_matrices, subgroups, sums_in_workgroups, with_subgroups,
+};
 use crate::inputs::{self, Rng};
 
 /// Builds the op under test from the input tensors; returns what is compared: new values, or
@@ -75,8 +77,8 @@ pub struct Case {
     differentiate: Vec<usize>,
     /// For the GPU only: the variant that its calls are to have.
     variant: Option<usize>,
-    /// Ways to run it on matrix units.
-    unit_variants: usize,
+    /// Ways to run it with cooperative matrices.
+    cooperative_variants: usize,
 }
 
 impl Case {
@@ -96,7 +98,7 @@ impl Case {
             nonfinite: false,
             differentiate: Vec::new(),
             variant: None,
-            unit_variants: 0,
+            cooperative_variants: 0,
         }
     }
 
@@ -131,9 +133,9 @@ impl Case {
         self
     }
 
-    /// Adds a trial for each of `variants` ways to run it on a GPU's matrix units.
-    pub fn on_matrix_units(mut self, variants: usize) -> Self {
-        self.unit_variants = variants;
+    /// Adds a trial for each of `variants` variants to run it on a GPU's cooperative matrices.
+    pub fn on_cooperative_matrices(mut self, variants: usize) -> Self {
+        self.cooperative_variants = variants;
         self
     }
 
@@ -154,11 +156,12 @@ impl Case {
             let run = move |rng: &mut Rng| with_subgroups(|device| case.run(device, rng));
             trials.push(trial(format!("{name}::gpu_subgroups"), run).with_ignored_flag(!subgroups()));
         }
-        for variant in 0..case.unit_variants {
+        for variant in 0..case.cooperative_variants {
             let case = case.clone();
-            let run = move |rng: &mut Rng| on_matrix_units(|device| case.run_variant(device, variant, rng));
-            let name = format!("{name}::gpu_matrix_units_{variant}");
-            trials.push(trial(name, run).with_ignored_flag(!matrix_units()));
+            let run =
+                move |rng: &mut Rng| on_cooperative_matrices(|device| case.run_variant(device, variant, rng));
+            let name = format!("{name}::gpu_cooperative_{variant}");
+            trials.push(trial(name, run).with_ignored_flag(!cooperative_matrices()));
         }
         if !case.differentiate.is_empty() {
             trials.push(trial(format!("{name}::gradient"), move |rng| in_gradient.check_gradient(rng)));
@@ -171,7 +174,7 @@ impl Case {
         self.run_variant(device, self.variant.unwrap_or(0), rng)
     }
 
-    /// On matrix units where the device is told to use them: something of the case must then run there.
+    /// On cooperative matrices where the device is told to use them: something of the case must then run there.
     fn run_variant(&self, device: &Device, variant: usize, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
         if let Device::Gpu(gpu) = device {
@@ -260,9 +263,10 @@ impl Case {
         let (mut outputs, mut complaint) = (Vec::new(), None);
         if let Device::Gpu(gpu) = device {
             let plan = plan(&g);
-            let ways: Vec<_> = plan.recording.calls().filter_map(|(call, _)| gpu.way(call)).collect();
-            if gpu.uses_matrix_units() && !ways.iter().any(|way| way.contains("matrix units")) {
-                complaint = Some("nothing of it runs on matrix units".into());
+            let variants: Vec<_> =
+                plan.recording.calls().filter_map(|(call, _)| gpu.variant_of(call)).collect();
+            if gpu.uses_cooperative_matrices() && !variants.iter().any(|name| name.contains("matrix units")) {
+                complaint = Some("nothing of it runs with cooperative matrices".into());
             }
         }
         for (name, dtype, len) in &found {

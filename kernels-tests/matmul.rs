@@ -2,7 +2,7 @@
 
 use smoothenc::engine::autodiff;
 use smoothenc::engine::graph::{Graph, Tensor};
-use smoothenc::engine::ops::{TILINGS, UNIT_TILINGS, half_linear, linear, matmul};
+use smoothenc::engine::ops::{COOPERATIVE_TILINGS, TILINGS, half_linear, linear, matmul};
 
 use crate::harness::{Case, Input};
 
@@ -94,7 +94,7 @@ fn half_layer([m, n, k]: [usize; 3], relu: bool) -> Case {
         .input(Input::normal([n, k]))
         .input(Input::normal([n]))
         .tolerance(1e-4, 1e-4)
-        .on_matrix_units(UNIT_TILINGS)
+        .on_cooperative_matrices(COOPERATIVE_TILINGS)
 }
 
 /// Its gradients: those of `sum of weights * layer`, which are products of halves too.
@@ -114,7 +114,7 @@ fn half_gradients([m, n, k]: [usize; 3]) -> Case {
         .input(Input::normal([n]))
         .input(Input::normal([m, n]))
         .tolerance(1e-4, 1e-4)
-        .on_matrix_units(UNIT_TILINGS)
+        .on_cooperative_matrices(COOPERATIVE_TILINGS)
 }
 
 /// The half nearest to a number, of two equally near the even one.
@@ -143,7 +143,7 @@ fn half_edges() -> Case {
         .input(Input::normal([9]))
         .nonfinite()
         .tolerance(1e-4, 1e-4)
-        .on_matrix_units(UNIT_TILINGS)
+        .on_cooperative_matrices(COOPERATIVE_TILINGS)
 }
 
 pub fn cases() -> Vec<Case> {

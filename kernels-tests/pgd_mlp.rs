@@ -39,8 +39,8 @@ struct Setting {
     half: bool,
     /// The coupling, for the entropic divergence.
     gamma: f32,
-    /// And so is all that they are multiplied with, for matrix units.
-    units: bool,
+    /// And so is all that they are multiplied with, for cooperative matrices.
+    cooperative: bool,
     /// The points to start from are drawn by the kernel.
     start: bool,
 }
@@ -90,7 +90,7 @@ impl Setting {
             steps,
             half: false,
             gamma: 0.7,
-            units: false,
+            cooperative: false,
             start: false,
         }
     }
@@ -106,8 +106,8 @@ impl Setting {
     /// How near a value may come to where it jumps, relative to the largest beside it: as far above
     /// float32's rounding as leaves most points, where there are many values.
     fn margin(&self) -> f64 {
-        // With halves some way above theirs: devices without matrix units round the weights only.
-        if self.units {
+        // With halves some way above theirs: devices without cooperative matrices round the weights only.
+        if self.cooperative {
             return 4e-3;
         }
         0.05 / (self.inputs * self.steps.max(1)) as f64
@@ -122,8 +122,8 @@ impl Setting {
         let words =
             |layers: &[Dense]| layers.last().map_or(64, |last| last.bias + last.outputs.next_multiple_of(64));
         let (encoder, probe) = self.split();
-        // Padding is read by nobody; by matrix units, but for nothing.
-        let padding = if self.units { 60_000.0 } else { f32::NAN };
+        // Padding is read by nobody; by cooperative matrices, but for nothing.
+        let padding = if self.cooperative { 60_000.0 } else { f32::NAN };
         let mut arenas = [vec![padding; words(encoder)], vec![f32::NAN; words(probe.as_slice())]];
         let mut width = self.inputs;
         for (l, layer) in self.layers.iter().enumerate() {
@@ -156,13 +156,13 @@ impl Setting {
     /// All steps of one example.
     fn climb(&self, network: &[Layer], x: &[f64], start: &[f64], reference: &[f64]) -> Climbed {
         let mut climbed = Climbed { x_adv: start.to_vec(), wrong: false, margin: f64::INFINITY };
-        let looks = self.steps + usize::from(self.aim == Aim::CrossEntropy);
-        // What matrix units multiply.
-        let factors = |values: Vec<f64>| match self.units {
+        let iterations = self.steps + usize::from(self.aim == Aim::CrossEntropy);
+        // What cooperative matrices multiply.
+        let factors = |values: Vec<f64>| match self.cooperative {
             true => values.into_iter().map(|v| f64::from(to_half(v as f32))).collect(),
             false => values,
         };
-        for turn in 0..looks {
+        for iteration in 0..iterations {
             let mut h = vec![factors(climbed.x_adv.clone())];
             for layer in network {
                 let sums: Vec<f64> = layer.forwards(&h[h.len() - 1]);
@@ -176,7 +176,7 @@ impl Setting {
             let head = &h[h.len() - 1];
             if self.aim == Aim::CrossEntropy {
                 climbed.classify(head, reference[0] as usize);
-                if turn == self.steps {
+                if iteration == self.steps {
                     break;
                 }
             }
@@ -388,8 +388,8 @@ pub fn cases() -> Vec<Case> {
                     _ => {}
                 }
                 let s = Setting {
-                    half: name.contains("half") || name.contains("units"),
-                    units: name.contains("units"),
+                    half: name.contains("half") || name.contains("cooperative"),
+                    cooperative: name.contains("cooperative"),
                     start: name.contains("start"),
                     gamma: if name.contains("strong") { 300.0 } else { 0.7 },
                     ..Setting::new(norm, aim, sides, &widths, steps)
@@ -401,13 +401,13 @@ pub fn cases() -> Vec<Case> {
                 spoil(&mut drawn);
                 // The other ways of sharing layers are for the L-infinity norm. Drivers take long to compile each, so
                 // those for GPUs are tried with one goal, and with the others at the model's size.
-                if norm == Norm::Linf && !s.units {
+                if norm == Norm::Linf && !s.cooperative {
                     let every = aim == Aim::W2 || inputs == 784;
                     let others = (1..SHARINGS).filter(|i| every || i + 1 == SHARINGS);
                     cases.extend(others.map(|i| case(name.clone(), s.clone(), drawn.clone()).variant(i)));
                 }
-                let units = usize::from(s.units);
-                cases.push(case(name, s, drawn).on_matrix_units(units));
+                let variants = usize::from(s.cooperative);
+                cases.push(case(name, s, drawn).on_cooperative_matrices(variants));
             };
             add("", [1, 7], &[10], 1, |_| ());
             add("", [33, 7], &[1, 10], 3, |_| ());
@@ -425,12 +425,12 @@ pub fn cases() -> Vec<Case> {
                 // Two panels of the CPU's, of an odd number of pixels.
                 add("start", [21, 35], &[20, 12, 8], 3, |_| ());
                 // One tile and more, of layers that are whole squares, half ones more, and ones with a rest.
-                add("units", [16, 32], &[32, 16, 8], 2, |_| ());
-                add("units", [32, 40], &[24, 18], 2, |_| ());
-                add("units", [48, 8], &[56, 24, 8, 16, 24, 6], 3, |_| ());
-                add("units", [16, 136], &[200, 256], 1, |_| ());
-                add("units_start", [32, 56], &[24, 10], 2, |_| ());
-                add("units_strong", [16, 32], &[24, 64], 1, |_| ());
+                add("cooperative", [16, 32], &[32, 16, 8], 2, |_| ());
+                add("cooperative", [32, 40], &[24, 18], 2, |_| ());
+                add("cooperative", [48, 8], &[56, 24, 8, 16, 24, 6], 3, |_| ());
+                add("cooperative", [16, 136], &[200, 256], 1, |_| ());
+                add("cooperative_start", [32, 56], &[24, 10], 2, |_| ());
+                add("cooperative_strong", [16, 32], &[24, 64], 1, |_| ());
             }
             if aim == Aim::CrossEntropy {
                 add("no_class", [5, 30], &[20, 6], 2, |d| d.references[1] = 1e6);

@@ -24,7 +24,7 @@
 //   x_adv      [rows, inputs], x', updated
 //   wrong      [rows], for GOAL 2, updated
 //   clock      the step of the draws, for START = 1
-//   points     for matrix units (shaders/cooperative/pgd_mlp.wgsl)
+//   points     for cooperative matrices (shaders/cooperative/pgd_mlp.wgsl)
 //
 // One workgroup takes 4 WIDE examples through all turns and waits for no other; x' and weights are all
 // that it reads from outside. A unit's values for four examples are one vector, so that four units are a
@@ -86,11 +86,11 @@ var<private> input_gradient: array<mat4x4f, PASSES>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
     let row0 = group.x * TILE;
     if START == 1 { start(row0, local); }
-    for (var turn = 0u; turn < p.steps + u32(GOAL == 2); turn++) {
+    for (var iteration = 0u; iteration < p.steps + u32(GOAL == 2); iteration++) {
         for (var l = 0u; l < p.layers; l++) { forwards(l, row0, local); }
         if GOAL == 2 {
             classify(row0, local);
-            if turn == p.steps { break; }
+            if iteration == p.steps { break; }
             cross_entropy_gradient(row0, local);
         } else {
             divergence_gradient(row0, local);

@@ -16,7 +16,7 @@
 //
 // One workgroup a row; the potentials are in workgroup memory, and each invocation renews every 256th of them.
 
-override TURNS: u32 = 100;
+override ITERATIONS: u32 = 100;
 
 const MOST: u32 = 512;
 
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if r >= p.rows { return; }
     for (var j = local; j < p.m; j += FLAT) { h[j] = 0.0; }
     workgroupBarrier();
-    for (var turn = 0u; turn < TURNS; turn++) {
+    for (var iteration = 0u; iteration < ITERATIONS; iteration++) {
         for (var i = local; i < p.n; i += FLAT) {
             var top = h[0] - cost[i * p.m];
             for (var j = 1u; j < p.m; j++) { top = max(top, h[j] - cost[i * p.m + j]); }

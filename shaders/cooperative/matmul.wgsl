@@ -1,7 +1,7 @@
-// matmul, on matrix units: C = act(op(A) op(B) + bias)   docs/method.md, section 1, every layer of the MLP
+// matmul, with cooperative matrices: C = act(op(A) op(B) + bias)   docs/method.md, section 1, every layer of the MLP
 //
 // The same as shaders/matmul.wgsl with HALF = 1, whose buffers and sizes it has: factors are halves, sums are floats.
-// Needs common/matrix_units_N.wgsl: a subgroup multiplies two fragments of SIDE x SIDE halves and adds the product to
+// Needs common/cooperative_N.wgsl: a subgroup multiplies two fragments of SIDE x SIDE halves and adds the product to
 // one of floats, which its invocations hold together.
 //
 //   A workgroup has a tile of C and walks k in slices of DEPTH, which it stages in workgroup memory as halves.

@@ -1,8 +1,8 @@
-// pgd_mlp, on matrix units: all steps of projected gradient ascent through an MLP          docs/method.md, section 4
+// pgd_mlp, with cooperative matrices: all steps of projected gradient ascent through an MLP          docs/method.md, section 4
 //
 // The same as shaders/pgd_mlp.wgsl with HALF = 1, NORM = 0 and GOAL 0 or 1, whose formulas and buffers it has. There
 // only the weights are halves; here all that is multiplied is, so that x' takes other steps where a gradient nearly
-// cancels. Sums are floats. Needs common/matrix_units_N.wgsl.
+// cancels. Sums are floats. Needs common/cooperative_N.wgsl.
 //
 // One workgroup takes SIDE examples through all turns. In the products they are the rows and units the columns, in
 // fragments of SIDE x SIDE: with H and dH [examples, units] of a layer,
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32) {
     let row0 = group.x * SIDE;
     begin(row0, local);
-    for (var turn = 0u; turn < p.steps; turn++) {
+    for (var iteration = 0u; iteration < p.steps; iteration++) {
         for (var l = 0u; l < p.layers; l++) { forwards(l, row0, local, subgroup, subgroups); }
         for (var l = p.layers - 1; l > 0; l--) { backwards(l, local, subgroup, subgroups); }
         ascend(row0, local, subgroup, subgroups);

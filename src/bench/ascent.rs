@@ -25,7 +25,7 @@ pub struct AscentTime {
     pub rounds: usize,
     /// In one kernel call, as training has it.
     pub fused_s: f64,
-    /// The same in half precision, on matrix units where the device has them; for GPUs.
+    /// The same in half precision, with cooperative matrices where the device has them; for GPUs.
     pub half_s: Option<f64>,
     pub op_by_op_s: f64,
     /// `fused_s / op_by_op_s`.

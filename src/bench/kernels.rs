@@ -211,9 +211,9 @@ fn describe(call: &Call) -> KernelTime {
 fn fill(row: &mut KernelTime, device: &Device, call: &Call, timing: timing::Timing, ceilings: Ceilings) {
     // Known once it has been compiled.
     if let Device::Gpu(gpu) = device
-        && let Some(way) = gpu.way(call)
+        && let Some(name) = gpu.variant_of(call)
     {
-        row.variant = format!("{} {way}", row.variant).trim_start().into();
+        row.variant = format!("{} {name}", row.variant).trim_start().into();
     }
     let rate = |amount: u64| amount as f64 / timing.seconds() / 1e9;
     let (gflops, gbs) = (rate(call.flops), rate(call.bytes()));

@@ -7,29 +7,29 @@ use crate::engine::kernel::{Access, Arg, CallParts, Kernel, NONE, Scope};
 use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 
-/// A kernel's text for matrix units: what multiplies squares of halves and sums in floats.
+/// A kernel's text for cooperative matrices: what multiplies squares of halves and sums in floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MatrixUnits {
-    /// The squares' side, one of [`UNIT_SIDES`].
+pub struct CooperativeText {
+    /// The squares' side, one of [`COOPERATIVE_SIDES`].
     pub side: u32,
     /// As [`Kernel::wgsl`]; `shaders/cooperative/NAME.wgsl` is the last. The back end puts in front what
-    /// `common/matrix_units_N.wgsl` says of the side. It has the kernel's bindings, and an `override` constant
+    /// `common/cooperative_N.wgsl` says of the side. It has the kernel's bindings, and an `override` constant
     /// `SUBGROUP`: the most invocations of a subgroup, for the back end to set.
     pub wgsl: &'static [&'static str],
 }
 
-/// Sides of the squares that matrix units multiply, the larger first.
-pub const UNIT_SIDES: [u32; 2] = [16, 8];
+/// Sides of the cooperative matrices that kernels use, the larger first.
+pub const COOPERATIVE_SIDES: [u32; 2] = [16, 8];
 
-impl MatrixUnits {
-    /// One text for units of every side.
+impl CooperativeText {
+    /// One text for matrices of every side.
     pub fn of_every_side(wgsl: &'static [&'static str]) -> [Self; 2] {
-        UNIT_SIDES.map(|side| MatrixUnits { side, wgsl })
+        COOPERATIVE_SIDES.map(|side| CooperativeText { side, wgsl })
     }
 }
 
 /// One of the ways to run a call on a GPU: its kernel with other tiles, say. All of them compute the
-/// same, up to the order of their sums; on matrix units `pgd_mlp` rounds its points and activations to halves too.
+/// same, up to the order of their sums; with cooperative matrices `pgd_mlp` rounds its points and activations to halves too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
     /// More of the shader's `override` constants.
@@ -39,8 +39,8 @@ pub struct Variant {
     pub large: bool,
     /// Whether it is for software devices only, which have few threads and for which waiting costs the most.
     pub software: bool,
-    /// Where it is for devices with such units only: the text to run.
-    pub units: Option<MatrixUnits>,
+    /// Where it is for devices with cooperative matrices only: the text to run.
+    pub cooperative: Option<CooperativeText>,
 }
 
 /// Invocations, at most, of a large workgroup. Every device has 256.
@@ -63,10 +63,10 @@ pub struct Call {
     pub workgroups: [u32; 3],
     /// What a GPU may choose from in place of `workgroups`; empty where there is one way only. The first that it runs
     /// is the usual choice; the last, which every software device runs, has the largest tiles, for software devices,
-    /// which have few threads. Those for matrix units come after these, the usual one first.
+    /// which have few threads. Those for cooperative matrices come after these, the usual one first.
     pub variants: Vec<Variant>,
-    /// The text to run in place of the kernel's, of a variant for matrix units.
-    pub units: Option<MatrixUnits>,
+    /// The text to run in place of the kernel's, of a variant for cooperative matrices.
+    pub cooperative: Option<CooperativeText>,
     /// Rows of work for the CPU; a call whose rows depend on each other has 1.
     pub rows: usize,
     /// Rows the CPU gives to one thread at a time. Fixed by the call's shape and not by the
@@ -113,7 +113,7 @@ impl Call {
             args,
             workgroups: [1, 1, 1],
             variants: Vec::new(),
-            units: None,
+            cooperative: None,
             rows: 1,
             tile: 1,
             flops: 0,
@@ -137,7 +137,13 @@ impl Call {
     /// Offers a GPU one more way to run the call.
     pub fn variant(mut self, constants: &[(&'static str, u32)], workgroups: [u32; 3]) -> Self {
         let constants = constants.to_vec();
-        self.variants.push(Variant { constants, workgroups, large: false, software: false, units: None });
+        self.variants.push(Variant {
+            constants,
+            workgroups,
+            large: false,
+            software: false,
+            cooperative: None,
+        });
         self
     }
 
@@ -157,10 +163,10 @@ impl Call {
         self
     }
 
-    /// Offers a GPU with such matrix units one more way to run the call.
-    pub fn unit_variant(
+    /// Offers a GPU with such cooperative matrices one more way to run the call.
+    pub fn cooperative_variant(
         mut self,
-        units: MatrixUnits,
+        cooperative: CooperativeText,
         constants: &[(&'static str, u32)],
         workgroups: [u32; 3],
     ) -> Self {
@@ -170,7 +176,7 @@ impl Call {
             workgroups,
             large: false,
             software: false,
-            units: Some(units),
+            cooperative: Some(cooperative),
         });
         self
     }
@@ -181,7 +187,7 @@ impl Call {
         let variant = call.variants.swap_remove(i);
         call.variants.clear();
         call.constants.extend(variant.constants);
-        (call.workgroups, call.units) = (variant.workgroups, variant.units);
+        (call.workgroups, call.cooperative) = (variant.workgroups, variant.cooperative);
         call
     }
 

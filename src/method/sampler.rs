@@ -43,8 +43,9 @@ pub struct Settings {
     /// The coupling `gamma`, in units of 1 / |x|^2 on the [0, 1] scale: plans are sharp where distances differ by
     /// more than `2 / gamma`.
     pub gamma: f32,
-    /// Turns of Sinkhorn's iteration.
-    pub turns: u32,
+    /// Iterations of Sinkhorn's algorithm.
+    #[serde(rename = "turns")]
+    pub iterations: u32,
     pub learning_rate: f32,
     pub seed: u64,
 }
@@ -68,7 +69,7 @@ impl Outcome {
 }
 
 /// Times that the divergence is measured in training.
-const LOOKS: u32 = 20;
+const MEASUREMENTS: u32 = 20;
 
 /// Batches that a divergence is the mean of.
 const BATCHES: usize = 4;
@@ -109,7 +110,7 @@ pub fn experiment(
     let all = settings.steps.into();
     let task = observer.begin("sampler", 0, all);
     for done in 0..=settings.steps {
-        if done % settings.steps.div_ceil(LOOKS).max(1) == 0 || done == settings.steps {
+        if done % settings.steps.div_ceil(MEASUREMENTS).max(1) == 0 || done == settings.steps {
             let samples = drawing.samples(&mut session, need)?;
             curve.push((done, measure.mean(&mut session, &tested, &samples)?));
         }
@@ -130,7 +131,7 @@ fn transport(g: &mut Graph, x: Tensor, y: Tensor, settings: &Settings) -> Result
     let distances = ops::squared_distances(g, x, y)?;
     let cost = scale(g, distances, 0.5 * settings.gamma)?;
     let uniform = ops::fill(g, [1, settings.batch], -(settings.batch as f32).ln())?;
-    sinkhorn(g, uniform, uniform, cost, settings.turns)
+    sinkhorn(g, uniform, uniform, cost, settings.iterations)
 }
 
 /// `f` and its weights.
@@ -296,7 +297,7 @@ mod tests {
             batch: 64,
             steps: 400,
             gamma: 100.0,
-            turns: 30,
+            iterations: 30,
             learning_rate: 0.005,
             seed: 0,
         };
@@ -323,7 +324,7 @@ mod tests {
             batch: 16,
             steps: 1,
             gamma: 1.0,
-            turns: 1,
+            iterations: 1,
             learning_rate: 0.1,
             seed: 0,
         };

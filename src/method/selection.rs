@@ -72,7 +72,7 @@ fn start_noise(g: &mut Graph, norm: Norm, clock: Tensor, shape: [usize; 2], seed
 
 impl Selection {
     /// x_b for the points `x` `[rows, inputs]`, in a variable of its own: the graph's first is `selected`. For an encoder
-    /// in half precision the one kernel call reads its weights so, and on matrix units the points and all activations
+    /// in half precision the one kernel call reads its weights so, and with cooperative matrices the points and all activations
     /// too.
     ///
     /// The gradient is taken with respect to the input alone. No gradient flows through the

@@ -111,8 +111,8 @@ impl Outcome {
     }
 }
 
-/// Turns of Sinkhorn's iteration.
-const TURNS: u32 = 50;
+/// Iterations of Sinkhorn's algorithm.
+const ITERATIONS: u32 = 50;
 
 /// Two modes on the circle, one broader than the other, over what is everywhere the same.
 fn target(n: usize) -> Vec<f64> {
@@ -189,7 +189,7 @@ fn divergences(g: &mut Graph, log_q: Tensor, pairs: usize, settings: &Settings) 
     };
     let (a, b) = (rows("pairs.a")?, rows("pairs.b")?);
     let cost = g.variable("cost", [settings.codes, settings.codes], DType::F32)?;
-    sinkhorn(g, a, b, cost, TURNS)
+    sinkhorn(g, a, b, cost, ITERATIONS)
 }
 
 /// Runs the experiment.

@@ -23,7 +23,7 @@ pub struct Cpu;
 
 impl Cpu {
     pub fn description(&self) -> String {
-        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::path().name())
+        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::instruction_set().name())
     }
 
     pub(super) fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {

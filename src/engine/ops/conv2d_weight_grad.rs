@@ -116,7 +116,7 @@ const GROUP: usize = 2;
 
 impl Work for Chunk<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let Chunk { p, chunk, small: small_images, large: large_images, d, memory } = self;
         let (large, small, [kernel_h, kernel_w]) = p.sides();
         let (stride, padding) = (p.stride as usize, p.padding as usize);
@@ -138,8 +138,8 @@ impl Work for Chunk<'_> {
                 examples: group.len(),
                 stride,
             };
-            for (column, many) in blocks(columns, tile_columns(ROWS).min(4)) {
-                for (channel, width) in blocks(large[0], (tile_columns(ROWS) / many).min(8)) {
+            for (column, many) in blocks(columns, tile_columns(COLUMNS).min(4)) {
+                for (channel, width) in blocks(large[0], (tile_columns(COLUMNS) / many).min(8)) {
                     for element in 0..elements {
                         let (ky, kx) = (element / kernel_w, element % kernel_w);
                         let y = Taps::plain(small[1], kernel_h, stride, padding);
@@ -150,7 +150,7 @@ impl Work for Chunk<'_> {
                         let sums = &mut memory.sums;
                         with_sides!(
                             (width, many),
-                            sum.tile::<FMA, ROWS>([column, channel], &inside, shift, at, sums)
+                            sum.tile::<FMA, COLUMNS>([column, channel], &inside, shift, at, sums)
                         );
                     }
                 }
@@ -200,7 +200,7 @@ impl Sum<'_> {
     /// Adds, for one element of the kernel, C large channels times V columns of small channels over the pixels
     /// `inside`; the sums stay in registers meanwhile. `at(v)` is where in `sums` those of column v begin.
     #[inline(always)]
-    fn tile<const FMA: bool, const ROWS: usize, const C: usize, const V: usize>(
+    fn tile<const FMA: bool, const COLUMNS: usize, const C: usize, const V: usize>(
         &self,
         [column, channel]: [usize; 2],
         [ys, xs]: &[Range<usize>; 2],
@@ -232,7 +232,7 @@ impl Sum<'_> {
                         let s = unsafe { small.get_unchecked(q * self.columns + v) };
                         written_out!(for c in 0..C {
                             let l = unsafe { *large.get_unchecked(c * plane + q * self.stride) };
-                            add_scaled::<FMA, ROWS>(&mut tile[v][c], l, s);
+                            add_scaled::<FMA, COLUMNS>(&mut tile[v][c], l, s);
                         });
                     });
                 }

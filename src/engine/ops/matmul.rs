@@ -6,7 +6,7 @@ use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::kernel::UNUSED;
 use crate::engine::ops::half::rounded;
 use crate::engine::ops::{elementwise, reduce};
-use crate::engine::recording::{Call, MatrixUnits};
+use crate::engine::recording::{Call, CooperativeText};
 use crate::engine::simd::{
     self, Active, Column, LANES, Matrix, Work, copy_lanes, product, sparse_product, transpose,
     transpose_back, words,
@@ -25,8 +25,8 @@ kernel! {
     }
 }
 
-/// The same on matrix units.
-const ON_UNITS: &[&str] = shaders!["common/bits.wgsl", "common/factors.wgsl", "cooperative/matmul.wgsl"];
+/// The same with cooperative matrices.
+const COOPERATIVE: &[&str] = shaders!["common/bits.wgsl", "common/factors.wgsl", "cooperative/matmul.wgsl"];
 
 /// `C = act(op(A) op(B) + bias)`; inputs A, B and, with `bias`, the bias.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub fn linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool
     g.apply_one(Matmul { relu, ..LAYER }, &[x, weight, bias])
 }
 
-/// The same with x and W rounded to halves, and so are the factors of its gradients: for matrix units. Sums are
+/// The same with x and W rounded to halves, and so are the factors of its gradients: for cooperative matrices. Sums are
 /// floats.
 pub fn half_linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Result<Tensor> {
     g.apply_one(Matmul { relu, half: true, ..LAYER }, &[x, weight, bias])
@@ -151,10 +151,10 @@ impl Op for Matmul {
         if !self.half {
             return call;
         }
-        let units = MatrixUnits::of_every_side(ON_UNITS);
-        let unit_tiles = units.iter().flat_map(|units| UNIT_TILES.iter().map(move |tile| (units, tile)));
-        unit_tiles.fold(call, |call, (units, tile)| {
-            call.unit_variant(*units, &tile.constants(), tile.workgroups(units.side, m, n))
+        let texts = CooperativeText::of_every_side(COOPERATIVE);
+        let tiles = texts.iter().flat_map(|text| COOPERATIVE_TILES.iter().map(move |tile| (text, tile)));
+        tiles.fold(call, |call, (text, tile)| {
+            call.cooperative_variant(*text, &tile.constants(), tile.workgroups(text.side, m, n))
         })
     }
 }
@@ -224,24 +224,24 @@ impl Tiling {
 
 /// How `shaders/cooperative/matmul.wgsl` tiles a product, its constants in lower case.
 #[derive(Debug, Clone, Copy)]
-struct UnitTiling {
+struct CooperativeTiling {
     strips: u32,
     high: u32,
     wide: u32,
 }
 
-/// Ways that a GPU can choose from to tile a product on its matrix units.
-pub const UNIT_TILINGS: usize = UNIT_TILES.len();
+/// Ways that a GPU can choose from to tile a product on cooperative matrices.
+pub const COOPERATIVE_TILINGS: usize = COOPERATIVE_TILES.len();
 
 /// Up to 4 strips, so that a workgroup has at most 256 invocations. The usual one first.
-const UNIT_TILES: [UnitTiling; 4] = [
-    UnitTiling { strips: 2, high: 1, wide: 2 },
-    UnitTiling { strips: 4, high: 1, wide: 1 },
-    UnitTiling { strips: 4, high: 1, wide: 4 },
-    UnitTiling { strips: 4, high: 2, wide: 4 },
+const COOPERATIVE_TILES: [CooperativeTiling; 4] = [
+    CooperativeTiling { strips: 2, high: 1, wide: 2 },
+    CooperativeTiling { strips: 4, high: 1, wide: 1 },
+    CooperativeTiling { strips: 4, high: 1, wide: 4 },
+    CooperativeTiling { strips: 4, high: 2, wide: 4 },
 ];
 
-impl UnitTiling {
+impl CooperativeTiling {
     fn constants(&self) -> [(&'static str, u32); 3] {
         [("STRIPS", self.strips), ("HIGH", self.high), ("WIDE", self.wide)]
     }
@@ -302,12 +302,12 @@ struct Rows<'a> {
 
 impl Work for Rows<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let p = self.tile.p;
         let [m, n, k] = [p.m, p.n, p.k].map(|side| side as usize);
         match self.tile.constants.TRANSPOSE_A {
-            0 => self.by_examples::<FMA, ROWS>(n, k),
-            _ => self.by_columns::<FMA, ROWS>(m, n, k),
+            0 => self.by_examples::<FMA, COLUMNS>(n, k),
+            _ => self.by_columns::<FMA, COLUMNS>(m, n, k),
         }
     }
 }
@@ -316,7 +316,7 @@ impl Rows<'_> {
     /// A's rows are examples: 16 of them side by side, as in `pgd_mlp`, whatever the layout of B. What
     /// is zero for all of them, as much is behind a ReLU, is left out.
     #[inline(always)]
-    fn by_examples<const FMA: bool, const ROWS: usize>(self, n: usize, k: usize) {
+    fn by_examples<const FMA: bool, const COLUMNS: usize>(self, n: usize, k: usize) {
         let Rows { tile, memory: Memory { panel, product, active } } = self;
         let epilogue = Epilogue::of(&tile);
         let b = match tile.constants.TRANSPOSE_B {
@@ -327,7 +327,7 @@ impl Rows<'_> {
         for (a, c) in tile.a.chunks(LANES * k).zip(tile.c.chunks_mut(LANES * n)) {
             transpose(a, k, panel);
             active.find(panel);
-            sparse_product::<FMA, ROWS>(b, active, panel, |j, sum| {
+            sparse_product::<FMA, COLUMNS>(b, active, panel, |j, sum| {
                 let bias = epilogue.bias.map_or(0.0, |bias| bias[j]);
                 product[j] = epilogue.finish(sum, Column([bias; LANES]));
             });
@@ -337,7 +337,7 @@ impl Rows<'_> {
 
     /// 16 columns of op(B) at a time, times the rows of op(A), which are columns of A.
     #[inline(always)]
-    fn by_columns<const FMA: bool, const ROWS: usize>(self, m: usize, n: usize, k: usize) {
+    fn by_columns<const FMA: bool, const COLUMNS: usize>(self, m: usize, n: usize, k: usize) {
         let Rows { tile, memory: Memory { panel, .. } } = self;
         let epilogue = Epilogue::of(&tile);
         let transpose_b = tile.constants.TRANSPOSE_B == 1;
@@ -353,7 +353,7 @@ impl Rows<'_> {
                 pack(b, transpose_b, [n, k], first, panel);
                 (words(panel), LANES)
             };
-            product::<FMA, ROWS>(a, x, stride, |r, sum| {
+            product::<FMA, COLUMNS>(a, x, stride, |r, sum| {
                 copy_lanes(&epilogue.finish(sum, bias), &mut c[r * n + first..][..width]);
             });
         }

@@ -35,7 +35,7 @@ pub use fill::{fill, fill_to};
 pub use gather::{byte_table_words, gather, gather_bytes};
 pub use half::half;
 pub use log_softmax::log_softmax;
-pub use matmul::{TILINGS, UNIT_TILINGS, half_linear, linear, matmul};
+pub use matmul::{COOPERATIVE_TILINGS, TILINGS, half_linear, linear, matmul};
 pub use monitor::{SUMS, monitor};
 pub use random::{normal, uniform};
 pub use shuffle::{examples_of, shuffle};

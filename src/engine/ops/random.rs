@@ -65,7 +65,7 @@ fn random_cpu(tile: Tile) {
 
 impl Work for Tile<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let Tile { p, constants, rows, clock, out } = self;
         let key = Key([p.key0, p.key1]);
         rng::fill(key, clock[0], (rows.start / 2) as u32, constants.NORMAL == 1, out);

@@ -84,7 +84,7 @@ pub fn transpose(rows: &[f32], width: usize, columns: &mut Vec<Column>) {
         let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0);
         let (blocks, rest) = columns.as_chunks_mut::<4>();
         for ((((block, a), b), c), d) in blocks.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            for (column, values) in block.iter_mut().zip(turn([*a, *b, *c, *d])) {
+            for (column, values) in block.iter_mut().zip(transpose4x4([*a, *b, *c, *d])) {
                 column.as_chunks_mut().0[e / 4] = values;
             }
         }
@@ -114,14 +114,14 @@ pub fn transpose_back(columns: &[Column], width: usize, rows: &mut [f32]) {
         }
         let [a, b, c, d] = [a, b, c, d].map(|row| row.as_chunks_mut::<4>().0);
         for ((((block, a), b), c), d) in blocks.iter().zip(a).zip(b).zip(c).zip(d) {
-            [*a, *b, *c, *d] = turn(block.map(|column| column.as_chunks().0[e]));
+            [*a, *b, *c, *d] = transpose4x4(block.map(|column| column.as_chunks().0[e]));
         }
     }
 }
 
 /// Four rows of four as four columns.
 #[inline(always)]
-pub fn turn(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+pub fn transpose4x4(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
     // By name where every processor has it: compilers move the words of the plain form one by one.
     #[cfg(target_arch = "x86_64")]
     {

@@ -60,7 +60,7 @@ impl Active {
 }
 
 /// Which outputs or inputs of a matrix a product takes, in rising order.
-trait Choice: Copy {
+trait Indices: Copy {
     /// Whether they are the first `len`.
     const ALL: bool;
     fn len(self) -> usize;
@@ -69,7 +69,7 @@ trait Choice: Copy {
 }
 
 /// The first so many: all of them.
-impl Choice for usize {
+impl Indices for usize {
     const ALL: bool = true;
     #[inline(always)]
     fn len(self) -> usize {
@@ -81,7 +81,7 @@ impl Choice for usize {
     }
 }
 
-impl Choice for &Active {
+impl Indices for &Active {
     const ALL: bool = false;
     #[inline(always)]
     fn len(self) -> usize {
@@ -96,59 +96,59 @@ impl Choice for &Active {
 /// For every output n: `finish(n, sum over k of matrix[n, k] x_k)`, the column x_k being the 16 words
 /// from `x[k * stride]` on.
 #[inline(always)]
-pub fn product<const FMA: bool, const ROWS: usize>(
+pub fn product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
     x: &[f32],
     stride: usize,
     finish: impl FnMut(usize, Column),
 ) {
-    chosen::<FMA, ROWS>(matrix, matrix.outputs, matrix.inputs, x, stride, finish);
+    sums_of::<FMA, COLUMNS>(matrix, matrix.outputs, matrix.inputs, x, stride, finish);
 }
 
 /// The same of a panel of which only the columns `inputs` are not zero.
 #[inline(always)]
-pub fn sparse_product<const FMA: bool, const ROWS: usize>(
+pub fn sparse_product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
     inputs: &Active,
     panel: &[Column],
     finish: impl FnMut(usize, Column),
 ) {
-    chosen::<FMA, ROWS>(matrix, matrix.outputs, inputs, words(panel), LANES, finish);
+    sums_of::<FMA, COLUMNS>(matrix, matrix.outputs, inputs, words(panel), LANES, finish);
 }
 
 /// The same for some of the outputs only.
 #[inline(always)]
-pub fn masked_product<const FMA: bool, const ROWS: usize>(
+pub fn masked_product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
     outputs: &Active,
     inputs: &Active,
     panel: &[Column],
     finish: impl FnMut(usize, Column),
 ) {
-    chosen::<FMA, ROWS>(matrix, outputs, inputs, words(panel), LANES, finish);
+    sums_of::<FMA, COLUMNS>(matrix, outputs, inputs, words(panel), LANES, finish);
 }
 
 #[inline(always)]
-fn chosen<const FMA: bool, const ROWS: usize>(
+fn sums_of<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
-    outputs: impl Choice,
-    inputs: impl Choice,
+    outputs: impl Indices,
+    inputs: impl Indices,
     x: &[f32],
     stride: usize,
     mut finish: impl FnMut(usize, Column),
 ) {
     let mut done = 0;
-    if ROWS == MOST_ROWS && matrix.output == 1 && all(outputs) {
+    if COLUMNS == MOST_COLUMNS && matrix.output == 1 && all(outputs) {
         done = outputs.len() - outputs.len() % ADJACENT;
         for first in (0..done).step_by(ADJACENT) {
             let sums = adjacent_tile::<FMA>(matrix, first, inputs, x, stride);
             sums.into_iter().zip(first..).for_each(|(sum, n)| finish(n, sum));
         }
     }
-    let whole = outputs.len() - (outputs.len() - done) % ROWS;
-    for first in (done..whole).step_by(ROWS) {
-        let rows: [usize; ROWS] = std::array::from_fn(|r| outputs.at(first + r));
-        for (n, sum) in rows.into_iter().zip(tile::<FMA, ROWS>(matrix, rows, inputs, x, stride)) {
+    let whole = outputs.len() - (outputs.len() - done) % COLUMNS;
+    for first in (done..whole).step_by(COLUMNS) {
+        let rows: [usize; COLUMNS] = std::array::from_fn(|r| outputs.at(first + r));
+        for (n, sum) in rows.into_iter().zip(tile::<FMA, COLUMNS>(matrix, rows, inputs, x, stride)) {
             finish(n, sum);
         }
     }
@@ -168,22 +168,22 @@ fn chosen<const FMA: bool, const ROWS: usize>(
     rest!(1 2 3 4 5);
 }
 
-fn all<C: Choice>(_: C) -> bool {
+fn all<C: Indices>(_: C) -> bool {
     C::ALL
 }
 
 /// Rows of the largest register tile, that of the instruction set with the most registers.
-const MOST_ROWS: usize = 6;
+const MOST_COLUMNS: usize = 6;
 
 /// Outputs of a tile whose weights for an input are neighbours: one address for all leaves room for twice as many.
-const ADJACENT: usize = 2 * MOST_ROWS;
+const ADJACENT: usize = 2 * MOST_COLUMNS;
 
 /// The sums of the outputs from `first` on, `matrix.output` being 1.
 #[inline(always)]
 fn adjacent_tile<const FMA: bool>(
     matrix: Matrix,
     first: usize,
-    inputs: impl Choice,
+    inputs: impl Indices,
     x: &[f32],
     stride: usize,
 ) -> [Column; ADJACENT] {
@@ -216,26 +216,26 @@ fn adjacent_tile<const FMA: bool>(
 
 /// The sums of the outputs `rows`, held in registers while the inputs go by.
 #[inline(always)]
-fn tile<const FMA: bool, const ROWS: usize>(
+fn tile<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
-    rows: [usize; ROWS],
-    inputs: impl Choice,
+    rows: [usize; COLUMNS],
+    inputs: impl Indices,
     x: &[f32],
     stride: usize,
-) -> [Column; ROWS] {
-    const { assert!(ROWS <= MOST_ROWS, "the rows are written out below") };
+) -> [Column; COLUMNS] {
+    const { assert!(COLUMNS <= MOST_COLUMNS, "the rows are written out below") };
     let Matrix { data, output, input, .. } = matrix;
-    let mut sums = [[0.0f32; LANES]; ROWS];
+    let mut sums = [[0.0f32; LANES]; COLUMNS];
     let count = inputs.len();
     if count == 0 {
         return sums.map(Column);
     }
-    // Choices rise, so the last is the largest.
+    // Indices rise, so the last is the largest.
     let last = inputs.at(count - 1);
     let top = rows.into_iter().fold(0, usize::max);
     assert!(top * output + last * input < data.len() && last * stride + LANES <= x.len());
     // SAFETY: within what was checked.
-    let rows: [*const f32; ROWS] = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
+    let rows: [*const f32; COLUMNS] = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
     for i in 0..count {
         let k = inputs.at(i);
         // SAFETY: k is at most `last`: within what was checked.
@@ -244,7 +244,7 @@ fn tile<const FMA: bool, const ROWS: usize>(
         // rows, forty times slower.
         macro_rules! add_to_row {
             ($($r:literal)*) => {$(
-                if $r < ROWS {
+                if $r < COLUMNS {
                     let weight = unsafe { *rows[$r].add(k * input) };
                     for e in 0..LANES {
                         sums[$r][e] = multiply_add::<FMA>(weight, x[e], sums[$r][e]);
@@ -260,25 +260,25 @@ fn tile<const FMA: bool, const ROWS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::simd::{Path, Work, path, run_on};
+    use crate::engine::simd::{InstructionSet, Work, instruction_set, run_on};
 
     struct Product<'a>(Matrix<'a>, &'a [Column], &'a mut Vec<Column>);
 
     impl Work for Product<'_> {
         #[inline(always)]
-        fn run<const FMA: bool, const ROWS: usize>(self) {
-            product::<FMA, ROWS>(self.0, words(self.1), LANES, |_, sum| self.2.push(sum));
+        fn run<const FMA: bool, const COLUMNS: usize>(self) {
+            product::<FMA, COLUMNS>(self.0, words(self.1), LANES, |_, sum| self.2.push(sum));
         }
     }
 
-    fn paths() -> Vec<Path> {
-        let mut paths = vec![Path::Portable];
-        match path() {
-            Path::Avx512 => paths.extend([Path::Avx2Fma, Path::Avx512]),
-            Path::Portable => {}
-            other => paths.push(other),
+    fn sets() -> Vec<InstructionSet> {
+        let mut sets = vec![InstructionSet::Portable];
+        match instruction_set() {
+            InstructionSet::Avx512 => sets.extend([InstructionSet::Avx2Fma, InstructionSet::Avx512]),
+            InstructionSet::Portable => {}
+            other => sets.push(other),
         }
-        paths
+        sets
     }
 
     #[test]
@@ -292,16 +292,16 @@ mod tests {
                 let x: Vec<Column> = (0..matrix.inputs)
                     .map(|k| Column(std::array::from_fn(|e| value(k * LANES + e + 11))))
                     .collect();
-                for path in paths() {
+                for set in sets() {
                     let mut sums = Vec::new();
-                    run_on(path, Product(matrix, &x, &mut sums));
+                    run_on(set, Product(matrix, &x, &mut sums));
                     assert_eq!(sums.len(), matrix.outputs);
                     for (n, sum) in sums.iter().enumerate() {
                         for e in 0..LANES {
                             let weight = |k| f64::from(weights[n * matrix.output + k * matrix.input]);
                             let exact: f64 = (0..x.len()).map(|k| weight(k) * f64::from(x[k][e])).sum();
                             let error = (f64::from(sum[e]) - exact).abs();
-                            assert!(error <= 1e-5, "{path:?}: output {n}, example {e}: {error}");
+                            assert!(error <= 1e-5, "{set:?}: output {n}, example {e}: {error}");
                         }
                     }
                 }
@@ -313,10 +313,10 @@ mod tests {
 
     impl Work for Sparse<'_> {
         #[inline(always)]
-        fn run<const FMA: bool, const ROWS: usize>(self) {
+        fn run<const FMA: bool, const COLUMNS: usize>(self) {
             let mut inputs = Active::default();
             inputs.find(self.2);
-            masked_product::<FMA, ROWS>(self.0, self.1, &inputs, self.2, |n, sum| self.3.push((n, sum)));
+            masked_product::<FMA, COLUMNS>(self.0, self.1, &inputs, self.2, |n, sum| self.3.push((n, sum)));
         }
     }
 
@@ -334,14 +334,14 @@ mod tests {
             for matrix in [Matrix::new(&weights, 21, 30), Matrix::new(&weights, 30, 21).transposed()] {
                 let zeros = [Column::ZERO; 30];
                 let both = [&panel[..], &zeros];
-                for (path, panel) in paths().into_iter().flat_map(|path| both.map(|panel| (path, panel))) {
+                for (set, panel) in sets().into_iter().flat_map(|set| both.map(|panel| (set, panel))) {
                     let (mut all, mut some) = (Vec::new(), Vec::new());
-                    run_on(path, Product(matrix, panel, &mut all));
-                    run_on(path, Sparse(matrix, &chosen, panel, &mut some));
+                    run_on(set, Product(matrix, panel, &mut all));
+                    run_on(set, Sparse(matrix, &chosen, panel, &mut some));
                     let numbers: Vec<u32> = some.iter().map(|(n, _)| *n as u32).collect();
-                    assert_eq!(numbers, chosen.0, "{path:?}");
+                    assert_eq!(numbers, chosen.0, "{set:?}");
                     for (n, sum) in some {
-                        assert_eq!(sum.map(f32::to_bits), all[n].map(f32::to_bits), "{path:?}: output {n}");
+                        assert_eq!(sum.map(f32::to_bits), all[n].map(f32::to_bits), "{set:?}: output {n}");
                     }
                 }
             }

@@ -9,7 +9,7 @@ use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::kernel::{ALIGN_WORDS, UNUSED};
 use crate::engine::nn::Dense;
 use crate::engine::ops::half;
-use crate::engine::recording::{Call, MatrixUnits};
+use crate::engine::recording::{Call, CooperativeText};
 use crate::engine::rng::Key;
 use crate::engine::simd::LANES;
 use crate::engine::tensor::{DType, Shape};
@@ -60,8 +60,8 @@ kernel! {
     }
 }
 
-/// The same on matrix units.
-const ON_UNITS: &[&str] = shaders![
+/// The same with cooperative matrices.
+const COOPERATIVE: &[&str] = shaders![
     "common/bits.wgsl",
     "common/precise.wgsl",
     "common/rng.wgsl",
@@ -71,10 +71,10 @@ const ON_UNITS: &[&str] = shaders![
     "cooperative/pgd_mlp.wgsl",
 ];
 
-/// Layers, their widest, and the side of the largest squares, on matrix units.
-const UNIT_LAYERS: usize = 6;
-const UNIT_OUTPUTS: usize = 256;
-const UNIT_SIDE: usize = 16;
+/// Layers, their widest, and the side of the largest squares, with cooperative matrices.
+const COOPERATIVE_LAYERS: usize = 6;
+const COOPERATIVE_OUTPUTS: usize = 256;
+const LARGEST_SIDE: usize = 16;
 
 /// Layers that one call can have, a probe's included.
 pub const MAX_LAYERS: usize = 8;
@@ -132,15 +132,15 @@ pub struct Ascent {
     /// Draws the points to start from, as `pgd_start` does with uniforms of that key in the step in the clock,
     /// instead of going on from where they are. For L-infinity, and goals without a probe.
     pub start: Option<DrawnStart>,
-    /// With halves: room for the points as such, of [`in_half`], so that matrix units can take them.
+    /// With halves: room for the points as such, of [`in_half`], so that cooperative matrices can take them.
     pub points: Option<Tensor>,
 }
 
-/// The end of what matrix units read of an arena: squares stick out over W's last rows and columns.
+/// The end of what cooperative matrices read of an arena: squares stick out over W's last rows and columns.
 fn reach(layers: &[Dense], inputs: usize) -> usize {
     let (mut end, mut width) = (0, inputs);
     for layer in layers {
-        end = end.max(layer.weight + layer.outputs.next_multiple_of(UNIT_SIDE) * width + UNIT_SIDE);
+        end = end.max(layer.weight + layer.outputs.next_multiple_of(LARGEST_SIDE) * width + LARGEST_SIDE);
         width = layer.outputs;
     }
     end
@@ -152,7 +152,7 @@ pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Res
     let (rows, inputs) = (g.shape(x)?.rows(), g.shape(x)?.cols());
     let end = reach(layers, inputs).max(g.shape(arena)?.len());
     let weights = half(g, arena, end.next_multiple_of(8))?;
-    let words = inputs.next_multiple_of(UNIT_SIDE) / 2;
+    let words = inputs.next_multiple_of(LARGEST_SIDE) / 2;
     let points = g.new_variable(&format!("points {rows}x{inputs}"), [rows, words], DType::U32)?;
     Ok((weights, points))
 }
@@ -209,8 +209,8 @@ impl Ascent {
             multiply_adds += width * layer.outputs;
             width = layer.outputs;
         }
-        let last_look = usize::from(matches!(self.goal, Goal::CrossEntropy { .. }));
-        2 * rows * multiply_adds * (2 * self.steps + last_look)
+        let last_classified = usize::from(matches!(self.goal, Goal::CrossEntropy { .. }));
+        2 * rows * multiply_adds * (2 * self.steps + last_classified)
     }
 }
 
@@ -265,7 +265,7 @@ impl Op for PgdMlp {
                     && head.is_multiple_of(2) =>
             {
                 self.check_layers(x.cols(), floats(weights, *dtype), 0)?;
-                let words = x.cols().next_multiple_of(UNIT_SIDE) / 2;
+                let words = x.cols().next_multiple_of(LARGEST_SIDE) / 2;
                 let points = self.ascent.points.map(|_| ([x.rows(), words].into(), U32));
                 Ok([((*x).clone(), F32)].into_iter().chain(points).collect())
             }
@@ -328,24 +328,24 @@ impl Op for PgdMlp {
         let call = args.call(params, constants);
         let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
-        let mut ways: Vec<_> = WAYS.iter().filter(|way| way.fits(norm, widest)).collect();
+        let mut sharings: Vec<_> = VARIANTS.iter().filter(|sharing| sharing.fits(norm, widest)).collect();
         // The usual one first: of many rows, eight share what is read of the weights.
-        ways.sort_by_key(|way| rows >= MANY_ROWS && !way.is_for_many_rows());
-        let call = ways.into_iter().fold(call, |call, way| {
-            let call = call.variant(&way.constants(), way.workgroups(rows));
-            let call = if way.large() { call.large() } else { call };
-            if way.shared { call } else { call.for_software() }
+        sharings.sort_by_key(|sharing| rows >= MANY_ROWS && !sharing.is_for_many_rows());
+        let call = sharings.into_iter().fold(call, |call, sharing| {
+            let call = call.variant(&sharing.constants(), sharing.workgroups(rows));
+            let call = if sharing.large() { call.large() } else { call };
+            if sharing.shared { call } else { call.for_software() }
         });
-        let on_units = self.half
+        let cooperative = self.half
             && has_points
             && reach(&self.ascent.layers, inputs) <= 2 * io.inputs[0].0.len()
             && norm == Norm::Linf
-            && rows.is_multiple_of(UNIT_SIDE)
+            && rows.is_multiple_of(LARGEST_SIDE)
             && rows_of(8)
-            && widest <= UNIT_OUTPUTS
-            && self.ascent.layers.len() <= UNIT_LAYERS;
-        let units = MatrixUnits::of_every_side(ON_UNITS).into_iter().filter(|_| on_units);
-        units.fold(call, |call, units| call.unit_variant(units, &[], [rows as u32 / units.side, 1, 1]))
+            && widest <= COOPERATIVE_OUTPUTS
+            && self.ascent.layers.len() <= COOPERATIVE_LAYERS;
+        let texts = CooperativeText::of_every_side(COOPERATIVE).into_iter().filter(|_| cooperative);
+        texts.fold(call, |call, text| call.cooperative_variant(text, &[], [rows as u32 / text.side, 1, 1]))
     }
 }
 
@@ -360,11 +360,11 @@ struct Sharing {
 }
 
 /// Ways that a GPU can choose from to share the layers of an ascent; a call offers those that take its network.
-pub const SHARINGS: usize = WAYS.len();
+pub const SHARINGS: usize = VARIANTS.len();
 
 /// For GPUs, from few rows to many (measured on an H100, docs/results.md), and the last two for software devices, which
 /// take the last that they are offered.
-const WAYS: [Sharing; 5] = [
+const VARIANTS: [Sharing; 5] = [
     Sharing { group: 512, shared: true, wide: 1, width: 512 },
     Sharing { group: 256, shared: true, wide: 1, width: 512 },
     Sharing { group: 256, shared: true, wide: 2, width: 256 },

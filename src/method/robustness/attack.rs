@@ -25,7 +25,7 @@ pub struct Attack {
     pub norm: Norm,
     /// In rising order.
     pub radii: Vec<f32>,
-    /// 0 looks at the random starts alone.
+    /// 0 classifies the random starts alone.
     pub steps: usize,
     pub restarts: usize,
     pub seed: u64,
@@ -68,10 +68,10 @@ pub struct Target<'a> {
 
 /// Rows on the device.
 pub const ROWS: usize = 256;
-/// Steps between two looks at the rows, at the most.
-const STEPS_BETWEEN_LOOKS: usize = 25;
+/// Steps between two checks of the rows, at most.
+const STEPS_BETWEEN_CHECKS: usize = 25;
 
-/// Attacks encoder and probe. `progress` is told of work done and of all work, in restarts of an image.
+/// Attacks encoder and probe. Calls `progress` with the work done and all work, in restarts of an image.
 pub fn attack(
     session: &mut Session,
     target: &Target,
@@ -90,17 +90,17 @@ pub fn attack(
     let clean = |(&label, &fooled): (&u32, &bool)| Outcome { label, clean: !fooled, broken_at: None };
     let mut outcomes: Vec<Outcome> = labels.iter().zip(&victims.fooled).map(clean).collect();
 
-    let (looks, steps_a_look) = cut(settings.steps);
+    let (checks, steps_a_check) = cut(settings.steps);
     let mut adversarial = Vec::new();
     for (i, &radius) in settings.radii.iter().enumerate() {
-        let mut program = chunk(session, vae, probe, settings, radius, steps_a_look)?;
+        let mut program = chunk(session, vae, probe, settings, radius, steps_a_check)?;
         let start = |image: usize, restart: usize, out: &mut [f32]| {
             random_start(settings, radius, victims_row(x, image, out.len()), image, restart, out);
         };
         let all = settings.restarts * images;
-        let queue = (0..all).map(|q| turn(q, images, settings.restarts));
-        let told = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
-        victims.run(session, &mut program, queue, looks, &start, &told)?;
+        let queue = (0..all).map(|q| work_at(q, images, settings.restarts));
+        let report = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
+        victims.run(session, &mut program, queue, checks, &start, &report)?;
         for (outcome, &fooled) in outcomes.iter_mut().zip(&victims.fooled) {
             if fooled && outcome.clean && outcome.broken_at.is_none() {
                 outcome.broken_at = Some(radius);
@@ -139,7 +139,7 @@ type Work = (usize, usize);
 /// The `q`-th work: first one restart of every image, since most that fall do so at once, and then
 /// the others image after image. Rows of one image share their zeros, and the CPU skips zeros that 16
 /// rows share.
-fn turn(q: usize, images: usize, restarts: usize) -> Work {
+fn work_at(q: usize, images: usize, restarts: usize) -> Work {
     match q.checked_sub(images) {
         None => (q, 0),
         Some(rest) => (rest / (restarts - 1), 1 + rest % (restarts - 1)),
@@ -159,17 +159,17 @@ impl Victims<'_> {
         Accuracies::of(self.labels.iter().zip(&self.fooled).map(|(&label, fooled)| (label, !fooled)))
     }
 
-    /// Works through `queue`, each entry `looks` runs of `program` long, and marks who fell.
+    /// Works through `queue`, each entry `checks` runs of `program` long, and marks who fell.
     fn run(
         &mut self,
         session: &Session,
         program: &mut Program,
         mut queue: impl ExactSizeIterator<Item = Work>,
-        looks: usize,
+        checks: usize,
         start: &dyn Fn(usize, usize, &mut [f32]),
-        told: &dyn Fn(usize),
+        report: &dyn Fn(usize),
     ) -> Result<()> {
-        let mut rows: [Option<(usize, usize)>; ROWS] = [None; ROWS]; // (image, looks left)
+        let mut rows: [Option<(usize, usize)>; ROWS] = [None; ROWS]; // (image, checks left)
         let mut point = vec![0.0; self.inputs];
         loop {
             for (r, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.is_none()) {
@@ -182,7 +182,7 @@ impl Victims<'_> {
                 session.write("attack.x_adv", r * self.inputs, &point)?;
                 session.write("attack.labels", r, &self.labels[image..=image])?;
                 session.write("attack.wrong", r, &[0_u32])?;
-                *row = Some((image, looks));
+                *row = Some((image, checks));
             }
             if rows.iter().all(Option::is_none) {
                 return Ok(());
@@ -199,7 +199,7 @@ impl Victims<'_> {
                     .map(|(image, left)| (image, left - 1))
                     .filter(|&(i, left)| left > 0 && !self.fooled[i]);
             }
-            told(queue.len() + rows.iter().flatten().count());
+            report(queue.len() + rows.iter().flatten().count());
         }
     }
 }
@@ -285,10 +285,10 @@ fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart
     out.iter_mut().for_each(|o| *o = o.clamp(0.0, 1.0));
 }
 
-/// `steps` in equal pieces of at most [`STEPS_BETWEEN_LOOKS`]: how many, and of how many steps. Without steps there is
+/// `steps` in equal pieces of at most [`STEPS_BETWEEN_CHECKS`]: how many, and of how many steps. Without steps there is
 /// one look at the starts.
 fn cut(steps: usize) -> (usize, usize) {
-    let piece = (1..=STEPS_BETWEEN_LOOKS.min(steps)).rev().find(|piece| steps.is_multiple_of(*piece));
+    let piece = (1..=STEPS_BETWEEN_CHECKS.min(steps)).rev().find(|piece| steps.is_multiple_of(*piece));
     piece.map_or((1, 0), |piece| (steps / piece, piece))
 }
 
@@ -302,13 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn every_restart_of_every_image_has_its_turn() {
+    fn every_restart_of_every_image_is_in_the_queue() {
         for (images, restarts) in [(5, 1), (1, 4), (7, 3)] {
-            let mut turns: Vec<Work> = (0..images * restarts).map(|q| turn(q, images, restarts)).collect();
-            assert!(turns[..images].iter().all(|(_, restart)| *restart == 0));
-            turns.sort_unstable();
+            let mut works: Vec<Work> = (0..images * restarts).map(|q| work_at(q, images, restarts)).collect();
+            assert!(works[..images].iter().all(|(_, restart)| *restart == 0));
+            works.sort_unstable();
             let all = (0..images).flat_map(|i| (0..restarts).map(move |r| (i, r)));
-            assert_eq!(turns, all.collect::<Vec<_>>());
+            assert_eq!(works, all.collect::<Vec<_>>());
         }
     }
 }

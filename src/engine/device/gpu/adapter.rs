@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::engine::recording::{LARGE_BYTES, LARGE_INVOCATIONS, UNIT_SIDES};
+use crate::engine::recording::{COOPERATIVE_SIDES, LARGE_BYTES, LARGE_INVOCATIONS};
 use crate::error::{Error, Result};
 
 /// What `--device` asks for.
@@ -88,15 +88,15 @@ pub fn uses_subgroups(info: &wgpu::AdapterInfo, features: wgpu::Features) -> boo
     is_real(info) && features.contains(wgpu::Features::SUBGROUP)
 }
 
-/// What kernels on matrix units need of a device.
-pub const MATRIX_UNITS: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+/// What kernels with cooperative matrices need of a device.
+pub const COOPERATIVE_FEATURES: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::SUBGROUP);
 
-/// The side of the squares of halves that the adapter's matrix units multiply into floats, where kernels can use them:
+/// The side of the squares of halves that the adapter's cooperative matrices multiply into floats, where kernels can use them:
 /// they have room for one such sum for each subgroup of 256 invocations, and at most 4 subgroups of the largest size.
 /// Through Vulkan only: Metal has such units too, but its compiler has not seen these kernels.
-pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
+pub fn cooperative_side(adapter: &wgpu::Adapter) -> Option<u32> {
     use wgpu::CooperativeScalarType::{F16, F32};
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let fits = |side: u32| {
@@ -110,8 +110,8 @@ pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
         let halves = |p: &wgpu::CooperativeMatrixProperties| (p.ab_type, p.cr_type) == (F16, F32);
         adapter.cooperative_matrix_properties().iter().any(|p| square(p) && halves(p))
     };
-    let has = adapter.features().contains(MATRIX_UNITS);
-    UNIT_SIDES.into_iter().find(|&side| has && fits(side) && offered(side))
+    let has = adapter.features().contains(COOPERATIVE_FEATURES);
+    COOPERATIVE_SIDES.into_iter().find(|&side| has && fits(side) && offered(side))
 }
 
 /// Whether variants for large workgroups can run.
@@ -186,8 +186,8 @@ pub fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
     limits.max_buffer_size = own.max_buffer_size;
     limits.max_storage_buffer_binding_size = own.max_storage_buffer_binding_size;
     limits.max_compute_workgroups_per_dimension = own.max_compute_workgroups_per_dimension;
-    // Kernels on matrix units have as much memory.
-    if matrix_units(adapter).is_some() || large_workgroups(&own) {
+    // Kernels with cooperative matrices have as much memory.
+    if cooperative_side(adapter).is_some() || large_workgroups(&own) {
         limits.max_compute_workgroup_storage_size = LARGE_BYTES;
     }
     if large_workgroups(&own) {

@@ -71,7 +71,7 @@ impl Program {
 
     /// Submits one run. Waits only where earlier runs pile up.
     pub fn run(&mut self) -> Result<()> {
-        self.gpu.0.trouble.check()?;
+        self.gpu.0.errors.check()?;
         for span in 0..self.submissions.len() {
             let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
             self.encode(&mut encoder.begin_compute_pass(&Default::default()), span);

@@ -44,16 +44,16 @@ struct Inner {
     /// Bounds checks in the kernels and zeroed workgroup memory.
     checked: bool,
     /// The first error that no scope caught.
-    trouble: Trouble,
+    errors: DeviceErrors,
     pipelines: RefCell<pipelines::Pipelines>,
     /// Variants of calls are measured where this is set; else each call has number `variant`, or its last.
     tune: RefCell<Option<tune::Tune>>,
-    variant: Cell<usize>,
+    preferred: Cell<usize>,
     /// Sums within a workgroup go through subgroups.
     subgroups: Cell<bool>,
-    /// The side of the matrix units that kernels can use, and of those that they are to use.
-    matrix_units: Option<u32>,
-    units: Cell<Option<u32>>,
+    /// The side of the cooperative matrices that kernels can use, and of those that they are to use.
+    cooperative_side: Option<u32>,
+    cooperative: Cell<Option<u32>>,
     /// The host-visible buffer that reads go through.
     staging: RefCell<Option<wgpu::Buffer>>,
     in_flight: RefCell<VecDeque<wgpu::SubmissionIndex>>,
@@ -67,9 +67,9 @@ const MAX_IN_FLIGHT: usize = 3;
 
 /// An error that came outside of any scope, from whatever thread wgpu calls back on.
 #[derive(Debug, Clone, Default)]
-struct Trouble(Arc<Mutex<Option<String>>>);
+struct DeviceErrors(Arc<Mutex<Option<String>>>);
 
-impl Trouble {
+impl DeviceErrors {
     fn set(&self, text: impl Display) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if first.is_none() {
@@ -102,48 +102,48 @@ impl Gpu {
             required_limits: limits.clone(),
             ..Default::default()
         };
-        let with_units = wgpu::DeviceDescriptor {
-            required_features: features | adapter::MATRIX_UNITS,
-            // SAFETY: what is experimental is the interface. Where a driver has matrix units, kernels that stay
+        let with_cooperative = wgpu::DeviceDescriptor {
+            required_features: features | adapter::COOPERATIVE_FEATURES,
+            // SAFETY: what is experimental is the interface. Where a driver has cooperative matrices, kernels that stay
             // within their bindings are as safe as others.
             experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             ..plain.clone()
         };
-        let mut matrix_units = adapter::matrix_units(adapter);
+        let mut cooperative_side = adapter::cooperative_side(adapter);
         let open = |descriptor| pollster::block_on(adapter.request_device(descriptor));
-        let opened = matrix_units.and_then(|_| open(&with_units).ok());
+        let opened = cooperative_side.and_then(|_| open(&with_cooperative).ok());
         let (device, queue) = match opened {
             Some(opened) => opened,
             None => {
-                matrix_units = None;
+                cooperative_side = None;
                 open(&plain).map_err(|e| Error::device(format!("{} does not open: {e}", info.name)))?
             }
         };
-        let trouble = Trouble::default();
-        let (on_error, on_loss) = (trouble.clone(), trouble.clone());
+        let errors = DeviceErrors::default();
+        let (on_error, on_loss) = (errors.clone(), errors.clone());
         device.on_uncaptured_error(Arc::new(move |error| on_error.set(error)));
         device.set_device_lost_callback(move |_, message| {
             on_loss.set(format!("the GPU was lost {message}").trim_end())
         });
         let subgroups = Cell::new(adapter::uses_subgroups(&info, adapter.features()));
-        let units = Cell::new(matrix_units.filter(|_| adapter::is_real(&info)));
-        let variant = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
+        let cooperative = Cell::new(cooperative_side.filter(|_| adapter::is_real(&info)));
+        let preferred = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
         let sink =
             memory::create(&device, "sink", adapter::STORAGE_BUFFERS as usize * NONE.words, memory::STORAGE);
-        trouble.check()?;
+        errors.check()?;
         Ok(Gpu(Rc::new(Inner {
             device,
             queue,
             info,
             limits,
             checked,
-            trouble,
+            errors,
             pipelines: RefCell::default(),
             tune: RefCell::new(None),
-            variant,
+            preferred,
             subgroups,
-            matrix_units,
-            units,
+            cooperative_side,
+            cooperative,
             staging: RefCell::new(None),
             in_flight: RefCell::default(),
             sink,
@@ -174,7 +174,7 @@ impl Gpu {
 
     /// Runs `make` and turns whatever wgpu has against it into an error that starts with `what`.
     fn scoped<T>(&self, what: impl Fn() -> String, make: impl FnOnce() -> T) -> Result<T> {
-        self.0.trouble.check()?;
+        self.0.errors.check()?;
         let filters =
             [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
         let scopes = filters.map(|filter| self.0.device.push_error_scope(filter));
@@ -184,7 +184,7 @@ impl Gpu {
         match errors.collect::<Vec<_>>().first() {
             Some(error) => Err(Error::device(format!("{}: {}", what(), full_text(error)))),
             None => {
-                self.0.trouble.check()?;
+                self.0.errors.check()?;
                 Ok(made)
             }
         }
@@ -193,7 +193,7 @@ impl Gpu {
     /// Hands commands to the device. Waits only where too many submissions are under way.
     fn submit(&self, commands: wgpu::CommandBuffer) -> Result<()> {
         let index = self.0.queue.submit([commands]);
-        self.0.trouble.check()?;
+        self.0.errors.check()?;
         let oldest = {
             let mut in_flight = self.0.in_flight.borrow_mut();
             in_flight.push_back(index);
@@ -212,15 +212,15 @@ impl Gpu {
             let wait = wgpu::PollType::Wait { submission_index: submission.clone(), timeout };
             // wgpu panics in `poll` when the device is lost while it waits.
             match catch_unwind(AssertUnwindSafe(|| self.0.device.poll(wait))) {
-                Ok(Ok(_)) => return self.0.trouble.check(),
-                Ok(Err(wgpu::PollError::Timeout)) => self.0.trouble.check()?,
+                Ok(Ok(_)) => return self.0.errors.check(),
+                Ok(Err(wgpu::PollError::Timeout)) => self.0.errors.check()?,
                 Ok(Err(error)) => {
-                    self.0.trouble.set(error);
-                    return self.0.trouble.check();
+                    self.0.errors.set(error);
+                    return self.0.errors.check();
                 }
                 Err(_) => {
-                    self.0.trouble.set("the GPU was lost while the program waited for it");
-                    return self.0.trouble.check();
+                    self.0.errors.set("the GPU was lost while the program waited for it");
+                    return self.0.errors.check();
                 }
             }
         }

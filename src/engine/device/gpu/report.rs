@@ -91,7 +91,7 @@ pub fn list() -> Vec<AdapterReport> {
         kernels: vec!["base".into()],
         unfit: None,
         threads: Some(rayon::current_num_threads()),
-        simd: Some(simd::path().name().into()),
+        simd: Some(simd::instruction_set().name().into()),
         limits: None,
         features: None,
     }];
@@ -136,11 +136,11 @@ fn report(number: usize, adapter: &wgpu::Adapter) -> AdapterReport {
 /// The kernels that run there.
 fn kernels(adapter: &wgpu::Adapter) -> Vec<String> {
     let subgroups = adapter::uses_subgroups(&adapter.get_info(), adapter.features());
-    let units = adapter::matrix_units(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
-    let units = units.map(|side| format!("matrix units of {side} for half precision"));
+    let cooperative = adapter::cooperative_side(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
+    let cooperative = cooperative.map(|side| format!("matrix units of {side} for half precision"));
     let subgroups = subgroups.then(|| "subgroup sums".to_string());
     let large = adapter::large_workgroups(&adapter.limits()).then(|| "large workgroups".to_string());
-    let names = [Some("base".to_string()), subgroups, large, units];
+    let names = [Some("base".to_string()), subgroups, large, cooperative];
     names.into_iter().flatten().collect()
 }
 

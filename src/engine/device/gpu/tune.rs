@@ -29,15 +29,15 @@ const UNMEASURED: &str = ", not measured";
 const WARM_UP: Duration = Duration::from_millis(30);
 /// Choices of a device in the file, and devices. An experiment has some dozens; calls beyond these have their usual
 /// variant.
-const MOST_CHOICES: usize = 2000;
+const MOST_CALLS: usize = 2000;
 const MOST_DEVICES: usize = 16;
 /// A variant that takes so many times as long as another at the first try is not measured further.
 const HOPELESS: f64 = 2.0;
 
 /// For each call of a device, its variant.
-pub(crate) type Choices = BTreeMap<String, String>;
+pub(crate) type VariantNames = BTreeMap<String, String>;
 /// The file: for each device, its choices.
-pub(crate) type Devices = BTreeMap<String, Choices>;
+pub(crate) type Devices = BTreeMap<String, VariantNames>;
 
 /// The choices of a device, and where they are kept.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) struct Tune {
     file: PathBuf,
     /// The device's key in the file: another driver or another version of the kernels measures anew.
     device: String,
-    choices: Choices,
+    variants: VariantNames,
     spent: Duration,
     /// However long it takes.
     everything: bool,
@@ -59,41 +59,42 @@ impl Gpu {
         let (name, backend, version) = (&info.name, info.backend, env!("CARGO_PKG_VERSION"));
         let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
         let device = format!("{name}, {backend}, {}, smoothenc {version}", driver.trim());
-        let choices = read(&file).remove(&device).unwrap_or_default();
-        *self.0.tune.borrow_mut() = Some(Tune { file, device, choices, spent: Duration::ZERO, everything });
+        let variants = read(&file).remove(&device).unwrap_or_default();
+        *self.0.tune.borrow_mut() = Some(Tune { file, device, variants, spent: Duration::ZERO, everything });
     }
 
     /// From now on takes, of every call that is not measured, variant number `variant` of those that the device runs,
     /// or the last of them; for tests.
     pub fn prefer(&self, variant: usize) {
-        self.0.variant.set(variant);
+        self.0.preferred.set(variant);
     }
 
     /// How the device runs a call, by the constants of its variant; none where there is nothing to choose. For
     /// reports and tests.
-    pub fn way(&self, call: &Call) -> Option<String> {
-        let kept = self.0.tune.borrow().as_ref().and_then(|tune| tune.choice(call));
+    pub fn variant_of(&self, call: &Call) -> Option<String> {
+        let kept = self.0.tune.borrow().as_ref().and_then(|tune| tune.variant(call));
         let number = kept.filter(|&i| self.runs(&call.variants[i])).or_else(|| self.usual(call))?;
         Some(variant_name(&call.variants[number]))
     }
 
-    /// Whether the device runs a variant: it has workgroups as large, the variant needs no matrix units, or those
+    /// Whether the device runs a variant: it has workgroups as large, the variant needs no cooperative matrices, or those
     /// that are to be used, and it is not one for software devices only, or the device is such.
     fn runs(&self, variant: &Variant) -> bool {
-        let units = variant.units.is_none_or(|units| self.0.units.get() == Some(units.side));
+        let cooperative = variant.cooperative.is_none_or(|text| self.0.cooperative.get() == Some(text.side));
         let large = !variant.large || adapter::large_workgroups(&self.0.limits);
-        units && large && !(variant.software && adapter::is_real(&self.0.info))
+        cooperative && large && !(variant.software && adapter::is_real(&self.0.info))
     }
 
-    /// The number of the variant that is taken without measuring: of those on matrix units, else of the others, the
+    /// The number of the variant that is taken without measuring: of those with cooperative matrices, else of the others, the
     /// preferred one, or the last. None where there is nothing to choose.
     fn usual(&self, call: &Call) -> Option<usize> {
-        let of = |on_units: bool| {
+        let of = |cooperative: bool| {
             let numbered = call.variants.iter().enumerate();
-            let able =
-                numbered.filter(|(_, v)| v.units.is_some() == on_units && self.runs(v)).map(|(i, _)| i);
+            let able = numbered
+                .filter(|(_, v)| v.cooperative.is_some() == cooperative && self.runs(v))
+                .map(|(i, _)| i);
             let able: Vec<usize> = able.collect();
-            able.get(self.0.variant.get()).or(able.last()).copied()
+            able.get(self.0.preferred.get()).or(able.last()).copied()
         };
         of(true).or_else(|| of(false))
     }
@@ -108,7 +109,7 @@ impl Gpu {
             return Ok(calls.into_iter().map(|call| chosen(call, usual(call))).collect());
         };
         let measured = tune.learn(self, &calls);
-        let kept = |call: &Call| tune.choice(call).filter(|&i| self.runs(&call.variants[i]));
+        let kept = |call: &Call| tune.variant(call).filter(|&i| self.runs(&call.variants[i]));
         let choose = |call: &'a Call| chosen(call, kept(call).or_else(|| usual(call)));
         let calls = calls.into_iter().map(choose).collect();
         *self.0.tune.borrow_mut() = Some(tune);
@@ -123,24 +124,24 @@ fn chosen(call: &Call, variant: Option<usize>) -> Cow<'_, Call> {
 
 impl Tune {
     /// The variant of a call that was chosen before, if it is still offered.
-    fn choice(&self, call: &Call) -> Option<usize> {
-        let name = self.choices.get(&key(call))?;
+    fn variant(&self, call: &Call) -> Option<usize> {
+        let name = self.variants.get(&key(call))?;
         let name = name.strip_suffix(UNMEASURED).unwrap_or(name);
         call.variants.iter().position(|variant| *name == variant_name(variant))
     }
 
     /// Whether it was chosen for want of time.
     fn unmeasured(&self, call: &Call) -> bool {
-        self.choices.get(&key(call)).is_some_and(|name| name.ends_with(UNMEASURED))
+        self.variants.get(&key(call)).is_some_and(|name| name.ends_with(UNMEASURED))
     }
 
     /// Chooses for the calls that have a choice and were not met before.
     fn learn(&mut self, gpu: &Gpu, calls: &[&Call]) -> Result<()> {
-        let mut new = Choices::new();
+        let mut new = VariantNames::new();
         for call in calls.iter().filter(|call| call.variants.len() > 1) {
-            let kept = self.choice(call).is_some_and(|i| gpu.runs(&call.variants[i]));
+            let kept = self.variant(call).is_some_and(|i| gpu.runs(&call.variants[i]));
             let kept = kept && !(self.everything && self.unmeasured(call));
-            let full = self.choices.len() + new.len() >= MOST_CHOICES;
+            let full = self.variants.len() + new.len() >= MOST_CALLS;
             if kept || full || new.contains_key(&key(call)) {
                 continue;
             }
@@ -166,20 +167,20 @@ impl Tune {
     }
 
     /// Adds `new` to the choices and to the file; where another process has chosen meanwhile, its choice holds.
-    fn keep(&mut self, new: Choices) {
+    fn keep(&mut self, new: VariantNames) {
         let mut devices = read(&self.file);
         let kept = devices.entry(self.device.clone()).or_default();
         // Another process may have made room by these.
-        for (key, name) in &self.choices {
+        for (key, name) in &self.variants {
             kept.entry(key.clone()).or_insert_with(|| name.clone());
         }
         for (key, name) in new {
             // What stood there before was not followed: it is offered no more, or was not measured.
-            if kept.get(&key) == self.choices.get(&key) {
+            if kept.get(&key) == self.variants.get(&key) {
                 kept.insert(key, name);
             }
         }
-        self.choices = kept.clone();
+        self.variants = kept.clone();
         forget(&mut devices, &self.device);
         if let Err(error) = write(&self.file, &devices) {
             log::warn!("{error}: the choice of kernels is not kept, and the next run may choose others");
@@ -208,8 +209,9 @@ fn key(call: &Call) -> String {
 }
 
 fn variant_name(variant: &Variant) -> String {
-    let units = variant.units.map_or(String::new(), |units| format!(" on matrix units of {}", units.side));
-    text(&variant.constants) + &units
+    let cooperative =
+        variant.cooperative.map_or(String::new(), |text| format!(" on matrix units of {}", text.side));
+    text(&variant.constants) + &cooperative
 }
 
 fn text(constants: &[(&'static str, u32)]) -> String {
@@ -318,18 +320,18 @@ mod tests {
     }
 
     fn tune(file: &Path) -> Tune {
-        let choices = read(file).remove("a device").unwrap_or_default();
+        let variants = read(file).remove("a device").unwrap_or_default();
         Tune {
             file: file.into(),
             device: "a device".into(),
-            choices,
+            variants,
             spent: Duration::ZERO,
             everything: false,
         }
     }
 
-    fn new(m: u32, name: &str) -> Choices {
-        Choices::from([(key(&call(m)), name.to_string())])
+    fn new(m: u32, name: &str) -> VariantNames {
+        VariantNames::from([(key(&call(m)), name.to_string())])
     }
 
     #[test]
@@ -338,11 +340,11 @@ mod tests {
         let file = folder.path().join("caches/smoothenc/tune.json");
         tune(&file).keep(new(3, "ROWS=8"));
         let mut again = tune(&file);
-        assert_eq!((again.choice(&call(3)), again.choice(&call(4))), (Some(1), None));
+        assert_eq!((again.variant(&call(3)), again.variant(&call(4))), (Some(1), None));
         again.keep(new(4, "ROWS=4"));
-        assert_eq!((tune(&file).choice(&call(3)), tune(&file).choice(&call(4))), (Some(1), Some(0)));
-        let other = Tune { device: "another".into(), choices: Choices::new(), ..tune(&file) };
-        assert_eq!(other.choice(&call(3)), None);
+        assert_eq!((tune(&file).variant(&call(3)), tune(&file).variant(&call(4))), (Some(1), Some(0)));
+        let other = Tune { device: "another".into(), variants: VariantNames::new(), ..tune(&file) };
+        assert_eq!(other.variant(&call(3)), None);
         assert_eq!(
             fs::read_dir(file.parent().unwrap()).unwrap().count(),
             1,
@@ -357,7 +359,7 @@ mod tests {
         let (mut one, mut other) = (tune(&file), tune(&file));
         one.keep(new(3, "ROWS=8"));
         other.keep(new(3, "ROWS=4"));
-        assert_eq!(other.choice(&call(3)), Some(1));
+        assert_eq!(other.variant(&call(3)), Some(1));
     }
 
     #[test]
@@ -367,10 +369,10 @@ mod tests {
         tune(&file).keep(new(3, &format!("ROWS=8{UNMEASURED}")));
         tune(&file).keep(new(4, "ROWS=8"));
         let mut again = tune(&file);
-        assert_eq!((again.choice(&call(3)), again.unmeasured(&call(3))), (Some(1), true));
-        assert_eq!((again.choice(&call(4)), again.unmeasured(&call(4))), (Some(1), false));
+        assert_eq!((again.variant(&call(3)), again.unmeasured(&call(3))), (Some(1), true));
+        assert_eq!((again.variant(&call(4)), again.unmeasured(&call(4))), (Some(1), false));
         again.keep(new(3, "ROWS=4"));
-        assert_eq!((tune(&file).choice(&call(3)), tune(&file).unmeasured(&call(3))), (Some(0), false));
+        assert_eq!((tune(&file).variant(&call(3)), tune(&file).unmeasured(&call(3))), (Some(0), false));
     }
 
     #[test]
@@ -379,9 +381,9 @@ mod tests {
         let file = folder.path().join("tune.json");
         tune(&file).keep(new(3, "ROWS=16"));
         let mut again = tune(&file);
-        assert_eq!(again.choice(&call(3)), None);
+        assert_eq!(again.variant(&call(3)), None);
         again.keep(new(3, "ROWS=4"));
-        assert_eq!(tune(&file).choice(&call(3)), Some(0));
+        assert_eq!(tune(&file).variant(&call(3)), Some(0));
     }
 
     #[test]
@@ -406,9 +408,9 @@ mod tests {
         for damaged in ["", "{\"a device\": {", "[1]", "{\"a device\": 3}"] {
             fs::write(&file, damaged).unwrap();
             let mut tuned = tune(&file);
-            assert_eq!(tuned.choice(&call(3)), None);
+            assert_eq!(tuned.variant(&call(3)), None);
             tuned.keep(new(3, "ROWS=8"));
-            assert_eq!(tune(&file).choice(&call(3)), Some(1), "after {damaged:?}");
+            assert_eq!(tune(&file).variant(&call(3)), Some(1), "after {damaged:?}");
         }
     }
 
@@ -419,6 +421,6 @@ mod tests {
         fs::create_dir(&file).unwrap();
         let mut tuned = tune(&file);
         tuned.keep(new(3, "ROWS=8"));
-        assert_eq!(tuned.choice(&call(3)), Some(1));
+        assert_eq!(tuned.variant(&call(3)), Some(1));
     }
 }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{ImageShape, Params, len};
-use crate::engine::simd::{self, Column, LANES, Work, add_scaled, turn};
+use crate::engine::simd::{self, Column, LANES, Work, add_scaled, transpose4x4};
 
 /// The memory of a thread.
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ struct Correlate<'a> {
 
 impl Work for Correlate<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let Correlate { p, transposed, x, weights, bias, relu, y: out, memory } = self;
         let (large, small, [kernel_h, kernel_w]) = p.sides();
         let (stride, padding) = (p.stride as usize, p.padding as usize);
@@ -144,7 +144,7 @@ impl Work for Correlate<'_> {
         for y in 0..classes {
             for x in 0..classes {
                 let taps = (axis(y, 1, kernel_h), axis(x, 2, kernel_w));
-                for (first, width) in blocks(to[0], tile_channels(ROWS)) {
+                for (first, width) in blocks(to[0], tile_channels(COLUMNS)) {
                     let weight = |o: usize, i: usize, ty: usize, tx: usize| {
                         let at = taps.0.element(ty) * kernel_w + taps.1.element(tx);
                         weights[(first + o) * by_output + i * by_input + at]
@@ -160,7 +160,7 @@ impl Work for Correlate<'_> {
             for y in 0..classes {
                 for x in 0..classes {
                     let taps = [axis(y, 1, kernel_h), axis(x, 2, kernel_w)];
-                    for (first, width, blocks) in bands(to[0], tile_channels(ROWS)) {
+                    for (first, width, blocks) in bands(to[0], tile_channels(COLUMNS)) {
                         let words = taps[0].taps * taps[1].taps * from[0] * width * blocks;
                         let band = Band {
                             taps,
@@ -173,7 +173,7 @@ impl Work for Correlate<'_> {
                             bias,
                             relu,
                         };
-                        band.run::<FMA, ROWS>(width, &mut memory.output);
+                        band.run::<FMA, COLUMNS>(width, &mut memory.output);
                         at += words;
                     }
                 }
@@ -232,7 +232,7 @@ fn to_panel(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
         // Four by four: each word is then read and written among its neighbours.
         for quad in 0..pixels / 4 {
             for e in 0..4 {
-                let values = turn(from_fn(|r| rows[4 * e + r].0[quad]));
+                let values = transpose4x4(from_fn(|r| rows[4 * e + r].0[quad]));
                 for (k, values) in values.into_iter().enumerate() {
                     columns[at + k * channels].as_chunks_mut().0[e] = values;
                 }
@@ -259,7 +259,7 @@ fn from_panel(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
         let mut at = c;
         for quad in 0..pixels / 4 {
             for (e, rows) in rows.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                let values = turn(from_fn(|k| columns[at + k * channels].as_chunks().0[e]));
+                let values = transpose4x4(from_fn(|k| columns[at + k * channels].as_chunks().0[e]));
                 for ((row, _), values) in rows.iter_mut().zip(values) {
                     row.get_mut(quad).into_iter().for_each(|to| *to = values);
                 }
@@ -369,7 +369,7 @@ impl Part {
 impl Band<'_> {
     /// All outputs of this class and these channels, in blocks of `width`, into the panel `output`.
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(&self, width: usize, output: &mut [Column]) {
+    fn run<const FMA: bool, const COLUMNS: usize>(&self, width: usize, output: &mut [Column]) {
         let [ty, tx] = self.taps;
         let all = 0..tx.taps;
         let words = ty.taps * tx.taps * self.from[0] * width;
@@ -381,7 +381,7 @@ impl Band<'_> {
                 // Neighbours that have all their taps are summed together.
                 let mut pixels = 1;
                 while xs == all
-                    && 2 * pixels * width <= tile_columns(ROWS)
+                    && 2 * pixels * width <= tile_columns(COLUMNS)
                     && pixels < 8
                     && qx + 2 * pixels <= tx.count
                     && tx.inside(qx + 2 * pixels - 1, self.from[2]) == all
@@ -396,7 +396,7 @@ impl Band<'_> {
                         let first = self.first + block * width;
                         with_sides!(
                             (width, pixels),
-                            self.tile::<FMA, ROWS>([qy, qx], &part, &xs, first, weights, output)
+                            self.tile::<FMA, COLUMNS>([qy, qx], &part, &xs, first, weights, output)
                         );
                     }
                 }
@@ -407,7 +407,7 @@ impl Band<'_> {
 
     /// Sums of C channels, from `first` on, of P neighbouring pixels, held in registers while the taps go by.
     #[inline(always)]
-    fn tile<const FMA: bool, const ROWS: usize, const C: usize, const P: usize>(
+    fn tile<const FMA: bool, const COLUMNS: usize, const C: usize, const P: usize>(
         &self,
         [qy, qx]: [usize; 2],
         part: &Part,
@@ -440,7 +440,7 @@ impl Band<'_> {
                     // SAFETY: k < run, p < P: within the slice above.
                     let x = unsafe { input.get_unchecked(p * step + k) };
                     written_out!(for c in 0..C {
-                        add_scaled::<FMA, ROWS>(&mut sums[p][c], weights[c], x);
+                        add_scaled::<FMA, COLUMNS>(&mut sums[p][c], weights[c], x);
                     });
                 });
             }

@@ -84,7 +84,7 @@ struct Climb<'a> {
 
 impl Work for Climb<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let Climb { p, constants, panel, .. } = self;
         let (inputs, layers) = (p.inputs as usize, p.layers as usize);
         let (norm, goal) = (constants.NORM, constants.GOAL);
@@ -117,8 +117,8 @@ impl Work for Climb<'_> {
             transpose(bytemuck::cast_slice(self.reference), head, reference);
         }
 
-        let looks = p.steps + u32::from(goal == CROSS_ENTROPY);
-        for turn in 0..looks {
+        let iterations = p.steps + u32::from(goal == CROSS_ENTROPY);
+        for iteration in 0..iterations {
             // Forwards: h_l = act(W_l h_(l-1) + b_l).
             for (l, layer) in network.iter().enumerate() {
                 let (before, after) = activations.split_at_mut(l);
@@ -127,7 +127,7 @@ impl Work for Climb<'_> {
                 if l == 0 {
                     active[0].find(below);
                 }
-                sparse_product::<FMA, ROWS>(layer.weight, &active[l], below, |n, sum| {
+                sparse_product::<FMA, COLUMNS>(layer.weight, &active[l], below, |n, sum| {
                     let with_bias = sum.map(|sum| sum + layer.bias[n]);
                     // Not `max`, which would turn a NaN into 0.
                     let relu = with_bias.map(|value| if value < 0.0 { 0.0 } else { value });
@@ -147,7 +147,7 @@ impl Work for Climb<'_> {
                 _ => {
                     let labels = self.reference;
                     mark_wrong(h, labels, self.wrong);
-                    if turn == p.steps {
+                    if iteration == p.steps {
                         break;
                     }
                     cross_entropy_gradient(h, labels);
@@ -159,7 +159,7 @@ impl Work for Climb<'_> {
                 let below = &mut before[l - 1];
                 let relu = network[l - 1].relu;
                 let (weight, above) = (layer.weight.transposed(), &after[0]);
-                masked_product::<FMA, ROWS>(weight, &active[l], &active[l + 1], above, |k, sum| {
+                masked_product::<FMA, COLUMNS>(weight, &active[l], &active[l + 1], above, |k, sum| {
                     let h = &mut below[k];
                     let masked = std::array::from_fn(|e| if h[e] > 0.0 { sum[e] } else { 0.0 });
                     *h = if relu { Column(masked) } else { sum };
@@ -168,12 +168,14 @@ impl Work for Climb<'_> {
             // Down to the image, and the step.
             let first = network[0].weight.transposed();
             if norm == Norm::Linf as u32 {
-                sparse_product::<FMA, ROWS>(first, &active[1], &activations[0], |i, sum| {
+                sparse_product::<FMA, COLUMNS>(first, &active[1], &activations[0], |i, sum| {
                     step_linf(&p, &sum, &x[i], &mut x_adv[i]);
                 });
             } else {
                 gradient.resize(inputs, Column::ZERO);
-                sparse_product::<FMA, ROWS>(first, &active[1], &activations[0], |i, sum| gradient[i] = sum);
+                sparse_product::<FMA, COLUMNS>(first, &active[1], &activations[0], |i, sum| {
+                    gradient[i] = sum
+                });
                 step_l2(&p, gradient, x, x_adv);
             }
         }
