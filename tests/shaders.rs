@@ -18,7 +18,7 @@ use smoothenc::engine::graph::{self, Graph};
 use smoothenc::engine::kernel::{Access, Kernel};
 use smoothenc::engine::ops;
 use smoothenc::engine::ops::store;
-use smoothenc::engine::recording::{Call, CooperativeText, LARGE_BYTES, LARGE_INVOCATIONS};
+use smoothenc::engine::recording::{Call, LARGE_BYTES, LARGE_INVOCATIONS, Target, Variant};
 use smoothenc::engine::tensor::DType;
 use smoothenc::kernels;
 
@@ -120,8 +120,9 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
     }
     for (path, text) in wgsl_files("shaders/common").iter().zip(&common) {
         let plain = kernels().any(|kernel| texts(kernel).iter().any(|(_, whole)| whole.contains(text)));
-        let cooperative = kernels().flat_map(cooperative_texts);
-        let used = plain || cooperative.into_iter().any(|(own, _)| cooperative_text(&own).contains(text));
+        let mut cooperative =
+            kernels().flat_map(|k| cooperative(k).into_iter().map(move |(side, _)| (k, side)));
+        let used = plain || cooperative.any(|(kernel, side)| cooperative_text(kernel, side).contains(text));
         assert!(used, "{} is used by no kernel", path.display());
     }
 }
@@ -132,8 +133,8 @@ fn declarations_are_what_the_shaders_say() {
     for kernel in all_kernels() {
         check_declaration(kernel, &parse(&text(kernel, false)), "");
         // A text for cooperative matrices may take more constants than the other, but not fewer.
-        for (cooperative, _) in cooperative_texts(kernel) {
-            check_declaration(kernel, &parse(&cooperative_text(&cooperative)), ", cooperative matrices");
+        for (side, _) in cooperative(kernel) {
+            check_declaration(kernel, &parse(&cooperative_text(kernel, side)), ", cooperative matrices");
         }
         for (name, value) in call_with_variants(kernel).iter().flat_map(|call| &call.constants) {
             assert!(kernel.constants.contains(name), "{}: {name} = {value} is not declared", kernel.name);
@@ -184,9 +185,8 @@ fn check_declaration(kernel: &Kernel, module: &Module, which: &str) {
         assert!(!which.is_empty() || dtype == Some(declared.dtype), "{what} is of {dtype:?}");
     }
 
-    let offered = offered(kernel)
-        .into_iter()
-        .chain(cooperative_texts(kernel).into_iter().map(|(_, of)| (COOPERATIVE, of)));
+    let offered =
+        offered(kernel).into_iter().chain(cooperative(kernel).into_iter().map(|(_, of)| (COOPERATIVE, of)));
     let offered: BTreeSet<_> = offered.flat_map(|(_, constants)| constants).map(|(name, _)| name).collect();
     let declared = kernel.constants.iter().map(|name| name.to_string());
     let declared: BTreeSet<_> = declared.chain(offered).chain(["SUBGROUP".into()]).collect();
@@ -259,32 +259,23 @@ fn constants(of: &[(&str, u32)]) -> Constants {
 /// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches, and what each may take.
 fn offered(kernel: &Kernel) -> Vec<(Workgroup, Constants)> {
     let Some(call) = call_with_variants(kernel) else { return vec![(BASE, Vec::new())] };
-    let plain = call.variants.iter().filter(|variant| variant.cooperative.is_none());
+    let plain = call.variants.iter().filter(|variant| variant.target.cooperative_side().is_none());
     // Something is left wherever the kernels run.
-    assert!(
-        plain.clone().any(|variant| !variant.large && !variant.software),
-        "{}: none for every GPU",
-        kernel.name
-    );
-    assert!(
-        plain.clone().next_back().is_some_and(|variant| !variant.large),
-        "{}: the last is large",
-        kernel.name
-    );
-    let most = |large: bool| if large { LARGE } else { BASE };
-    let plain: Vec<_> = plain.map(|v| (most(v.large), constants(&v.constants))).collect();
+    assert!(plain.clone().any(|v| v.target == Target::Any), "{}: none for every GPU", kernel.name);
+    let last = plain.clone().next_back();
+    assert!(last.is_some_and(|v| v.target != Target::LargeWorkgroups), "{}: the last is large", kernel.name);
+    let most = |v: &Variant| if v.target == Target::LargeWorkgroups { LARGE } else { BASE };
+    let plain: Vec<_> = plain.map(|v| (most(v), constants(&v.constants))).collect();
     let count = if kernel.name == "matmul" { ops::TILINGS } else { SHARINGS };
     assert_eq!(plain.len(), count, "{}", kernel.name);
     plain
 }
 
-/// The texts of a kernel for cooperative matrices, each with the constants of one variant.
-fn cooperative_texts(kernel: &Kernel) -> Vec<(CooperativeText, Constants)> {
+/// The variants of a kernel for cooperative matrices: the matrices' side, and the constants.
+fn cooperative(kernel: &Kernel) -> Vec<(u32, Constants)> {
     let variants = call_with_variants(kernel).map_or(Vec::new(), |call| call.variants);
-    let texts = |variant: &smoothenc::engine::recording::Variant| {
-        variant.cooperative.map(|text| (text, constants(&variant.constants)))
-    };
-    variants.iter().filter_map(texts).collect()
+    let cooperative = |v: &Variant| v.target.cooperative_side().map(|side| (side, constants(&v.constants)));
+    variants.iter().filter_map(cooperative).collect()
 }
 
 /// The values of all overrides, variant by variant. The first has the defaults.
@@ -341,12 +332,12 @@ fn every_variant_for_cooperative_matrices_validates_translates_and_fits_them() {
         Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
     let mut files = BTreeSet::new();
     for kernel in kernels() {
-        for (cooperative, offered) in cooperative_texts(kernel) {
+        for (side, offered) in cooperative(kernel) {
             files.insert(kernel.name.to_string());
-            let text = cooperative_text(&cooperative);
+            let text = cooperative_text(kernel, side);
             let own =
                 fs::read_to_string(root().join(format!("shaders/cooperative/{}.wgsl", kernel.name))).unwrap();
-            assert_eq!(*cooperative.wgsl.last().unwrap(), own, "{}", kernel.name);
+            assert_eq!(*kernel.cooperative.last().unwrap(), own, "{}", kernel.name);
             assert!(
                 own.starts_with(&format!("// {}, with cooperative matrices:", kernel.name)),
                 "{}",
@@ -354,14 +345,12 @@ fn every_variant_for_cooperative_matrices_validates_translates_and_fits_them() {
             );
             let module = parse(&text);
             let info = validate(kernel.name, &module, capabilities, &text);
-            let (_, subgroups) =
-                COOPERATIVE_SUBGROUPS.iter().find(|(side, _)| *side == cooperative.side).unwrap();
+            let (_, subgroups) = COOPERATIVE_SUBGROUPS.iter().find(|(of, _)| *of == side).unwrap();
             for variant in variants(kernel, &module) {
                 for &subgroup in *subgroups {
                     let size = ("SUBGROUP".to_string(), f64::from(subgroup));
                     let variant = [&variant[..], &offered, &[size]].concat();
-                    let what =
-                        format!("{}, cooperative matrices of {} {variant:?}", kernel.name, cooperative.side);
+                    let what = format!("{}, cooperative matrices of {} {variant:?}", kernel.name, side);
                     let (module, info) = resolve(&what, &module, &info, variant);
                     validate(kernel.name, &module, capabilities, &text);
                     assert_fits(&what, &module, COOPERATIVE);

@@ -7,40 +7,46 @@ use crate::engine::kernel::{Access, Arg, CallParts, Kernel, NONE, Scope};
 use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 
-/// A kernel's text for cooperative matrices: what multiplies squares of halves and sums in floats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CooperativeText {
-    /// The squares' side, one of [`COOPERATIVE_SIDES`].
-    pub side: u32,
-    /// As [`Kernel::wgsl`]; `shaders/cooperative/NAME.wgsl` is the last. The back end puts in front what
-    /// `common/cooperative_N.wgsl` says of the side. It has the kernel's bindings, and an `override` constant
-    /// `SUBGROUP`: the most invocations of a subgroup, for the back end to set.
-    pub wgsl: &'static [&'static str],
-}
-
 /// Sides of the cooperative matrices that kernels use, the larger first.
 pub const COOPERATIVE_SIDES: [u32; 2] = [16, 8];
 
-impl CooperativeText {
-    /// One text for matrices of every side.
-    pub fn of_every_side(wgsl: &'static [&'static str]) -> [Self; 2] {
-        COOPERATIVE_SIDES.map(|side| CooperativeText { side, wgsl })
+/// Which devices a variant of a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Every GPU.
+    Any,
+    /// Devices with workgroups of [`LARGE_INVOCATIONS`] and [`LARGE_BYTES`].
+    LargeWorkgroups,
+    /// Software devices only: they have few threads, and barriers cost them the most.
+    Software,
+    /// Devices with cooperative matrices of `side` x `side` halves that are summed in floats. They run
+    /// [`Kernel::cooperative`] in place of [`Kernel::wgsl`].
+    CooperativeMatrix {
+        /// One of [`COOPERATIVE_SIDES`].
+        side: u32,
+    },
+}
+
+impl Target {
+    /// The side of the cooperative matrices that it needs, if it needs any.
+    pub fn cooperative_side(self) -> Option<u32> {
+        match self {
+            Target::CooperativeMatrix { side } => Some(side),
+            _ => None,
+        }
     }
 }
 
-/// One of the ways to run a call on a GPU: its kernel with other tiles, say. All of them compute the
-/// same, up to the order of their sums; with cooperative matrices `pgd_mlp` rounds its points and activations to halves too.
+/// One of the variants in which a GPU can run a call: its kernel with other tiles, say. All of them compute the same,
+/// up to the order of their sums; with cooperative matrices `pgd_mlp` rounds its points and activations to halves too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
+    /// The devices that run it.
+    pub target: Target,
     /// More of the shader's `override` constants.
     pub constants: Vec<(&'static str, u32)>,
+    /// Workgroups of the dispatch.
     pub workgroups: [u32; 3],
-    /// Whether it is for devices with large workgroups only, [`LARGE_INVOCATIONS`] with [`LARGE_BYTES`] of memory.
-    pub large: bool,
-    /// Whether it is for software devices only, which have few threads and for which waiting costs the most.
-    pub software: bool,
-    /// Where it is for devices with cooperative matrices only: the text to run.
-    pub cooperative: Option<CooperativeText>,
 }
 
 /// Invocations, at most, of a large workgroup. Every device has 256.
@@ -61,12 +67,12 @@ pub struct Call {
     pub args: Vec<Arg>,
     /// Workgroups of the GPU dispatch.
     pub workgroups: [u32; 3],
-    /// What a GPU may choose from in place of `workgroups`; empty where there is one way only. The first that it runs
-    /// is the usual choice; the last, which every software device runs, has the largest tiles, for software devices,
-    /// which have few threads. Those for cooperative matrices come after these, the usual one first.
+    /// What a GPU may choose from in place of `workgroups`; empty where there is nothing to choose. The first that it
+    /// runs is the usual one. The last, which every software device runs, has the largest tiles, since software devices
+    /// have few threads. Those with cooperative matrices come after these, the usual one first.
     pub variants: Vec<Variant>,
-    /// The text to run in place of the kernel's, of a variant for cooperative matrices.
-    pub cooperative: Option<CooperativeText>,
+    /// That of the variant chosen.
+    pub target: Target,
     /// Rows of work for the CPU; a call whose rows depend on each other has 1.
     pub rows: usize,
     /// Rows the CPU gives to one thread at a time. Fixed by the call's shape and not by the
@@ -113,7 +119,7 @@ impl Call {
             args,
             workgroups: [1, 1, 1],
             variants: Vec::new(),
-            cooperative: None,
+            target: Target::Any,
             rows: 1,
             tile: 1,
             flops: 0,
@@ -134,50 +140,14 @@ impl Call {
         self
     }
 
-    /// Offers a GPU one more way to run the call.
-    pub fn variant(mut self, constants: &[(&'static str, u32)], workgroups: [u32; 3]) -> Self {
-        let constants = constants.to_vec();
-        self.variants.push(Variant {
-            constants,
-            workgroups,
-            large: false,
-            software: false,
-            cooperative: None,
-        });
-        self
-    }
-
-    /// The variant offered last is for software devices only.
-    pub fn for_software(mut self) -> Self {
-        if let Some(variant) = self.variants.last_mut() {
-            variant.software = true;
-        }
-        self
-    }
-
-    /// The variant offered last is for devices with large workgroups only.
-    pub fn large(mut self) -> Self {
-        if let Some(variant) = self.variants.last_mut() {
-            variant.large = true;
-        }
-        self
-    }
-
-    /// Offers a GPU with such cooperative matrices one more way to run the call.
-    pub fn cooperative_variant(
+    /// Offers a GPU one more variant.
+    pub fn variant(
         mut self,
-        cooperative: CooperativeText,
+        target: Target,
         constants: &[(&'static str, u32)],
         workgroups: [u32; 3],
     ) -> Self {
-        let constants = constants.to_vec();
-        self.variants.push(Variant {
-            constants,
-            workgroups,
-            large: false,
-            software: false,
-            cooperative: Some(cooperative),
-        });
+        self.variants.push(Variant { target, constants: constants.to_vec(), workgroups });
         self
     }
 
@@ -187,7 +157,7 @@ impl Call {
         let variant = call.variants.swap_remove(i);
         call.variants.clear();
         call.constants.extend(variant.constants);
-        (call.workgroups, call.cooperative) = (variant.workgroups, variant.cooperative);
+        (call.workgroups, call.target) = (variant.workgroups, variant.target);
         call
     }
 

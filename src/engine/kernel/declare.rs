@@ -52,9 +52,17 @@
 macro_rules! kernel {
     // Own kernels, by their files in shaders/.
     ($(#[$doc:meta])* $vis:vis static $KERNEL:ident: $name:literal {
-        shaders: [$($file:literal),* $(,)?], $($rest:tt)*
+        shaders: [$($file:literal),* $(,)?],
+        $(cooperative: [$($cooperative:literal),* $(,)?],)?
+        params: $($rest:tt)*
     }) => {
-        $crate::kernel! { @params [$(#[$doc])* $vis $KERNEL $name [$crate::shaders![$($file),*]] [trusted]] $($rest)* }
+        $crate::kernel! {
+            @params [
+                $(#[$doc])* $vis $KERNEL $name [$crate::shaders![$($file),*]]
+                [trusted () $(with_cooperative ($crate::shaders![$($cooperative),*]))?]
+            ]
+            params: $($rest)*
+        }
     };
     // Kernels of others, by their texts.
     ($(#[$doc:meta])* $vis:vis static $KERNEL:ident: $name:literal {
@@ -72,7 +80,7 @@ macro_rules! kernel {
     (@params $head:tt params: $Params:ty, $($rest:tt)*) => {
         $crate::kernel! { @all $head $Params; $($rest)* }
     };
-    (@all [$(#[$doc:meta])* $vis:vis $KERNEL:ident $name:literal [$wgsl:expr] [$($trusted:ident)?]] $Params:ty;
+    (@all [$(#[$doc:meta])* $vis:vis $KERNEL:ident $name:literal [$wgsl:expr] [$($method:ident $argument:tt)*]] $Params:ty;
         constants: { $($CONSTANT:ident),* $(,)? },
         bindings: { $($binding:ident: $access:ident $element:ident),* $(,)? },
         cpu: $cpu:path $(,)?
@@ -89,7 +97,7 @@ macro_rules! kernel {
                 dtype: <$element as $crate::engine::tensor::Element>::DTYPE,
             }),*],
             |tile| $cpu(Tile::of(tile)),
-        )$(.$trusted())?;
+        )$(.$method $argument)*;
 
         /// Values of the `override` constants.
         #[derive(Debug, Clone, Copy)]

@@ -21,6 +21,10 @@ pub struct Kernel {
     pub name: &'static str,
     /// Shared WGSL files first, the kernel's own file last. The entry point is `main`.
     pub wgsl: &'static [&'static str],
+    /// The text for cooperative matrices, empty where there is none; `shaders/cooperative/NAME.wgsl` is the last file.
+    /// It has the same bindings, and an `override` constant `SUBGROUP`, the most invocations of a subgroup, which the
+    /// back end sets. The back end puts `common/cooperative_N.wgsl` of the matrices' side in front.
+    pub cooperative: &'static [&'static str],
     /// Binding 0, the uniform block: its members in order.
     pub params: &'static [Member],
     /// The `override` constants that an op sets, in order.
@@ -43,7 +47,13 @@ impl Kernel {
         bindings: &'static [Binding],
         cpu: CpuKernel,
     ) -> Self {
-        Kernel { name, wgsl, params, constants, bindings, cpu, trusted: false }
+        Kernel { name, wgsl, cooperative: &[], params, constants, bindings, cpu, trusted: false }
+    }
+
+    /// The kernel with a text for cooperative matrices.
+    pub(crate) const fn with_cooperative(mut self, wgsl: &'static [&'static str]) -> Self {
+        self.cooperative = wgsl;
+        self
     }
 
     /// The kernel as one that devices need not check: it indexes inside its bindings, divides by sizes of at least 1

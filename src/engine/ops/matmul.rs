@@ -6,27 +6,25 @@ use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::kernel::UNUSED;
 use crate::engine::ops::half::rounded;
 use crate::engine::ops::{elementwise, reduce};
-use crate::engine::recording::{Call, CooperativeText};
+use crate::engine::recording::{COOPERATIVE_SIDES, Call, Target};
 use crate::engine::simd::{
     self, Active, Column, LANES, Matrix, Work, copy_lanes, product, sparse_product, transpose,
     transpose_back, words,
 };
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
-use crate::{kernel, shaders};
+use crate::kernel;
 
 kernel! {
     pub static MATMUL: "matmul" {
         shaders: ["common/rounded.wgsl", "common/bits.wgsl", "common/factors.wgsl", "matmul.wgsl"],
+        cooperative: ["common/bits.wgsl", "common/factors.wgsl", "cooperative/matmul.wgsl"],
         params: { m: u32, n: u32, k: u32 },
         constants: { TRANSPOSE_A, TRANSPOSE_B, BIAS, RELU, VECTORS_A, VECTORS_B, HALF },
         bindings: { a: read f32, b: read f32, bias: read f32, c: write f32 },
         cpu: matmul_cpu,
     }
 }
-
-/// The same with cooperative matrices.
-const COOPERATIVE: &[&str] = shaders!["common/bits.wgsl", "common/factors.wgsl", "cooperative/matmul.wgsl"];
 
 /// `C = act(op(A) op(B) + bias)`; inputs A, B and, with `bias`, the bias.
 #[derive(Debug, Clone, Copy)]
@@ -147,14 +145,16 @@ impl Op for Matmul {
         let first = usual(m, n);
         let others = (0..TILINGS).filter(|&i| i != first);
         let tilings = std::iter::once(first).chain(others).map(|i| &TILES[i]);
-        let call = tilings.fold(call, |call, tile| call.variant(&tile.constants(), tile.workgroups(m, n)));
+        let call = tilings
+            .fold(call, |call, tile| call.variant(Target::Any, &tile.constants(), tile.workgroups(m, n)));
         if !self.half {
             return call;
         }
-        let texts = CooperativeText::of_every_side(COOPERATIVE);
-        let tiles = texts.iter().flat_map(|text| COOPERATIVE_TILES.iter().map(move |tile| (text, tile)));
-        tiles.fold(call, |call, (text, tile)| {
-            call.cooperative_variant(*text, &tile.constants(), tile.workgroups(text.side, m, n))
+        let tiles =
+            COOPERATIVE_SIDES.iter().flat_map(|side| COOPERATIVE_TILES.iter().map(move |tile| (*side, tile)));
+        tiles.fold(call, |call, (side, tile)| {
+            let target = Target::CooperativeMatrix { side };
+            call.variant(target, &tile.constants(), tile.workgroups(side, m, n))
         })
     }
 }

@@ -9,13 +9,13 @@ use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::kernel::{ALIGN_WORDS, UNUSED};
 use crate::engine::nn::Dense;
 use crate::engine::ops::half;
-use crate::engine::recording::{Call, CooperativeText};
+use crate::engine::recording::{COOPERATIVE_SIDES, Call, Target};
 use crate::engine::rng::Key;
 use crate::engine::simd::LANES;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 use crate::method::ops::pgd_step::Norm;
-use crate::{kernel, shaders};
 
 kernel! {
     pub static PGD_MLP: "pgd_mlp" {
@@ -30,6 +30,15 @@ kernel! {
             "common/shared_layers.wgsl",
             "common/whole_layers.wgsl",
             "pgd_mlp.wgsl",
+        ],
+        cooperative: [
+            "common/bits.wgsl",
+            "common/precise.wgsl",
+            "common/rng.wgsl",
+            "common/entropic.wgsl",
+            "common/box.wgsl",
+            "common/ball.wgsl",
+            "cooperative/pgd_mlp.wgsl",
         ],
         params: {
             rows: u32,
@@ -59,17 +68,6 @@ kernel! {
         cpu: cpu::pgd_mlp_cpu,
     }
 }
-
-/// The same with cooperative matrices.
-const COOPERATIVE: &[&str] = shaders![
-    "common/bits.wgsl",
-    "common/precise.wgsl",
-    "common/rng.wgsl",
-    "common/entropic.wgsl",
-    "common/box.wgsl",
-    "common/ball.wgsl",
-    "cooperative/pgd_mlp.wgsl",
-];
 
 /// Layers, their widest, and the side of the largest squares, with cooperative matrices.
 const COOPERATIVE_LAYERS: usize = 6;
@@ -332,9 +330,7 @@ impl Op for PgdMlp {
         // The usual one first: of many rows, eight share what is read of the weights.
         sharings.sort_by_key(|sharing| rows >= MANY_ROWS && !sharing.is_for_many_rows());
         let call = sharings.into_iter().fold(call, |call, sharing| {
-            let call = call.variant(&sharing.constants(), sharing.workgroups(rows));
-            let call = if sharing.large() { call.large() } else { call };
-            if sharing.shared { call } else { call.for_software() }
+            call.variant(sharing.target(), &sharing.constants(), sharing.workgroups(rows))
         });
         let cooperative = self.half
             && has_points
@@ -344,8 +340,9 @@ impl Op for PgdMlp {
             && rows_of(8)
             && widest <= COOPERATIVE_OUTPUTS
             && self.ascent.layers.len() <= COOPERATIVE_LAYERS;
-        let texts = CooperativeText::of_every_side(COOPERATIVE).into_iter().filter(|_| cooperative);
-        texts.fold(call, |call, text| call.cooperative_variant(text, &[], [rows as u32 / text.side, 1, 1]))
+        COOPERATIVE_SIDES.into_iter().filter(|_| cooperative).fold(call, |call, side| {
+            call.variant(Target::CooperativeMatrix { side }, &[], [rows as u32 / side, 1, 1])
+        })
     }
 }
 
@@ -391,6 +388,15 @@ impl Sharing {
     fn large(&self) -> bool {
         let parts = if self.shared { 2 * self.group } else { 0 };
         self.group > 256 || 16 * (self.wide * self.width + parts) > 16 * 1024
+    }
+
+    /// The devices it is for. Those that share nothing stay within the portable workgroup.
+    fn target(&self) -> Target {
+        match (self.shared, self.large()) {
+            (false, _) => Target::Software,
+            (true, true) => Target::LargeWorkgroups,
+            (true, false) => Target::Any,
+        }
     }
 
     fn constants(&self) -> [(&'static str, u32); 4] {

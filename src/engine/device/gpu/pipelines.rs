@@ -6,7 +6,7 @@ use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType
 
 use super::Gpu;
 use crate::engine::kernel::{Access, Binding, Kernel};
-use crate::engine::recording::{Call, CooperativeText};
+use crate::engine::recording::Call;
 use crate::error::Result;
 
 /// What the variants of a kernel share.
@@ -43,13 +43,13 @@ pub fn text(kernel: &Kernel, subgroups: bool) -> String {
     kernel.wgsl.iter().map(file).collect::<Vec<_>>().join("\n")
 }
 
-/// The text of a kernel for cooperative matrices. What it enables must come first.
-pub fn cooperative_text(text: &CooperativeText) -> String {
-    let head = match text.side {
+/// The text of a kernel for cooperative matrices of this side. What it enables must come first.
+pub fn cooperative_text(kernel: &Kernel, side: u32) -> String {
+    let head = match side {
         16 => include_str!("../../../../shaders/common/cooperative_16.wgsl"),
         _ => include_str!("../../../../shaders/common/cooperative_8.wgsl"),
     };
-    format!("{head}\n{}", text.wgsl.join("\n"))
+    format!("{head}\n{}", kernel.cooperative.join("\n"))
 }
 
 impl Gpu {
@@ -75,7 +75,7 @@ impl Gpu {
 
     /// The pipeline of a call's kernel and constants, and the layout of its bindings.
     pub(super) fn pipeline(&self, call: &Call) -> Result<(wgpu::ComputePipeline, BindGroupLayout)> {
-        let side = call.cooperative.map_or(0, |text| text.side);
+        let side = call.target.cooperative_side().unwrap_or(0);
         let kernel: Text = (call.kernel, self.0.subgroups.get(), side);
         let parts = self.0.pipelines.borrow().parts.get(&kernel).cloned();
         let parts = match parts {
@@ -117,8 +117,8 @@ impl Gpu {
         self.scoped(
             || format!("kernel {}", kernel.name),
             || {
-                let text = match &call.cooperative {
-                    Some(text) => cooperative_text(text),
+                let text = match call.target.cooperative_side() {
+                    Some(side) => cooperative_text(kernel, side),
                     None => text(kernel, self.0.subgroups.get()),
                 };
                 let source = wgpu::ShaderSource::Wgsl(text.into());
@@ -153,7 +153,7 @@ impl Gpu {
 
     fn make_pipeline(&self, call: &Call, parts: &Parts) -> Result<wgpu::ComputePipeline> {
         let name = call.kernel.name;
-        let subgroup = call.cooperative.map(|_| ("SUBGROUP", self.0.info.subgroup_max_size));
+        let subgroup = call.target.cooperative_side().map(|_| ("SUBGROUP", self.0.info.subgroup_max_size));
         let constants: Vec<_> = call.constants.iter().copied().chain(subgroup).collect();
         let constants: Vec<_> = constants.iter().map(|(name, v)| (*name, f64::from(*v))).collect();
         let descriptor = wgpu::ComputePipelineDescriptor {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::{Buffer, Gpu, Program, adapter};
 use crate::engine::kernel::{BufferId, NONE};
-use crate::engine::recording::{BufferSpec, Call, Recording, Step, Variant};
+use crate::engine::recording::{BufferSpec, Call, Recording, Step, Target, Variant};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -77,23 +77,22 @@ impl Gpu {
         Some(variant_name(&call.variants[number]))
     }
 
-    /// Whether the device runs a variant: it has workgroups as large, the variant needs no cooperative matrices, or those
-    /// that are to be used, and it is not one for software devices only, or the device is such.
+    /// Whether the device is one of those that a variant is for.
     fn runs(&self, variant: &Variant) -> bool {
-        let cooperative = variant.cooperative.is_none_or(|text| self.0.cooperative.get() == Some(text.side));
-        let large = !variant.large || adapter::large_workgroups(&self.0.limits);
-        cooperative && large && !(variant.software && adapter::is_real(&self.0.info))
+        match variant.target {
+            Target::Any => true,
+            Target::LargeWorkgroups => adapter::large_workgroups(&self.0.limits),
+            Target::Software => !adapter::is_real(&self.0.info),
+            Target::CooperativeMatrix { side } => self.0.cooperative.get() == Some(side),
+        }
     }
 
     /// The number of the variant that is taken without measuring: of those with cooperative matrices, else of the others, the
     /// preferred one, or the last. None where there is nothing to choose.
     fn usual(&self, call: &Call) -> Option<usize> {
         let of = |cooperative: bool| {
-            let numbered = call.variants.iter().enumerate();
-            let able = numbered
-                .filter(|(_, v)| v.cooperative.is_some() == cooperative && self.runs(v))
-                .map(|(i, _)| i);
-            let able: Vec<usize> = able.collect();
+            let able = |v: &Variant| v.target.cooperative_side().is_some() == cooperative && self.runs(v);
+            let able: Vec<usize> = (0..call.variants.len()).filter(|&i| able(&call.variants[i])).collect();
             able.get(self.0.preferred.get()).or(able.last()).copied()
         };
         of(true).or_else(|| of(false))
@@ -208,9 +207,10 @@ fn key(call: &Call) -> String {
     )
 }
 
+/// How the file and reports name a variant; runs that are resumed find their variants by it.
 fn variant_name(variant: &Variant) -> String {
-    let cooperative =
-        variant.cooperative.map_or(String::new(), |text| format!(" on matrix units of {}", text.side));
+    let side = variant.target.cooperative_side();
+    let cooperative = side.map_or(String::new(), |side| format!(" on matrix units of {side}"));
     text(&variant.constants) + &cooperative
 }
 
@@ -316,7 +316,8 @@ mod tests {
 
     fn call(m: u32) -> Call {
         let call = Call::new(KERNELS[0], vec![7, 200], vec![("BIAS", 1)], vec![]).flops(m as usize);
-        call.variant(&[("ROWS", 4)], [1, 2, 1]).variant(&[("ROWS", 8)], [1, 1, 1])
+        let call = call.variant(Target::Any, &[("ROWS", 4)], [1, 2, 1]);
+        call.variant(Target::Any, &[("ROWS", 8)], [1, 1, 1])
     }
 
     fn tune(file: &Path) -> Tune {
@@ -332,6 +333,16 @@ mod tests {
 
     fn new(m: u32, name: &str) -> VariantNames {
         VariantNames::from([(key(&call(m)), name.to_string())])
+    }
+
+    #[test]
+    fn variants_keep_the_names_that_files_have() {
+        let name =
+            |target| variant_name(&Variant { target, constants: vec![("WIDE", 2)], workgroups: [1; 3] });
+        for target in [Target::Any, Target::LargeWorkgroups, Target::Software] {
+            assert_eq!(name(target), "WIDE=2");
+        }
+        assert_eq!(name(Target::CooperativeMatrix { side: 16 }), "WIDE=2 on matrix units of 16");
     }
 
     #[test]
