@@ -2,7 +2,7 @@
 //! `cargo bench --bench matmul -- --device gpu 128x784x200 1024x1024x1024` (m x k x n).
 //!
 //! The twin of `peers/burn_matmul`; `peers/compare.py --burn` runs the two in turn. With `--tiles`
-//! a line for each way that a GPU could tile the product.
+//! a line for each tiling that a GPU could choose.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! `conv2d_transpose`: the way back of the convolutions that `conv2d` is tried on.
+//! `conv2d_transpose`: transposes of the convolutions that `conv2d` is tested on.
 
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::ops::conv2d_transpose;

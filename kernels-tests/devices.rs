@@ -1,4 +1,4 @@
-//! The devices that trials run on, and what a trial asks of them.
+//! The devices that trials run on, and their features.
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -34,7 +34,7 @@ pub fn device(gpu: bool) -> Result<Device> {
     })
 }
 
-/// Whether a kernel's text has the sum within a workgroup, which some devices have another text for.
+/// Whether a kernel has sums within a workgroup, which go through subgroups on some devices.
 pub fn sums_in_workgroups(kernel: &str) -> bool {
     let own = smoothenc::kernels().find(|k| k.name == kernel);
     own.is_some_and(|kernel| text(kernel, true) != text(kernel, false))
@@ -47,7 +47,7 @@ pub fn subgroups() -> bool {
     *HAS.get_or_init(has)
 }
 
-/// Whether kernels can use cooperative matrices of the adapter under test.
+/// Whether kernels can use cooperative matrices on the adapter under test.
 pub fn cooperative_matrices() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
     *HAS.get_or_init(|| common::adapter().is_ok_and(|a| adapter::cooperative_side(&a).is_some()))
@@ -58,7 +58,7 @@ pub fn with_subgroups(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
     switched_on(Gpu::use_subgroups, "subgroups", test)
 }
 
-/// Runs `test` on the GPU's cooperative matrices.
+/// Runs `test` on the GPU with cooperative matrices.
 pub fn on_cooperative_matrices(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
     switched_on(Gpu::use_cooperative_matrices, "cooperative matrices", test)
 }

@@ -1,4 +1,4 @@
-//! What every kernel test is made of: a case, the inputs drawn for it, and the comparison.
+//! The parts of every kernel test: a case, the inputs drawn for it, and the comparison.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ type Oracle = dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>> + Send + Sync;
 /// Fills an input with this many words.
 type Draw = dyn Fn(&mut Rng, usize) -> Vec<u32> + Send + Sync;
 
-/// Whether a test passed, else why not.
+/// The result of a test: passed, or why it failed.
 pub type Verdict = std::result::Result<(), Box<dyn std::error::Error>>;
 
 /// An input variable of a case.
@@ -77,7 +77,7 @@ pub struct Case {
     differentiate: Vec<usize>,
     /// For the GPU only: the variant that its calls are to have.
     variant: Option<usize>,
-    /// Ways to run it with cooperative matrices.
+    /// The number of variants with cooperative matrices.
     cooperative_variants: usize,
 }
 
@@ -114,7 +114,7 @@ impl Case {
         self
     }
 
-    /// Lets the oracle return NaN and infinities, which must then come out just so.
+    /// Lets the oracle return NaN and infinities, which the kernel must then return too.
     pub fn nonfinite(mut self) -> Self {
         self.nonfinite = true;
         self
@@ -126,14 +126,14 @@ impl Case {
         self
     }
 
-    /// Makes it a case of variant number `variant` of a call that offers a GPU several.
+    /// Makes it a case of variant number `variant` of a call that offers several.
     pub fn variant(mut self, variant: usize) -> Self {
         self.name = format!("{}_variant_{variant}", self.name);
         self.variant = Some(variant);
         self
     }
 
-    /// Adds a trial for each of `variants` variants to run it on a GPU's cooperative matrices.
+    /// Adds a trial for each of `variants` variants with cooperative matrices.
     pub fn on_cooperative_matrices(mut self, variants: usize) -> Self {
         self.cooperative_variants = variants;
         self
@@ -174,7 +174,7 @@ impl Case {
         self.run_variant(device, self.variant.unwrap_or(0), rng)
     }
 
-    /// On cooperative matrices where the device is told to use them: something of the case must then run there.
+    /// Runs with cooperative matrices where these are switched on; at least one call must then use them.
     fn run_variant(&self, device: &Device, variant: usize, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
         if let Device::Gpu(gpu) = device {
@@ -192,7 +192,7 @@ impl Case {
             };
             let got = to_floats(*dtype, words);
             let verdict = compare(&got, expected, tolerance, self.nonfinite).or_else(|_| {
-                // What is left where large terms cancel is held against what rounding can do to it.
+                // Where large terms cancel, the tolerance is what rounding can do to the result.
                 compare_within(&got, expected, tolerance, self.nonfinite, &self.rounding(rng, &drawn, i))
             });
             verdict.map_err(|e| format!("output {i}: {e}"))?;
@@ -245,7 +245,7 @@ impl Case {
             set(&mut session, &format!("in{i}"), input.dtype, &with_margins(words))?;
         }
         let results = (self.build)(&mut g, &inputs)?;
-        // Where each output is found: an input that the op updates, or a variable of its own.
+        // The variable of each output: an input that the op updates, or a new one.
         let mut found = Vec::new();
         for (i, &t) in results.iter().enumerate() {
             if let Some(at) = inputs.iter().position(|&input| input == t) {
@@ -294,9 +294,9 @@ impl Case {
         Ok(Ran { outputs, complaint })
     }
 
-    /// Compares the gradients that autodiff finds for `sum of w * output`, w random, on the CPU
-    /// with differences of the oracle: a gradient lies between the slopes on its two sides. They
-    /// are the same but for rounding, unless a ReLU turns within the step, where it is one of them.
+    /// Compares the gradients of `sum of w * output`, w random, by autodiff on the CPU with differences of the oracle:
+    /// a gradient lies between the slopes on its two sides. These agree up to rounding, unless a ReLU switches within
+    /// the step; then the gradient is one of them.
     pub fn check_gradient(&self, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
         let values = self.as_floats(&drawn);
@@ -313,7 +313,7 @@ impl Case {
                 let got = gradient[i];
                 let slack = 1e-4 * ((low + high) / 2.0).abs().max(0.01 * largest).max(1e-6);
                 let within = |slack: f64| low - slack <= got && got <= high + slack;
-                // As in `run`: what is left where large terms cancel is held against what rounding can do to it.
+                // As in `run`: where large terms cancel, the tolerance is what rounding can do to the result.
                 let rounding = |rng: &mut Rng| {
                     let moved = |rng: &mut Rng| {
                         let (values, mut weights) = (self.moved(rng, &values), weights.clone());
@@ -400,10 +400,10 @@ fn nearly_one(rng: &mut Rng) -> f64 {
     1.0 + 1e-6 * (2.0 * rng.uniform() - 1.0)
 }
 
-/// What a run left behind.
+/// The results of a run.
 struct Ran {
     outputs: Vec<(DType, Vec<u32>)>,
-    /// Something other than wrong values.
+    /// A fault other than wrong values.
     complaint: Option<String>,
 }
 
@@ -442,7 +442,7 @@ pub fn compare(got: &[f64], expected: &[f64], tolerance: f64, nonfinite: bool) -
     compare_within(got, expected, tolerance, nonfinite, &vec![0.0; expected.len()])
 }
 
-/// The same, with a `slack` for each value besides.
+/// [`compare`] with an additional `slack` for each value.
 fn compare_within(got: &[f64], expected: &[f64], tolerance: f64, nonfinite: bool, slack: &[f64]) -> Verdict {
     if got.len() != expected.len() {
         return Err(format!("{} values, the oracle has {}", got.len(), expected.len()).into());

@@ -1,5 +1,5 @@
 //! `random`: uniforms bit for bit and normals to rounding, by a Threefry written for this test;
-//! Random123's known answers through the WGSL of `common/rng.wgsl`; and what the draws look like.
+//! Random123's known answers through the WGSL of `common/rng.wgsl`; and statistics of the draws.
 
 use libtest_mimic::Trial;
 use smoothenc::Result;

@@ -3,15 +3,15 @@
 //   value[r] = min over plans Q with the marginals a[r], b[r] of
 //              sum over i, j of Q[i, j] cost[i, j]  -  H(Q),    H(Q) = -sum of Q log Q
 //
-//   At the optimum Q[i, j] = e^(f[i] + h[j] - cost[i, j]), and the value is sum a f + sum b h. The potentials f and h
-//   are found by turns (Sinkhorn), each making one marginal right:
+//   At the optimum Q[i, j] = e^(f[i] + h[j] - cost[i, j]), and the value is sum a f + sum b h. An iteration of
+//   Sinkhorn's algorithm renews the potentials f, which makes one marginal right, then h for the other:
 //
 //   f[i] = log a[i] - log sum over j of e^(h[j] - cost[i, j])
 //   h[j] = log b[j] - log sum over i of e^(f[i] - cost[i, j])
 //
-//   By the envelope theorem they are also the value's derivatives by a and b, and Q is that by the cost.
+//   By the envelope theorem the potentials are the value's derivatives by a and b, and Q is that by the cost.
 //
-//   log_a [rows, n]   log_b [rows, m]   cost [n, m], the coupling in it
+//   log_a [rows, n]   log_b [rows, m]   cost [n, m], which includes the coupling
 //   value [rows]      f [rows, n]       h [rows, m]
 //
 // One workgroup a row; the potentials are in workgroup memory, and each invocation renews every 256th of them.

@@ -1,7 +1,7 @@
-//! The shaders, without a GPU: every file has its op, its test and its place in the registry;
-//! every variant validates with no optional capability and translates to SPIR-V, MSL, HLSL and
-//! GLSL, which is what keeps it running on machines that the tests do not run on. Texts for cooperative matrices, which only
-//! Vulkan and Metal offer, are translated to SPIR-V and MSL.
+//! The shaders, without a GPU: every file has its op, its test and its place in the registry; every variant validates
+//! with no optional capability and translates to SPIR-V, MSL, HLSL and GLSL, which is what keeps it running on machines
+//! that the tests do not run on. Texts for cooperative matrices, which only Vulkan and Metal offer, are translated to
+//! SPIR-V and MSL.
 
 use smoothenc::engine::nn::Dense;
 use smoothenc::method::ops::{Ascent, Goal, Norm, SHARINGS, in_half, pgd_mlp};
@@ -33,7 +33,7 @@ const STORAGE_BUFFERS: usize = 8;
 const BASE: Workgroup = Workgroup { invocations: 256, bytes: 16 * 1024 };
 /// What variants for large workgroups may have.
 const LARGE: Workgroup = Workgroup { invocations: LARGE_INVOCATIONS, bytes: LARGE_BYTES };
-/// What a device with cooperative matrices that kernels can use has at least.
+/// What every device has whose cooperative matrices kernels can use.
 const COOPERATIVE: Workgroup = Workgroup { bytes: LARGE_BYTES, ..BASE };
 
 /// The most that a workgroup may have.
@@ -43,7 +43,8 @@ struct Workgroup {
     bytes: u32,
 }
 
-/// The sizes of the subgroups that kernels with cooperative matrices of a side are for: `device::gpu::adapter::cooperative_side`.
+/// For each side of cooperative matrices, the subgroup sizes that kernels are for:
+/// `device::gpu::adapter::cooperative_side`.
 const COOPERATIVE_SUBGROUPS: &[(u32, &[u32])] = &[(8, &[8, 16, 32, 64]), (16, &[32, 64])];
 
 fn root() -> &'static Path {
@@ -75,7 +76,7 @@ fn parse(text: &str) -> Module {
     naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(text)))
 }
 
-/// With no optional capability but those that are meant.
+/// Validates with no optional capability but `capabilities`.
 fn validate(name: &str, module: &Module, capabilities: Capabilities, text: &str) -> ModuleInfo {
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if capabilities.contains(Capabilities::SUBGROUP) {
@@ -190,7 +191,7 @@ fn check_declaration(kernel: &Kernel, module: &Module, which: &str) {
     let offered: BTreeSet<_> = offered.flat_map(|(_, constants)| constants).map(|(name, _)| name).collect();
     let declared = kernel.constants.iter().map(|name| name.to_string());
     let declared: BTreeSet<_> = declared.chain(offered).chain(["SUBGROUP".into()]).collect();
-    // What is computed from others is nobody's to set.
+    // Overrides that are computed from others are not set.
     let free = module.overrides.iter().map(|(_, over)| over);
     let free = free.filter(|over| {
         over.init.is_some_and(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
@@ -198,7 +199,7 @@ fn check_declaration(kernel: &Kernel, module: &Module, which: &str) {
     let free: BTreeSet<_> = free.map(|over| over.name.clone().unwrap()).collect();
     assert!(free.is_subset(&declared), "{what}: nobody sets {:?}", free.difference(&declared));
     let missing = kernel.constants.iter().find(|name| !free.contains(**name));
-    // On cooperative matrices some variants are not to be had, and their constants unknown.
+    // The text for cooperative matrices lacks some variants, and so their overrides.
     assert!(!which.is_empty() || missing.is_none(), "{what}: no override {missing:?}");
 }
 
@@ -256,11 +257,11 @@ fn constants(of: &[(&str, u32)]) -> Constants {
     of.iter().map(|(name, value)| (name.to_string(), f64::from(*value))).collect()
 }
 
-/// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches, and what each may take.
+/// The variants that ops offer of a kernel, besides the overrides that are switches, and the largest workgroup of each.
 fn offered(kernel: &Kernel) -> Vec<(Workgroup, Constants)> {
     let Some(call) = call_with_variants(kernel) else { return vec![(BASE, Vec::new())] };
     let plain = call.variants.iter().filter(|variant| variant.target.cooperative_side().is_none());
-    // Something is left wherever the kernels run.
+    // Every GPU must run one.
     assert!(plain.clone().any(|v| v.target == Target::Any), "{}: none for every GPU", kernel.name);
     let last = plain.clone().next_back();
     assert!(last.is_some_and(|v| v.target != Target::LargeWorkgroups), "{}: the last is large", kernel.name);

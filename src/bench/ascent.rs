@@ -16,7 +16,7 @@ use crate::method::selection::{Selection, Start};
 use crate::runs::config::Config;
 use crate::runs::recipe;
 
-/// One size of the selection; medians of rounds in which each way has its turn.
+/// The times of one size of the selection: medians of rounds in which each form runs once.
 #[derive(Debug, Clone, Serialize)]
 pub struct AscentTime {
     #[serde(rename = "L")]

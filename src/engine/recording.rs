@@ -1,7 +1,7 @@
 //! A recording: the flat list of kernel calls over numbered buffers that a back end runs.
 //!
-//! It names kernels and buffers only. Nothing here knows wgpu, threads, graphs or models, so
-//! the CPU and the GPU run the very same list, and a test can run one call of it by hand.
+//! It names kernels and buffers only and knows no wgpu, threads, graphs or models. So both back ends run the same list,
+//! and a test can run a single call.
 
 use crate::engine::kernel::{Access, Arg, CallParts, Kernel, NONE, Scope};
 use crate::engine::tensor::DType;
@@ -49,12 +49,12 @@ pub struct Variant {
     pub workgroups: [u32; 3],
 }
 
-/// Invocations, at most, of a large workgroup. Every device has 256.
+/// The most invocations of a large workgroup. Every device has 256.
 pub const LARGE_INVOCATIONS: u32 = 512;
-/// Bytes of memory, at most, of a large workgroup. Every device has 16 KiB.
+/// The most bytes of memory of a large workgroup. Every device has 16 KiB.
 pub const LARGE_BYTES: u32 = 32 * 1024;
 
-/// One kernel call.
+/// One call of a kernel: its parameters, arguments and grid.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub kernel: &'static Kernel,
@@ -73,39 +73,39 @@ pub struct Call {
     pub variants: Vec<Variant>,
     /// That of the variant chosen.
     pub target: Target,
-    /// Rows of work for the CPU; a call whose rows depend on each other has 1.
+    /// Rows of work for the CPU; 1 where they depend on each other.
     pub rows: usize,
-    /// Rows the CPU gives to one thread at a time. Fixed by the call's shape and not by the
-    /// number of threads, so that results do not depend on the machine's size.
+    /// Rows of a tile, which the CPU gives to one thread at a time. The call's shape fixes it, not the number of
+    /// threads, so that results do not depend on the machine.
     pub tile: usize,
     /// Floating-point operations, for reports.
     pub flops: u64,
 }
 
-/// Invocations of the flat kernels' workgroups: one invocation an element.
+/// Invocations of the workgroups of flat kernels, which have one invocation an element.
 pub const FLAT_WORKGROUP: usize = 256;
 
-/// Workgroups for `invocations` of a flat kernel. A device allows 65,535 in one dimension, so
-/// a large grid is folded; `common/flat.wgsl` unfolds it.
+/// Workgroups for `invocations` of a flat kernel. A device allows 65,535 in one dimension, so a large grid is folded
+/// into two; `common/flat.wgsl` unfolds it.
 pub fn flat_grid(invocations: usize) -> [u32; 3] {
     let groups = invocations.div_ceil(FLAT_WORKGROUP).max(1);
     let y = groups.div_ceil(32768);
     [groups.div_ceil(y) as u32, y as u32, 1]
 }
 
-/// Rows of `cols` words that make a tile worth a thread for a cheap elementwise kernel.
+/// Rows of `cols` words in a tile of a cheap elementwise kernel: 16,384 words, enough for a thread.
 pub fn flat_tile(cols: usize) -> usize {
     (16384 / cols.max(1)).max(1)
 }
 
-/// Workgroups for one workgroup a row, folded like [`flat_grid`].
+/// One workgroup a row, folded like [`flat_grid`].
 pub fn row_grid(rows: usize) -> [u32; 3] {
     flat_grid(rows * FLAT_WORKGROUP)
 }
 
 impl Call {
-    /// A call of `kernel`: its uniform block word by word, its constants and its arguments in the order of its
-    /// declaration. One row of work, one workgroup. The `Args` that [`kernel!`](crate::kernel) declares make it.
+    /// A call of `kernel` with one row of work and one workgroup. `params` is its uniform block word by word; constants
+    /// and arguments are in the order of its declaration. The `Args` that [`kernel!`](crate::kernel) declares make it.
     pub fn new(
         kernel: &'static Kernel,
         params: Vec<u32>,
@@ -126,7 +126,7 @@ impl Call {
         }
     }
 
-    /// What a tile needs of it.
+    /// The parts that a CPU tile needs.
     pub(crate) fn parts(&self) -> CallParts<'_> {
         let Call { kernel, params, constants, args, rows, .. } = self;
         CallParts { kernel, params, constants, args, rows: *rows }
@@ -151,7 +151,10 @@ impl Call {
         self
     }
 
-    /// The call as its variant number `i`, with nothing left to choose.
+    /// The call as its variant number `i`, without other variants.
+    ///
+    /// # Panics
+    /// Where there is no such variant.
     pub fn chosen(&self, i: usize) -> Self {
         let mut call = self.clone();
         let variant = call.variants.swap_remove(i);
@@ -197,8 +200,8 @@ impl Call {
                     "{name} of {words} words by {scope:?}, for {rows} rows in tiles of {tile}"
                 ));
             }
-            // Bindings that are read may not share a buffer with one that is written, even
-            // where they do not overlap: wgpu tracks a buffer as a whole.
+            // A binding that is read may not share a buffer with one that is written, even where they do not overlap:
+            // wgpu tracks a buffer as a whole.
             let mut others = self.args.iter().zip(self.kernel.bindings).enumerate();
             let clash = others.any(|(j, (other, its))| {
                 let one_buffer = i != j && other.view.buffer == view.buffer;
@@ -211,13 +214,13 @@ impl Call {
         Ok(())
     }
 
-    /// Floating-point operations, for reports; the bytes are those of the bound views.
+    /// Sets the floating-point operations, for reports.
     pub fn flops(mut self, flops: usize) -> Self {
         self.flops = flops as u64;
         self
     }
 
-    /// Bytes moved if every bound view is touched once.
+    /// Bytes of all bound views: those moved if each word is touched once.
     pub fn bytes(&self) -> u64 {
         self.args.iter().filter(|a| a.view != NONE).map(|a| 4 * a.view.words as u64).sum()
     }
@@ -245,7 +248,7 @@ impl BufferSpec {
         BufferSpec { words, variable: None }
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     pub fn name(&self) -> &str {
         self.variable.as_ref().map_or("scratch memory", |variable| &variable.name)
     }
@@ -268,7 +271,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Every call in the order written, bodies once, each with its repetitions.
+    /// Every call in order, those of a loop's body once, each with its number of repetitions.
     pub fn calls(&self) -> impl Iterator<Item = (&Call, usize)> {
         self.steps.iter().flat_map(|step| match step {
             Step::Call(call) => std::slice::from_ref(call).iter().map(with_times(1)),
@@ -276,8 +279,11 @@ impl Recording {
         })
     }
 
-    /// What every back end relies on: each call has the constants and the arguments that its kernel declares, these
-    /// lie inside their buffers and are cut as its rows are, and what it writes it reaches through no other argument.
+    /// Checks what every back end relies on. Each call has the constants and arguments that its kernel declares. These
+    /// lie inside their buffers and divide evenly into its rows. What it writes is bound by no other of its arguments.
+    ///
+    /// # Errors
+    /// [`Error::Device`] naming the kernel and what is wrong.
     pub fn check(&self) -> Result<()> {
         self.calls().try_for_each(|(call, _)| {
             let fail = |text| Error::device(format!("kernel {}: {text}", call.kernel.name));
@@ -285,7 +291,7 @@ impl Recording {
         })
     }
 
-    /// Kernel calls that one run makes, repetitions counted.
+    /// Kernel calls of one run, repetitions counted.
     pub fn dispatches(&self) -> usize {
         self.calls().map(|(_, times)| times).sum()
     }

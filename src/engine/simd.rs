@@ -1,5 +1,5 @@
-//! Vector arithmetic for CPU kernels: plain Rust over arrays of lanes, compiled once for each
-//! instruction set and chosen when the program runs.
+//! Vector arithmetic for CPU kernels: plain Rust over arrays of lanes, compiled for each instruction set, one of which
+//! is chosen at run time.
 
 mod exp;
 mod panel;
@@ -31,7 +31,7 @@ impl InstructionSet {
     }
 }
 
-/// The widest instruction set of this machine; part of what fixes a run's bits.
+/// The widest instruction set of this machine. Results depend on it in their last bits.
 pub fn instruction_set() -> InstructionSet {
     #[cfg(target_arch = "x86_64")]
     {
@@ -47,11 +47,11 @@ pub fn instruction_set() -> InstructionSet {
 
 /// Work that [`run`] compiles for every instruction set.
 ///
-/// `run` must be `#[inline(always)]`, and so must what it calls in its inner loops: code is compiled
-/// for the instruction set of the function that it is inlined into.
+/// `run` must be `#[inline(always)]`, and so must the functions that it calls in inner loops: code is compiled for the
+/// instruction set of the function that it is inlined into.
 pub trait Work {
-    /// `FMA`: multiply and add in one instruction. `COLUMNS`: columns that a register tile sums at once,
-    /// at most 6.
+    /// Does the work. `FMA`: whether the instruction set multiplies and adds in one instruction. `COLUMNS`: the columns
+    /// that a register tile sums at once, at most 6.
     fn run<const FMA: bool, const COLUMNS: usize>(self);
 }
 
@@ -68,7 +68,7 @@ fn run_on(set: InstructionSet, work: impl Work) {
         InstructionSet::Avx512 => unsafe { avx512(work) },
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx2Fma => unsafe { avx2(work) },
-        // Part of every 64-bit ARM processor, so nothing needs to be switched on.
+        // NEON is part of every 64-bit ARM processor, so no target feature has to be enabled.
         InstructionSet::Neon => work.run::<true, 4>(),
         _ => work.run::<false, 2>(),
     }
@@ -89,19 +89,19 @@ fn avx2(work: impl Work) {
 /// `a b + c`, rounded once where the processor can.
 #[inline(always)]
 fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    // Without the instruction `mul_add` is a slow call.
+    // Without the instruction, `mul_add` calls a slow function.
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// `sum += weight x` in every lane. `FMA` and `COLUMNS` as in [`Work::run`].
 ///
-/// Where a register tile is larger than a few columns a compiler may take plain loops over lanes apart again, into
-/// scalars or into vectors across the columns; so on x86 the instructions are named.
+/// In register tiles of more than a few columns, compilers turn plain loops over lanes into scalars or into vectors
+/// across the columns, so on x86 this calls the intrinsics.
 #[inline(always)]
 pub fn add_scaled<const FMA: bool, const COLUMNS: usize>(sum: &mut Column, weight: f32, x: &Column) {
     #[cfg(target_arch = "x86_64")]
     match COLUMNS {
-        // SAFETY: only `avx512` and `avx2` run with this many rows.
+        // SAFETY: only `avx512` and `avx2` run with this many columns.
         AVX512_COLUMNS => return unsafe { x86::add_scaled_512(sum, weight, x) },
         AVX2_COLUMNS => return unsafe { x86::add_scaled_256(sum, weight, x) },
         _ => {}
@@ -111,7 +111,8 @@ pub fn add_scaled<const FMA: bool, const COLUMNS: usize>(sum: &mut Column, weigh
     }
 }
 
-/// The rows of a register tile for each instruction set of x86, by which it is known.
+/// The columns of a register tile for each instruction set of x86; [`add_scaled`] tells the instruction sets apart by
+/// them.
 #[cfg(target_arch = "x86_64")]
 const AVX512_COLUMNS: usize = 6;
 #[cfg(target_arch = "x86_64")]

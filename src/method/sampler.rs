@@ -1,16 +1,16 @@
 //! A GAN's generator as a smooth encoder (appendix D.1).
 //!
-//! The places of observations and latents are exchanged: one marginal is the data, the other the neural sampler `x =
-//! f(zeta)`, `zeta` standard normal. For a large coupling the bound of eq 29 is, but for constants, the negative of
-//! the entropic transport between the two,
+//! Observations and latents swap places: one marginal is the data, the other the neural sampler `x = f(zeta)` with
+//! `zeta` standard normal. For a large coupling the bound of eq 29 is, up to constants, minus the entropic transport
+//! between the two,
 //!
 //! ```text
 //! W(a, b) = min over plans Q of a and b of  gamma/2 E_Q |x - x'|^2 - H(Q)
 //! ```
 //!
-//! which is taken between minibatches, by Sinkhorn's iteration, less the sampler's own `W(b, b) / 2`, without which
-//! it would shrink towards the middle of the data: together with `W(a, a) / 2`, which does not depend on the sampler,
-//! that is the Sinkhorn divergence (Genevay, Peyré, Cuturi 2018).
+//! computed between minibatches by Sinkhorn's algorithm. The loss subtracts the sampler's own `W(b, b) / 2`, without
+//! which the sampler would shrink towards the middle of the data. With `W(a, a) / 2`, which does not depend on the
+//! sampler, that is the Sinkhorn divergence (Genevay, Peyré, Cuturi 2018).
 
 use crate::method::ops::sinkhorn;
 use crate::progress::Observer;
@@ -29,7 +29,7 @@ use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 use crate::method::Table;
 
-/// An experiment.
+/// The settings of an experiment.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
@@ -40,8 +40,8 @@ pub struct Settings {
     /// Points of a minibatch; the transport's plan is `[batch, batch]`.
     pub batch: usize,
     pub steps: u32,
-    /// The coupling `gamma`, in units of 1 / |x|^2 on the [0, 1] scale: plans are sharp where distances differ by
-    /// more than `2 / gamma`.
+    /// The coupling `gamma`, in units of 1 / |x|^2 on the [0, 1] scale: plans are sharp where squared distances differ
+    /// by more than `2 / gamma`.
     pub gamma: f32,
     /// Iterations of Sinkhorn's algorithm.
     #[serde(rename = "turns")]
@@ -50,34 +50,34 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// What was learnt. Divergences are [`Measure`]'s means over batches of test images.
+/// The result of an experiment. Divergences are means over batches of test images.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// Step and divergence, from before the first step to after the last.
     pub curve: Vec<(u32, f64)>,
-    /// The divergence of training images from test images: what a perfect sampler has between batches of this size.
+    /// The divergence of training images from test images: that of a perfect sampler, for batches of this size.
     pub floor: f64,
     /// Draws after training, in [0, 1].
     pub samples: Vec<Vec<f32>>,
 }
 
 impl Outcome {
-    /// Whether it has a curve and so many samples of so many numbers, as what was read back from a file need not.
+    /// Whether it has a curve and `draws` samples of `width` numbers. One that was read from a file may lack some.
     pub fn is_whole(&self, draws: usize, width: usize) -> bool {
         !self.curve.is_empty() && self.samples.len() == draws && self.samples.iter().all(|s| s.len() == width)
     }
 }
 
-/// Times that the divergence is measured in training.
+/// How often the divergence is measured during training.
 const MEASUREMENTS: u32 = 20;
 
-/// Batches that a divergence is the mean of.
+/// The batches that a divergence is averaged over.
 const BATCHES: usize = 4;
 
-/// Trains a sampler of `train`'s images, of any shape, and draws `draws` samples of it.
+/// Trains a sampler on the images `train`, of any shape, and draws `draws` samples of it.
 ///
 /// # Errors
-/// Those of the device; [`Error::Request`] for sets with fewer images than the measurement takes.
+/// [`Error::Request`] for sets with fewer images than the measurement takes; those of the device.
 pub fn experiment(
     device: &Device,
     settings: &Settings,
@@ -190,7 +190,7 @@ impl Generator {
     }
 }
 
-/// Draws of the sampler as it is, the same `zeta` every time.
+/// Draws of the sampler with its current weights; `zeta` is the same every time.
 #[derive(Debug)]
 struct Drawing {
     program: Program,
@@ -212,12 +212,12 @@ impl Drawing {
     }
 }
 
-/// The Sinkhorn divergence `W(a, b) - W(a, a) / 2 - W(b, b) / 2` of two batches, over `gamma / 2`: in units of a
-/// squared distance.
+/// The Sinkhorn divergence `W(a, b) - W(a, a) / 2 - W(b, b) / 2` of two batches, divided by `gamma / 2`: a squared
+/// distance.
 #[derive(Debug)]
 struct Measure {
     program: Program,
-    /// Numbers of a batch.
+    /// The numbers of a batch.
     words: usize,
     gamma: f32,
 }
@@ -250,8 +250,8 @@ impl Measure {
     }
 }
 
-/// Points of the plane as images of two pixels: `count` draws from `modes` round Gaussians of this deviation, which lie
-/// evenly on a circle of radius [`RING`] around the middle of the unit square.
+/// Points of the plane as images of two pixels: `count` draws from `modes` round Gaussians of this standard deviation,
+/// evenly spaced on a circle of radius [`RING`] around the middle of the unit square.
 pub fn ring(modes: usize, deviation: f32, count: usize, seed: u64) -> Images {
     let key = Key::new(seed, Purpose::Sampler);
     let (mut noise, mut chosen) = (vec![0.0; 2 * count], vec![0.0; count]);

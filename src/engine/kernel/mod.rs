@@ -1,4 +1,4 @@
-//! A kernel: one WGSL text and its CPU twin, declared once by [`kernel!`](crate::kernel).
+//! A kernel: its WGSL and its CPU twin, declared once by [`kernel!`](crate::kernel).
 
 mod binding;
 mod declare;
@@ -33,12 +33,13 @@ pub struct Kernel {
     pub bindings: &'static [Binding],
     /// The CPU twin.
     pub cpu: CpuKernel,
-    /// Whether devices may compile it without bounds checks: this crate's own, which its tests run with them.
+    /// Whether devices may compile it without bounds checks. Only this crate's kernels are: its tests run them checked.
     pub(crate) trusted: bool,
 }
 
 impl Kernel {
-    /// A kernel whose bounds devices always check. [`kernel!`](crate::kernel) is the usual way to make one.
+    /// A kernel that devices always compile with bounds checks. [`kernel!`](crate::kernel) is the usual way to make
+    /// one.
     pub const fn new(
         name: &'static str,
         wgsl: &'static [&'static str],
@@ -56,8 +57,8 @@ impl Kernel {
         self
     }
 
-    /// The kernel as one that devices need not check: it indexes inside its bindings, divides by sizes of at least 1
-    /// and ends all loops, as the kernel suite shows with the checks on.
+    /// The kernel, to be compiled without bounds checks: it indexes inside its bindings, divides by sizes of at least 1
+    /// and ends all loops, as the kernel suite shows with checks on.
     pub(crate) const fn trusted(mut self) -> Self {
         self.trusted = true;
         self

@@ -7,7 +7,7 @@ use crate::engine::ops::store;
 use crate::engine::ops::{self, AdamSettings};
 use crate::error::Result;
 
-/// A layout's arena in a graph: the variable of that name and every weight as a view of it.
+/// The arena of a layout in a graph: a variable, and every weight as a view of it.
 #[derive(Debug, Clone)]
 pub struct Weights {
     name: String,
@@ -23,8 +23,11 @@ impl Weights {
     }
 }
 
-/// Adds the gradients of `scale` times `loss` with respect to every weight, written straight into the flat
-/// variable `NAME.grad`. Returns it.
+/// Adds the gradients of `scale` times `loss` by every weight, written to the flat variable `NAME.grad`, which it
+/// returns.
+///
+/// # Errors
+/// As [`autodiff::gradients`].
 pub fn weight_gradients(
     g: &mut Graph,
     layout: &Layout,
@@ -45,8 +48,11 @@ pub fn weight_gradients(
     Ok(flat)
 }
 
-/// Adds the gradients of `loss` and one step of Adam on the weights; the moments are the
-/// variables `NAME.m` and `NAME.v`.
+/// Adds the gradients of `loss` and one step of Adam on the weights. `clock` `[2]` (u32) holds the step. The moments
+/// are the variables `NAME.m` and `NAME.v`.
+///
+/// # Errors
+/// As [`autodiff::gradients`].
 pub fn train_step(
     g: &mut Graph,
     layout: &Layout,

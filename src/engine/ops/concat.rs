@@ -46,7 +46,7 @@ impl Op for Concat {
 }
 
 fn concat_cpu(Tile { rows: range, a, b, out, .. }: Tile) {
-    // Where this range of the output crosses from a to b.
+    // The row of the output at which b begins, within this range.
     let border = a.len().clamp(range.start, range.end);
     let (top, bottom) = out.split_at_mut(border - range.start);
     if !top.is_empty() {

@@ -1,11 +1,10 @@
-//! Products of a matrix of weights and a panel: sums in registers while the inputs go by. A weight is
-//! read where it lies, forwards and backwards alike, and no packing is needed.
+//! Products of a matrix of weights and a panel. Sums stay in registers during the loop over the inputs. Weights are
+//! read in place, in the forward and in the backward pass, so nothing is packed.
 
 use super::multiply_add;
 use super::panel::{Column, LANES, words};
 
-/// A matrix of weights as a sum reads it: the weight of output `n` for input `k` is
-/// `data[n * output + k * input]`.
+/// A matrix of weights with strides: the weight of output `n` for input `k` is `data[n * output + k * input]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
     pub data: &'a [f32],
@@ -17,26 +16,29 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// `[outputs, inputs]`, row after row.
+    /// The row-major matrix `[outputs, inputs]`.
+    ///
+    /// # Panics
+    /// Where `data` has another length.
     pub fn new(data: &'a [f32], outputs: usize, inputs: usize) -> Self {
         assert_eq!(data.len(), outputs * inputs);
         Matrix { data, outputs, inputs, output: inputs, input: 1 }
     }
 
-    /// The same words, read the other way.
+    /// The transpose, of the same words.
     pub fn transposed(self) -> Self {
         let Matrix { data, outputs, inputs, output, input } = self;
         Matrix { data, outputs: inputs, inputs: outputs, output: input, input: output }
     }
 }
 
-/// Some of the columns of a panel, by number in rising order: those that a sum has to look at.
+/// The indices, in rising order, of the columns of a panel that contribute to a sum.
 #[derive(Debug, Default, Clone)]
 pub struct Active(Vec<u32>);
 
 impl Active {
-    /// Those of `panel` that are not zero in every example. A sum without the others is the same,
-    /// to the bit. Behind a ReLU that is a part only, the smaller the more alike the examples are.
+    /// Finds the columns of `panel` that are not zero in every example. Leaving out the others changes no bit of a sum.
+    /// After a ReLU many are left out, the more the more alike the examples are.
     #[inline(always)]
     pub fn find(&mut self, panel: &[Column]) {
         self.0.clear();
@@ -52,23 +54,23 @@ impl Active {
         }
     }
 
-    /// All of `count` columns.
+    /// Takes all of `count` columns.
     pub fn all(&mut self, count: usize) {
         self.0.clear();
         self.0.extend(0..count as u32);
     }
 }
 
-/// Which outputs or inputs of a matrix a product takes, in rising order.
+/// The outputs or inputs of a matrix that a product takes, in rising order.
 trait Indices: Copy {
-    /// Whether they are the first `len`.
+    /// Whether they are `0..len`.
     const ALL: bool;
     fn len(self) -> usize;
-    /// The number of the `i`-th, `i < len`.
+    /// Index number `i`, `i < len`.
     fn at(self, i: usize) -> usize;
 }
 
-/// The first so many: all of them.
+/// All of so many.
 impl Indices for usize {
     const ALL: bool = true;
     #[inline(always)]
@@ -93,8 +95,8 @@ impl Indices for &Active {
     }
 }
 
-/// For every output n: `finish(n, sum over k of matrix[n, k] x_k)`, the column x_k being the 16 words
-/// from `x[k * stride]` on.
+/// Calls `finish(n, sum over k of matrix[n, k] x_k)` for every output n. Column x_k is the 16 words from `x[k *
+/// stride]` on. `FMA` and `COLUMNS` are as in [`Work::run`](super::Work::run).
 #[inline(always)]
 pub fn product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
@@ -105,7 +107,7 @@ pub fn product<const FMA: bool, const COLUMNS: usize>(
     sums_of::<FMA, COLUMNS>(matrix, matrix.outputs, matrix.inputs, x, stride, finish);
 }
 
-/// The same of a panel of which only the columns `inputs` are not zero.
+/// [`product`] with a panel of which only the columns `inputs` are not zero.
 #[inline(always)]
 pub fn sparse_product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
@@ -116,7 +118,7 @@ pub fn sparse_product<const FMA: bool, const COLUMNS: usize>(
     sums_of::<FMA, COLUMNS>(matrix, matrix.outputs, inputs, words(panel), LANES, finish);
 }
 
-/// The same for some of the outputs only.
+/// [`sparse_product`] for the outputs `outputs` only.
 #[inline(always)]
 pub fn masked_product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
@@ -152,7 +154,7 @@ fn sums_of<const FMA: bool, const COLUMNS: usize>(
             finish(n, sum);
         }
     }
-    // The rest in one tile, since a sum of its own would wait for each of its additions.
+    // The rest in one tile: a single sum would wait for each of its additions.
     macro_rules! rest {
         ($($count:literal)*) => {
             match outputs.len() - whole {
@@ -172,13 +174,14 @@ fn all<C: Indices>(_: C) -> bool {
     C::ALL
 }
 
-/// Rows of the largest register tile, that of the instruction set with the most registers.
+/// Columns of the largest register tile, that of the instruction set with the most registers.
 const MOST_COLUMNS: usize = 6;
 
-/// Outputs of a tile whose weights for an input are neighbours: one address for all leaves room for twice as many.
+/// Outputs of a tile whose weights for an input are adjacent. They need one address, which leaves registers for twice
+/// as many sums.
 const ADJACENT: usize = 2 * MOST_COLUMNS;
 
-/// The sums of the outputs from `first` on, `matrix.output` being 1.
+/// The sums of [`ADJACENT`] outputs from `first` on; `matrix.output` is 1.
 #[inline(always)]
 fn adjacent_tile<const FMA: bool>(
     matrix: Matrix,
@@ -196,12 +199,12 @@ fn adjacent_tile<const FMA: bool>(
     assert!(first + ADJACENT + last * matrix.input <= matrix.data.len() && last * stride + LANES <= x.len());
     for i in 0..count {
         let k = inputs.at(i);
-        // SAFETY: k is at most `last`: within what was checked.
+        // SAFETY: k <= `last`, so the words are within what the assertion covers.
         let (weights, x): (&[f32; ADJACENT], &[f32; LANES]) = unsafe {
             let weights = matrix.data.as_ptr().add(first + k * matrix.input);
             (&*weights.cast(), &*x.as_ptr().add(k * stride).cast())
         };
-        // Written out, as below.
+        // Unrolled, as below.
         macro_rules! add_to_row {
             ($($r:literal)*) => {$(
                 for e in 0..LANES {
@@ -214,7 +217,7 @@ fn adjacent_tile<const FMA: bool>(
     sums.map(Column)
 }
 
-/// The sums of the outputs `rows`, held in registers while the inputs go by.
+/// The sums of the outputs `rows`, one column each, held in registers during the loop over the inputs.
 #[inline(always)]
 fn tile<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
@@ -223,7 +226,7 @@ fn tile<const FMA: bool, const COLUMNS: usize>(
     x: &[f32],
     stride: usize,
 ) -> [Column; COLUMNS] {
-    const { assert!(COLUMNS <= MOST_COLUMNS, "the rows are written out below") };
+    const { assert!(COLUMNS <= MOST_COLUMNS, "the sums are unrolled below") };
     let Matrix { data, output, input, .. } = matrix;
     let mut sums = [[0.0f32; LANES]; COLUMNS];
     let count = inputs.len();
@@ -234,17 +237,17 @@ fn tile<const FMA: bool, const COLUMNS: usize>(
     let last = inputs.at(count - 1);
     let top = rows.into_iter().fold(0, usize::max);
     assert!(top * output + last * input < data.len() && last * stride + LANES <= x.len());
-    // SAFETY: within what was checked.
+    // SAFETY: within what the assertion covers.
     let rows: [*const f32; COLUMNS] = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
     for i in 0..count {
         let k = inputs.at(i);
-        // SAFETY: k is at most `last`: within what was checked.
+        // SAFETY: k <= `last`, so the words are within what the assertion covers.
         let x: &[f32; LANES] = unsafe { &*x.as_ptr().add(k * stride).cast() };
-        // Written out, since a loop over rows whose weights lie anywhere would be turned into vectors of
-        // rows, forty times slower.
+        // Unrolled: compilers turn a loop over rows into vectors across the rows, forty times slower.
         macro_rules! add_to_row {
             ($($r:literal)*) => {$(
                 if $r < COLUMNS {
+                    // SAFETY: as above.
                     let weight = unsafe { *rows[$r].add(k * input) };
                     for e in 0..LANES {
                         sums[$r][e] = multiply_add::<FMA>(weight, x[e], sums[$r][e]);
@@ -325,7 +328,7 @@ mod tests {
         let value = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
         let weights: Vec<f32> = (0..30 * 21).map(value).collect();
         for (every, outputs) in [(1, 1), (3, 2), (100, 7)] {
-            // Columns of zeros but for each `every`-th, in which one example is not zero.
+            // All columns are zero but for each `every`-th, in which one example is not.
             let one = |k: usize| std::array::from_fn(|e| if e == k % LANES { value(k) } else { 0.0 });
             let mut panel: Vec<Column> =
                 (0..30).map(|k| if k % every == 0 { Column(one(k)) } else { Column::ZERO }).collect();

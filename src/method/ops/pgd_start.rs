@@ -32,7 +32,7 @@ struct PgdStart {
     eps: f32,
 }
 
-/// The noise a start is drawn from.
+/// The noise that random starts are computed from.
 #[derive(Debug, Clone, Copy)]
 pub enum StartNoise {
     /// L-infinity: uniform in (0, 1), `[rows, cols]`.
@@ -41,8 +41,11 @@ pub enum StartNoise {
     L2 { normals: Tensor, radius: Tensor },
 }
 
-/// Writes points drawn from the balls of radius `eps` around `x` `[rows, cols]`, clipped to the box
-/// [0, 1], to the variable `x_adv`. Also the whole of random selection.
+/// Sets the variable `x_adv` `[rows, cols]` to random points of the balls of radius `eps` around `x` `[rows, cols]`,
+/// clipped to the box [0, 1].
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn pgd_start(g: &mut Graph, x_adv: Tensor, x: Tensor, noise: StartNoise, eps: f32) -> Result<()> {
     match noise {
         StartNoise::Linf(uniforms) => {

@@ -37,22 +37,27 @@ struct Sinkhorn {
 /// The most states on either side: `MOST` in the shader.
 pub const MOST_STATES: usize = 512;
 
-/// Mesa's software Vulkan ends a shader's loops, inner ones counted in, after 65,535 rounds, without a word.
+/// The most rounds of an invocation's loops. Mesa's software Vulkan silently ends them after 65,535, inner loops
+/// included.
 const MOST_ROUNDS: usize = 60_000;
 
-/// Rounds of the loops of an invocation of the shader in one iteration, at the most.
+/// The most rounds of an invocation's loops in one iteration.
 fn rounds(n: usize, m: usize) -> usize {
     const FLAT: usize = 256;
     let side = |own: usize, other: usize| own.div_ceil(FLAT) * (2 * other + 1);
     side(n, m) + side(m, n) + 1
 }
 
-/// `min over Q of <Q, cost> - H(Q)`, Q with the marginals of row r of `a` and of `b`: `[rows]`, for logarithms of
-/// probabilities `log_a` `[rows, n]` and `log_b` `[rows, m]` and one `cost` `[n, m]`, which has the coupling in it. The
-/// potentials are what `iterations` iterations of Sinkhorn's algorithm find (Cuturi 2013): with 40 states at most 368.
+/// `min over Q of <Q, cost> - H(Q)` `[rows]`, where Q has the marginals of row r of `a` and of `b`. `log_a` `[rows, n]`
+/// and `log_b` `[rows, m]` are logarithms of probabilities; all rows share `cost` `[n, m]`, which includes the
+/// coupling. The potentials come from `iterations` iterations of Sinkhorn's algorithm (Cuturi 2013): with 40 states at
+/// most 368.
 ///
-/// The gradient, by the logarithms and by the cost, is that at the optimum (the envelope theorem), right where the
-/// potentials are.
+/// The gradients by the logarithms and by the cost are those at the optimum (the envelope theorem), so they are as
+/// exact as the potentials.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit, for more than [`MOST_STATES`] states, and for too many iterations.
 pub fn sinkhorn(
     g: &mut Graph,
     log_a: Tensor,
@@ -137,7 +142,7 @@ fn sinkhorn_cpu(Tile { p, constants, log_a, log_b, cost, value, f_out, h_out, ..
     let across: Vec<f32> = (0..n * m).map(|k| cost[k % n * m + k / n]).collect();
     let (log_a, log_b) = (log_a.chunks_exact(n), log_b.chunks_exact(m));
     let (f, h) = (f_out.chunks_exact_mut(n), h_out.chunks_exact_mut(m));
-    // Where no cost is so large that e^-cost is lost, that is taken once, and an iteration takes few exponentials.
+    // Where all costs are small, e^-cost is computed once, so that an iteration takes few exponentials.
     let small = cost.iter().all(|&cost| cost.abs() < SMALL_COST);
     let kernel = |cost: &[f32]| cost.iter().map(|cost| (-cost).exp()).collect::<Vec<f32>>();
     let kernels = if small { [kernel(cost), kernel(&across)] } else { [Vec::new(), Vec::new()] };
@@ -162,7 +167,7 @@ fn sinkhorn_cpu(Tile { p, constants, log_a, log_b, cost, value, f_out, h_out, ..
     }
 }
 
-/// What is lost below `e^-104` beside a term of `e^-50` is below the rounding.
+/// Costs below this are small: beside a term of `e^-50`, what underflows (below `e^-104`) is less than the rounding.
 const SMALL_COST: f32 = 50.0;
 
 /// [`renew`] with `kernel = e^-cost`: `new[i] = log_p[i] - top - log sum over j of kernel[i, j] e^(old[j] - top)`.

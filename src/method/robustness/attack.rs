@@ -1,8 +1,8 @@
 //! Adversarial accuracy: projected gradient ascent on the cross-entropy (docs/method.md, section 5, step 4).
 //!
-//! Work is a queue of (image, restart). A fixed number of rows runs on the device; every few
-//! steps the host reads which rows were fooled, drops those images' other restarts, and fills the
-//! free rows from the queue. So rows are always busy, and an image that fell costs nothing more.
+//! The work is a queue of (image, restart). A fixed number of rows runs on the device. Every few steps the host reads
+//! which rows are misclassified, drops the other restarts of their images, and refills the free rows from the queue. So
+//! all rows are busy, and a misclassified image costs no further steps.
 
 use crate::engine::autodiff;
 use crate::engine::device::Program;
@@ -23,13 +23,14 @@ use crate::method::vae::Vae;
 #[derive(Debug, Clone)]
 pub struct Attack {
     pub norm: Norm,
-    /// In rising order.
+    /// The radii of the balls, in rising order, on the [0, 1] scale.
     pub radii: Vec<f32>,
-    /// 0 classifies the random starts alone.
+    /// Steps of ascent; 0 classifies the random starts alone.
     pub steps: usize,
     pub restarts: usize,
     pub seed: u64,
-    /// Steps in one kernel call, where the encoder allows it; see [`Selection`](crate::method::selection::Selection).
+    /// Whether steps run in one kernel call where the encoder allows it, as in
+    /// [`Selection`](crate::method::selection::Selection).
     pub fused: bool,
 }
 
@@ -37,41 +38,43 @@ pub struct Attack {
 #[derive(Debug, Clone)]
 pub struct AttackReport {
     pub nominal: Accuracies,
-    /// For each radius: images that no iterate of any restart, at this radius or a smaller one,
-    /// got wrong.
+    /// For each radius: those of images that no iterate of a restart, at this or a smaller radius, makes misclassified.
     pub adversarial: Vec<Accuracies>,
-    /// What came of each image, in their order.
+    /// The outcome of each image, in their order.
     pub outcomes: Vec<Outcome>,
 }
 
-/// What came of an attacked image.
+/// The outcome of the attack on an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
     pub label: u32,
-    /// Right without an attack.
+    /// Whether it is classified correctly without an attack.
     pub clean: bool,
-    /// The smallest radius at which it was got wrong; none where it was wrong to begin with, or stood at all.
+    /// The smallest radius at which it was misclassified; `None` where it was so without an attack, or at no radius.
     pub broken_at: Option<f32>,
 }
 
-/// What is attacked: a classifier, and images with their classes.
+/// The target of an attack: a classifier, and images with their classes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
-    /// Its weights are in the variable `model`.
+    /// The model, whose weights are in the variable `model`.
     pub vae: &'a Vae,
-    /// Its weights are in the variable `probe`.
+    /// The probe, whose weights are in the variable `probe`.
     pub probe: &'a Probe,
-    /// `[labels.len(), inputs]`, in [0, 1].
+    /// The images `[labels.len(), inputs]`, in [0, 1].
     pub x: &'a [f32],
     pub labels: &'a [u32],
 }
 
-/// Rows on the device.
+/// The rows that run on the device.
 pub const ROWS: usize = 256;
-/// Steps between two checks of the rows, at most.
+/// The most steps between two checks of the rows.
 const STEPS_BETWEEN_CHECKS: usize = 25;
 
-/// Attacks encoder and probe. Calls `progress` with the work done and all work, in restarts of an image.
+/// Attacks encoder and probe. Calls `progress` with the work done and all work, counted in restarts of an image.
+///
+/// # Errors
+/// Those of the device.
 pub fn attack(
     session: &mut Session,
     target: &Target,
@@ -81,7 +84,7 @@ pub fn attack(
     let Target { vae, probe, x, labels } = *target;
     let mut victims = Victims { x, labels, inputs: vae.encoder.inputs(), fooled: vec![false; labels.len()] };
     let images = labels.len();
-    // No steps from the images themselves: who is wrong to begin with.
+    // The images themselves, without a step: which are misclassified without an attack.
     let mut check = chunk(session, vae, probe, settings, 0.0, 0)?;
     let as_is = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
     let queue = (0..images).map(|image| (image, 0));
@@ -111,8 +114,11 @@ pub fn attack(
     Ok(AttackReport { nominal, adversarial, outcomes })
 }
 
-/// Where one start of the attack at `radius` ends: of at most [`ROWS`] images the perturbed ones, to be looked at.
-/// `settings` has the steps; its radii and restarts are not used.
+/// The perturbed images at which one restart of the attack at `radius` ends, for at most [`ROWS`] images. The radii and
+/// restarts in `settings` are not used.
+///
+/// # Errors
+/// Those of the device; [`Error::Device`](crate::Error::Device) for more images.
 pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radius: f32) -> Result<Vec<f32>> {
     let Target { vae, probe, x, labels } = *target;
     let inputs = vae.encoder.inputs();
@@ -136,9 +142,9 @@ pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radi
 /// A restart of an image's attack: (image, restart).
 type Work = (usize, usize);
 
-/// The `q`-th work: first one restart of every image, since most that fall do so at once, and then
-/// the others image after image. Rows of one image share their zeros, and the CPU skips zeros that 16
-/// rows share.
+/// Item `q` of the queue: first one restart of every image, since most that are misclassified at all are so in the
+/// first, then the others image by image. Rows of one image share their zeros, and the CPU skips zeros that 16 rows
+/// share.
 fn work_at(q: usize, images: usize, restarts: usize) -> Work {
     match q.checked_sub(images) {
         None => (q, 0),
@@ -146,7 +152,7 @@ fn work_at(q: usize, images: usize, restarts: usize) -> Work {
     }
 }
 
-/// The images under attack.
+/// The images under attack, and which are misclassified so far.
 struct Victims<'a> {
     x: &'a [f32],
     labels: &'a [u32],
@@ -159,7 +165,8 @@ impl Victims<'_> {
         Accuracies::of(self.labels.iter().zip(&self.fooled).map(|(&label, fooled)| (label, !fooled)))
     }
 
-    /// Works through `queue`, each entry `checks` runs of `program` long, and marks who fell.
+    /// Processes `queue`, each item in `checks` runs of `program`, and marks the misclassified images. Calls `report`
+    /// with the items left after each run.
     fn run(
         &mut self,
         session: &Session,
@@ -173,7 +180,7 @@ impl Victims<'_> {
         let mut point = vec![0.0; self.inputs];
         loop {
             for (r, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.is_none()) {
-                // An image that has fallen needs no further restart.
+                // A misclassified image needs no further restart.
                 let Some((image, restart)) = queue.find(|(image, _)| !self.fooled[*image]) else {
                     break;
                 };
@@ -208,8 +215,8 @@ fn victims_row(x: &[f32], image: usize, inputs: usize) -> &[f32] {
     &x[image * inputs..(image + 1) * inputs]
 }
 
-/// The program of `steps` attack steps. Every iterate is classified, the last one too, so that an
-/// adversarial example counts wherever it appears.
+/// The program of `steps` attack steps. Every iterate is classified, the last one too, so that an adversarial example
+/// counts wherever it appears.
 fn chunk(
     session: &mut Session,
     vae: &Vae,
@@ -268,7 +275,7 @@ fn chunk(
     session.compile(&g)
 }
 
-/// A random point of the ball around `x`, in the box; the host's twin of `pgd_start`.
+/// A random point of the ball around `x`, clipped to the box: the host's twin of `pgd_start`.
 fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart: usize, out: &mut [f32]) {
     let key = Key::new(settings.seed, Purpose::Attack);
     let first_block = (image * out.len().div_ceil(2)) as u32;
@@ -285,8 +292,8 @@ fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart
     out.iter_mut().for_each(|o| *o = o.clamp(0.0, 1.0));
 }
 
-/// `steps` in equal pieces of at most [`STEPS_BETWEEN_CHECKS`]: how many, and of how many steps. Without steps there is
-/// one look at the starts.
+/// Cuts `steps` into equal pieces of at most [`STEPS_BETWEEN_CHECKS`]: the number of pieces, and the steps of each.
+/// Without steps there is one piece, which checks the starts.
 fn cut(steps: usize) -> (usize, usize) {
     let piece = (1..=STEPS_BETWEEN_CHECKS.min(steps)).rev().find(|piece| steps.is_multiple_of(*piece));
     piece.map_or((1, 0), |piece| (steps / piece, piece))

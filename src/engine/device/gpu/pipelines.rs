@@ -20,8 +20,8 @@ struct Parts {
 /// The values of a variant's `override` constants.
 type Constants = Vec<(&'static str, u32)>;
 
-/// A kernel, whether its sums go through subgroups, and the side of the cooperative matrices it runs on, else 0. Kernels are
-/// told apart by address, not by name, so that a test's altered copy of a kernel is its own.
+/// A kernel, whether its sums go through subgroups, and the side of its cooperative matrices, 0 without them. Kernels
+/// differ by address, not by name, so that a test can have an altered copy of a kernel.
 type Text = (*const Kernel, bool, u32);
 
 /// The pipelines made so far.
@@ -31,19 +31,19 @@ pub(super) struct Pipelines {
     made: HashMap<(Text, Constants), wgpu::ComputePipeline>,
 }
 
-/// The sum within a workgroup as a tree, which every device can do, and its twin through subgroups.
+/// The sum within a workgroup: as a tree, for every device, and through subgroups.
 const SUM: [&str; 2] = [
     include_str!("../../../../shaders/common/reduce.wgsl"),
     include_str!("../../../../shaders/common/reduce_subgroups.wgsl"),
 ];
 
-/// The text of a kernel: its files, one after the other, the sum within a workgroup through `subgroups` or not.
+/// The WGSL of a kernel: its files, one after the other, with sums within a workgroup through `subgroups` or not.
 pub fn text(kernel: &Kernel, subgroups: bool) -> String {
     let file = |file: &&'static str| if subgroups && *file == SUM[0] { SUM[1] } else { file };
     kernel.wgsl.iter().map(file).collect::<Vec<_>>().join("\n")
 }
 
-/// The text of a kernel for cooperative matrices of this side. What it enables must come first.
+/// The WGSL of a kernel for cooperative matrices of this side. Its `enable` directives must come first.
 pub fn cooperative_text(kernel: &Kernel, side: u32) -> String {
     let head = match side {
         16 => include_str!("../../../../shaders/common/cooperative_16.wgsl"),
@@ -53,22 +53,22 @@ pub fn cooperative_text(kernel: &Kernel, side: u32) -> String {
 }
 
 impl Gpu {
-    /// From now on compiles kernels with sums through subgroups, or without; for tests. False where the device has
-    /// none.
+    /// From now on compiles kernels with sums through subgroups, or without. False where the device has none. For
+    /// tests.
     pub fn use_subgroups(&self, wanted: bool) -> bool {
         let has = self.0.device.features().contains(wgpu::Features::SUBGROUP);
         self.0.subgroups.set(wanted && has);
         has || !wanted
     }
 
-    /// From now on takes variants for the device's cooperative matrices, or none; for tests. False where it has none.
+    /// From now on takes variants with cooperative matrices, or none. False where the device has none. For tests.
     pub fn use_cooperative_matrices(&self, wanted: bool) -> bool {
         let has = self.0.cooperative_side;
         self.0.cooperative.set(has.filter(|_| wanted));
         has.is_some() || !wanted
     }
 
-    /// Whether variants for cooperative matrices are taken.
+    /// Whether variants with cooperative matrices are taken.
     pub fn uses_cooperative_matrices(&self) -> bool {
         self.0.cooperative.get().is_some()
     }

@@ -1,4 +1,4 @@
-//! What `smoothenc devices` tells: the adapters, their limits and what runs on them.
+//! A report of the adapters, their limits and which kernels run on them; `smoothenc devices` prints it.
 
 use serde::Serialize;
 
@@ -62,7 +62,7 @@ pub struct FeaturesReport {
     pub cooperative_matrix: Vec<String>,
 }
 
-/// The sort of hardware, in words.
+/// The type of hardware, in words.
 pub(super) fn kind(info: &wgpu::AdapterInfo) -> &'static str {
     match info.device_type {
         wgpu::DeviceType::DiscreteGpu => "discrete GPU",
@@ -133,7 +133,7 @@ fn report(number: usize, adapter: &wgpu::Adapter) -> AdapterReport {
     }
 }
 
-/// The kernels that run there.
+/// Which variants of the kernels an adapter runs.
 fn kernels(adapter: &wgpu::Adapter) -> Vec<String> {
     let subgroups = adapter::uses_subgroups(&adapter.get_info(), adapter.features());
     let cooperative = adapter::cooperative_side(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
