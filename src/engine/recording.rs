@@ -57,6 +57,7 @@ pub const LARGE_BYTES: u32 = 32 * 1024;
 /// One call of a kernel: its parameters, arguments and grid.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// The kernel.
     pub kernel: &'static Kernel,
     /// Values of the shader's `override` constants: those of the kernel's declaration, in order, then those of a
     /// variant.
@@ -229,8 +230,15 @@ impl Call {
 /// A call, or a body of calls repeated in order.
 #[derive(Debug, Clone)]
 pub enum Step {
+    /// One call.
     Call(Call),
-    Repeat { times: usize, body: Vec<Call> },
+    /// The calls `body`, in order, `times` times.
+    Repeat {
+        /// How often the body runs.
+        times: usize,
+        /// The calls.
+        body: Vec<Call>,
+    },
 }
 
 /// A buffer that a recording needs.
@@ -266,7 +274,9 @@ pub struct Variable {
 /// A whole program. Buffer 0 is [`NONE`]'s.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
+    /// The buffers, by number.
     pub buffers: Vec<BufferSpec>,
+    /// The steps, in order.
     pub steps: Vec<Step>,
 }
 

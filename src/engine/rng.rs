@@ -11,19 +11,21 @@ pub enum Purpose {
     Init = 1,
     /// The order of the training examples.
     Shuffle = 2,
-    /// The start of the selection in the ball, and its radius for L2 balls.
+    /// The random start of the selection in the ball.
     Selection = 3,
+    /// The radius of that start, for L2 balls.
     SelectionRadius = 4,
     /// The reparameterisation noise u of docs/method.md, section 2.
     Reparameterise = 5,
-    /// The same, when the ELBO of the test set is measured.
+    /// The same noise, for the ELBO of the test set.
     Evaluation = 6,
     /// The order of the examples in the linear probe's training.
     ProbeShuffle = 7,
     /// Which labels a probe sees when it is given only some.
     ProbeLabels = 8,
-    /// Starts of the attack's restarts.
+    /// The random starts of the attack's restarts.
     Attack = 9,
+    /// The radii of those starts, for L2 balls.
     AttackRadius = 10,
     /// Synthetic faces.
     Faces = 11,
@@ -40,6 +42,7 @@ pub enum Purpose {
 pub struct Key(pub [u32; 2]);
 
 impl Key {
+    /// The key of `purpose` under `seed`.
     pub fn new(seed: u64, purpose: Purpose) -> Self {
         Key([seed as u32, (seed >> 32) as u32 ^ ((purpose as u32) << 24)])
     }

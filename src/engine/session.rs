@@ -19,10 +19,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// A session without variables.
     pub fn new(device: Device) -> Self {
         Session { device, variables: BTreeMap::new() }
     }
 
+    /// The device.
     pub fn device(&self) -> &Device {
         &self.device
     }

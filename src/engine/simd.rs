@@ -14,13 +14,18 @@ pub use product::{Active, Matrix, masked_product, product, sparse_product};
 /// An instruction set that [`run`] has a version for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
+    /// AVX-512F.
     Avx512,
+    /// AVX2 with FMA.
     Avx2Fma,
+    /// NEON, of 64-bit ARM.
     Neon,
+    /// Plain Rust, without fused multiply-adds.
     Portable,
 }
 
 impl InstructionSet {
+    /// Its name, for people.
     pub fn name(self) -> &'static str {
         match self {
             InstructionSet::Avx512 => "AVX-512",

@@ -7,6 +7,7 @@ use bytemuck::Pod;
 /// Element type. Every element is one 32-bit word, so offsets are counted in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
+    /// Single-precision floats.
     F32,
     /// Unsigned integers; also packed bytes, four to a word, the lowest first.
     U32,

@@ -23,10 +23,15 @@ pub use full::{FullCase, FullOut};
 /// A pair of factorised Gaussians, all four lists of one length, and the coupling `gamma >= 0`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiagonalCase {
+    /// The coupling.
     pub gamma: f64,
+    /// The mean of the first Gaussian.
     pub mu_a: Vec<f64>,
+    /// The log-variances of the first Gaussian.
     pub logvar_a: Vec<f64>,
+    /// The mean of the second Gaussian.
     pub mu_b: Vec<f64>,
+    /// The log-variances of the second Gaussian.
     pub logvar_b: Vec<f64>,
 }
 
@@ -35,9 +40,11 @@ pub struct DiagonalCase {
 pub struct DiagonalOut {
     /// The entropy-regularised Wasserstein divergence `WD_gamma`.
     pub wd: f64,
+    /// The gradient of `wd`.
     pub wd_grad: WdGrad,
     /// The squared 2-Wasserstein distance (eq 12).
     pub w2: f64,
+    /// The gradient of `w2`.
     pub w2_grad: W2Grad,
     /// `KL(q_a || q_b)`.
     pub kl_ab: f64,
@@ -50,16 +57,22 @@ pub struct DiagonalOut {
 /// The gradient of `wd`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WdGrad {
+    /// By the mean of the first Gaussian.
     pub d_mu_a: Vec<f64>,
+    /// By the log-variances of the first Gaussian.
     pub d_logvar_a: Vec<f64>,
+    /// By the mean of the second Gaussian.
     pub d_mu_b: Vec<f64>,
+    /// By the log-variances of the second Gaussian.
     pub d_logvar_b: Vec<f64>,
 }
 
 /// The gradient of `w2` with respect to the second Gaussian, the only one the selection needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct W2Grad {
+    /// By its mean.
     pub d_mu_b: Vec<f64>,
+    /// By its log-variances.
     pub d_logvar_b: Vec<f64>,
 }
 

@@ -39,6 +39,7 @@ pub struct Settings {
     pub hidden: Vec<usize>,
     /// Points of a minibatch; the transport's plan is `[batch, batch]`.
     pub batch: usize,
+    /// Training steps.
     pub steps: u32,
     /// The coupling `gamma`, in units of 1 / |x|^2 on the [0, 1] scale: plans are sharp where squared distances differ
     /// by more than `2 / gamma`.
@@ -46,7 +47,9 @@ pub struct Settings {
     /// Iterations of Sinkhorn's algorithm.
     #[serde(rename = "turns")]
     pub iterations: u32,
+    /// The learning rate at the start; it falls linearly to 0.
     pub learning_rate: f32,
+    /// The seed of the weights, the order of images and the codes.
     pub seed: u64,
 }
 

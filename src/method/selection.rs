@@ -20,18 +20,24 @@ pub enum Metric {
     /// The squared 2-Wasserstein distance of the two codes, eq 12.
     W2,
     /// The entropy-regularised divergence of the training objective, with coupling `gamma`.
-    Entropic { gamma: f32 },
+    Entropic {
+        /// The coupling.
+        gamma: f32,
+    },
 }
 
 /// How a fictive point is selected: a random point of the ball, moved by projected gradient ascent on a distance.
 #[derive(Debug, Clone, Copy)]
 pub struct Selection {
+    /// The norm of the ball.
     pub norm: Norm,
     /// Radius of the ball, on the [0, 1] scale.
     pub eps: f32,
     /// Steps of projected gradient ascent; 0 leaves the random point.
     pub steps: usize,
+    /// The length of a step.
     pub step_size: f32,
+    /// The distance that is maximised.
     pub metric: Metric,
     /// Whether all steps run in one kernel call where the encoder allows it; else op by op, with the same result up to
     /// rounding.
@@ -52,7 +58,12 @@ fn calls(steps: usize, flops: usize) -> usize {
 #[derive(Debug, Clone, Copy)]
 pub enum Start {
     /// Draws of the step in `clock` (u32).
-    Drawn { clock: Tensor, seed: u64 },
+    Drawn {
+        /// The step, in its first word (u32).
+        clock: Tensor,
+        /// The seed of the draws.
+        seed: u64,
+    },
     /// Given noise.
     From(StartNoise),
 }

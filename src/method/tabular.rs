@@ -38,6 +38,7 @@ pub struct Smooth {
     pub radius: usize,
     /// The weight of the chord `2 - 2 cos` between two codes.
     pub coupling: f32,
+    /// The point of the window that is coupled.
     pub pick: Pick,
 }
 
@@ -51,7 +52,9 @@ pub struct Settings {
     pub codes: usize,
     /// The number of observations drawn from the target.
     pub draws: usize,
+    /// Training steps.
     pub steps: u32,
+    /// The learning rate at the start; it falls linearly to 0.
     pub learning_rate: f32,
     /// The seed of the data and of the initial parameters.
     pub seed: u64,
@@ -80,12 +83,15 @@ pub type Table = Vec<Vec<f64>>;
 /// The result of an experiment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Probabilities of the observations: where data is from, what was drawn, and the model's `sum_j p(i|j) / Nz`.
+    /// The probabilities of the observations that data are drawn from.
     pub target: Vec<f64>,
+    /// The shares of the observations drawn.
     pub data: Vec<f64>,
+    /// The model's probabilities of the observations, `sum_j p(i|j) / Nz`.
     pub model: Vec<f64>,
-    /// `q(j|i)` `[Nx][Nz]`, before training and after.
+    /// `q(j|i)` `[Nx][Nz]` before training.
     pub encoder_before: Table,
+    /// `q(j|i)` `[Nx][Nz]` after training.
     pub encoder: Table,
     /// `p(i|j)` `[Nz][Nx]`.
     pub decoder: Table,

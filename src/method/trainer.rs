@@ -18,14 +18,19 @@ use crate::method::{RESIDENT_BYTES, Table};
 /// The settings that fix a training run's numbers, together with the data.
 #[derive(Debug, Clone)]
 pub struct TrainSettings {
+    /// The objective.
     pub objective: Objective,
     /// How fictive points are selected, for an objective that needs them.
     pub selection: Selection,
+    /// Examples of a step.
     pub batch: usize,
+    /// Adam's settings.
     pub adam: AdamSettings,
+    /// How weights are initialised.
     pub init: Init,
+    /// The seed of all draws.
     pub seed: u64,
-    /// Steps over which the coupling rises to the objective's, in [`STAIRS`] equal stairs; 0 for none.
+    /// Steps over which the coupling rises to the objective's, in ten equal stairs; 0 for none.
     pub warmup: u32,
     /// Whether the step's dense layers multiply halves. Weights, Adam and everything outside training are in single
     /// precision.
@@ -40,15 +45,18 @@ pub const STAIRS: u32 = 10;
 pub struct Averages {
     /// The number of steps averaged.
     pub steps: u64,
+    /// The mean loss.
     pub loss: f64,
-    /// Named as [`Objective::names`].
+    /// The means of the objective's terms, by the names of [`Objective::names`].
     pub terms: Vec<(&'static str, f64)>,
 }
 
 /// A training run. Its state between two steps is on the device; [`Trainer::state`] reads it.
 #[derive(Debug)]
 pub struct Trainer {
+    /// The device and the run's variables.
     pub session: Session,
+    /// The model.
     pub vae: Vae,
     program: Program,
     objective: Objective,

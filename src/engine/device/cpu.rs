@@ -22,6 +22,7 @@ use crate::memory;
 pub struct Cpu;
 
 impl Cpu {
+    /// One line for people: the threads and the instruction set.
     pub fn description(&self) -> String {
         format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::instruction_set().name())
     }
@@ -70,6 +71,7 @@ impl Buffer {
         Ok(Buffer { lines: Rc::new(UnsafeCell::new(lines)), words })
     }
 
+    /// Its size in words.
     pub fn words(&self) -> usize {
         self.words
     }
@@ -111,10 +113,12 @@ struct Base(Vec<*mut u32>);
 unsafe impl Sync for Base {}
 
 impl Program {
+    /// The recording that it runs.
     pub fn recording(&self) -> &Recording {
         &self.recording
     }
 
+    /// Runs the recording once.
     pub fn run(&mut self) {
         let (base, steps, cuts) = (&self.base, &self.recording.steps, &self.cuts);
         // The whole list runs inside the pool, so that no call has to wake a thread up.

@@ -19,7 +19,9 @@ use crate::error::{Error, Result};
 /// Something that runs recordings.
 #[derive(Debug, Clone)]
 pub enum Device {
+    /// The CPU back end.
     Cpu(cpu::Cpu),
+    /// A GPU, through wgpu.
     Gpu(gpu::Gpu),
 }
 
@@ -128,6 +130,9 @@ impl Device {
     }
 
     /// Waits until all submitted work is done.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for what fails on a GPU.
     pub fn finish(&self) -> Result<()> {
         match self {
             Device::Cpu(_) => Ok(()),
@@ -144,6 +149,9 @@ impl Device {
     }
 
     /// New zeroed memory of `words` words. Errors call it `name`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where there is no such memory; [`Error::Device`] for what fails on a GPU.
     pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
         let memory = match self {
             Device::Cpu(d) => Memory::Cpu(d.buffer(name, words)?),
@@ -209,6 +217,7 @@ fn uses(recording: &Recording, variables: &[(BufferId, Buffer)]) -> Result<Vec<U
 }
 
 impl Buffer {
+    /// Its size in words.
     pub fn words(&self) -> usize {
         match &self.memory {
             Memory::Cpu(b) => b.words(),
@@ -281,6 +290,9 @@ impl Program {
 
     /// Runs the recording once to its end and returns the seconds by the device's own clock. `None`, without a run,
     /// where the device has no clock that a program can read.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
     pub fn run_timed(&mut self) -> Result<Option<f64>> {
         if let Made::Cpu(_) = self.made {
             return Ok(None);

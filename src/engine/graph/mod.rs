@@ -47,8 +47,11 @@ struct TensorInfo {
 /// An op applied to tensors.
 #[derive(Debug, Clone)]
 pub struct Node {
+    /// The op.
     pub op: Arc<dyn Op>,
+    /// Its inputs, in order.
     pub inputs: Vec<Tensor>,
+    /// Its outputs, in order.
     pub outputs: Vec<Tensor>,
     /// Whether it is an assignment: its outputs are variables.
     pub assigns: bool,

@@ -52,15 +52,25 @@ pub trait Op: Debug + Send + Sync + 'static {
 /// The placed inputs and outputs of a node.
 #[derive(Debug, Clone)]
 pub struct Io {
+    /// Shape and place of each input.
     pub inputs: Vec<(Shape, View)>,
+    /// Shape and place of each output.
     pub outputs: Vec<(Shape, View)>,
 }
 
 impl Io {
+    /// The place of input `i`.
+    ///
+    /// # Panics
+    /// Where there is no such input.
     pub fn input(&self, i: usize) -> View {
         self.inputs[i].1
     }
 
+    /// The place of output `i`.
+    ///
+    /// # Panics
+    /// Where there is no such output.
     pub fn output(&self, i: usize) -> View {
         self.outputs[i].1
     }

@@ -9,9 +9,11 @@ use crate::engine::recording::{BufferSpec, Recording, Step, Variable};
 /// A recording, and the size of its scratch memory.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The kernel calls and their buffers.
     pub recording: Recording,
-    /// Words of scratch memory after sharing, and the sum without.
+    /// Words of scratch memory, which values share.
     pub scratch_words: usize,
+    /// The same without sharing.
     pub unshared_words: usize,
 }
 

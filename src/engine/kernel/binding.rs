@@ -5,6 +5,7 @@ use crate::engine::tensor::DType;
 /// How a kernel touches one of its storage bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
+    /// Only read.
     Read,
     /// Written, and possibly read first.
     Write,
@@ -15,6 +16,7 @@ pub enum Access {
 pub struct Binding {
     /// Its name in WGSL and in Rust.
     pub name: &'static str,
+    /// How the kernel touches it.
     pub access: Access,
     /// The type of its words for the CPU twin. A shader may read them as vectors or as packed halves.
     pub dtype: DType,
@@ -27,8 +29,11 @@ pub struct BufferId(pub u32);
 /// Words `offset .. offset + words` of a buffer. Offsets are multiples of [`ALIGN_WORDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
+    /// The buffer.
     pub buffer: BufferId,
+    /// The first word.
     pub offset: usize,
+    /// The number of words.
     pub words: usize,
 }
 
@@ -59,7 +64,9 @@ pub enum Scope {
 /// One bound view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arg {
+    /// The words.
     pub view: View,
+    /// The part of them that a row of the call touches.
     pub scope: Scope,
 }
 

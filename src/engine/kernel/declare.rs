@@ -88,6 +88,7 @@ macro_rules! kernel {
         cpu: $cpu:path $(,)?
     ) => {
         $(#[$doc])*
+        #[doc = concat!("The kernel `", $name, "`.")]
         $vis static $KERNEL: $crate::engine::kernel::Kernel = $crate::engine::kernel::Kernel::new(
             $name,
             $wgsl,

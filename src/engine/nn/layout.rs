@@ -10,6 +10,7 @@ use crate::error::Result;
 pub struct Entry {
     /// PyTorch's name: `encoder.0.weight`.
     pub name: String,
+    /// Its shape.
     pub shape: Shape,
     /// First word, a multiple of [`ALIGN_WORDS`].
     pub offset: usize,
@@ -32,6 +33,7 @@ impl Layout {
         self.entries.len() - 1
     }
 
+    /// The weights, in the order in which they were added.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -41,12 +43,18 @@ impl Layout {
         self.words
     }
 
-    /// The arena as a variable of the graph.
+    /// The arena as the variable `name` of the graph, `[words]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where the graph has another variable of that name.
     pub fn variable(&self, g: &mut Graph, name: &str) -> Result<Tensor> {
         g.variable(name, [self.words], DType::F32)
     }
 
     /// Every weight as a view of `arena`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for an arena that is too small.
     pub fn views(&self, g: &mut Graph, arena: Tensor) -> Result<Vec<Tensor>> {
         self.entries.iter().map(|e| g.view(arena, e.offset, e.shape.clone())).collect()
     }

@@ -7,7 +7,9 @@ use crate::error::{Error, Result};
 /// The elements of a tensor, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TensorData {
+    /// Floats.
     F32(Vec<f32>),
+    /// Unsigned integers.
     U32(Vec<u32>),
 }
 
@@ -20,6 +22,7 @@ impl TensorData {
         }
     }
 
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -28,8 +31,11 @@ impl TensorData {
 /// A tensor with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
+    /// Its name, such as `encoder.0.weight`.
     pub name: String,
+    /// Its sides, whose product is the number of elements.
     pub shape: Vec<usize>,
+    /// Its elements.
     pub data: TensorData,
 }
 

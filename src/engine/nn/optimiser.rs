@@ -11,12 +11,17 @@ use crate::error::Result;
 #[derive(Debug, Clone)]
 pub struct Weights {
     name: String,
+    /// The whole arena, `[words]`.
     pub arena: Tensor,
-    /// In the layout's order.
+    /// The weights, in the layout's order.
     pub views: Vec<Tensor>,
 }
 
 impl Weights {
+    /// The arena of `layout` in the variable `name`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where the graph has another variable of that name.
     pub fn new(g: &mut Graph, layout: &Layout, name: &str) -> Result<Self> {
         let arena = layout.variable(g, name)?;
         Ok(Weights { name: name.to_string(), arena, views: layout.views(g, arena)? })

@@ -8,11 +8,13 @@ use crate::error::Result;
 /// A dense layer `act(W x + b)`, with the places of its weights in their arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dense {
+    /// The number of outputs.
     pub outputs: usize,
     /// First word of W, `[outputs, inputs]`.
     pub weight: usize,
     /// First word of b.
     pub bias: usize,
+    /// Whether `act` is a ReLU, else the identity.
     pub relu: bool,
 }
 
@@ -20,17 +22,22 @@ pub struct Dense {
 /// because PyTorch numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
+    /// A dense layer.
     Linear {
+        /// Elements of a row of its input.
         inputs: usize,
+        /// Elements of a row of its output.
         outputs: usize,
     },
     /// From the convolution's large image to its small one.
     Conv2d(Convolution),
     /// From the small image to the large one.
     ConvTranspose2d(Convolution),
-    /// After a layer with weights.
+    /// A ReLU, after a layer with weights.
     Relu,
+    /// An image to a row.
     Flatten,
+    /// A row to an image of this shape.
     Unflatten(ImageShape),
 }
 
@@ -86,14 +93,17 @@ impl Stack {
         Stack::new(layout, prefix, linears(sizes))
     }
 
+    /// The layers.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
+    /// Elements of a row of the input.
     pub fn inputs(&self) -> usize {
         self.layers.iter().find_map(Layer::widths).map_or(0, |(inputs, _)| inputs)
     }
 
+    /// Elements of a row of the output.
     pub fn outputs(&self) -> usize {
         self.layers.iter().rev().find_map(Layer::widths).map_or(0, |(_, outputs)| outputs)
     }

@@ -32,11 +32,17 @@ kernel! {
 /// Adam's settings. The learning rate falls linearly from `rate` at step 0 to `rate * last` at step `total`.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamSettings {
+    /// The learning rate at step 0.
     pub rate: f32,
+    /// The share of the rate that is left at step `total`.
     pub last: f32,
+    /// The step from which on the rate is `rate * last`.
     pub total: u32,
+    /// The decay rate of the mean of gradients.
     pub beta1: f64,
+    /// The decay rate of the mean of squared gradients.
     pub beta2: f64,
+    /// Added to the root of the mean of squares.
     pub epsilon: f32,
     /// Loss scale, a power of two; gradients are divided by it.
     pub loss_scale: f32,

@@ -50,23 +50,35 @@ fn broadcast(g: &mut Graph, mode: Mode, shape: Shape, inputs: &[Tensor]) -> Resu
     g.apply_one(Broadcast { mode, shape, alpha: 1.0, within }, inputs)
 }
 
-/// `alpha v[0]` in the rows `within`, 0 in the others.
+/// `alpha v[0]` in the rows `within` of a tensor of `shape`, 0 in the others; `v` has one element.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn scalar(g: &mut Graph, v: Tensor, shape: Shape, alpha: f32, within: Range<usize>) -> Result<Tensor> {
     g.apply_one(Broadcast { mode: Mode::Scalar, shape, alpha, within }, &[v])
 }
 
-/// `out[r, c] = v[r]`.
+/// `out[r, c] = v[r]`, of shape `shape`.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn columns(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
     broadcast(g, Mode::Columns, shape, &[v])
 }
 
-/// `out[r, c] = v[c]`.
+/// `out[r, c] = v[c]`, of shape `shape`.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
     broadcast(g, Mode::Rows, shape, &[v])
 }
 
 /// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`. Where `a` has a multiple of
 /// `v`'s rows, `v` repeats, so that the value of a pair of rows `r` and `batch + r` scales both.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn scale_rows(g: &mut Graph, v: Tensor, a: Tensor) -> Result<Tensor> {
     let shape = g.shape(a)?.clone();
     broadcast(g, Mode::ScaleRows, shape, &[v, a])

@@ -19,7 +19,10 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct Concat;
 
-/// `[ra, cols]` on top of `[rb, cols]`.
+/// The rows of `a` `[ra, cols]`, then those of `b` `[rb, cols]`: `[ra + rb, cols]`, of either type.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn concat(g: &mut Graph, a: Tensor, b: Tensor) -> Result<Tensor> {
     g.apply_one(Concat, &[a, b])
 }

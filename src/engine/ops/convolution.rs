@@ -21,10 +21,13 @@ pub type ImageShape = [usize; 3];
 /// The sizes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Convolution {
+    /// The large image.
     pub large: ImageShape,
+    /// The small image.
     pub small: ImageShape,
-    /// Height and width.
+    /// Height and width of the kernel.
     pub kernel: [usize; 2],
+    /// Pixels of the large image from one pixel of the small image to the next.
     pub stride: usize,
     /// Zeros on each side of the large image.
     pub padding: usize,

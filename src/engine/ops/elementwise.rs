@@ -20,17 +20,23 @@ kernel! {
 /// The functions, numbered as in the shader.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Function {
+    /// `a + b`.
     Add = 0,
+    /// `a - b`.
     Subtract,
+    /// `a b`.
     Multiply,
     /// `alpha a`.
     Scale,
+    /// `max(a, 0)`; NaN of NaN.
     Relu,
     /// The first argument where the second, the ReLU's output, is positive; else 0.
     ReluGrad,
+    /// `1 / (1 + e^-a)`.
     Sigmoid,
     /// The first argument times the sigmoid's derivative, given its output as the second.
     SigmoidGrad,
+    /// `e^a`.
     Exp,
 }
 use Function::*;
@@ -40,7 +46,7 @@ impl Function {
     pub const ALL: [Function; 9] =
         [Add, Subtract, Multiply, Scale, Relu, ReluGrad, Sigmoid, SigmoidGrad, Exp];
 
-    /// True for functions of two tensors.
+    /// Whether it takes two arguments.
     pub fn is_binary(self) -> bool {
         matches!(self, Add | Subtract | Multiply | ReluGrad | SigmoidGrad)
     }
@@ -53,7 +59,7 @@ struct Elementwise {
 }
 
 /// `function` of `a`, and of `b` exactly where it takes two arguments; all of one shape. `alpha` is for
-/// [`Scale`](Function::Scale).
+/// [`Scale`].
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.

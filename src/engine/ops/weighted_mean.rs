@@ -33,8 +33,11 @@ pub const TERMS: usize = 4;
 /// A term of an objective: some rows of a vector with a value per example, and its weight.
 #[derive(Debug, Clone)]
 pub struct Term {
+    /// The vector.
     pub values: Tensor,
+    /// Its rows that belong to the term.
     pub rows: Range<usize>,
+    /// The weight of the mean of these.
     pub weight: f32,
 }
 

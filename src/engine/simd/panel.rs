@@ -15,9 +15,10 @@ pub const LANES: usize = 16;
 pub struct Column(pub [f32; LANES]);
 
 impl Column {
+    /// Zeros.
     pub const ZERO: Column = Column([0.0; LANES]);
 
-    /// Up to 16 values, the rest zeros.
+    /// The first 16 of `values`, followed by zeros where there are fewer.
     #[inline(always)]
     pub fn from_slice(values: &[f32]) -> Self {
         let mut column = Column::ZERO;

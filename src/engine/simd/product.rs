@@ -7,11 +7,15 @@ use super::panel::{Column, LANES, words};
 /// A matrix of weights with strides: the weight of output `n` for input `k` is `data[n * output + k * input]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
+    /// The words.
     pub data: &'a [f32],
+    /// The number of outputs.
     pub outputs: usize,
+    /// The number of inputs.
     pub inputs: usize,
-    /// Words from one output to the next, and from one input to the next.
+    /// Words from one output to the next.
     pub output: usize,
+    /// Words from one input to the next.
     pub input: usize,
 }
 

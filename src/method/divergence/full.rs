@@ -20,13 +20,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{coupling_terms, expm1_minus};
 
-/// A pair of Gaussians with full covariances (row by row) and the coupling `gamma >= 0`.
+/// A pair of Gaussians with full covariances, and the coupling `gamma >= 0`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FullCase {
+    /// The coupling.
     pub gamma: f64,
+    /// The mean of the first Gaussian.
     pub mu_a: Vec<f64>,
+    /// The covariance of the first Gaussian, row by row.
     pub cov_a: Vec<Vec<f64>>,
+    /// The mean of the second Gaussian.
     pub mu_b: Vec<f64>,
+    /// The covariance of the second Gaussian, row by row.
     pub cov_b: Vec<Vec<f64>>,
 }
 

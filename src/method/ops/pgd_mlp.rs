@@ -94,13 +94,30 @@ pub fn fits(layers: &[Dense], inputs: usize) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
     /// `W2^2` (eq 12) between the network's output, a head `[rows, 2 latents]`, and `reference` of that shape.
-    W2 { reference: Tensor },
+    W2 {
+        /// The heads, `[rows, 2 latents]`.
+        reference: Tensor,
+    },
     /// `WD_gamma` between the same two.
-    Entropic { reference: Tensor, gamma: f32 },
+    Entropic {
+        /// The heads, `[rows, 2 latents]`.
+        reference: Tensor,
+        /// The coupling.
+        gamma: f32,
+    },
     /// The cross-entropy of `labels` `[rows]` (u32) under the logits of the probe's `layer`. Every iterate is
     /// classified, the last one too, and marked in the variable `wrong` `[rows]` (u32) as by
     /// [`mark_wrong`](super::mark_wrong).
-    CrossEntropy { probe: Tensor, layer: Dense, labels: Tensor, wrong: Tensor },
+    CrossEntropy {
+        /// The arena with the probe's weights.
+        probe: Tensor,
+        /// The probe, by its places in that arena.
+        layer: Dense,
+        /// The labels, `[rows]` (u32).
+        labels: Tensor,
+        /// The marks, `[rows]` (u32).
+        wrong: Tensor,
+    },
 }
 
 impl Goal {
@@ -119,13 +136,17 @@ pub struct Ascent {
     /// The arena with the weights of `layers`: floats, or halves packed by [`in_half`]. Either way, the places of
     /// layers count numbers.
     pub weights: Tensor,
+    /// The layers of the network.
     pub layers: Vec<Dense>,
+    /// What is maximised.
     pub goal: Goal,
+    /// The norm of the ball.
     pub norm: Norm,
     /// Radius of the ball around x.
     pub eps: f32,
     /// Length of a step.
     pub step: f32,
+    /// The number of steps.
     pub steps: usize,
     /// Where set, the ascent starts at random points, those of [`pgd_start`](fn@super::pgd_start) with uniform draws of
     /// this key; else at the content of `x_adv`. For L-infinity and goals without a probe.
@@ -161,7 +182,9 @@ pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Res
 /// Random starts, functions of a key, the step in `clock` and their index.
 #[derive(Debug, Clone, Copy)]
 pub struct DrawnStart {
+    /// The step of the draws, in its first word (u32).
     pub clock: Tensor,
+    /// The key of the draws.
     pub key: Key,
 }
 

@@ -38,7 +38,12 @@ pub enum StartNoise {
     /// L-infinity: uniform in (0, 1), `[rows, cols]`.
     Linf(Tensor),
     /// L2: standard normals `[rows, cols]` for the direction, uniforms `[rows]` for the radius.
-    L2 { normals: Tensor, radius: Tensor },
+    L2 {
+        /// `[rows, cols]`.
+        normals: Tensor,
+        /// `[rows]`.
+        radius: Tensor,
+    },
 }
 
 /// Sets the variable `x_adv` `[rows, cols]` to random points of the balls of radius `eps` around `x` `[rows, cols]`,

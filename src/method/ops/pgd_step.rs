@@ -27,7 +27,9 @@ kernel! {
 /// The norm of the ball, numbered as in the shaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
+    /// L-infinity.
     Linf = 0,
+    /// L2.
     L2,
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 /// Accuracies of one classifier on one set of examples, in percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracies {
+    /// The share of correct answers.
     pub plain: f64,
     /// The mean of the accuracies of the classes that occur.
     pub balanced: f64,

@@ -22,12 +22,15 @@ use crate::method::vae::Vae;
 /// An attack's settings. Each radius takes `steps` steps of `2.5 radius / steps`.
 #[derive(Debug, Clone)]
 pub struct Attack {
+    /// The norm of the balls.
     pub norm: Norm,
     /// The radii of the balls, in rising order, on the [0, 1] scale.
     pub radii: Vec<f32>,
     /// Steps of ascent; 0 classifies the random starts alone.
     pub steps: usize,
+    /// Random starts for each image and radius.
     pub restarts: usize,
+    /// The seed of the random starts.
     pub seed: u64,
     /// Whether steps run in one kernel call where the encoder allows it, as in
     /// [`Selection`](crate::method::selection::Selection).
@@ -37,6 +40,7 @@ pub struct Attack {
 /// Accuracies in percent of the attacked images.
 #[derive(Debug, Clone)]
 pub struct AttackReport {
+    /// Those without an attack.
     pub nominal: Accuracies,
     /// For each radius: those of images that no iterate of a restart, at this or a smaller radius, makes misclassified.
     pub adversarial: Vec<Accuracies>,
@@ -47,6 +51,7 @@ pub struct AttackReport {
 /// The outcome of the attack on an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
+    /// The image's class.
     pub label: u32,
     /// Whether it is classified correctly without an attack.
     pub clean: bool,
@@ -63,6 +68,7 @@ pub struct Target<'a> {
     pub probe: &'a Probe,
     /// The images `[labels.len(), inputs]`, in [0, 1].
     pub x: &'a [f32],
+    /// The images' classes.
     pub labels: &'a [u32],
 }
 

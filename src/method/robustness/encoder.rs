@@ -16,11 +16,13 @@ pub const CHUNK: usize = 512;
 /// The codes q(z|x) of some images: Gaussians with diagonal covariance, one row for each image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Codes {
+    /// The number of images.
     pub count: usize,
+    /// The dimensions of a code.
     pub latent: usize,
-    /// `[count, latent]`
+    /// The means, `[count, latent]`.
     pub means: Vec<f32>,
-    /// `[count, latent]`
+    /// The log-variances, `[count, latent]`.
     pub log_variances: Vec<f32>,
 }
 

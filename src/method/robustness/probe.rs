@@ -11,27 +11,33 @@ use crate::error::{Error, Result};
 /// How a probe is trained: Adam on the raw means, from zero, the rate falling linearly to 0.
 #[derive(Debug, Clone, Copy)]
 pub struct ProbeSettings {
+    /// The number of steps.
     pub steps: usize,
     /// Examples of a step; all of them where there are fewer.
     pub batch: usize,
+    /// The learning rate at the start.
     pub learning_rate: f32,
+    /// The seed of the order of examples.
     pub seed: u64,
 }
 
 /// A linear classifier `latent -> classes`, its weights in the session's variable `probe`.
 #[derive(Debug, Clone)]
 pub struct Probe {
+    /// The layout of its weights.
     pub layout: Layout,
     linear: Stack,
 }
 
 impl Probe {
+    /// A probe of codes of `latent` dimensions. Its weights are made by [`train`](Self::train).
     pub fn new(latent: usize, classes: usize) -> Self {
         let mut layout = Layout::default();
         let linear = Stack::mlp(&mut layout, "probe", &[latent, classes]);
         Probe { layout, linear }
     }
 
+    /// The number of classes.
     pub fn classes(&self) -> usize {
         self.linear.outputs()
     }

@@ -9,9 +9,13 @@ use crate::method::ops::gaussian_log_likelihood;
 /// An encoder `inputs -> 2 latent` (mean, log-variance) and a decoder `latent -> inputs`.
 #[derive(Debug, Clone)]
 pub struct Vae {
+    /// The layout of the weights.
     pub layout: Layout,
+    /// The encoder, `inputs -> 2 latent`.
     pub encoder: Stack,
+    /// The decoder, `latent -> inputs`.
     pub decoder: Stack,
+    /// The dimensions of a code.
     pub latent: usize,
     /// The observation variance v of `p(x|z) = N(g(z), v I)`.
     pub variance: f32,

@@ -10,9 +10,15 @@ use crate::method::vae::Vae;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Objective {
     /// `E log p(x|z) - beta KL(q || p)`; the VAE's ELBO at beta 1.
-    Elbo { beta: f32 },
+    Elbo {
+        /// The weight of KL.
+        beta: f32,
+    },
     /// `E1 + E2a + E2b - WD_g(q_a, q_b)`, coupling g.
-    Smooth { gamma: f32 },
+    Smooth {
+        /// The coupling.
+        gamma: f32,
+    },
 }
 
 /// A loss and its parts.

@@ -5,11 +5,12 @@ use std::str::FromStr;
 use crate::engine::recording::{COOPERATIVE_SIDES, LARGE_BYTES, LARGE_INVOCATIONS};
 use crate::error::{Error, Result};
 
-/// What `--device` asks for.
+/// A choice of device, as `--device` takes it: `auto`, `cpu`, `gpu` or `gpu:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// A real GPU where there is one, else the CPU back end.
     Auto,
+    /// The CPU back end.
     Cpu,
     /// The best adapter, a software one where there is nothing else; or the one of this number
     /// in the list of [`adapters`].
@@ -148,6 +149,9 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
 
 /// The adapter that `gpu` (`number` is `None`) or `gpu:N` names. One that is not conformant is taken by its number, or
 /// where there is no other.
+///
+/// # Errors
+/// [`Error::Request`] where there is no such adapter, or none that can run the kernels.
 pub fn pick(number: Option<usize>) -> Result<wgpu::Adapter> {
     let mut adapters = adapters();
     if adapters.len() <= number.unwrap_or(0) {

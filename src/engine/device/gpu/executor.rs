@@ -66,11 +66,15 @@ impl Program {
         Ok(Program { recording, gpu: gpu.clone(), dispatches, order, submissions })
     }
 
+    /// The recording that it runs.
     pub fn recording(&self) -> &Recording {
         &self.recording
     }
 
     /// Submits one run. Waits only where too many submissions are in flight.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for what wgpu reports, such as a lost device.
     pub fn run(&mut self) -> Result<()> {
         self.gpu.0.errors.check()?;
         for span in 0..self.submissions.len() {

@@ -56,11 +56,15 @@ impl Buffer {
         &self.raw
     }
 
+    /// Its size in words.
     pub fn words(&self) -> usize {
         self.words
     }
 
     /// Copies `data` to words `offset ..`, after the work submitted before.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for words beyond the end and for what wgpu reports.
     pub fn write(&self, offset: usize, data: &[u32]) -> Result<()> {
         let queue = &self.gpu.0.queue;
         for (i, piece) in data.chunks(PIECE).enumerate() {
@@ -79,6 +83,9 @@ impl Buffer {
     }
 
     /// Copies words `offset ..` to `data`, after the work submitted before.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for words beyond the end and for what wgpu reports.
     pub fn read(&self, offset: usize, data: &mut [u32]) -> Result<()> {
         for (i, piece) in data.chunks_mut(PIECE).enumerate() {
             self.read_piece(offset + i * PIECE, piece)?;

@@ -87,6 +87,9 @@ impl DeviceErrors {
 
 impl Gpu {
     /// Opens an adapter. `checked` puts bounds checks in the kernels.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for an adapter that cannot run the kernels; [`Error::Device`] for one that does not open.
     pub fn open(adapter: &wgpu::Adapter, checked: bool) -> Result<Self> {
         let info = adapter.get_info();
         let limits = adapter::limits(adapter);
@@ -150,7 +153,7 @@ impl Gpu {
         })))
     }
 
-    /// One line for people.
+    /// One line for people: the adapter and its API.
     pub fn description(&self) -> String {
         let info = &self.0.info;
         let checks = if self.0.checked { ", bounds checks on" } else { "" };
@@ -162,12 +165,18 @@ impl Gpu {
         self.0.device.destroy();
     }
 
-    /// New memory, zeroed.
+    /// New zeroed memory of `words` words. Errors call it `name`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond the device's limit; [`Error::Device`] for what wgpu reports.
     pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
         Buffer::new(self, name, words)
     }
 
     /// Makes `recording` ready to run; see [`crate::engine::device::Device::compile`].
+    ///
+    /// # Errors
+    /// As [`crate::engine::device::Device::compile`].
     pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
         Program::new(self, recording, &variables)
     }

@@ -5,6 +5,9 @@ use crate::error::Result;
 
 impl Gpu {
     /// Waits until all submitted work is done.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) for what wgpu reports, such as a lost device.
     pub fn finish(&self) -> Result<()> {
         self.wait(None)
     }
@@ -27,6 +30,9 @@ impl Gpu {
 impl Program {
     /// Runs the recording once, waits for it, and returns the seconds between the device's time stamps at the start and
     /// the end of its work. `None`, without a run, where the device has no time stamps. Some drivers return zeros.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) for what wgpu reports.
     pub fn run_timed(&mut self) -> Result<Option<f64>> {
         let gpu = self.gpu().clone();
         if !gpu.has_timestamps() {
