@@ -53,13 +53,13 @@ pub fn measure(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> R
 fn ascent(device: &Device, options: &Options, length: usize, batch: usize) -> Result<AscentTime> {
     let config = Config { selection_steps: length, batch, ..Config::default() };
     let selection = recipe::training(&config)?.selection;
-    let mut ways = vec![(true, false), (false, false)];
+    let mut forms = vec![(true, false), (false, false)];
     if matches!(device, Device::Gpu(_)) {
-        ways.push((true, true));
+        forms.push((true, true));
     }
     let mut session = Session::new(device.clone());
     let mut programs = Vec::new();
-    for (fused, half) in ways {
+    for (fused, half) in forms {
         programs.push(program(&mut session, &config, Selection { fused, ..selection }, half)?);
     }
     let mut seconds = vec![Vec::new(); programs.len()];

@@ -22,7 +22,7 @@ pub struct AttackTime {
     pub restarts: usize,
     pub radius: f32,
     pub seconds: f64,
-    /// Gradient steps of one image a second, were each image to stand to the end.
+    /// Gradient steps of one image a second, if every image took all of them.
     pub image_steps_per_second: f64,
     /// Percent of the images that are not misclassified. Those that are take no further steps, so this must be high for
     /// the time to be that of all the work.

@@ -398,7 +398,7 @@ mod tests {
     }
 
     /// Over three draws of the data: without data a row of the VAE's encoder stays where it started, to the last bit;
-    /// the smooth encoder's rows move, and neighbours come together, at a fit that is no worse by more than 0.05
+    /// the smooth encoder's rows move, and neighbours come closer, at a fit that is no worse by more than 0.05
     /// nats.
     #[test]
     fn the_smooth_encoder_is_smooth_where_there_is_no_data() {
