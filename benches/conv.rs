@@ -85,7 +85,7 @@ fn main() -> smoothenc::Result<()> {
         ("transposed 2", second, true),
         ("transposed 1", first, true),
     ] {
-        for (way, backward) in [("forward", false), ("forward and back", true)] {
+        for (pass, backward) in [("forward", false), ("forward and back", true)] {
             let mut program = layer(&device, c, transposed, backward, args.batch)?;
             let mut timed = |count: usize| -> smoothenc::Result<Vec<f64>> {
                 let one = |_| {
@@ -99,7 +99,7 @@ fn main() -> smoothenc::Result<()> {
             timed(args.warmup)?;
             let mut seconds = timed(args.count)?;
             seconds.sort_by(f64::total_cmp);
-            rows.push((format!("{name}, {way}"), seconds[seconds.len() / 2]));
+            rows.push((format!("{name}, {pass}"), seconds[seconds.len() / 2]));
         }
     }
     let result = serde_json::json!({

@@ -2,7 +2,7 @@
 //! `cargo bench --bench matmul -- --device gpu 128x784x200 1024x1024x1024` (m x k x n).
 //!
 //! The twin of `peers/burn_matmul`; `peers/compare.py --burn` runs the two in turn. With `--tiles`
-//! a line for each way that a GPU could tile the product.
+//! a line for each tiling that a GPU could choose.
 
 use std::time::Instant;
 
@@ -50,11 +50,11 @@ fn main() -> Result<()> {
     for size in &args.sizes {
         let recording = recording(sizes(size)?)?;
         let Some((call, _)) = recording.calls().next() else { continue };
-        let ways = match args.tiles {
-            true => (0..call.variants.len()).map(|way| call.chosen(way)).collect(),
+        let variants = match args.tiles {
+            true => (0..call.variants.len()).map(|i| call.chosen(i)).collect(),
             false => vec![call.clone()],
         };
-        for call in ways {
+        for call in variants {
             let seconds = time(&device, &recording, &call, args.samples)?;
             let tile: Vec<_> = call.constants.iter().map(|(name, v)| format!("{name}={v}")).collect();
             let line = serde_json::json!({

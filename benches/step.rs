@@ -35,7 +35,7 @@ struct Args {
 }
 
 fn main() -> smoothenc::Result<()> {
-    env_logger::init(); // RUST_LOG=smoothenc=debug tells what each variant of a kernel took.
+    env_logger::init(); // RUST_LOG=smoothenc=debug prints the time of each variant of a kernel.
     let args = Args::parse();
     let config = Config {
         selection_steps: args.steps,

@@ -46,7 +46,7 @@ fn case(
             oracle(settings, &clocks, &grads, [&x[0], &x[1], &x[2]])
         },
     );
-    // Weights of 0, so that what is compared is the update and not the weight it is added to.
+    // Weights of 0, so that the update is compared and not the weight it is added to.
     let first = clocks[0] == 0;
     let m = if first { Input::values([n], vec![0.0; n]) } else { grads([n]) };
     let v = if first { Input::values([n], vec![0.0; n]) } else { Input::uniform([n], 0.5, 2.0) };
@@ -57,7 +57,7 @@ fn case(
     steps.flatten().fold(case, Case::input)
 }
 
-/// Of the size of epsilon, which is then no longer negligible.
+/// Gradients of the size of epsilon, which is then not negligible.
 fn tiny(shape: [usize; 1]) -> Input {
     Input::uniform(shape, -3e-8, 3e-8)
 }

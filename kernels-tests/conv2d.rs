@@ -12,7 +12,7 @@ pub fn sizes(large: [usize; 3], channels: usize, kernel: [usize; 2], by: [usize;
     Convolution::new(large, channels, kernel, stride, padding).expect("something comes out")
 }
 
-/// What the suites of the three kernels try: rows of examples and a convolution.
+/// The cases of the three kernels: rows of examples and a convolution.
 pub fn shapes() -> Vec<(usize, Convolution)> {
     vec![
         (1, sizes([1, 1, 1], 1, [1, 1], [1, 0])),
@@ -41,7 +41,7 @@ pub fn name(rows: usize, c: &Convolution) -> String {
     format!("{rows}x{channels}x{height}x{width}_to_{small}_k{kernel_h}x{kernel_w}_s{stride}_p{padding}")
 }
 
-/// Calls `each(index in large, index in small, index in weights)` for all that the convolution joins.
+/// Calls `each(index in large, index in small, index in weights)` for every term of the convolution.
 pub fn joins(rows: usize, c: &Convolution, mut each: impl FnMut(usize, usize, usize)) {
     let ([channels, height, width], [outputs, small_h, small_w]) = (c.large, c.small);
     let [kernel_h, kernel_w] = c.kernel;
@@ -68,25 +68,25 @@ pub fn len(image: [usize; 3]) -> usize {
     image.iter().product()
 }
 
-/// Adds the bias of each channel of `image` and applies the ReLU, where there are such.
+/// Adds the bias of each channel of `image` and applies the ReLU, where the layer has them.
 pub fn epilogue(y: &mut [f64], image: [usize; 3], bias: Option<&Vec<f64>>, relu: bool) {
     for (i, value) in y.iter_mut().enumerate() {
         *value += bias.map_or(0.0, |bias| bias[i / (image[1] * image[2]) % image[0]]);
-        // Not `max`, which makes a number of a NaN.
+        // Not `max`, which makes a NaN 0.
         *value = if relu && *value < 0.0 { 0.0 } else { *value };
     }
 }
 
-/// The ways a layer is used: (its name, with a bias, with a ReLU).
-pub const WAYS: [(&str, bool, bool); 3] =
+/// The epilogues of a layer: (name, with a bias, with a ReLU).
+pub const EPILOGUES: [(&str, bool, bool); 3] =
     [("plain", false, false), ("bias", true, false), ("relu", true, true)];
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, c) in shapes() {
-        for (way, bias, relu) in WAYS {
+        for (label, bias, relu) in EPILOGUES {
             let case = Case::new(
-                format!("{way}_{}", name(rows, &c)),
+                format!("{label}_{}", name(rows, &c)),
                 move |g, x| Ok(vec![conv2d(g, c, x[0], x[1], bias.then(|| x[2]), relu)?]),
                 move |x| {
                     let mut y = vec![0.0; rows * len(c.small)];
@@ -100,7 +100,7 @@ pub fn cases() -> Vec<Case> {
             .tolerance(1e-4, 1e-4);
             let case = if bias { case.input(Input::normal([c.small[0]])) } else { case };
             let inputs: &[usize] = if bias { &[0, 1, 2] } else { &[0, 1] };
-            // The larger ones would only be slow.
+            // Gradients of the larger ones would be slow.
             let small = rows * len(c.small) * len(c.large) < 100_000;
             cases.push(if small { case.gradient(inputs) } else { case });
         }

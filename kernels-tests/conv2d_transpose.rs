@@ -1,17 +1,17 @@
-//! `conv2d_transpose`: the way back of the convolutions that `conv2d` is tried on.
+//! `conv2d_transpose`: transposes of the convolutions that `conv2d` is tested on.
 
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::ops::conv2d_transpose;
 
-use crate::conv2d::{WAYS, epilogue, joins, len, name, nan_bias, of_several_channels, shapes};
+use crate::conv2d::{EPILOGUES, epilogue, joins, len, name, nan_bias, of_several_channels, shapes};
 use crate::harness::{Case, Input};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, c) in shapes() {
-        for (way, bias, relu) in WAYS {
+        for (label, bias, relu) in EPILOGUES {
             let case = Case::new(
-                format!("{way}_{}", name(rows, &c)),
+                format!("{label}_{}", name(rows, &c)),
                 move |g, x| Ok(vec![conv2d_transpose(g, c, x[0], x[1], bias.then(|| x[2]), relu)?]),
                 move |x| {
                     let mut y = vec![0.0; rows * len(c.large)];

@@ -1,4 +1,4 @@
-//! `conv2d_weight_grad`: the convolutions that `conv2d` is tried on, and more than one chunk of rows.
+//! `conv2d_weight_grad`: the convolutions that `conv2d` is tested on, and more than one chunk of rows.
 
 use smoothenc::engine::ops::conv2d_weight_grad;
 

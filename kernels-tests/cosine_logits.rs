@@ -1,4 +1,4 @@
-//! `cosine_logits`: peaks at and between places, far from the first turn, narrow and wide.
+//! `cosine_logits`: peaks at and between columns, several revolutions away, narrow and wide.
 
 use std::f64::consts::TAU;
 
@@ -20,7 +20,7 @@ pub fn cases() -> Vec<Case> {
                 vec![(0..rows * cols).map(at).collect()]
             },
         );
-        // A few turns lose digits of the angle: 3 turns have a unit of 2^-22 of one.
+        // Some revolutions lose digits of the angle: at 3 revolutions floats are 2^-22 apart.
         let case = case.input(Input::uniform([rows], -3.0, 3.0)).input(Input::uniform([rows], -3.0, 1.0));
         let case = case.tolerance(1e-4, 1e-4);
         cases.push(if rows == 50 { case.gradient(&[0, 1]) } else { case });

@@ -1,4 +1,4 @@
-//! The devices that trials run on, and what a trial asks of them.
+//! The devices that trials run on, and their features.
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -28,13 +28,13 @@ pub fn device(gpu: bool) -> Result<Device> {
         // Not by `device::open`, which may choose kernels by what was measured before.
         let checked = std::env::var("SMOOTHENC_TEST_UNCHECKED").is_err();
         let gpu = Gpu::open(&common::adapter()?, checked)?;
-        // Matrix units have trials of their own.
-        gpu.use_matrix_units(false);
+        // Cooperative matrices have trials of their own.
+        gpu.use_cooperative_matrices(false);
         Ok(kept.insert(Device::Gpu(gpu)).clone())
     })
 }
 
-/// Whether a kernel's text has the sum within a workgroup, which some devices have another text for.
+/// Whether a kernel has sums within a workgroup, which go through subgroups on some devices.
 pub fn sums_in_workgroups(kernel: &str) -> bool {
     let own = smoothenc::kernels().find(|k| k.name == kernel);
     own.is_some_and(|kernel| text(kernel, true) != text(kernel, false))
@@ -47,10 +47,10 @@ pub fn subgroups() -> bool {
     *HAS.get_or_init(has)
 }
 
-/// Whether kernels can use matrix units of the adapter under test.
-pub fn matrix_units() -> bool {
+/// Whether kernels can use cooperative matrices on the adapter under test.
+pub fn cooperative_matrices() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| common::adapter().is_ok_and(|a| adapter::matrix_units(&a).is_some()))
+    *HAS.get_or_init(|| common::adapter().is_ok_and(|a| adapter::cooperative_side(&a).is_some()))
 }
 
 /// Runs `test` on the GPU with sums through subgroups.
@@ -58,9 +58,9 @@ pub fn with_subgroups(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
     switched_on(Gpu::use_subgroups, "subgroups", test)
 }
 
-/// Runs `test` on the GPU's matrix units.
-pub fn on_matrix_units(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
-    switched_on(Gpu::use_matrix_units, "matrix units", test)
+/// Runs `test` on the GPU with cooperative matrices.
+pub fn on_cooperative_matrices(test: impl FnOnce(&Device) -> Verdict) -> Verdict {
+    switched_on(Gpu::use_cooperative_matrices, "cooperative matrices", test)
 }
 
 /// Runs `test` while the GPU's kernels use `what`.

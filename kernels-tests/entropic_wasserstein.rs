@@ -12,7 +12,7 @@ use crate::inputs::{Rng, seed};
 /// One latent dimension, docs/method.md, section 3: the value, and its derivatives by mu_a, l_a, mu_b, l_b.
 fn dimension(g: f64, [mu_a, l_a, mu_b, l_b]: [f64; 4]) -> (f64, [f64; 4]) {
     let (sa, sb) = ((l_a / 2.0).exp(), (l_b / 2.0).exp());
-    // In float64 the plain difference would lose what the test is about.
+    // In float64 the plain difference would cancel, which the test is about.
     let difference = sb * ((l_a - l_b) / 2.0).exp_m1();
     let s = 2.0 * g * sa * sb;
     let root = 1f64.hypot(s);
@@ -86,7 +86,7 @@ impl Pairs {
     }
 }
 
-/// A head pair of `golden/golden.json`, float32, and what it says of it at float64.
+/// A pair of heads of `golden/golden.json` in float32, and its values in float64.
 pub struct Golden {
     pub name: String,
     pub gamma: f32,

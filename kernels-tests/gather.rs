@@ -4,10 +4,10 @@ use smoothenc::engine::ops::{byte_table_words, gather, gather_bytes};
 
 use crate::harness::{Case, Input};
 
-/// What a row of the table is whose index is none.
+/// The content of the row of an index beyond the table.
 const BEYOND: u32 = 0x7fc0_0000;
 
-/// Repeats, the first row and the last one among them, and two that the table has not.
+/// Repeated indices, the first row and the last one among them, and two beyond the table.
 pub fn indices(rows: usize, n: usize) -> Input {
     let index = |r: usize| match r {
         0 => n - 1,
@@ -19,7 +19,7 @@ pub fn indices(rows: usize, n: usize) -> Input {
     Input::words([rows], (0..rows).map(|r| index(r) as u32).collect())
 }
 
-/// Rows of the table in f64, whatever it holds; `beyond` in those that it has not.
+/// Rows of the table in f64, whatever it holds; `beyond` for those that it lacks.
 pub fn rows_of(table: &[f64], indices: &[f64], cols: usize, beyond: f64) -> Vec<f64> {
     let row =
         |&i: &f64| table.get(i as usize * cols..).map_or(&[][..], |rest| rest.get(..cols).unwrap_or(&[]));

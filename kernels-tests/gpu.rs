@@ -18,8 +18,8 @@ use crate::harness::{Verdict, compare, trial};
 use crate::inputs::Rng;
 use crate::matmul::product;
 
-/// More dispatches than one submission takes, and more runs than may be in flight; every turn
-/// needs the one before.
+/// More dispatches than one submission takes, and more runs than may be in flight; every iteration needs the one
+/// before.
 fn long_run(_: &mut Rng) -> Verdict {
     let (mut g, mut session) = (Graph::new(), Session::new(device(true)?));
     let [x, y, one] = ["x", "y", "one"].map(|name| g.variable(name, [5, 7], F32));
@@ -51,7 +51,7 @@ fn same(got: &[f32], want: &[f32]) -> Verdict {
     if got == want { Ok(()) } else { Err(format!("{got:?} instead of {want:?}").into()) }
 }
 
-/// Memory starts at zero, and copies larger than a piece, at odd places, come back whole.
+/// Memory is zeroed, and copies larger than a piece, at odd offsets, are read back whole.
 fn large_copies(rng: &mut Rng) -> Verdict {
     let words = (9 << 20) + 3;
     let buffer = device(true)?.buffer("memory", words)?;
@@ -72,14 +72,14 @@ fn large_copies(rng: &mut Rng) -> Verdict {
     }
 }
 
-/// One kernel may not read and write one buffer through two bindings, be it other parts of it.
+/// A kernel may not read and write one buffer through two bindings, even different parts of it.
 fn aliased_bindings(_: &mut Rng) -> Verdict {
     let (mut g, mut session) = (Graph::new(), Session::new(device(true)?));
     let both = g.variable("both", [128], F32)?;
     let (low, high) = (g.view(both, 0, [64])?, g.view(both, 64, [64])?);
     store(&mut g, low, high)?;
     names(session.compile(&g).map(|_| ()), &["kernel copy", "both"])?;
-    // Through a value it may.
+    // It may through a value.
     let mut g = Graph::new();
     let both = g.variable("both", [128], F32)?;
     let (low, high) = (g.view(both, 0, [64])?, g.view(both, 64, [64])?);
@@ -110,7 +110,7 @@ fn too_large(_: &mut Rng) -> Verdict {
     same(&session.get::<f32>("x")?, &[1.5; 3])
 }
 
-/// A product that is measured first comes out right; what was chosen is written down, and followed when it is found.
+/// A product whose variants are measured is right; the choice is written to the file, and found there by the next run.
 fn tuned(rng: &mut Rng) -> Verdict {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("smoothenc/tune.json");
@@ -145,7 +145,7 @@ fn tuned(rng: &mut Rng) -> Verdict {
     }
 }
 
-/// A device that goes away is an error of the next run, write and read.
+/// A lost device is an error of the next run, write and read.
 fn lost_device(_: &mut Rng) -> Verdict {
     let own = common::open()?;
     let mut session = Session::new(own.clone());
@@ -157,7 +157,7 @@ fn lost_device(_: &mut Rng) -> Verdict {
     if let Device::Gpu(gpu) = &own {
         gpu.destroy();
     }
-    // The first run may still be accepted; what it computed cannot be read.
+    // The first run may still be accepted; its results cannot be read.
     let ran = program.run();
     names(session.get::<f32>("x").map(|_| ()), &["device"])?;
     names(ran.and_then(|()| program.run()), &["device"])?;
@@ -165,7 +165,7 @@ fn lost_device(_: &mut Rng) -> Verdict {
     names(session.compile(&g).map(|_| ()), &["device"])
 }
 
-/// Asks for an error whose text has all of `parts`.
+/// Expects an error whose text has all of `parts`.
 fn names(result: smoothenc::Result<()>, parts: &[&str]) -> Verdict {
     match result {
         Ok(()) => Err(format!("no error, where one about {parts:?} should be").into()),

@@ -1,4 +1,4 @@
-//! `half`: every device must round alike, to the last bit.
+//! `half`: every device must round the same, to the last bit.
 
 use smoothenc::engine::ops::half;
 
@@ -17,7 +17,7 @@ fn number(i: usize) -> f32 {
     }
 }
 
-/// A half's bits by trying: the nearest of all halves, of two equally near the even one.
+/// A half's bits by search: the nearest of all halves, ties to even.
 fn nearest(x: f32) -> u32 {
     let value = |bits: u32| match bits >> 10 {
         0 => f64::from(bits) * 2.0f64.powi(-24),

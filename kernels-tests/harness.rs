@@ -1,4 +1,4 @@
-//! What every kernel test is made of: a case, the inputs drawn for it, and the comparison.
+//! The parts of every kernel test: a case, the inputs drawn for it, and the comparison.
 
 use std::sync::Arc;
 
@@ -12,7 +12,9 @@ use smoothenc::engine::ops::store;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::{DType, Shape};
 
-use crate::devices::{device, matrix_units, on_matrix_units, subgroups, sums_in_workgroups, with_subgroups};
+use crate::devices::{
+    cooperative_matrices, device, on_cooperative_matrices, subgroups, sums_in_workgroups, with_subgroups,
+};
 use crate::inputs::{self, Rng};
 
 /// Builds the op under test from the input tensors; returns what is compared: new values, or
@@ -23,7 +25,7 @@ type Oracle = dyn Fn(&[Vec<f64>]) -> Vec<Vec<f64>> + Send + Sync;
 /// Fills an input with this many words.
 type Draw = dyn Fn(&mut Rng, usize) -> Vec<u32> + Send + Sync;
 
-/// Whether a test passed, else why not.
+/// The result of a test: passed, or why it failed.
 pub type Verdict = std::result::Result<(), Box<dyn std::error::Error>>;
 
 /// An input variable of a case.
@@ -75,8 +77,8 @@ pub struct Case {
     differentiate: Vec<usize>,
     /// For the GPU only: the variant that its calls are to have.
     variant: Option<usize>,
-    /// Ways to run it on matrix units.
-    unit_variants: usize,
+    /// The number of variants with cooperative matrices.
+    cooperative_variants: usize,
 }
 
 impl Case {
@@ -96,7 +98,7 @@ impl Case {
             nonfinite: false,
             differentiate: Vec::new(),
             variant: None,
-            unit_variants: 0,
+            cooperative_variants: 0,
         }
     }
 
@@ -112,7 +114,7 @@ impl Case {
         self
     }
 
-    /// Lets the oracle return NaN and infinities, which must then come out just so.
+    /// Lets the oracle return NaN and infinities, which the kernel must then return too.
     pub fn nonfinite(mut self) -> Self {
         self.nonfinite = true;
         self
@@ -124,16 +126,16 @@ impl Case {
         self
     }
 
-    /// Makes it a case of variant number `variant` of a call that offers a GPU several.
+    /// Makes it a case of variant number `variant` of a call that offers several.
     pub fn variant(mut self, variant: usize) -> Self {
         self.name = format!("{}_variant_{variant}", self.name);
         self.variant = Some(variant);
         self
     }
 
-    /// Adds a trial for each of `variants` ways to run it on a GPU's matrix units.
-    pub fn on_matrix_units(mut self, variants: usize) -> Self {
-        self.unit_variants = variants;
+    /// Adds a trial for each of `variants` variants with cooperative matrices.
+    pub fn on_cooperative_matrices(mut self, variants: usize) -> Self {
+        self.cooperative_variants = variants;
         self
     }
 
@@ -154,11 +156,12 @@ impl Case {
             let run = move |rng: &mut Rng| with_subgroups(|device| case.run(device, rng));
             trials.push(trial(format!("{name}::gpu_subgroups"), run).with_ignored_flag(!subgroups()));
         }
-        for variant in 0..case.unit_variants {
+        for variant in 0..case.cooperative_variants {
             let case = case.clone();
-            let run = move |rng: &mut Rng| on_matrix_units(|device| case.run_variant(device, variant, rng));
-            let name = format!("{name}::gpu_matrix_units_{variant}");
-            trials.push(trial(name, run).with_ignored_flag(!matrix_units()));
+            let run =
+                move |rng: &mut Rng| on_cooperative_matrices(|device| case.run_variant(device, variant, rng));
+            let name = format!("{name}::gpu_cooperative_{variant}");
+            trials.push(trial(name, run).with_ignored_flag(!cooperative_matrices()));
         }
         if !case.differentiate.is_empty() {
             trials.push(trial(format!("{name}::gradient"), move |rng| in_gradient.check_gradient(rng)));
@@ -171,7 +174,7 @@ impl Case {
         self.run_variant(device, self.variant.unwrap_or(0), rng)
     }
 
-    /// On matrix units where the device is told to use them: something of the case must then run there.
+    /// Runs with cooperative matrices where these are switched on; at least one call must then use them.
     fn run_variant(&self, device: &Device, variant: usize, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
         if let Device::Gpu(gpu) = device {
@@ -189,7 +192,7 @@ impl Case {
             };
             let got = to_floats(*dtype, words);
             let verdict = compare(&got, expected, tolerance, self.nonfinite).or_else(|_| {
-                // What is left where large terms cancel is held against what rounding can do to it.
+                // Where large terms cancel, the tolerance is what rounding can do to the result.
                 compare_within(&got, expected, tolerance, self.nonfinite, &self.rounding(rng, &drawn, i))
             });
             verdict.map_err(|e| format!("output {i}: {e}"))?;
@@ -242,7 +245,7 @@ impl Case {
             set(&mut session, &format!("in{i}"), input.dtype, &with_margins(words))?;
         }
         let results = (self.build)(&mut g, &inputs)?;
-        // Where each output is found: an input that the op updates, or a variable of its own.
+        // The variable of each output: an input that the op updates, or a new one.
         let mut found = Vec::new();
         for (i, &t) in results.iter().enumerate() {
             if let Some(at) = inputs.iter().position(|&input| input == t) {
@@ -260,9 +263,10 @@ impl Case {
         let (mut outputs, mut complaint) = (Vec::new(), None);
         if let Device::Gpu(gpu) = device {
             let plan = plan(&g);
-            let ways: Vec<_> = plan.recording.calls().filter_map(|(call, _)| gpu.way(call)).collect();
-            if gpu.uses_matrix_units() && !ways.iter().any(|way| way.contains("matrix units")) {
-                complaint = Some("nothing of it runs on matrix units".into());
+            let variants: Vec<_> =
+                plan.recording.calls().filter_map(|(call, _)| gpu.variant_of(call)).collect();
+            if gpu.uses_cooperative_matrices() && !variants.iter().any(|name| name.contains("matrix units")) {
+                complaint = Some("nothing of it runs with cooperative matrices".into());
             }
         }
         for (name, dtype, len) in &found {
@@ -290,9 +294,9 @@ impl Case {
         Ok(Ran { outputs, complaint })
     }
 
-    /// Compares the gradients that autodiff finds for `sum of w * output`, w random, on the CPU
-    /// with differences of the oracle: a gradient lies between the slopes on its two sides. They
-    /// are the same but for rounding, unless a ReLU turns within the step, where it is one of them.
+    /// Compares the gradients of `sum of w * output`, w random, by autodiff on the CPU with differences of the oracle:
+    /// a gradient lies between the slopes on its two sides. These agree up to rounding, unless a ReLU switches within
+    /// the step; then the gradient is one of them.
     pub fn check_gradient(&self, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
         let values = self.as_floats(&drawn);
@@ -309,7 +313,7 @@ impl Case {
                 let got = gradient[i];
                 let slack = 1e-4 * ((low + high) / 2.0).abs().max(0.01 * largest).max(1e-6);
                 let within = |slack: f64| low - slack <= got && got <= high + slack;
-                // As in `run`: what is left where large terms cancel is held against what rounding can do to it.
+                // As in `run`: where large terms cancel, the tolerance is what rounding can do to the result.
                 let rounding = |rng: &mut Rng| {
                     let moved = |rng: &mut Rng| {
                         let (values, mut weights) = (self.moved(rng, &values), weights.clone());
@@ -396,10 +400,10 @@ fn nearly_one(rng: &mut Rng) -> f64 {
     1.0 + 1e-6 * (2.0 * rng.uniform() - 1.0)
 }
 
-/// What a run left behind.
+/// The results of a run.
 struct Ran {
     outputs: Vec<(DType, Vec<u32>)>,
-    /// Something other than wrong values.
+    /// A fault other than wrong values.
     complaint: Option<String>,
 }
 
@@ -438,7 +442,7 @@ pub fn compare(got: &[f64], expected: &[f64], tolerance: f64, nonfinite: bool) -
     compare_within(got, expected, tolerance, nonfinite, &vec![0.0; expected.len()])
 }
 
-/// The same, with a `slack` for each value besides.
+/// [`compare`] with an additional `slack` for each value.
 fn compare_within(got: &[f64], expected: &[f64], tolerance: f64, nonfinite: bool, slack: &[f64]) -> Verdict {
     if got.len() != expected.len() {
         return Err(format!("{} values, the oracle has {}", got.len(), expected.len()).into());

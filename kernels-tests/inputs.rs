@@ -1,4 +1,4 @@
-//! Random inputs, other ones at every run of the suite.
+//! Random inputs, different in every run of the suite.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -2,7 +2,7 @@
 
 use smoothenc::engine::autodiff;
 use smoothenc::engine::graph::{Graph, Tensor};
-use smoothenc::engine::ops::{TILINGS, UNIT_TILINGS, half_linear, linear, matmul};
+use smoothenc::engine::ops::{COOPERATIVE_TILINGS, TILINGS, half_linear, linear, matmul};
 
 use crate::harness::{Case, Input};
 
@@ -24,7 +24,7 @@ fn size([m, n, k]: [usize; 3]) -> String {
     format!("{m}x{n}x{k}")
 }
 
-/// The product without more.
+/// The product without bias or ReLU.
 pub fn plain(sizes: [usize; 3], ta: bool, tb: bool) -> Case {
     let letter = |t| if t { 't' } else { 'n' };
     let [a, b] = sides(sizes, ta, tb);
@@ -58,7 +58,7 @@ fn layer(sizes: [usize; 3], relu: bool) -> Case {
         .tolerance(1e-4, 1e-4)
 }
 
-/// A layer in which a NaN, an example's last input, spoils all of that example and nothing else.
+/// A layer in which a NaN, an example's last input, makes that example NaN and no other.
 fn relu_keeps_nan() -> Case {
     let [m, n, k] = [5, 9, 20];
     let mut spoilt: Vec<f32> = (0..m * k).map(|i| (i % 7) as f32 - 3.0).collect();
@@ -76,7 +76,7 @@ fn relu_keeps_nan() -> Case {
         .tolerance(1e-4, 1e-4)
 }
 
-/// A layer of factors in half precision. They are rounded, so that each is some way from what was drawn.
+/// A layer with factors in half precision, which rounds the inputs.
 fn half_layer([m, n, k]: [usize; 3], relu: bool) -> Case {
     let oracle = move |x: &[Vec<f64>]| {
         let [a, b] = [0, 1].map(|i| x[i].iter().map(|v| to_half(*v)).collect::<Vec<_>>());
@@ -94,10 +94,10 @@ fn half_layer([m, n, k]: [usize; 3], relu: bool) -> Case {
         .input(Input::normal([n, k]))
         .input(Input::normal([n]))
         .tolerance(1e-4, 1e-4)
-        .on_matrix_units(UNIT_TILINGS)
+        .on_cooperative_matrices(COOPERATIVE_TILINGS)
 }
 
-/// Its gradients: those of `sum of weights * layer`, which are products of halves too.
+/// Its gradients, those of `sum of weights * layer`, which are products of halves too.
 fn half_gradients([m, n, k]: [usize; 3]) -> Case {
     let build = move |g: &mut Graph, x: &[Tensor]| {
         let c = half_linear(g, x[0], x[1], x[2], false)?;
@@ -114,17 +114,17 @@ fn half_gradients([m, n, k]: [usize; 3]) -> Case {
         .input(Input::normal([n]))
         .input(Input::normal([m, n]))
         .tolerance(1e-4, 1e-4)
-        .on_matrix_units(UNIT_TILINGS)
+        .on_cooperative_matrices(COOPERATIVE_TILINGS)
 }
 
-/// The half nearest to a number, of two equally near the even one.
+/// The half nearest to a number, ties to even.
 pub fn to_half(x: f64) -> f64 {
     let unit = 2.0f64.powi((x.abs().log2().floor() as i32).max(-14) - 10);
     let nearest = (x / unit).round_ties_even() * unit;
     if nearest.abs() > 65_504.0 { nearest * f64::INFINITY } else { nearest }
 }
 
-/// Factors that no half holds: too small, between two halves, too large; and a NaN, in a row of its own.
+/// Factors that are no halves: too small, between two halves, too large; and a NaN. Each has its own row.
 fn half_edges() -> Case {
     const K: usize = 20;
     let edges = [1e-9, 3e-8, 1e-6, 6e-5, 6.1e-5, 1.0 + 2.0f32.powi(-11), 65_519.0, 65_520.0, 1e9, f32::NAN];
@@ -143,7 +143,7 @@ fn half_edges() -> Case {
         .input(Input::normal([9]))
         .nonfinite()
         .tolerance(1e-4, 1e-4)
-        .on_matrix_units(UNIT_TILINGS)
+        .on_cooperative_matrices(COOPERATIVE_TILINGS)
 }
 
 pub fn cases() -> Vec<Case> {
@@ -170,8 +170,8 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// For each way to tile the product: within a tile and across several in each direction, with rows that are whole
-/// vectors on both sides, on one, and on none.
+/// For each tiling: products within a tile and across several in each direction, with rows of whole vectors in both
+/// factors, in one, and in none.
 fn tiled() -> Vec<Case> {
     vec![
         plain([1, 7, 200], false, false),

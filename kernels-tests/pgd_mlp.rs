@@ -1,9 +1,8 @@
 //! `pgd_mlp`: whole ascents in either norm up every goal, through networks of many shapes.
 //!
-//! Signs and ReLUs jump, so rounding could turn the ascent of an unlucky point. Points are therefore
-//! drawn until the float64 ascent keeps clear of every jump ([`Setting::margin`]), and from a fixed
-//! seed, since a float32 gradient that nearly cancels is no fault either. Then x' must agree in every
-//! pixel.
+//! Signs and ReLUs jump, so rounding could change the ascent of an unlucky point. Points are therefore drawn until the
+//! float64 ascent keeps a distance from every jump ([`Setting::margin`]). The seed is fixed, since a float32 gradient
+//! that nearly cancels is no fault either. Then x' must agree in every pixel.
 
 use smoothenc::engine::graph::Tensor;
 use smoothenc::engine::nn::Dense;
@@ -14,7 +13,7 @@ use crate::harness::{Case, Input};
 use crate::inputs::Rng;
 use crate::pgd_step::oracle_row;
 
-/// Of the points: any one will do.
+/// The seed of the points: any one will do.
 const SEED: u64 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,8 +38,8 @@ struct Setting {
     half: bool,
     /// The coupling, for the entropic divergence.
     gamma: f32,
-    /// And so is all that they are multiplied with, for matrix units.
-    units: bool,
+    /// With cooperative matrices: all that the weights are multiplied with are halves too.
+    cooperative: bool,
     /// The points to start from are drawn by the kernel.
     start: bool,
 }
@@ -53,7 +52,7 @@ struct Layer {
     relu: bool,
 }
 
-/// An example's way: its last point, whether an iterate was wrong, and how close it came to a jump.
+/// An example's ascent: its last point, whether an iterate was wrong, and how close it came to a jump.
 struct Climbed {
     x_adv: Vec<f64>,
     wrong: bool,
@@ -61,7 +60,7 @@ struct Climbed {
 }
 
 impl Setting {
-    /// All layers are in one arena but the probe, which starts one of its own.
+    /// All layers are in one arena, except the probe, which starts its own.
     fn new(norm: Norm, aim: Aim, [rows, inputs]: [usize; 2], widths: &[usize], steps: usize) -> Self {
         let (mut layers, mut at, mut width) = (Vec::new(), 0, inputs);
         for (l, &outputs) in widths.iter().enumerate() {
@@ -90,7 +89,7 @@ impl Setting {
             steps,
             half: false,
             gamma: 0.7,
-            units: false,
+            cooperative: false,
             start: false,
         }
     }
@@ -103,11 +102,11 @@ impl Setting {
         }
     }
 
-    /// How near a value may come to where it jumps, relative to the largest beside it: as far above
-    /// float32's rounding as leaves most points, where there are many values.
+    /// The least distance of a value from a jump, relative to the largest beside it: as far above float32's rounding as
+    /// still accepts most points where there are many values.
     fn margin(&self) -> f64 {
-        // With halves some way above theirs: devices without matrix units round the weights only.
-        if self.units {
+        // Well above the rounding of halves: devices without cooperative matrices round the weights only.
+        if self.cooperative {
             return 4e-3;
         }
         0.05 / (self.inputs * self.steps.max(1)) as f64
@@ -122,8 +121,8 @@ impl Setting {
         let words =
             |layers: &[Dense]| layers.last().map_or(64, |last| last.bias + last.outputs.next_multiple_of(64));
         let (encoder, probe) = self.split();
-        // Padding is read by nobody; by matrix units, but for nothing.
-        let padding = if self.units { 60_000.0 } else { f32::NAN };
+        // Nothing reads the padding but cooperative matrices, which multiply it by zeros.
+        let padding = if self.cooperative { 60_000.0 } else { f32::NAN };
         let mut arenas = [vec![padding; words(encoder)], vec![f32::NAN; words(probe.as_slice())]];
         let mut width = self.inputs;
         for (l, layer) in self.layers.iter().enumerate() {
@@ -156,13 +155,13 @@ impl Setting {
     /// All steps of one example.
     fn climb(&self, network: &[Layer], x: &[f64], start: &[f64], reference: &[f64]) -> Climbed {
         let mut climbed = Climbed { x_adv: start.to_vec(), wrong: false, margin: f64::INFINITY };
-        let looks = self.steps + usize::from(self.aim == Aim::CrossEntropy);
-        // What matrix units multiply.
-        let factors = |values: Vec<f64>| match self.units {
+        let iterations = self.steps + usize::from(self.aim == Aim::CrossEntropy);
+        // The factors that cooperative matrices multiply.
+        let factors = |values: Vec<f64>| match self.cooperative {
             true => values.into_iter().map(|v| f64::from(to_half(v as f32))).collect(),
             false => values,
         };
-        for turn in 0..looks {
+        for iteration in 0..iterations {
             let mut h = vec![factors(climbed.x_adv.clone())];
             for layer in network {
                 let sums: Vec<f64> = layer.forwards(&h[h.len() - 1]);
@@ -176,7 +175,7 @@ impl Setting {
             let head = &h[h.len() - 1];
             if self.aim == Aim::CrossEntropy {
                 climbed.classify(head, reference[0] as usize);
-                if turn == self.steps {
+                if iteration == self.steps {
                     break;
                 }
             }
@@ -211,7 +210,7 @@ impl Layer {
 }
 
 impl Climbed {
-    /// Notes how near one of `values` comes to 0. One that is 0 is so without rounding.
+    /// Records how near one of `values` comes to 0. One that is 0 is exactly 0.
     fn keep_clear(&mut self, values: &[f64]) {
         let sizes = || values.iter().map(|v| v.abs()).filter(|&v| v > 0.0);
         let largest = sizes().fold(0.0, f64::max);
@@ -223,7 +222,7 @@ impl Climbed {
             self.wrong = true;
             return;
         }
-        // The first largest, and a NaN is larger than any.
+        // The first largest; a NaN is larger than any number.
         let wins = |c: usize| logits[label] > logits[c] || logits[label] == logits[c] && label <= c;
         self.wrong |= !(0..logits.len()).all(wins);
         let gaps: Vec<f64> = logits.iter().map(|v| v - logits[label]).chain([logits[label]]).collect();
@@ -264,7 +263,7 @@ fn goal_gradient(aim: Aim, gamma: f64, reference: &[f64], h: &[f64]) -> Vec<f64>
     }
 }
 
-/// Of the drawn starts.
+/// The key of drawn starts.
 const START_KEY: Key = Key([17, 4]);
 const CLOCK: u32 = 1234;
 
@@ -274,7 +273,7 @@ fn to_half(x: f32) -> f32 {
     (x / unit).round() * unit
 }
 
-/// What is drawn for a case.
+/// The random inputs of a case.
 #[derive(Clone)]
 struct Drawn {
     arenas: [Vec<f32>; 2],
@@ -287,7 +286,7 @@ fn floats(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(*v)).collect()
 }
 
-/// Weights, and points whose ascents keep clear of jumps.
+/// Weights, and points whose ascents keep a distance from jumps.
 fn draw(s: &Setting, rng: &mut Rng) -> Drawn {
     let arenas = s.weights(rng);
     let network = s.network(&floats(&arenas[0]), &floats(&arenas[1]));
@@ -323,7 +322,7 @@ fn draw(s: &Setting, rng: &mut Rng) -> Drawn {
 fn case(name: String, s: Setting, drawn: Drawn) -> Case {
     let Drawn { arenas: [weights, probe], x, x_adv, references } = drawn;
     let (build, oracle, starts) = (s.clone(), s.clone(), floats(&x_adv));
-    // What the kernel draws it must not read.
+    // The kernel must not read points that it draws itself.
     let x_adv = if s.start { vec![f32::NAN; x_adv.len()] } else { x_adv };
     let case = Case::new(
         name,
@@ -380,7 +379,7 @@ pub fn cases() -> Vec<Case> {
         for aim in [Aim::W2, Aim::Entropic, Aim::CrossEntropy] {
             let mut add = |name: &str, sides: [usize; 2], widths: &[usize], steps, spoil: fn(&mut Drawn)| {
                 let mut widths = widths.to_vec();
-                // A probe below which there is an encoder; a head of means and log-variances.
+                // A probe needs an encoder below it; a head has means and log-variances.
                 match (aim, &mut widths[..]) {
                     (Aim::CrossEntropy, [_]) => widths.push(10),
                     (Aim::CrossEntropy, _) => {}
@@ -388,8 +387,8 @@ pub fn cases() -> Vec<Case> {
                     _ => {}
                 }
                 let s = Setting {
-                    half: name.contains("half") || name.contains("units"),
-                    units: name.contains("units"),
+                    half: name.contains("half") || name.contains("cooperative"),
+                    cooperative: name.contains("cooperative"),
                     start: name.contains("start"),
                     gamma: if name.contains("strong") { 300.0 } else { 0.7 },
                     ..Setting::new(norm, aim, sides, &widths, steps)
@@ -399,15 +398,15 @@ pub fn cases() -> Vec<Case> {
                 let name = format!("{norm:?}_{aim:?}_{rows}x{inputs}-{}_{name}{steps}", shape.join("-"));
                 let mut drawn = draw(&s, &mut Rng::new(SEED, &name));
                 spoil(&mut drawn);
-                // The other ways of sharing layers are for the L-infinity norm. Drivers take long to compile each, so
-                // those for GPUs are tried with one goal, and with the others at the model's size.
-                if norm == Norm::Linf && !s.units {
+                // The other variants are for the L-infinity norm. Drivers take long to compile each, so those for GPUs
+                // are tested with one goal, and with the others at the model's size only.
+                if norm == Norm::Linf && !s.cooperative {
                     let every = aim == Aim::W2 || inputs == 784;
                     let others = (1..SHARINGS).filter(|i| every || i + 1 == SHARINGS);
                     cases.extend(others.map(|i| case(name.clone(), s.clone(), drawn.clone()).variant(i)));
                 }
-                let units = usize::from(s.units);
-                cases.push(case(name, s, drawn).on_matrix_units(units));
+                let variants = usize::from(s.cooperative);
+                cases.push(case(name, s, drawn).on_cooperative_matrices(variants));
             };
             add("", [1, 7], &[10], 1, |_| ());
             add("", [33, 7], &[1, 10], 3, |_| ());
@@ -424,18 +423,18 @@ pub fn cases() -> Vec<Case> {
             if norm == Norm::Linf && aim != Aim::CrossEntropy {
                 // Two panels of the CPU's, of an odd number of pixels.
                 add("start", [21, 35], &[20, 12, 8], 3, |_| ());
-                // One tile and more, of layers that are whole squares, half ones more, and ones with a rest.
-                add("units", [16, 32], &[32, 16, 8], 2, |_| ());
-                add("units", [32, 40], &[24, 18], 2, |_| ());
-                add("units", [48, 8], &[56, 24, 8, 16, 24, 6], 3, |_| ());
-                add("units", [16, 136], &[200, 256], 1, |_| ());
-                add("units_start", [32, 56], &[24, 10], 2, |_| ());
-                add("units_strong", [16, 32], &[24, 64], 1, |_| ());
+                // One tile and more; layers that are multiples of the matrices' side, of half of it, and others.
+                add("cooperative", [16, 32], &[32, 16, 8], 2, |_| ());
+                add("cooperative", [32, 40], &[24, 18], 2, |_| ());
+                add("cooperative", [48, 8], &[56, 24, 8, 16, 24, 6], 3, |_| ());
+                add("cooperative", [16, 136], &[200, 256], 1, |_| ());
+                add("cooperative_start", [32, 56], &[24, 10], 2, |_| ());
+                add("cooperative_strong", [16, 32], &[24, 64], 1, |_| ());
             }
             if aim == Aim::CrossEntropy {
                 add("no_class", [5, 30], &[20, 6], 2, |d| d.references[1] = 1e6);
             }
-            // A NaN pixel spoils its example, a NaN weight all.
+            // A NaN pixel makes its example NaN, a NaN weight all examples.
             let pixel = |d: &mut Drawn| (d.x[40], d.x_adv[40]) = (f32::NAN, f32::NAN);
             add("nan_pixel", [5, 30], &[8], 2, pixel);
             add("nan_pixel", [5, 30], &[20, 6], 2, pixel);

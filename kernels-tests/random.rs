@@ -1,5 +1,5 @@
 //! `random`: uniforms bit for bit and normals to rounding, by a Threefry written for this test;
-//! Random123's known answers through the WGSL of `common/rng.wgsl`; and what the draws look like.
+//! Random123's known answers through the WGSL of `common/rng.wgsl`; and statistics of the draws.
 
 use libtest_mimic::Trial;
 use smoothenc::Result;
@@ -64,7 +64,7 @@ fn case(n: usize, step: u32, seed: u64, normals: bool) -> Case {
         move |g, x| Ok(vec![if normals { normal(g, x[0], [n], key)? } else { uniform(g, x[0], [n], key)? }]),
         move |x| vec![draws(key, x[0][0] as u32, n, normals)],
     );
-    // The angle alone is rounded by 2e-7, and a hundredth of the largest draw is what it is held against.
+    // Rounding the angle alone gives 2e-7; errors are relative to a hundredth of the largest draw.
     let tolerance = if normals { (1e-4, 1e-4) } else { (0.0, 0.0) };
     case.input(Input::words([2], vec![step, 99])).tolerance(tolerance.0, tolerance.1)
 }

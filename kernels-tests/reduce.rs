@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
             move |x| vec![(0..cols).map(|c| x[0][c..].iter().step_by(cols).sum()).collect()],
         );
         for case in [by_row, by_column] {
-            // Sums cancel; 1 % of the largest is what the rounding is held against.
+            // Sums cancel, so errors are relative to 1 % of the largest.
             let case = case.input(Input::normal([rows, cols])).tolerance(1e-4, 1e-4);
             cases.push(if [rows, cols] == [7, 200] { case.gradient(&[0]) } else { case });
         }

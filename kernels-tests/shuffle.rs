@@ -1,5 +1,5 @@
 //! `shuffle`: bit for bit by a Feistel network written for this test, and the promise it keeps:
-//! every epoch visits every example once, in an order of its own.
+//! every epoch visits every example once, in its own order.
 
 use libtest_mimic::Trial;
 use smoothenc::Result;

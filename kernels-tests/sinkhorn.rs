@@ -35,8 +35,8 @@ fn transport(log_a: &[f64], log_b: &[f64], cost: &[f64]) -> (f64, Vec<f64>, Vec<
     (inner(log_a, &f) + inner(log_b, &h), f, h)
 }
 
-/// Costs `2 - 2 cos` of places on a circle, times the coupling; with 60 more where that is 1.5, as large costs go
-/// another way on the CPU.
+/// Costs `2 - 2 cos` of places on a circle, times the coupling; plus 60 for a coupling of 1.5, since the CPU has
+/// another path for large costs.
 fn chords(n: usize, m: usize, coupling: f64) -> Vec<f32> {
     let angle = |i: usize, n: usize| std::f64::consts::TAU * i as f64 / n as f64;
     let cost = |k: usize| {

@@ -1,4 +1,4 @@
-//! `transport_plan`: weighed sums of plans.
+//! `transport_plan`: weighted sums of plans.
 
 use smoothenc::method::ops::transport_plan;
 

@@ -1,14 +1,14 @@
 // adam: one step of Adam (Kingma and Ba, 2015) over all weights at once    docs/method.md, section 4
 //
 //   clock    [2]: the step, from 0; t = step + 1
-//   g        [n] gradients; `unscale` times what is stored, where the loss was scaled for half precision
-//   m, v     [n] running means of g and g^2      w  [n] weights, all three updated in place
+//   g        [n] gradients times the loss scale; `unscale` is its inverse
+//   m, v     [n] running means of g and g^2; w [n] weights; all three are updated in place
 //
 //   m <- b1 m + (1 - b1) g,    v <- b2 v + (1 - b2) g^2
 //   w <- w - rate_t  (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 //   rate_t falls linearly from rate at step 0 to rate * last at step `total`
 //
-// 1 - b^t is computed as -expm1(t log b): in float32 1 - 0.999 alone is off by 6e-5.
+// 1 - b^t is computed as -expm1(t log b): in float32 1 - 0.999 has a relative error of 6e-5.
 // One invocation a weight.
 
 struct Params {
@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> v: array<f32>;
 @group(0) @binding(5) var<storage, read_write> w: array<f32>;
 
-// 1 - e^x for x <= 0: by its series where the difference would cancel.
+// 1 - e^x for x <= 0; by its series where the difference would cancel.
 fn one_minus_exp(x: f32) -> f32 {
     if x < -0.5 { return 1.0 - exp(x); }
     var sum = 1.0;

@@ -8,8 +8,8 @@
 //          MODE 2  v[c]        (of a column sum)
 //          MODE 3  v[r % period] a[r, c]
 //
-// MODE 3 carries the gradient of a fused op: its saved derivative a of one value per example,
-// times what flows into that value. v has period rows there, and repeats where a has more.
+// MODE 3 is the gradient of a fused op with one value per example: its saved derivative a, times the gradient v of the
+// value. v has period rows, and repeats where a has more.
 // One invocation an element.
 
 override MODE: u32 = 0;

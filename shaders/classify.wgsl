@@ -1,10 +1,10 @@
-// classify: marks the rows that a classifier gets wrong                           docs/method.md, section 5
+// classify: marks the misclassified rows                                          docs/method.md, section 5
 //
-//   wrong[r] = 1 where the first largest of logits[r] is not the label, else left as it is
+//   wrong[r] = 1 where the first largest of logits[r] is not the label's; else it is not changed
 //
 //   logits  [rows, cols]; a row with a NaN counts as wrong
 //   labels  [rows] u32; a row whose label is no class counts as wrong
-//   wrong   [rows] u32, updated: an example counts wherever it appears among the iterates
+//   wrong   [rows] u32, updated, so that a misclassified iterate counts whichever it is
 //
 // One invocation a row.
 

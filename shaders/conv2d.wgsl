@@ -6,10 +6,10 @@
 //   bias  [small_c], where BIAS = 1
 //   y     [rows, small_c, small_h, small_w]; act is max(., 0) where RELU = 1 (with BIAS = 1 only)
 //
-// A product of the weights [small_c, k] with a matrix [k, rows pixels] that is never stored: its element
-// is found in x when a slice of it is loaded. Tiles and slices as in matmul: 32 channels by 32 pixels a
-// workgroup, a 4 x 4 block an invocation. An invocation always loads the same four pixels' column of a
-// slice, so it works out their places once. The sum runs in order, so a run repeats bit for bit.
+// Implicit GEMM: the product of the weights [small_c, k] and a matrix [k, rows pixels] that is never stored. Its
+// elements are read from x when a slice is loaded. Tiles and slices are as in matmul: a workgroup has 32 channels by 32
+// pixels, an invocation a block of 4 x 4. An invocation loads the same four pixels of every slice, so it computes their
+// origins once. Sums run in order, so a run repeats bit for bit.
 
 override BIAS: u32 = 0;
 override RELU: u32 = 0;
@@ -19,13 +19,13 @@ override RELU: u32 = 0;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-// Where the taps of an output pixel start: its example's first word of x, and row and column.
+// Where the taps of an output pixel start: its example's first word in x, and row and column.
 struct Origin { base: u32, row: i32, column: i32 }
 
 fn origin(pixel: u32) -> Origin {
     let pixels = p.small_h * p.small_w;
     let example = pixel / pixels;
-    // Beyond the last pixel nothing is inside the image.
+    // Beyond the last pixel every tap is outside of the image.
     if example >= p.rows { return Origin(0, -0x40000000, 0); }
     let at = pixel % pixels;
     return Origin(
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var sum = mat4x4f();
     for (var l0 = 0u; l0 < depth; l0 += DEPTH) {
         for (var i = index; i < QUADS * DEPTH; i += 64) {
-            // Neighbours load neighbouring weights of a channel, and neighbouring pixels.
+            // Neighbouring invocations load neighbouring weights of a channel, and neighbouring pixels.
             let quad = i / DEPTH;
             let channel = channel0 + 4 * quad;
             let lw = l0 + i % DEPTH;
@@ -72,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let c = lx / elements;
             let ky = lx % elements / p.kernel_w;
             let kx = lx % p.kernel_w;
-            // Beyond the depth the weights are zeros, but 0 times what is there could be a NaN.
+            // Beyond the depth the weights are 0, but so must be the taps: 0 times a NaN is NaN.
             var taps = vec4f();
             if lx < depth {
                 taps = vec4f(load_x(o0, c, ky, kx), load_x(o1, c, ky, kx),

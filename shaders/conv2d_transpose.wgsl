@@ -6,10 +6,10 @@
 //   bias  [large_c], where BIAS = 1
 //   y     [rows, large_c, large_h, large_w]; act is max(., 0) where RELU = 1 (with BIAS = 1 only)
 //
-// Also the gradient of conv2d for its input. Pixels whose rows and columns leave the same remainders by
-// the stride take the same elements of the kernel, every stride-th: such a class is a product as in conv2d,
-// with no element that meets nothing. Workgroups: tiles of 32 of a class's pixels (folded in x and y) by, in
-// z, tiles of 32 channels of each class. The sum runs in order, so a run repeats bit for bit.
+// It is also the gradient of conv2d by its input. Pixels whose rows and columns leave the same remainders by the stride
+// form a class: they take the same elements of the kernel, every stride-th. Each class is a product as in conv2d,
+// without elements that are always 0. Workgroups: in x and y tiles of 32 pixels of a class, folded; in z tiles of 32
+// channels of each class. Sums run in order, so a run repeats bit for bit.
 
 override BIAS: u32 = 0;
 override RELU: u32 = 0;
@@ -19,7 +19,7 @@ override RELU: u32 = 0;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-// An output pixel of a class: its example (`rows` for none), and where in its image it is.
+// An output pixel of a class: its example (`rows` for none), and its row and column.
 struct Pixel { example: u32, row: u32, column: u32 }
 
 fn find(number: u32, remainder: vec2u, count: vec2u) -> Pixel {
@@ -29,7 +29,7 @@ fn find(number: u32, remainder: vec2u, count: vec2u) -> Pixel {
     return Pixel(number / pixels, remainder.x + at / count.y * p.stride, remainder.y + at % count.y * p.stride);
 }
 
-// The input under element `k` of the kernel, which is of the pixel's class.
+// The input under element `k` of the kernel, one that the pixel's class takes.
 fn load_x(pixel: Pixel, channel: u32, k: vec2u) -> f32 {
     let row = (i32(pixel.row + p.padding) - i32(k.x)) / i32(p.stride);
     let column = (i32(pixel.column + p.padding) - i32(k.y)) / i32(p.stride);
@@ -49,7 +49,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let channel_tiles = (p.large_c + TILE - 1) / TILE;
     let channel0 = group.z % channel_tiles * TILE;
     let class_number = group.z / channel_tiles;
-    // Of rows and columns: the remainder, how many leave it, the first element of the kernel, and how many.
+    // For rows and columns: the remainder, the number of them that leave it, and the first element of the kernel that
+    // they take and the number of these.
     let remainder = vec2u(class_number / p.stride, class_number % p.stride);
     let all = vec2u(p.large_h, p.large_w);
     let count = (max(all, remainder) - remainder + p.stride - 1) / p.stride;

@@ -1,19 +1,19 @@
 // conv2d_weight_grad: d[chunk, o, i, ky, kx] = sum over r, pixel of small[r, o, pixel] large[r, i, under (ky, kx)]
 //                                                        the chunk's rows r; the weights of docs/method.md, section 1
 //
-//   small  [rows, small_c, small_h, small_w]: what flows back to conv2d, or the input of conv2d_transpose
-//   large  [rows, large_c, large_h, large_w]: the other of the two
-//   d      [chunks, small_c, large_c, kernel_h, kernel_w], for reduce to add up
+//   small  [rows, small_c, small_h, small_w]: the gradient of conv2d's output, or the input of conv2d_transpose
+//   large  [rows, large_c, large_h, large_w]: the input of conv2d, or the gradient of conv2d_transpose's output
+//   d      [chunks, small_c, large_c, kernel_h, kernel_w], which reduce adds up
 //
-// A product of [small_c, k] with [k, large_c kernel_h kernel_w], k running over the pixels of a chunk of
-// rows; neither matrix is stored but as the images themselves. Tiles and slices as in matmul. A chunk has a
-// workgroup of its own in z, so that there are enough of them; sums run in order, so a run repeats bit for bit.
+// Implicit GEMM: the product of [small_c, k] and [k, large_c kernel_h kernel_w], where k runs over the pixels of a
+// chunk of rows. The elements of both are read from the images. Tiles and slices are as in matmul. Each chunk has its
+// own workgroups, in z, so that there are enough. Sums run in order, so a run repeats bit for bit.
 
 @group(0) @binding(1) var<storage, read> small: array<f32>;
 @group(0) @binding(2) var<storage, read> large: array<f32>;
 @group(0) @binding(3) var<storage, read_write> d: array<f32>;
 
-// A weight by its large channel (`large_c` for none) and its place in the kernel without the padding.
+// A weight: its large channel (`large_c` for none), and its position in the kernel minus the padding.
 struct Weight { channel: u32, row: i32, column: i32 }
 
 fn weight(n: u32) -> Weight {
@@ -50,10 +50,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     var sum = mat4x4f();
     for (var l0 = 0u; l0 < depth; l0 += DEPTH) {
         for (var i = index; i < QUADS * DEPTH; i += 64) {
-            // Neighbours load neighbouring pixels of a small channel.
+            // Neighbouring invocations load neighbouring pixels of a small channel.
             let ls = l0 + i % DEPTH;
             let channel = channel0 + 4 * (i / DEPTH);
-            // Beyond the chunk the example is none.
+            // Beyond the chunk there is no example.
             let row = select(p.rows, first + ls / pixels, ls < depth);
             let at = ls % pixels;
             left_slice[i % DEPTH][i / DEPTH] = vec4f(load_small(channel, row, at), load_small(channel + 1, row, at),

@@ -1,4 +1,4 @@
-// copy: the words of a tensor, somewhere else
+// copy: copies the words of a tensor
 //
 //   x     [n] words
 //   out   [n]

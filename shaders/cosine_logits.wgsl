@@ -2,10 +2,10 @@
 //
 //   out[r, c] = cos(2 pi (m[r] + shift - (c + 1) / cols)) e^-s[r]
 //
-//   m, s  [rows]        the peak, in turns, and the logarithm of the width
+//   m, s  [rows]        the peak, in revolutions, and the logarithm of the width
 //   out   [rows, cols]
 //
-// One invocation an element. The angle is brought to half a turn first, where cos is most exact.
+// One invocation an element. The angle is reduced to at most half a revolution, where cos is most exact.
 
 struct Params { rows: u32, cols: u32, shift: f32 }
 
@@ -21,6 +21,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if i >= p.rows * p.cols { return; }
     let r = i / p.cols;
     let c = i % p.cols;
-    let turns = m[r] + p.shift - f32(c + 1) / f32(p.cols);
-    out[i] = cos(6.2831853 * (turns - round(turns))) * exp(-s[r]);
+    let revolutions = m[r] + p.shift - f32(c + 1) / f32(p.cols);
+    out[i] = cos(6.2831853 * (revolutions - round(revolutions))) * exp(-s[r]);
 }

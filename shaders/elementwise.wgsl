@@ -6,7 +6,7 @@
 //   6 sigmoid    1 / (1 + e^-a)          7 sigmoid_grad  a b (1 - b)          (b: the sigmoid's output)
 //   8 exp        e^a
 //
-//   A NaN stays a NaN through 4, so that it is seen at the loss.
+//   relu of a NaN is a NaN, so that it reaches the loss.
 //
 //   a, b, out  [n], b unused by the functions of one argument; where IN_PLACE = 1, a is out
 //
@@ -36,7 +36,7 @@ fn f(x: f32, y: f32) -> f32 {
     }
 }
 
-// Of e^-|x|, so that nothing overflows.
+// By e^-|x|, which does not overflow.
 fn sigmoid(x: f32) -> f32 {
     let e = exp(-abs(x));
     return select(e, 1.0, x >= 0.0) / (1.0 + e);

@@ -9,8 +9,7 @@
 //   wd  [batch]
 //   dh  [2 batch, 2 latents]
 //
-// One workgroup a pair; each of its 256 invocations takes every 256th latent, then the partial
-// sums are added in a tree.
+// One workgroup a pair; each of its 256 invocations adds every 256th latent, then the partial sums are added in a tree.
 
 struct Params { batch: u32, latents: u32, gamma: f32 }
 

@@ -1,10 +1,10 @@
 // gather: rows of a table by their indices
 //
 //   table    [n, cols]: words, or, where BYTES = 1, bytes packed four to a word, lowest first
-//   indices  [rows]; of an index that is no row of the table, the row is NaN
+//   indices  [rows]; the row of an index beyond the table is NaN
 //   out      [rows, cols]: table[indices[r], c]; a byte b becomes b / 255 (images in [0, 1], docs/method.md, section 6)
 //
-// Images stay on the device as bytes: a quarter of the memory. One invocation an element.
+// Images are kept on the device as bytes, in a quarter of the memory. One invocation an element.
 
 override BYTES: u32 = 0;
 

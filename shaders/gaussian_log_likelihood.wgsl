@@ -9,8 +9,7 @@
 //   ll      [rows]
 //   d       [rows, cols], the derivative of ll with respect to the output
 //
-// One workgroup a row; each of its 256 invocations adds every 256th element, then the partial
-// sums are added in a tree.
+// One workgroup a row; each of its 256 invocations adds every 256th element, then the partial sums are added in a tree.
 
 override SIGMOID: u32 = 0;
 
@@ -34,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         var xhat = output[i];
         var slope = p.inverse_v;
         if SIGMOID == 1 {
-            // Both xhat and 1 - xhat of e^-|output|: nothing overflows, neither is rounded off.
+            // xhat and 1 - xhat from e^-|output|: neither overflows or cancels.
             let e = exp(-abs(xhat));
             let large = 1.0 / (1.0 + e);
             xhat = select(e * large, large, xhat >= 0.0);

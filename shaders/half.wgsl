@@ -3,10 +3,9 @@
 //   a    [n], n even
 //   out  [words]: a[2i] in the low 16 bits of out[i], a[2i + 1] in the high ones; zeros from word n / 2 on
 //
-// A half (IEEE 754 binary16) has a sign, 5 bits of exponent and 10 digits. What is read often and needs few digits,
-// such as the weights of the selection (--precision f16), then takes half the memory. Rounding is to the nearest, of
-// two equally near to the even one, in integers, since not every device has the conversion and not all that have it
-// round alike. One invocation a word.
+// A half (IEEE 754 binary16) has a sign, 5 bits of exponent and 10 digits. The selection reads its weights as halves
+// with --precision f16, in half the memory. Rounding is to the nearest, ties to even. It is done in integers, since not
+// every device has the conversion and those that have it round differently. One invocation a word.
 
 struct Params { words: u32, pairs: u32 }
 
@@ -29,11 +28,11 @@ fn bits_of(x: f32) -> u32 {
     let sign = bits >> 16 & 0x8000u;
     let magnitude = bits & 0x7fffffffu;
     if magnitude > 0x7f800000u { return sign | 0x7e00u; } // A NaN stays one.
-    // The largest half is 65504; from halfway to the next on it is infinity.
+    // The largest half is 65504; from half a step above it on the result is infinity.
     if magnitude >= 0x477ff000u { return sign | 0x7c00u; }
-    // Below 2^-14 halves lie 2^-24 apart: added to 1/2, the device rounds to just that.
+    // Below 2^-14 halves are 2^-24 apart, and so are floats at 1/2: adding 1/2 rounds to halves.
     if magnitude < 0x38800000u { return sign | (bitcast<u32>(abs(x) + 0.5) - bitcast<u32>(0.5f)); }
-    // 13 of 23 digits go; a carry runs on into the exponent, whose bias falls from 127 to 15.
+    // Drops 13 of 23 digits. A carry goes into the exponent, whose bias falls from 127 to 15.
     let rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
     return sign | ((rounded >> 13) - (112u << 10));
 }

@@ -1,11 +1,11 @@
-// log_softmax: the logarithms of the probabilities that logits stand for
+// log_softmax: the logarithms of the probabilities that logits give
 //
 //   out[r, c] = a[r, c] - log sum over k of e^a[r, k]
 //
 //   a, out  [rows, cols]
 //
-// With m the row's largest: a - m - log(sum of e^(a - m)), so that nothing overflows. One workgroup a row; its
-// invocations have every 256th element, and a tree, in a fixed order, has their largest and their sum.
+// Computed as a - m - log(sum of e^(a - m)), m the row's largest, which does not overflow. One workgroup a row; each of
+// its invocations has every 256th element, then their maxima and sums are reduced in a tree, in a fixed order.
 
 struct Params { rows: u32, cols: u32 }
 

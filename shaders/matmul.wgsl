@@ -3,20 +3,19 @@
 //   A     [m, k], or [k, m] where TRANSPOSE_A = 1
 //   B     [k, n], or [n, k] where TRANSPOSE_B = 1 (a layer's weights, [out, in])
 //   bias  [n], where BIAS = 1
-//   C     [m, n]; act is max(., 0) where RELU = 1 (with BIAS = 1 only), else nothing
+//   C     [m, n]; act is max(., 0) where RELU = 1 (with BIAS = 1 only), else the identity
 //
-// All is done in blocks of 4 x 4 words, and in three tilings, one in the other:
+// Everything is done in blocks of 4 x 4 words, on three levels:
 //   a workgroup has a tile of C and walks k in slices of DEPTH, which it stages in workgroup memory;
-//   an invocation has HIGH x WIDE blocks of the tile in registers. The larger this is the better: it
-//   multiplies 16 HIGH WIDE times for every 4 (HIGH + WIDE) words that it reads of a slice;
-//   where C is small, SPLIT invocations share the blocks of one (HIGH = WIDE = 1 then): each takes every
-//   SPLITth block of a slice's depth, and their sums are added at the end.
-// A tile has ROWS x COLUMNS invocations, times SPLIT. All these sizes are chosen for the device and the
-// problem (`ops::matmul` lists them). Each has an order of its own for the terms of a sum and keeps to it,
-// so a run repeats bit for bit.
+//   an invocation has HIGH x WIDE blocks of the tile in registers: it multiplies 16 HIGH WIDE times for every
+//   4 (HIGH + WIDE) words that it reads of a slice;
+//   where C is small, SPLIT invocations share a block (HIGH = WIDE = 1 then): each takes every SPLITth block of
+//   a slice's depth, and their sums are added at the end.
+// A tile has ROWS x COLUMNS invocations, times SPLIT. These sizes are chosen for the device and the problem
+// (`ops::matmul` lists them). The order of a sum's terms depends on them alone, so a run repeats bit for bit.
 //
-// A and B are bound as vectors. Where the stored rows are whole vectors (VECTORS_A, VECTORS_B = 1) they
-// are read as such, else word by word.
+// A and B are bound as vectors. Where the stored rows are whole vectors (VECTORS_A, VECTORS_B = 1) they are read as
+// vectors, else word by word.
 
 override HIGH: u32 = 1; // 1, 2 or 4
 override WIDE: u32 = 1; // 1 or 2
@@ -26,7 +25,8 @@ override SPLIT: u32 = 1;
 override DEPTH: u32 = 16;
 override PAD: u32 = 1; // 0 or 1
 
-// Blocks across a slice of op(A) and of op(B), vectors from blocks of a depth to those of the next, and in the slice.
+// Blocks across a slice of op(A) and of op(B), vectors from the blocks at one depth to those at the next, and vectors
+// of a slice.
 override A_BLOCKS: u32 = HIGH * ROWS;
 override B_BLOCKS: u32 = WIDE * COLUMNS;
 override A_DEEPER: u32 = 4 * A_BLOCKS + PAD;
@@ -34,13 +34,13 @@ override B_DEEPER: u32 = 4 * B_BLOCKS + PAD;
 override A_SLICE: u32 = DEPTH / 4 * A_DEEPER;
 override B_SLICE: u32 = DEPTH / 4 * B_DEEPER;
 
-// Vector i of block t across and block q deep is at q * DEEPER + i * BLOCKS + t: of A it is row i of the block, of B
-// the columns at depth i. With PAD = 1 neighbours in depth lie in different banks.
+// Vector i of block t across and block q deep is at q * DEEPER + i * BLOCKS + t. Of A it is row i of the block, of B
+// the columns at depth i. With PAD = 1 neighbours in depth are in different banks.
 var<workgroup> a_slice: array<vec4f, A_SLICE>;
 var<workgroup> b_slice: array<vec4f, B_SLICE>;
 
-// Stages depths l0 .. l0 + DEPTH: every invocation moves whole blocks, and neighbouring invocations such as are
-// neighbours in memory.
+// Stages depths l0 to l0 + DEPTH - 1. Every invocation moves whole blocks; neighbouring invocations move blocks that
+// are neighbours in memory.
 fn stage(row0: u32, column0: u32, l0: u32, index: u32) {
     let deep = DEPTH / 4; // Blocks along k.
     for (var i = index; i < deep * A_BLOCKS; i += ROWS * COLUMNS * SPLIT) {
@@ -74,7 +74,7 @@ fn staged_b(q: u32, t: u32) -> mat4x4f {
     return mat4x4f(b_slice[at], b_slice[at + B_BLOCKS], b_slice[at + 2 * B_BLOCKS], b_slice[at + 3 * B_BLOCKS]);
 }
 
-// A row of a block of C with a row of A's times B's block added, depth by depth.
+// A row of a block of C, plus a row of A's block times B's block, depth by depth.
 fn add_row(sum: vec4f, left: vec4f, right: mat4x4f) -> vec4f {
     return sum + left.x * right[0] + left.y * right[1] + left.z * right[2] + left.w * right[3];
 }
@@ -97,8 +97,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         @builtin(local_invocation_index) index: u32) {
     let row0 = group.y * 4 * A_BLOCKS;
     let column0 = group.x * 4 * B_BLOCKS;
-    // The invocation's blocks, ROWS blocks apart downwards and COLUMNS across. Each has a name, since
-    // compilers need not keep in registers what is indexed in a loop.
+    // The invocation's blocks, ROWS blocks apart downwards and COLUMNS across. Each is a named variable, since
+    // compilers may not keep arrays in registers.
     var c00 = mat4x4f(); var c01 = mat4x4f();
     var c10 = mat4x4f(); var c11 = mat4x4f();
     var c20 = mat4x4f(); var c21 = mat4x4f();
@@ -106,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     for (var l0 = 0u; l0 < p.k; l0 += DEPTH) {
         stage(row0, column0, l0, index);
         workgroupBarrier();
-        let deep = min(DEPTH, p.k - l0 + 3) / 4; // Blocks of the slice that k reaches.
+        let deep = min(DEPTH, p.k - l0 + 3) / 4; // Blocks of the slice that begin before k.
         for (var q = local.z; q < deep; q += SPLIT) {
             let b0 = staged_b(q, local.x);
             var b1 = mat4x4f();
@@ -130,7 +130,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         }
         workgroupBarrier();
     }
-    // The shares of a block, added in their order through the memory of the slice of A.
+    // Adds the sums of the invocations that share a block, in order, through the memory of A's slice.
     let at = local.y * COLUMNS + local.x;
     let step = ROWS * COLUMNS;
     for (var share = 1u; share < SPLIT; share++) {

@@ -1,12 +1,12 @@
-// monitor: the end of a training step
+// monitor: bookkeeping at the end of a training step
 //
 //   total  [1], means [4]: the objective and its terms, from weighted_mean
 //   clock  [2]: the step, which is advanced by one
 //   sums   [8]: running sums of total, means[0..4], and the number of steps in sums[5]
-//   fault  [2]: 0 while all is finite; else the first step that was not (from 1) and a mask of the
-//          values that were not: bit 0 total, bit 1 + k means[k]. It stays until the host clears it.
+//   fault  [2]: zeros while all is finite; else the first step at which a value was not (from 1), and a mask of these
+//          values: bit 0 total, bit 1 + k means[k]. It stays until the host clears it.
 //
-// So that a training step never has to be read back by the host. One invocation.
+// With it the host need not read back anything during training. One invocation.
 
 struct Params { unused: u32 }
 
@@ -17,7 +17,7 @@ struct Params { unused: u32 }
 @group(0) @binding(4) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(5) var<storage, read_write> fault: array<u32>;
 
-// By its bits: a compiler may assume that floats are finite.
+// By the bits, since compilers may assume that floats are finite.
 fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }

@@ -1,7 +1,7 @@
 // paint: grey images of a table, by their indices, each in one of seven colours
 //
 //   table    [n, pixels]: bytes, packed four to a word, lowest first
-//   indices  [rows]: index i is image i / 7 in colour k = i % 7; of an index beyond the table, the image is NaN
+//   indices  [rows]: index i is image i / 7 in colour k = i % 7; the image of an index beyond the table is NaN
 //   out      [rows, 3, pixels]: the planes red, green, blue; plane c is the grey image, b / 255 of a byte b,
 //            where bit c of k + 1 is 1, else 0 (docs/method.md, section 6: the seven corners of the colour cube but
 //            black)

@@ -1,38 +1,37 @@
 // pgd_mlp: all steps of projected gradient ascent through an MLP             docs/method.md, sections 4 and 5
 //
 // Where START = 1, x' first becomes x + eps (2 u - 1), clipped to the box, with a uniform draw u for every pixel
-// (section 9). One turn, for h_0 = x' and layers l = 0, 1, ... of the network:
+// (section 9). One iteration, for h_0 = x' and layers l = 0, 1, ... of the network:
 //
-//   forwards    h_(l+1) = act_l(W_l h_l + b_l), act_l = max(., 0) or nothing
+//   forwards    h_(l+1) = act_l(W_l h_l + b_l), act_l = max(., 0) or the identity
 //   goal        the derivative of D by the last h:
 //     GOAL 0      D = W2^2(reference, h), eq 12
 //     GOAL 1      D = WD_gamma(reference, h), section 3
-//     GOAL 2      D = -log softmax(h)[label], whose last layer is the probe's; before, wrong = 1
-//                 where the first largest of h is not the label or an h is a NaN
-//   backwards   dh_l = W_l^T (dh_(l+1) where act_l passed it)
-//   step        x' <- x' + step sign(dh_0) (NORM 0), or x' + step dh_0 / |dh_0| (NORM 1), then back
-//               into the ball of radius eps around x and into the box [0, 1]
+//     GOAL 2      D = -log softmax(h)[label], the last layer being the probe's; first, wrong = 1
+//                 where the first largest of h is not the label's or an h is a NaN
+//   backwards   dh_l = W_l^T (dh_(l+1) where act_l was positive)
+//   step        x' <- x' + step sign(dh_0) (NORM 0), or x' + step dh_0 / |dh_0| (NORM 1), then projected
+//               onto the ball of radius eps around x and onto the box [0, 1]
 //
-// GOAL 2 goes forwards once more after the last step, since every iterate is classified.
+// With GOAL 2 there is one more forward pass after the last step, since every iterate is classified.
 //
 //   weights    the arena with every W_l [outputs, inputs] and b_l [outputs]: floats, or, where HALF = 1, halves
 //              two to a word as `half` packs them
-//   probe      the arena with the probe's, for GOAL 2
+//   probe      the arena with the probe's weights, for GOAL 2
 //   x          [rows, inputs], the centres of the balls
 //   reference  [rows, outputs] floats by their bits, a head of means and log-variances; for GOAL 2
 //              labels [rows]; a row whose label is no class counts as wrong, and its x' is NaN
 //   x_adv      [rows, inputs], x', updated
 //   wrong      [rows], for GOAL 2, updated
 //   clock      the step of the draws, for START = 1
-//   points     for matrix units (shaders/cooperative/pgd_mlp.wgsl)
+//   points     used with cooperative matrices only (shaders/cooperative/pgd_mlp.wgsl)
 //
-// One workgroup takes 4 WIDE examples through all turns and waits for no other; x' and weights are all
-// that it reads from outside. A unit's values for four examples are one vector, so that four units are a
-// matrix M and a 4 x 4 block W of weights advances four sums at once: M W forwards, M W^T backwards. The
-// vectors of a whole layer lie in `memory`, where gradients take the activations' place; of an activation
-// only a bit remains, whether it was positive, with the invocation that owns its unit.
+// One workgroup takes 4 WIDE examples through all iterations, without waiting for other workgroups. A unit's values for
+// four examples are one vector, four units are a matrix M, and a 4 x 4 block W of weights advances four sums at once: M
+// W forwards, M W^T backwards. The vectors of a whole layer are in `memory`, where gradients replace activations. Of an
+// activation only one bit is kept, whether it was positive, by the invocation that owns its unit.
 //
-// There are two ways to do so: sums are shared among invocations (common/shared_layers.wgsl), for GPUs, or whole
+// A sum is either shared among invocations (common/shared_layers.wgsl), for GPUs, or computed by one
 // (common/whole_layers.wgsl), for software devices.
 //
 // Layers may have up to WIDTH units and, for L2, 4 GROUP PASSES inputs.
@@ -49,7 +48,7 @@ override WIDE: u32 = 1;    // Vectors of a unit: 1 or 2; of whole sums 1, 2 or 4
 override WIDTH: u32 = 512; // At most 2 GROUP; of whole sums 16 GROUP.
 
 override TILE: u32 = 4 * WIDE;
-override PARTS: u32 = WIDE * WIDTH; // Where parts of sums lie in memory.
+override PARTS: u32 = WIDE * WIDTH; // Where the parts of sums start in memory.
 override MEMORY: u32 = PARTS + 2 * GROUP * SHARED;
 
 const PASSES: u32 = 12;
@@ -58,7 +57,7 @@ const MAX_LAYERS: u32 = 8;
 struct Params {
     rows: u32, inputs: u32, layers: u32, steps: u32,
     eps: f32, step: f32, gamma: f32, padding: u32,
-    key: vec4u, // Of the draws: two words.
+    key: vec4u, // The key of the draws: two words.
     layer: array<vec4u, MAX_LAYERS>, // outputs; first words of W and b; 1 for a ReLU
 }
 
@@ -72,12 +71,12 @@ struct Params {
 @group(0) @binding(7) var<storage, read> clock: array<u32>;
 @group(0) @binding(8) var<storage, read_write> points: array<u32>;
 
-// The units of the current layer, vector v of unit u at slot(v, u): 0 beyond the layer's width, as far as it
-// is read. From PARTS on, where sums are shared, their parts.
+// The units of the current layer, vector v of unit u at slot(v, u), followed by zeros as far as they are read. From
+// PARTS on the parts of shared sums.
 var<workgroup> memory: array<vec4f, MEMORY>;
 
-// Four bits a vector: in which examples the own units' activations were positive. Words l, MAX_LAYERS + l, ... are
-// layer l's.
+// Four bits a vector: in which examples the activations of the own units were positive. Words l, MAX_LAYERS + l, ...
+// are those of layer l.
 var<private> passed: array<u32, 8 * MAX_LAYERS>;
 // L2: the gradients of the own inputs, four a pass.
 var<private> input_gradient: array<mat4x4f, PASSES>;
@@ -86,11 +85,11 @@ var<private> input_gradient: array<mat4x4f, PASSES>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
     let row0 = group.x * TILE;
     if START == 1 { start(row0, local); }
-    for (var turn = 0u; turn < p.steps + u32(GOAL == 2); turn++) {
+    for (var iteration = 0u; iteration < p.steps + u32(GOAL == 2); iteration++) {
         for (var l = 0u; l < p.layers; l++) { forwards(l, row0, local); }
         if GOAL == 2 {
             classify(row0, local);
-            if turn == p.steps { break; }
+            if iteration == p.steps { break; }
             cross_entropy_gradient(row0, local);
         } else {
             divergence_gradient(row0, local);
@@ -99,11 +98,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         if NORM == 1 { ascend_l2(row0, local); }
         if NORM == 0 && SHARED == 1 { ascend_shared(row0, local); }
         if NORM == 0 && SHARED == 0 { ascend_whole(row0, local); }
-        storageBarrier(); // The next turn's loads see x'.
+        storageBarrier(); // The next iteration's loads see x'.
     }
 }
 
-// The random points of all rows of the tile; draw 2 b and draw 2 b + 1 are words of block b.
+// Writes the random points of all rows of the tile; draws 2 b and 2 b + 1 are from the words of block b.
 fn start(row0: u32, local: u32) {
     let end = min(row0 + TILE, p.rows) * p.inputs;
     for (var i = row0 * p.inputs + local; i < end; i += GROUP) {
@@ -115,7 +114,7 @@ fn start(row0: u32, local: u32) {
 
 // ---- Units in workgroup memory
 
-// Neighbouring fours of units lie side by side, for invocations that read them at one time.
+// The units of a four are WIDTH / 4 apart, so that invocations with neighbouring fours read neighbouring words.
 fn slot(v: u32, unit: u32) -> u32 {
     return v * WIDTH + unit % 4 * (WIDTH / 4) + unit / 4;
 }
@@ -126,8 +125,7 @@ fn four(v: u32, u: u32) -> mat4x4f {
     return mat4x4f(memory[at], memory[at + WIDTH / 4], memory[at + WIDTH / 2], memory[at + 3 * WIDTH / 4]);
 }
 
-// All WIDE vectors of four units. Each has a name, since compilers need not keep in registers what is
-// indexed in a loop.
+// All WIDE vectors of four units. Each is a named member, since compilers may not keep arrays in registers.
 struct Fours { a: mat4x4f, b: mat4x4f, c: mat4x4f, d: mat4x4f }
 
 fn fours(u: u32) -> Fours {
@@ -149,7 +147,7 @@ fn add_product(sum: Fours, units: Fours, w: mat4x4f) -> Fours {
     return added;
 }
 
-// Term by term, as fused multiply-adds go: a product of matrices would be added to the sum at last, by more
+// Term by term, which compiles to fused multiply-adds. A product of matrices that is added at the end takes more
 // instructions.
 fn add_to_four(sum: mat4x4f, units: mat4x4f, w: mat4x4f) -> mat4x4f {
     return mat4x4f(add_to_one(sum[0], units, w[0]), add_to_one(sum[1], units, w[1]),
@@ -183,14 +181,14 @@ fn positive(value: vec4f) -> u32 {
     return dot(vec4u(value > vec4f()), vec4u(1, 2, 4, 8));
 }
 
-// A gradient where the activation was positive, by its bits, or where there is no ReLU; else 0.
+// The gradient where the activation was positive, by `bits`, or where there is no ReLU; else 0.
 fn passing(bits: u32, relu: bool, gradient: vec4f) -> vec4f {
     return select(gradient, vec4f(), vec4<bool>(relu) & ((vec4u(bits) & vec4u(1, 2, 4, 8)) == vec4u()));
 }
 
-// Inputs k0 to k0 + WIDTH - 1 of x' into memory.
+// Loads inputs k0 to k0 + WIDTH - 1 of x' into memory.
 fn load_points(k0: u32, row0: u32, local: u32) {
-    workgroupBarrier(); // The part before may still be read.
+    workgroupBarrier(); // The inputs before may still be read.
     for (var i = local; i < WIDE * WIDTH; i += GROUP) {
         let k = i % WIDTH;
         var point = vec4f();
@@ -203,7 +201,7 @@ fn load_points(k0: u32, row0: u32, local: u32) {
     workgroupBarrier();
 }
 
-// Four of the tile's rows. Where the last tile has fewer, the last row once more: computed, never stored.
+// Four of the tile's rows. Where the last tile has fewer, the last row repeats; its results are not stored.
 fn rows_from(row: u32) -> vec4u {
     return min(row + vec4u(0, 1, 2, 3), vec4u(p.rows - 1));
 }
@@ -258,14 +256,14 @@ fn classify(row0: u32, local: u32) {
     }
 }
 
-// softmax(h)[c] - (1 where c is the label), in the steps of softmax_cross_entropy. Every invocation
-// sums over all classes, which are few, and then has the derivatives of its own.
+// softmax(h)[c] - (1 where c is the label), computed as in softmax_cross_entropy. Every invocation sums over all
+// classes, which are few, and then computes the derivatives by its own.
 fn cross_entropy_gradient(row0: u32, local: u32) {
     let classes = p.layer[p.layers - 1].x;
     for (var v = 0u; v < WIDE; v++) {
         let row = rows_from(row0 + 4 * v);
         let label = vec4u(reference[row.x], reference[row.y], reference[row.z], reference[row.w]);
-        // A NaN is never the larger, but reaches `rest`.
+        // A NaN never compares larger, but it makes `rest` NaN.
         let first = memory[slot(v, 0u)];
         var top = vec4u();
         var m = first;
@@ -282,7 +280,7 @@ fn cross_entropy_gradient(row0: u32, local: u32) {
             rest += e;
             rest_but_label += select(e, vec4f(), label == vec4u(c));
         }
-        // Minus the sum of the others, so that nothing cancels for a sure classifier.
+        // Minus the sum of the others, which does not cancel where the label's probability is near 1.
         let others = rest_but_label + select(vec4f(1.0), vec4f(), label == top);
         workgroupBarrier();
         for (var c = local; c < classes; c += GROUP) {
@@ -296,7 +294,7 @@ fn cross_entropy_gradient(row0: u32, local: u32) {
 
 // ---- The step
 
-// An invocation has four neighbouring inputs of every 4 GROUP.
+// The L2 step. An invocation has four neighbouring inputs of every 4 GROUP.
 fn ascend_l2(row0: u32, local: u32) {
     let layer = layer_at(0u);
     let examples = min(TILE, p.rows - row0);
@@ -347,7 +345,7 @@ fn all_scaled(g: vec4f, scale: vec4i) -> vec4f {
 
 // The sum of every invocation's value, in a fixed tree order.
 fn sum_of_all(value: vec4f, local: u32) -> vec4f {
-    workgroupBarrier(); // The memory may still be read.
+    workgroupBarrier(); // Other invocations may still read the memory.
     memory[local] = value;
     workgroupBarrier();
     for (var half = GROUP / 2; half > 0; half /= 2) {

@@ -8,9 +8,8 @@
 //   radius  [rows], uniform in (0, 1), for L2 only
 //   x_adv   [rows, cols], x', written
 //
-// Uniform in the ball, but for the clip. L-infinity: one invocation an element. L2: one workgroup a
-// row; each of its 256 invocations takes every 256th element, then the partial sums are added in a
-// tree.
+// Uniform in the ball, before the clip. L-infinity: one invocation an element. L2: one workgroup a row; each of its 256
+// invocations takes every 256th element, then the partial sums are added in a tree.
 
 override NORM: u32 = 0;
 

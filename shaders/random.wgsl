@@ -6,7 +6,7 @@
 //          normal, where NORMAL = 1: Box-Muller of both words u, v:
 //            sqrt(-2 log u) cos(2 pi v), sqrt(-2 log u) sin(2 pi v)
 //
-// -log u is log(1 + (1 - u) / u): a device's log of a number just below 1 is mostly rounding.
+// -log u is computed as log(1 + (1 - u) / u), since a device's log of a number just below 1 is mostly rounding error.
 // One invocation a block of two.
 
 override NORMAL: u32 = 0;

@@ -4,11 +4,10 @@
 //   out  [rows]: out[r] = sum over c of a[r, c], where COLUMNS = 0
 //        [cols]: out[c] = sum over r of a[r, c], where COLUMNS = 1 (a layer's bias gradient)
 //
-// Row sums: one workgroup a row; each of its 256 invocations adds every 256th element, then the
-// partial sums are added in a tree. Column sums: one workgroup for ACROSS neighbouring columns, whose
-// invocations stand in rows of ACROSS, so that neighbours read neighbouring words; each row of them adds
-// every DOWNth row of a, and again a tree adds the partial sums. Both orders are fixed, so a run repeats
-// bit for bit.
+// Row sums: one workgroup a row; each of its 256 invocations adds every 256th element, then the partial sums are added
+// in a tree. Column sums: one workgroup for ACROSS neighbouring columns, with its invocations in DOWN rows of ACROSS,
+// so that neighbours read neighbouring words; each row of invocations adds every DOWNth row of a, then the partial sums
+// are added in a tree. Both orders are fixed, so a run repeats bit for bit.
 
 override COLUMNS: u32 = 0;
 

@@ -11,8 +11,8 @@
 //   prior    [rows]
 //   minus_kl [rows], a sum of terms none of which is above 0
 //
-// One workgroup a row of h; each of its 256 invocations takes every 256th latent, then the partial
-// sums are added in a tree.
+// One workgroup a row of h; each of its 256 invocations adds every 256th latent, then the partial sums are added in a
+// tree.
 
 // normaliser = latents/2 log(2 pi)
 struct Params { rows: u32, batch: u32, latents: u32, normaliser: f32 }
@@ -24,7 +24,7 @@ struct Params { rows: u32, batch: u32, latents: u32, normaliser: f32 }
 @group(0) @binding(4) var<storage, read_write> prior: array<f32>;
 @group(0) @binding(5) var<storage, read_write> minus_kl: array<f32>;
 
-// exp(l) - 1 - l, which is never negative, given exp(l); by its series where the difference would cancel:
+// exp(l) - 1 - l >= 0, given exp(l); by its series where the difference would cancel:
 // l^2/2 (1 + l/3 (1 + l/4 ..)). The first term left out is 1e-8 of the value.
 fn above_tangent(l: f32, exponential: f32) -> f32 {
     if abs(l) >= 0.5 { return exponential - 1.0 - l; }

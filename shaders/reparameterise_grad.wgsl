@@ -5,9 +5,9 @@
 //
 //   h          [rows, 2 latents], the encoder's head, mean mu and log-variance l side by side
 //   u          [batch, latents], the draws of the sample
-//   dz         [batch, latents], what flows back into the sample
-//   dprior     [rows], into the prior term
-//   dminus_kl  [rows], into minus KL
+//   dz         [batch, latents], the gradient of the sample
+//   dprior     [rows], of the prior term
+//   dminus_kl  [rows], of minus KL
 //   dh         [rows, 2 latents]
 //
 // One invocation a latent of a row.

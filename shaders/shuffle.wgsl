@@ -2,10 +2,10 @@
 //
 //   clock  [2]: the step
 //   out    [batch]: example i of the step is number q = step batch + i of the run; it is element
-//          q mod n of permutation number q div n of 0..n
+//          q mod n of permutation number floor(q / n) of 0..n
 //
-// A Feistel network of four Threefry rounds permutes the numbers of 2 half_bits bits, and its
-// cycle is walked until a number below n appears. One invocation an example.
+// A Feistel network of four Threefry rounds permutes the numbers of 2 half_bits bits. Its cycle is followed until a
+// number below n appears. One invocation an example.
 
 struct Params { batch: u32, n: u32, half_bits: u32, key0: u32, key1: u32 }
 

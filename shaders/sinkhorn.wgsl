@@ -3,20 +3,20 @@
 //   value[r] = min over plans Q with the marginals a[r], b[r] of
 //              sum over i, j of Q[i, j] cost[i, j]  -  H(Q),    H(Q) = -sum of Q log Q
 //
-//   At the optimum Q[i, j] = e^(f[i] + h[j] - cost[i, j]), and the value is sum a f + sum b h. The potentials f and h
-//   are found by turns (Sinkhorn), each making one marginal right:
+//   At the optimum Q[i, j] = e^(f[i] + h[j] - cost[i, j]), and the value is sum a f + sum b h. An iteration of
+//   Sinkhorn's algorithm renews the potentials f, which makes one marginal right, then h for the other:
 //
 //   f[i] = log a[i] - log sum over j of e^(h[j] - cost[i, j])
 //   h[j] = log b[j] - log sum over i of e^(f[i] - cost[i, j])
 //
-//   By the envelope theorem they are also the value's derivatives by a and b, and Q is that by the cost.
+//   By the envelope theorem the potentials are the value's derivatives by a and b, and Q is that by the cost.
 //
-//   log_a [rows, n]   log_b [rows, m]   cost [n, m], the coupling in it
+//   log_a [rows, n]   log_b [rows, m]   cost [n, m], which includes the coupling
 //   value [rows]      f [rows, n]       h [rows, m]
 //
 // One workgroup a row; the potentials are in workgroup memory, and each invocation renews every 256th of them.
 
-override TURNS: u32 = 100;
+override ITERATIONS: u32 = 100;
 
 const MOST: u32 = 512;
 
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if r >= p.rows { return; }
     for (var j = local; j < p.m; j += FLAT) { h[j] = 0.0; }
     workgroupBarrier();
-    for (var turn = 0u; turn < TURNS; turn++) {
+    for (var iteration = 0u; iteration < ITERATIONS; iteration++) {
         for (var i = local; i < p.n; i += FLAT) {
             var top = h[0] - cost[i * p.m];
             for (var j = 1u; j < p.m; j++) { top = max(top, h[j] - cost[i * p.m + j]); }

@@ -4,14 +4,14 @@
 //   dlogits[r, c] = softmax(logits[r])[c] - (1 where c is the label)
 //
 //   logits   [rows, cols]
-//   labels   [rows] u32; of a label that is no class, loss and derivatives are NaN
+//   labels   [rows] u32; for a label that is no class, loss and derivatives are NaN
 //   loss     [rows]
 //   dlogits  [rows, cols]
 //
-// With m the largest logit, at index top, and rest the sum of exp(logit - m) over all but top:
-// loss = (m - logits[label]) + log1p(rest), two terms >= 0; and the label's derivative is minus the
-// sum of the others', so that nothing cancels for a sure classifier. One invocation a row, since
-// classes are few; the sum runs in blocks of 32.
+// With m the largest logit, at index top, and rest the sum of exp(logit - m) over all others, loss = (m -
+// logits[label]) + log1p(rest), two terms >= 0. The label's derivative is minus the sum of the others', which does not
+// cancel where the label's probability is near 1. One invocation a row, since classes are few; sums run in blocks of
+// 32.
 
 struct Params { rows: u32, cols: u32 }
 
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         loss[r] = nan();
         return;
     }
-    // A NaN is never the larger, but reaches `rest`.
+    // A NaN never compares larger, but it makes `rest` NaN.
     var top = 0u;
     var m = logits[first];
     for (var c = 1u; c < p.cols; c++) {

@@ -4,7 +4,7 @@
 //
 //   x  [n, dims]      y  [m, dims]      out  [n, m]
 //
-// By differences, so that near points lose no digits. One invocation an element; the sum runs in blocks of 32.
+// By differences, which do not cancel for near points. One invocation an element; sums run in blocks of 32.
 
 struct Params { n: u32, m: u32, dims: u32 }
 

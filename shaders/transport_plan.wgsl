@@ -1,9 +1,9 @@
-// transport_plan: the plans of entropic optimal transport, weighed and added up docs/method.md, section 7
+// transport_plan: the weighted sum of plans of entropic optimal transport       docs/method.md, section 7
 //
 //   out[i, j] = sum over r of d[r] e^(f[r, i] + h[r, j] - cost[i, j])
 //
-//   f and h are the potentials that `sinkhorn` found for row r, and e^.. is its optimal plan; so this is the
-//   derivative of sum over r of d[r] value[r] by the cost.
+//   f and h are the potentials of row r by `sinkhorn`, and e^.. is its optimal plan. So out is the derivative by the
+//   cost of sum over r of d[r] value[r].
 //
 //   d [rows]   f [rows, n]   h [rows, m]   cost [n, m]   out [n, m]
 //

@@ -8,8 +8,7 @@
 //   w2        [rows]
 //   dh_b      [rows, 2 latents]
 //
-// One workgroup a row; each of its 256 invocations takes every 256th latent, then the partial
-// sums are added in a tree.
+// One workgroup a row; each of its 256 invocations adds every 256th latent, then the partial sums are added in a tree.
 
 struct Params { rows: u32, latents: u32 }
 

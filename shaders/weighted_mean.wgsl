@@ -1,11 +1,11 @@
-// weighted_mean: an objective from its terms                               docs/method.md, section 2
+// weighted_mean: the means of an objective's terms, and their weighted sum docs/method.md, section 2
 //
-//   t0..t3  up to four vectors with a value per example; term k covers rows begin_k..end_k of its
-//           vector (the same vector may serve two terms)
+//   t0..t3  up to four vectors with a value per example; term k has rows begin_k..end_k of its vector (two terms may
+//           share a vector)
 //   means   [4]: means[k] = (sum over its rows) / batch
 //   total   [1]: sum over k of weight_k means[k]
 //
-// One workgroup. Terms not used have no rows.
+// One workgroup. Unused terms have no rows.
 
 struct Params {
     begin: vec4u, end: vec4u, weight: vec4f,

@@ -206,7 +206,7 @@ fn fifty_steps_stay_together() {
     }
 }
 
-/// Losses of 50 steps in half precision or not, 32 examples each, which matrix units can share.
+/// Losses of 50 steps in half precision or not, 32 examples each, which cooperative matrices can share.
 fn losses_in(device: Device, half: bool) -> Vec<f64> {
     let settings = TrainSettings { half, batch: 32, ..settings(Objective::Smooth { gamma: 10.0 }, 7) };
     let mut trainer = Trainer::new(device, vae(0.25), &settings, &images(100)).unwrap();
@@ -232,13 +232,13 @@ fn half_precision_stays_beside_single() {
 fn half_precision_of_a_gpu_stays_beside_single() {
     let device = gpu();
     let Device::Gpu(gpu) = &device else { panic!("not a GPU") };
-    gpu.use_matrix_units(false);
+    gpu.use_cooperative_matrices(false);
     let plain = losses_in(device.clone(), true);
     beside_single("GPU", &plain);
-    if gpu.use_matrix_units(true) {
-        let on_units = losses_in(device.clone(), true);
-        beside_single("matrix units", &on_units);
-        assert_ne!(plain, on_units, "the matrix units had no part in it");
+    if gpu.use_cooperative_matrices(true) {
+        let cooperative = losses_in(device.clone(), true);
+        beside_single("cooperative matrices", &cooperative);
+        assert_ne!(plain, cooperative, "the cooperative matrices had no part in it");
     }
 }
 

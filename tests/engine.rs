@@ -18,7 +18,7 @@ use smoothenc::engine::tensor::DType::{F32, U32};
 use smoothenc::error::{Error, Result};
 use smoothenc::method::ops::{reparameterise, wasserstein2};
 
-/// Names of the kernels that a run calls, loops once, and how often each turn of them is made.
+/// Names of the kernels that a run calls, a loop's once, each with its number of repetitions.
 fn kernels(g: &Graph) -> Vec<(&'static str, usize)> {
     plan(g).recording.calls().map(|(call, times)| (call.kernel.name, times)).collect()
 }
@@ -156,7 +156,7 @@ fn memory_is_taken_over_only_where_nobody_reads_it_again() {
     keep(&mut g, "y", y);
     assert!(!in_place(&g, Function::Relu), "a part");
 
-    // The next turn of the loop reads it again, be its reader the loop's last node or not.
+    // The next iteration reads it again, whether or not its reader is the loop's last node.
     for last in [true, false] {
         let (mut g, x, a) = graph();
         let mut y = x;
@@ -328,7 +328,7 @@ fn gradients_that_would_be_wrong_are_errors() {
     };
     refused(&|g, _| ops::fill(g, [1], 1.0), "nothing flows back");
     refused(&|g, x| concat(g, x, x), "concat");
-    // Through a view, beside a way without one.
+    // Through a view, beside a path without one.
     refused(
         &|g, x| {
             let (low, high) = (g.view(x, 0, [64])?, g.view(x, 64, [64])?);
@@ -354,8 +354,7 @@ fn gradients_that_would_be_wrong_are_errors() {
     refused(&means, "means");
 }
 
-/// The two ways to cut a loop on the CPU, by rows around it and by rows inside it, agree, and so
-/// do one thread and several.
+/// Cutting a loop by rows around it and by rows inside it agree on the CPU, and so do one thread and several.
 #[test]
 fn loops_cut_by_rows_give_the_same_bits() {
     let build = |crossing: bool| {

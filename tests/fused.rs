@@ -1,4 +1,4 @@
-//! The selection's two ways: all steps in one kernel call, and one op after the other.
+//! The selection's two forms: all steps in one kernel call, and op by op.
 
 use smoothenc::engine::device;
 use smoothenc::engine::graph::{Graph, plan};
@@ -15,7 +15,7 @@ use smoothenc::method::vae::Vae;
 const ROWS: usize = 21;
 const INPUTS: usize = 300;
 
-/// What a selection found.
+/// The result of a selection.
 struct Found {
     points: Vec<f32>,
     /// `W2^2` of each from its x.
@@ -102,8 +102,8 @@ fn select_with(hidden: &[usize], selection: Selection, half: bool) -> Found {
     Found { points, divergences: session.get("kept").unwrap(), kernels }
 }
 
-/// In the L2 norm the points differ by rounding. A sign turns where rounding turns a gradient that
-/// nearly cancels, so in L-infinity a pixel in 1000 may differ; what is reached may not.
+/// In the L2 norm the points differ by rounding. Rounding can change the sign of a gradient that nearly cancels, so in
+/// L-infinity a pixel in 1000 may differ; the distance reached may not.
 #[test]
 fn both_ways_find_the_same_points() {
     for norm in [Norm::Linf, Norm::L2] {
@@ -126,7 +126,7 @@ fn both_ways_find_the_same_points() {
     }
 }
 
-/// Rounded weights turn many a sign, so the points differ; what they reach must be as far.
+/// Rounded weights change many signs, so the points differ; the distance reached must be as large.
 #[test]
 fn half_precision_reaches_as_far() {
     for norm in [Norm::Linf, Norm::L2] {

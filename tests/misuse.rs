@@ -1,4 +1,4 @@
-//! What a graph and a session are asked wrongly is an error that says so: nothing is computed from it.
+//! Misuse of a graph or a session is an error that says so, and computes nothing.
 
 #[path = "common/graphs.rs"]
 mod graphs;

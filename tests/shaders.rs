@@ -1,7 +1,7 @@
-//! The shaders, without a GPU: every file has its op, its test and its place in the registry;
-//! every variant validates with no optional capability and translates to SPIR-V, MSL, HLSL and
-//! GLSL, which is what keeps it running on machines that the tests do not run on. Texts for matrix units, which only
-//! Vulkan and Metal offer, are translated to SPIR-V and MSL.
+//! The shaders, without a GPU: every file has its op, its test and its place in the registry; every variant validates
+//! with no optional capability and translates to SPIR-V, MSL, HLSL and GLSL, which is what keeps it running on machines
+//! that the tests do not run on. Texts for cooperative matrices, which only Vulkan and Metal offer, are translated to
+//! SPIR-V and MSL.
 
 use smoothenc::engine::nn::Dense;
 use smoothenc::method::ops::{Ascent, Goal, Norm, SHARINGS, in_half, pgd_mlp};
@@ -13,12 +13,12 @@ use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Module, ShaderStage, StorageAccess, TypeInner};
 use smoothenc::bench;
-use smoothenc::engine::device::gpu::pipelines::{text, units_text};
+use smoothenc::engine::device::gpu::pipelines::{cooperative_text, text};
 use smoothenc::engine::graph::{self, Graph};
 use smoothenc::engine::kernel::{Access, Kernel};
 use smoothenc::engine::ops;
 use smoothenc::engine::ops::store;
-use smoothenc::engine::recording::{Call, LARGE_BYTES, LARGE_INVOCATIONS, MatrixUnits};
+use smoothenc::engine::recording::{Call, LARGE_BYTES, LARGE_INVOCATIONS, Target, Variant};
 use smoothenc::engine::tensor::DType;
 use smoothenc::kernels;
 
@@ -33,8 +33,8 @@ const STORAGE_BUFFERS: usize = 8;
 const BASE: Workgroup = Workgroup { invocations: 256, bytes: 16 * 1024 };
 /// What variants for large workgroups may have.
 const LARGE: Workgroup = Workgroup { invocations: LARGE_INVOCATIONS, bytes: LARGE_BYTES };
-/// What a device with matrix units that kernels can use has at least.
-const UNITS: Workgroup = Workgroup { bytes: LARGE_BYTES, ..BASE };
+/// What every device has whose cooperative matrices kernels can use.
+const COOPERATIVE: Workgroup = Workgroup { bytes: LARGE_BYTES, ..BASE };
 
 /// The most that a workgroup may have.
 #[derive(Clone, Copy)]
@@ -43,8 +43,9 @@ struct Workgroup {
     bytes: u32,
 }
 
-/// The sizes of the subgroups that kernels on matrix units of a side are for: `device::gpu::adapter::matrix_units`.
-const UNITS_SUBGROUPS: &[(u32, &[u32])] = &[(8, &[8, 16, 32, 64]), (16, &[32, 64])];
+/// For each side of cooperative matrices, the subgroup sizes that kernels are for:
+/// `device::gpu::adapter::cooperative_side`.
+const COOPERATIVE_SUBGROUPS: &[(u32, &[u32])] = &[(8, &[8, 16, 32, 64]), (16, &[32, 64])];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -75,7 +76,7 @@ fn parse(text: &str) -> Module {
     naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{}", e.emit_to_string(text)))
 }
 
-/// With no optional capability but those that are meant.
+/// Validates with no optional capability but `capabilities`.
 fn validate(name: &str, module: &Module, capabilities: Capabilities, text: &str) -> ModuleInfo {
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if capabilities.contains(Capabilities::SUBGROUP) {
@@ -120,8 +121,9 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
     }
     for (path, text) in wgsl_files("shaders/common").iter().zip(&common) {
         let plain = kernels().any(|kernel| texts(kernel).iter().any(|(_, whole)| whole.contains(text)));
-        let on_units = kernels().flat_map(units);
-        let used = plain || on_units.into_iter().any(|(units, _)| units_text(&units).contains(text));
+        let mut cooperative =
+            kernels().flat_map(|k| cooperative(k).into_iter().map(move |(side, _)| (k, side)));
+        let used = plain || cooperative.any(|(kernel, side)| cooperative_text(kernel, side).contains(text));
         assert!(used, "{} is used by no kernel", path.display());
     }
 }
@@ -131,9 +133,9 @@ fn every_kernel_is_made_of_the_files_in_the_gallery() {
 fn declarations_are_what_the_shaders_say() {
     for kernel in all_kernels() {
         check_declaration(kernel, &parse(&text(kernel, false)), "");
-        // A text for matrix units may take more constants than the other, but not fewer.
-        for (units, _) in units(kernel) {
-            check_declaration(kernel, &parse(&units_text(&units)), ", matrix units");
+        // A text for cooperative matrices may take more constants than the other, but not fewer.
+        for (side, _) in cooperative(kernel) {
+            check_declaration(kernel, &parse(&cooperative_text(kernel, side)), ", cooperative matrices");
         }
         for (name, value) in call_with_variants(kernel).iter().flat_map(|call| &call.constants) {
             assert!(kernel.constants.contains(name), "{}: {name} = {value} is not declared", kernel.name);
@@ -179,16 +181,17 @@ fn check_declaration(kernel: &Kernel, module: &Module, which: &str) {
         let TypeInner::Array { base, size: ArraySize::Dynamic, .. } = module.types[global.ty].inner else {
             panic!("{what} is no array")
         };
-        // A text for matrix units may take words for pairs of halves, and labels that it never has for heads.
+        // A text for cooperative matrices may take words for pairs of halves, and labels that it never has for heads.
         let dtype = words(module, base).map(|(dtype, _)| dtype);
         assert!(!which.is_empty() || dtype == Some(declared.dtype), "{what} is of {dtype:?}");
     }
 
-    let offered = offered(kernel).into_iter().chain(units(kernel).into_iter().map(|(_, of)| (UNITS, of)));
+    let offered =
+        offered(kernel).into_iter().chain(cooperative(kernel).into_iter().map(|(_, of)| (COOPERATIVE, of)));
     let offered: BTreeSet<_> = offered.flat_map(|(_, constants)| constants).map(|(name, _)| name).collect();
     let declared = kernel.constants.iter().map(|name| name.to_string());
     let declared: BTreeSet<_> = declared.chain(offered).chain(["SUBGROUP".into()]).collect();
-    // What is computed from others is nobody's to set.
+    // Overrides that are computed from others are not set.
     let free = module.overrides.iter().map(|(_, over)| over);
     let free = free.filter(|over| {
         over.init.is_some_and(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
@@ -196,7 +199,7 @@ fn check_declaration(kernel: &Kernel, module: &Module, which: &str) {
     let free: BTreeSet<_> = free.map(|over| over.name.clone().unwrap()).collect();
     assert!(free.is_subset(&declared), "{what}: nobody sets {:?}", free.difference(&declared));
     let missing = kernel.constants.iter().find(|name| !free.contains(**name));
-    // On matrix units some variants are not to be had, and their constants unknown.
+    // The text for cooperative matrices lacks some variants, and so their overrides.
     assert!(!which.is_empty() || missing.is_none(), "{what}: no override {missing:?}");
 }
 
@@ -218,7 +221,7 @@ fn words(module: &Module, ty: naga::Handle<naga::Type>) -> Option<(DType, usize)
     }
 }
 
-/// A call of a kernel that offers a GPU several variants, those for matrix units included.
+/// A call of a kernel that offers a GPU several variants, those for cooperative matrices included.
 fn call_with_variants(kernel: &Kernel) -> Option<Call> {
     let mut g = Graph::new();
     let mut float = |name: &str, shape: [usize; 2]| g.variable(name, shape, DType::F32).unwrap();
@@ -254,35 +257,26 @@ fn constants(of: &[(&str, u32)]) -> Constants {
     of.iter().map(|(name, value)| (name.to_string(), f64::from(*value))).collect()
 }
 
-/// The ways in which ops offer a GPU to run a kernel, besides the overrides that are switches, and what each may take.
+/// The variants that ops offer of a kernel, besides the overrides that are switches, and the largest workgroup of each.
 fn offered(kernel: &Kernel) -> Vec<(Workgroup, Constants)> {
     let Some(call) = call_with_variants(kernel) else { return vec![(BASE, Vec::new())] };
-    let plain = call.variants.iter().filter(|variant| variant.units.is_none());
-    // Something is left wherever the kernels run.
-    assert!(
-        plain.clone().any(|variant| !variant.large && !variant.software),
-        "{}: none for every GPU",
-        kernel.name
-    );
-    assert!(
-        plain.clone().next_back().is_some_and(|variant| !variant.large),
-        "{}: the last is large",
-        kernel.name
-    );
-    let most = |large: bool| if large { LARGE } else { BASE };
-    let plain: Vec<_> = plain.map(|v| (most(v.large), constants(&v.constants))).collect();
+    let plain = call.variants.iter().filter(|variant| variant.target.cooperative_side().is_none());
+    // Every GPU must run one.
+    assert!(plain.clone().any(|v| v.target == Target::Any), "{}: none for every GPU", kernel.name);
+    let last = plain.clone().next_back();
+    assert!(last.is_some_and(|v| v.target != Target::LargeWorkgroups), "{}: the last is large", kernel.name);
+    let most = |v: &Variant| if v.target == Target::LargeWorkgroups { LARGE } else { BASE };
+    let plain: Vec<_> = plain.map(|v| (most(v), constants(&v.constants))).collect();
     let count = if kernel.name == "matmul" { ops::TILINGS } else { SHARINGS };
     assert_eq!(plain.len(), count, "{}", kernel.name);
     plain
 }
 
-/// The texts of a kernel for matrix units, each with the constants of one variant.
-fn units(kernel: &Kernel) -> Vec<(MatrixUnits, Constants)> {
+/// The variants of a kernel for cooperative matrices: the matrices' side, and the constants.
+fn cooperative(kernel: &Kernel) -> Vec<(u32, Constants)> {
     let variants = call_with_variants(kernel).map_or(Vec::new(), |call| call.variants);
-    let on_units = |variant: &smoothenc::engine::recording::Variant| {
-        variant.units.map(|units| (units, constants(&variant.constants)))
-    };
-    variants.iter().filter_map(on_units).collect()
+    let cooperative = |v: &Variant| v.target.cooperative_side().map(|side| (side, constants(&v.constants)));
+    variants.iter().filter_map(cooperative).collect()
 }
 
 /// The values of all overrides, variant by variant. The first has the defaults.
@@ -334,29 +328,33 @@ fn every_variant_validates_translates_and_fits_the_base() {
 }
 
 #[test]
-fn every_variant_for_matrix_units_validates_translates_and_fits_them() {
+fn every_variant_for_cooperative_matrices_validates_translates_and_fits_them() {
     let capabilities =
         Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
     let mut files = BTreeSet::new();
     for kernel in kernels() {
-        for (units, offered) in units(kernel) {
+        for (side, offered) in cooperative(kernel) {
             files.insert(kernel.name.to_string());
-            let text = units_text(&units);
+            let text = cooperative_text(kernel, side);
             let own =
                 fs::read_to_string(root().join(format!("shaders/cooperative/{}.wgsl", kernel.name))).unwrap();
-            assert_eq!(*units.wgsl.last().unwrap(), own, "{}", kernel.name);
-            assert!(own.starts_with(&format!("// {}, on matrix units:", kernel.name)), "{}", kernel.name);
+            assert_eq!(*kernel.cooperative.last().unwrap(), own, "{}", kernel.name);
+            assert!(
+                own.starts_with(&format!("// {}, with cooperative matrices:", kernel.name)),
+                "{}",
+                kernel.name
+            );
             let module = parse(&text);
             let info = validate(kernel.name, &module, capabilities, &text);
-            let (_, subgroups) = UNITS_SUBGROUPS.iter().find(|(side, _)| *side == units.side).unwrap();
+            let (_, subgroups) = COOPERATIVE_SUBGROUPS.iter().find(|(of, _)| *of == side).unwrap();
             for variant in variants(kernel, &module) {
                 for &subgroup in *subgroups {
                     let size = ("SUBGROUP".to_string(), f64::from(subgroup));
                     let variant = [&variant[..], &offered, &[size]].concat();
-                    let what = format!("{}, matrix units of {} {variant:?}", kernel.name, units.side);
+                    let what = format!("{}, cooperative matrices of {} {variant:?}", kernel.name, side);
                     let (module, info) = resolve(&what, &module, &info, variant);
                     validate(kernel.name, &module, capabilities, &text);
-                    assert_fits(&what, &module, UNITS);
+                    assert_fits(&what, &module, COOPERATIVE);
                     translate(&what, &module, &info, capabilities);
                 }
             }
@@ -386,11 +384,11 @@ fn assert_fits(what: &str, module: &Module, most: Workgroup) {
     assert!(bytes <= most.bytes, "{what}: {bytes} bytes of workgroup memory");
 }
 
-/// Subgroups and matrix units need newer versions of the languages, which wgpu chooses where a device has them.
+/// Subgroups and cooperative matrices need newer versions of the languages, which wgpu chooses where a device has them.
 fn translate(what: &str, module: &Module, info: &ModuleInfo, capabilities: Capabilities) {
     let stage = ShaderStage::Compute;
     let subgroups = capabilities.contains(Capabilities::SUBGROUP);
-    let units = capabilities.contains(Capabilities::COOPERATIVE_MATRIX);
+    let cooperative = capabilities.contains(Capabilities::COOPERATIVE_MATRIX);
     let entry = || Some((stage, "main".to_string()));
 
     let lang_version = if subgroups { (1, 3) } else { spv::Options::default().lang_version };
@@ -399,7 +397,7 @@ fn translate(what: &str, module: &Module, info: &ModuleInfo, capabilities: Capab
     let words = spv::write_vec(module, info, &version, Some(&options));
     assert!(!words.unwrap_or_else(|e| panic!("{what}, SPIR-V: {e}")).is_empty());
 
-    let lang_version = match (subgroups, units) {
+    let lang_version = match (subgroups, cooperative) {
         (_, true) => (2, 3),
         (true, false) => (2, 1),
         (false, false) => (2, 0),
@@ -409,7 +407,7 @@ fn translate(what: &str, module: &Module, info: &ModuleInfo, capabilities: Capab
     let written = msl::write_string(module, info, &options, &pipeline);
     let (text, translated) = written.unwrap_or_else(|e| panic!("{what}, MSL: {e}"));
     assert!(text.contains("kernel") && translated.entry_point_names[0].is_ok(), "{what}, MSL");
-    if units {
+    if cooperative {
         return;
     }
 

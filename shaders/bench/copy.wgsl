@@ -1,4 +1,4 @@
-// copy: how many bytes a second the device moves                     a ceiling for `smoothenc bench`
+// copy: copies words, to measure the device's bandwidth              a ceiling for `smoothenc bench`
 //
 //   source, to  [n] vectors of four words
 //

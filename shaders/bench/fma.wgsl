@@ -1,10 +1,9 @@
-// fma: how many fused multiply-adds a second the device does         a ceiling for `smoothenc bench`
+// fma: fused multiply-adds, to measure the device's arithmetic       a ceiling for `smoothenc bench`
 //
 //   out  [n]: the mean of an invocation's 64 sums after `rounds` rounds of sum <- sum factor + addend
 //
-// One invocation an element. The sums stay in registers and do not depend on each other, so that
-// nothing but arithmetic is waited for. Their start is an input, so that nothing can be worked out
-// in advance.
+// One invocation an element. The sums stay in registers and do not depend on each other, so that only arithmetic takes
+// time. Their start is an input, so that a compiler cannot compute them in advance.
 
 struct Params { n: u32, rounds: u32, start: f32, factor: f32, addend: f32 }
 

@@ -1,15 +1,14 @@
-// ball: what a step of projected gradient ascent does to one pixel or one row        docs/method.md, section 4
+// ball: a step of projected gradient ascent, for one pixel or one row                docs/method.md, section 4
 //
 // Needs common/bits.wgsl and common/box.wgsl. The Rust twins are in src/method/ops/pgd_step.rs.
 
-// The sign; of 0 it is 0 and of a NaN a NaN. By the bits, since a comparison may take a number below the normal ones
-// for 0.
+// The sign: 0 of 0, NaN of NaN. By the bits, since comparisons may flush subnormal numbers to 0.
 fn direction(g: f32) -> f32 {
     let size = bitcast<u32>(g) & 0x7fffffffu;
     return select(g, select(1.0, -1.0, bitcast<u32>(g) >= 0x80000000u), size > 0 && size <= 0x7f800000u);
 }
 
-// L-infinity: up the sign of the gradient, back into the ball around x and into the box.
+// L-infinity: a step along the sign of the gradient, projected onto the ball around x and onto the box.
 fn step_linf(x_adv: f32, x: f32, grad: f32, eps: f32, step: f32) -> f32 {
     let moved = x_adv + step * direction(grad);
     let low = x - eps;
@@ -17,13 +16,14 @@ fn step_linf(x_adv: f32, x: f32, grad: f32, eps: f32, step: f32) -> f32 {
     return clip(moved, select(low, 0.0, low < 0.0), select(high, 1.0, high > 1.0));
 }
 
-// L2: the exponent of the power of two that brings a gradient's squares into range, by the sum of its magnitudes.
+// L2: the exponent of the power of two by which a gradient is scaled so that its squares neither over- nor underflow,
+// by the sum of its magnitudes.
 fn scale_of(size: f32) -> i32 {
     return select(select(0, 80, size < 1e-10), -80, size > 1e15);
 }
 
-// L2: a part of the gradient times 2^scale. By the bits, since a compiler may multiply 2^scale with `factor_of` first,
-// and that can underflow; and since numbers below the normal ones, m 2^-149, may count as 0 where they are multiplied.
+// L2: an element of the gradient times 2^scale. By the bits, since a compiler may multiply 2^scale by `factor_of`
+// first, which can underflow, and since multiplications may flush subnormal numbers, m 2^-149, to 0.
 fn scaled(g: f32, scale: i32) -> f32 {
     let bits = bitcast<u32>(g);
     let sign = bits & 0x80000000u;
@@ -38,13 +38,13 @@ fn scaled(g: f32, scale: i32) -> f32 {
     return bitcast<f32>((bits & 0x807fffffu) | (u32(moved) << 23u));
 }
 
-// L2: what the scaled gradient of this norm is multiplied with. A comparison with a NaN is false,
-// so that a NaN in the gradient reaches the whole row.
+// L2: the factor of the scaled gradient, given its norm. A comparison with a NaN is false, so a NaN in the gradient
+// makes the whole row NaN.
 fn factor_of(norm: f32, step: f32) -> f32 {
     return select(step / norm, 0.0, norm == 0.0);
 }
 
-// L2: a point at `distance` from x back onto the ball, then into the box.
+// L2: a point at `distance` from x, projected onto the ball, then onto the box.
 fn onto_ball(moved: f32, x: f32, distance: f32, eps: f32) -> f32 {
     let outside = distance > eps;
     let shrink = eps / select(1.0, distance, outside);

@@ -1,9 +1,8 @@
-// bits: comparisons that hold for a NaN too
+// bits: comparisons that are right for NaN
 //
-// By the bits of a float, since a shader compiler may assume that comparisons meet no NaN, and make a maximum of a
-// comparison with a choice of what was compared, which turns a NaN into a number. (NVIDIA's does.) The bits of
-// negative numbers begin behind -0, 0x80000000, and end with minus infinity, 0xff800000; behind either infinity come
-// NaNs.
+// They use the bits of a float, since shader compilers may assume that there is no NaN. NVIDIA's turns a comparison and
+// a selection into a maximum, which makes a NaN a number. The bits of negative numbers lie between -0, 0x80000000, and
+// minus infinity, 0xff800000; above each infinity are NaNs.
 
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
@@ -13,18 +12,18 @@ fn nans(x: vec4f) -> vec4<bool> {
     return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }
 
-// A NaN, which no constant expression may be.
+// A NaN, which a constant expression may not be.
 fn nan() -> f32 {
     var bits = 0x7fc00000u;
     return bitcast<f32>(bits);
 }
 
-// Which are below 0.
+// Whether each is below 0.
 fn negative(x: vec4f) -> vec4<bool> {
     return bitcast<vec4u>(x) - vec4u(0x80000001u) < vec4u(0x7f800000u);
 }
 
-// max(x, 0), and a NaN of a NaN.
+// max(x, 0); NaN of NaN.
 fn relu(x: f32) -> f32 {
     return select(x, 0.0, bitcast<u32>(x) - 0x80000001u < 0x7f800000u);
 }

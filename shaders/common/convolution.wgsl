@@ -1,4 +1,4 @@
-// convolution: the sizes that conv2d, conv2d_transpose and conv2d_weight_grad share
+// convolution: sizes and slices that conv2d, conv2d_transpose and conv2d_weight_grad share
 //
 //   large, small  images [channels, height, width]; conv2d goes from large to small
 //   weights       [small_c, large_c, kernel_h, kernel_w]
@@ -21,11 +21,11 @@ const TILE: u32 = 32;
 const QUADS: u32 = 8; // Vectors of four across a tile.
 const DEPTH: u32 = 16;
 
-// At [l][quad]: four rows, four columns of the product at depth l.
+// At [l][quad]: four rows and four columns of the product, at depth l.
 var<workgroup> left_slice: array<array<vec4f, QUADS>, DEPTH>;
 var<workgroup> right_slice: array<array<vec4f, QUADS>, DEPTH>;
 
-// A slice's part of a 4 x 4 block of the product, added to `sum`.
+// `sum`, a 4 x 4 block of the product, plus the slices' part.
 fn multiply_slices(sum: mat4x4f, row_quad: u32, column_quad: u32) -> mat4x4f {
     var total = sum;
     for (var l = 0u; l < DEPTH; l++) {

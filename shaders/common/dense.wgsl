@@ -23,14 +23,14 @@ fn words(layer: Layer, at: u32) -> vec4f {
     let eight = weights[at / 2];
     let two = select(eight.xy, eight.zw, at % 2 == 1);
     let halves = vec4u(two.x, two.x >> 16, two.y, two.y >> 16);
-    // Exponent and digits in a float's place; the bias of the exponent is then 112 too small.
+    // The half's exponent and digits at a float's places: the exponent's bias is then 112 too small.
     let magnitude = bitcast<vec4f>((halves & vec4u(0x7fff)) << vec4u(13)) * 0x1p+112;
     return select(magnitude, -magnitude, (halves & vec4u(0x8000)) != vec4u());
 }
 
-// Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result. Outside of W 0, where rows are aligned
-// other words of it: sums of units that a layer does not have are left out, and units that it does not have are 0,
-// which is what they are multiplied with.
+// Columns k to k + 3 of rows n to n + 3 of W, each row a column of the result. Outside of W the words are 0, or with
+// ALIGNED other words of W. These do not matter: sums for missing units are dropped, and missing units have the value
+// 0.
 fn block(layer: Layer, n: u32, k: u32) -> mat4x4f {
     return mat4x4f(row(layer, n, k), row(layer, n + 1, k), row(layer, n + 2, k), row(layer, n + 3, k));
 }

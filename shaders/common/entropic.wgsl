@@ -12,8 +12,8 @@
 
 struct Deviations { a: f32, b: f32, difference: f32 }
 
-// sa = exp(l_a/2), sb = exp(l_b/2) and sa - sb, this one as a multiple of the larger, so that it
-// neither cancels where they are nearly equal nor overflows.
+// sa = exp(l_a/2), sb = exp(l_b/2) and sa - sb, computed as a multiple of the larger so that it neither cancels nor
+// overflows.
 fn deviations(l_a: f32, l_b: f32) -> Deviations {
     let a = exp(0.5 * l_a);
     let b = exp(0.5 * l_b);
@@ -38,7 +38,7 @@ fn entropic(gamma: f32, mu_a: f32, l_a: f32, mu_b: f32, l_b: f32) -> Entropic {
     return Entropic(value, gamma * apart, common_part + s.a * pull, -gamma * apart, common_part - s.b * pull);
 }
 
-// sqrt(1 + s^2) for s >= 0, which does not overflow before s does.
+// sqrt(1 + s^2) for s >= 0, without overflow of s^2.
 fn hypotenuse(s: f32) -> f32 {
     if s > 1.0 {
         let r = 1.0 / s;

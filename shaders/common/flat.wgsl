@@ -1,5 +1,5 @@
-// flat: the number of an invocation in a grid that may be folded in two, since a device allows
-// 65,535 workgroups in one dimension. Workgroups of the flat kernels have FLAT invocations.
+// flat: the index of an invocation in a grid that may be folded into two dimensions, since a device allows 65,535
+// workgroups in one. Workgroups of flat kernels have FLAT invocations.
 
 const FLAT: u32 = 256;
 

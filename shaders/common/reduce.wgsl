@@ -1,10 +1,10 @@
-// reduce: the sum of one value of every invocation of a flat workgroup, in a fixed tree order.
-// All invocations call it together; all get the sum.
+// reduce: the sum of one value of every invocation of a flat workgroup, in a fixed tree order. All invocations must
+// call it together; all get the sum.
 
 var<workgroup> reduce_partial: array<f32, FLAT>;
 
 fn workgroup_sum(value: f32, local: u32) -> f32 {
-    workgroupBarrier(); // The array may still be read by a call before this one.
+    workgroupBarrier(); // An earlier call may still read the array.
     reduce_partial[local] = value;
     workgroupBarrier();
     for (var half = FLAT / 2; half > 0; half /= 2) {

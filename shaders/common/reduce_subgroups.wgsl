@@ -1,9 +1,9 @@
-// reduce_subgroups: the sum of common/reduce.wgsl where a device has subgroups, whose invocations add without memory.
-// All invocations call it together; all get the sum.
+// reduce_subgroups: the sum of common/reduce.wgsl for devices with subgroups. All invocations must call it together;
+// all get the sum.
 //
-// Each subgroup adds its values, and its first invocation writes that down. Then every subgroup adds all that was
-// written: its invocation of rank r every size-th word from r on. That asks nothing of a subgroup's size, nor of which
-// invocations are in one. Two barriers, where the tree takes ten.
+// Each subgroup adds its values, and its first invocation writes the sum to memory. Then every subgroup adds all of the
+// memory: its invocation of rank r adds every size-th word from r on. This works for any size of subgroups and any
+// assignment of invocations to them, and takes two barriers, where the tree takes ten.
 
 var<workgroup> reduce_partial: array<f32, FLAT>;
 
@@ -11,7 +11,7 @@ fn workgroup_sum(value: f32, local: u32) -> f32 {
     let rank = subgroupExclusiveAdd(1u);
     let size = subgroupAdd(1u);
     let own = subgroupAdd(value);
-    workgroupBarrier(); // The array may still be read by a call before this one.
+    workgroupBarrier(); // An earlier call may still read the array.
     reduce_partial[local] = select(0.0, own, rank == 0);
     workgroupBarrier();
     var sum = 0.0;

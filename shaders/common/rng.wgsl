@@ -20,7 +20,7 @@ fn threefry(counter: vec2u, key: vec2u) -> vec2u {
     return x;
 }
 
-// A uniform number from a random word, never 0 or 1 (2^24 - 1/2 would round up in float32).
+// A uniform number from a random word, never 0 or 1; without the minimum, 2^24 - 1/2 would round up to 1 in float32.
 fn unit(bits: u32) -> f32 {
     return min((f32(bits >> 8) + 0.5) * (1.0 / 16777216.0), 0.99999994);
 }

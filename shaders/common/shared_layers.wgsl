@@ -1,18 +1,17 @@
 // shared layers: how a workgroup on a GPU shares the sums of a layer
 //
-// SHARED = 1. A team sums four units, and the invocations that there are for each team do so in as many
-// parts. Then invocation i owns units i and GROUP + i and adds up their parts. Forwards the parts of a team lie
-// side by side, backwards the teams: either way neighbours read neighbouring weights.
+// SHARED = 1. A team of invocations sums four units, each invocation a part of the terms. Then invocation i adds up the
+// parts of units i and GROUP + i, which it owns. Forwards, neighbouring invocations have neighbouring parts of a team;
+// backwards, neighbouring teams. Either way they read neighbouring weights.
 //
-// What holds a GPU up is the way that the weights come: a core gets no more of them in a second than it has asked for
-// and waits for. So an invocation asks for two blocks before it multiplies the first. And all that it sums has a name
-// and is passed by value, so that it stays in registers.
+// Weight loads are latency-bound; keep two in flight: an invocation loads two blocks before it multiplies the first.
+// Sums are named and passed by value, so that they stay in registers.
 //
-// Needs the kernel's memory, `Fours` and what becomes of a sum; shaders/pgd_mlp.wgsl explains the sizes.
+// Needs the kernel's memory, its `Fours` and its functions on sums; shaders/pgd_mlp.wgsl explains the sizes.
 
 struct Share { team: u32, part: u32, parts: u32, teams: u32, has: bool }
 
-// The share of an invocation in the sums of `units`, at most 2 GROUP, of so many terms each.
+// The share of an invocation in the sums of `units` units, at most 2 GROUP, of `terms` terms each.
 fn share(units: u32, terms: u32, local: u32, forwards: bool) -> Share {
     let teams = (units + 3) / 4;
     let parts = min(GROUP / teams, (terms + 3) / 4);
@@ -35,7 +34,7 @@ fn forwards_shared(l: u32, row0: u32, local: u32) {
     passed[l] = near | (far << (4 * WIDE));
 }
 
-// The activations of a unit by its sums, into memory; and four bits a vector of which are positive.
+// Writes the activations of a unit to memory, from its sums; returns four bits a vector, which are positive.
 fn put_activations(layer: Layer, unit: u32, sums: Pair) -> u32 {
     if unit >= WIDTH { return 0; }
     let bits = put_activation(layer, unit, 0u, sums.a);
@@ -49,7 +48,7 @@ fn put_activation(layer: Layer, unit: u32, v: u32, sum: vec4f) -> u32 {
     return positive(value);
 }
 
-// Adds to the sums of a team's units the own part of what inputs k0 to k0 + WIDTH - 1, in memory, give.
+// Adds to the sums of a team's units the own part of the terms of inputs k0 to k0 + WIDTH - 1, which are in memory.
 fn climb_shared(start: Fours, layer: Layer, own: Share, k0: u32) -> Fours {
     var sums = start;
     let n = 4 * own.team;
@@ -69,7 +68,7 @@ fn climb_shared(start: Fours, layer: Layer, own: Share, k0: u32) -> Fours {
 // Both vectors of a unit; b where WIDE = 2.
 struct Pair { a: vec4f, b: vec4f }
 
-// Two units: number `local` and GROUP + local of all that the teams have summed.
+// Units `local` and GROUP + local of those that the teams have summed.
 struct Units { near: Pair, far: Pair }
 
 fn totals(sums: Fours, own: Share, local: u32) -> Units {
@@ -79,10 +78,10 @@ fn totals(sums: Fours, own: Share, local: u32) -> Units {
     return Units(Pair(a.near, b.near), Pair(a.far, b.far));
 }
 
-// A vector of each, of two units.
+// One vector of each of the two units.
 struct Total { near: vec4f, far: vec4f }
 
-// Half of a team's units at a time, as many as there is memory for.
+// Adds up the parts of half of each team's units at a time, for which there is memory.
 fn total(sum: mat4x4f, own: Share, local: u32) -> Total {
     put_parts(sum[0], sum[1], own);
     workgroupBarrier();
@@ -92,7 +91,7 @@ fn total(sum: mat4x4f, own: Share, local: u32) -> Total {
     workgroupBarrier();
     let last = Total(added_parts(own, local), added_parts(own, GROUP + local));
     workgroupBarrier();
-    let is_first = local % 4 < 2; // GROUP + local has the same place in its team.
+    let is_first = local % 4 < 2; // Unit GROUP + local has the same position in its team.
     return Total(select(last.near, first.near, is_first), select(last.far, first.far, is_first));
 }
 
@@ -119,7 +118,7 @@ fn backwards_shared(l: u32, local: u32) {
     put_gradients(layer, relu, GROUP + local, units.far, passed[l - 1] >> (4 * WIDE));
 }
 
-// The gradients of a unit below the layer, which passes them where its activation was positive, into memory.
+// Writes the gradients of a unit below the layer to memory, 0 where its activation was not positive.
 fn put_gradients(layer: Layer, relu: bool, unit: u32, gradients: Pair, bits: u32) {
     if unit >= WIDTH { return; }
     let inside = unit < layer.inputs;
@@ -127,7 +126,7 @@ fn put_gradients(layer: Layer, relu: bool, unit: u32, gradients: Pair, bits: u32
     if WIDE == 2 { memory[slot(1u, unit)] = select(vec4f(), passing(bits >> 4u, relu, gradients.b), inside); }
 }
 
-// All of a sum, for one invocation.
+// The share of an invocation that computes a sum by itself.
 fn alone() -> Share {
     return Share(0u, 0u, 1u, 1u, true);
 }
@@ -148,7 +147,7 @@ fn descend_shared(layer: Layer, k: u32, own: Share) -> Fours {
     return sums;
 }
 
-// The L-infinity step, of 2 GROUP inputs at a time.
+// The L-infinity step, for 2 GROUP inputs at a time.
 fn ascend_shared(row0: u32, local: u32) {
     let layer = layer_at(0u);
     for (var first = 0u; first < p.inputs; first += 2 * GROUP) {
@@ -165,7 +164,7 @@ fn step_input(row0: u32, k: u32, gradients: Pair) {
     if WIDE == 2 { step_four(row0 + 4, k, gradients.b); }
 }
 
-// Of input k in four rows.
+// The step of input k in four rows.
 fn step_four(row: u32, k: u32, gradient: vec4f) {
     step_one(row, k, gradient.x);
     step_one(row + 1, k, gradient.y);

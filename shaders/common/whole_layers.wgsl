@@ -1,15 +1,15 @@
 // whole layers: how a workgroup on a software device shares the sums of a layer
 //
-// SHARED = 0: an invocation sums 16 units, a whole layer in one pass, and owns them. It multiplies 64 WIDE times
-// for every 16 + 4 WIDE words that it reads, and there are few invocations to wait at a barrier: on such devices reads
-// and waiting cost the most. L-infinity only.
+// SHARED = 0: an invocation sums 16 units, which it owns, over all their terms. It multiplies 64 WIDE times for every
+// 16 + 4 WIDE words that it reads, and there are few invocations: on software devices reads and barriers cost the most.
+// L-infinity only.
 //
-// Needs the kernel's memory, `Fours` and what becomes of a sum; shaders/pgd_mlp.wgsl explains the sizes.
+// Needs the kernel's memory, its `Fours` and its functions on sums; shaders/pgd_mlp.wgsl explains the sizes.
 
 // The sums of 16 neighbouring units.
 struct Sums { s0: Fours, s1: Fours, s2: Fours, s3: Fours }
 
-// For loops: vector v of units 4 i to 4 i + 3 is [4 * i + v].
+// The sums as an array, for loops: vector v of units 4 i to 4 i + 3 is [4 * i + v].
 fn listed(s: Sums) -> array<mat4x4f, 16> {
     return array(s.s0.a, s.s0.b, s.s0.c, s.s0.d, s.s1.a, s.s1.b, s.s1.c, s.s1.d,
                  s.s2.a, s.s2.b, s.s2.c, s.s2.d, s.s3.a, s.s3.b, s.s3.c, s.s3.d);
@@ -23,11 +23,11 @@ fn forwards_whole(l: u32, row0: u32, local: u32) {
         if l == 0 { load_points(k0, row0, local); }
         if n < layer.outputs { sums = climb_whole(sums, layer, n, k0); }
     }
-    workgroupBarrier(); // Until every invocation has read the layer below.
+    workgroupBarrier(); // All invocations have read the layer below.
     activate(l, layer, n, listed(sums));
 }
 
-// Adds to the sums of units n to n + 15 what inputs k0 to k0 + WIDTH - 1, in memory, give.
+// Adds to the sums of units n to n + 15 the terms of inputs k0 to k0 + WIDTH - 1, which are in memory.
 fn climb_whole(start: Sums, layer: Layer, n: u32, k0: u32) -> Sums {
     var sums = start;
     for (var k = 0u; k < min(WIDTH, layer.inputs - k0); k += 4) {
@@ -40,7 +40,7 @@ fn climb_whole(start: Sums, layer: Layer, n: u32, k0: u32) -> Sums {
     return sums;
 }
 
-// The activations of units n to n + 15, by their sums.
+// Writes the activations of units n to n + 15 to memory, from their sums.
 fn activate(l: u32, layer: Layer, n: u32, sums: array<mat4x4f, 16>) {
     if n >= layer.outputs { return; }
     var all = sums;
@@ -78,7 +78,7 @@ fn descend_whole(layer: Layer, k: u32) -> Sums {
     return sums;
 }
 
-// The gradients of units k to k + 15 of layer l, of `width` units.
+// Writes the gradients of units k to k + 15 of layer l, of `width` units, to memory.
 fn hand_down(l: u32, relu: bool, width: u32, k: u32, gradients: array<mat4x4f, 16>) {
     if k >= width { return; }
     var all = gradients;

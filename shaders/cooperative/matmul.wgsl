@@ -1,14 +1,14 @@
-// matmul, on matrix units: C = act(op(A) op(B) + bias)   docs/method.md, section 1, every layer of the MLP
+// matmul, with cooperative matrices: C = act(op(A) op(B) + bias)   docs/method.md, section 1, every layer of the MLP
 //
-// The same as shaders/matmul.wgsl with HALF = 1, whose buffers and sizes it has: factors are halves, sums are floats.
-// Needs common/matrix_units_N.wgsl: a subgroup multiplies two fragments of SIDE x SIDE halves and adds the product to
-// one of floats, which its invocations hold together.
+// The same as shaders/matmul.wgsl with HALF = 1, with the same buffers and sizes: factors are halves, sums are floats.
+// Needs common/cooperative_N.wgsl: a subgroup multiplies two fragments of SIDE x SIDE halves and adds the product to
+// one of floats. Its invocations hold the fragments together.
 //
 //   A workgroup has a tile of C and walks k in slices of DEPTH, which it stages in workgroup memory as halves.
 //   The tile has one strip of rows for each of STRIPS subgroups, HIGH fragments high and WIDE across.
 //
-// SUBGROUP is the most invocations that a subgroup can have here. Where they are smaller there are more of them than
-// strips, and the others only move words.
+// SUBGROUP is the largest size of a subgroup on the device. Where subgroups are smaller there are more of them than
+// strips, and the rest only stage words.
 
 override HALF: u32 = 1;
 override SUBGROUP: u32 = 32;
@@ -18,12 +18,12 @@ override WIDE: u32 = 4; // 1, 2 or 4
 
 const DEPTH: u32 = 32;
 
-fn rounded(words: vec4f) -> vec4f { return words; } // On the way into the slices.
+fn rounded(words: vec4f) -> vec4f { return words; } // `stage` rounds.
 
 override GROUP: u32 = STRIPS * SUBGROUP;
 override HEIGHT: u32 = STRIPS * HIGH * SIDE;
 override WIDTH: u32 = WIDE * SIDE;
-// Halves from a row of a slice to the next: not a power of two, so that rows lie in different banks.
+// Halves from a row of a slice to the next: no power of two, so that rows are in different banks.
 const A_ROW: u32 = DEPTH + 8;
 override B_ROW: u32 = WIDTH + 8;
 override A_SLICE: u32 = HEIGHT * A_ROW;
@@ -34,7 +34,8 @@ var<workgroup> a_slice: array<f16, A_SLICE>; // [HEIGHT, A_ROW]
 var<workgroup> b_slice: array<f16, B_SLICE>; // [DEPTH, B_ROW]
 var<workgroup> sums: array<f32, SUMS>;       // A fragment of each strip.
 
-// Stages depths l0 .. l0 + DEPTH, in blocks of 4 x 4; neighbouring invocations move such as are neighbours in memory.
+// Stages depths l0 to l0 + DEPTH - 1, in blocks of 4 x 4; neighbouring invocations move blocks that are neighbours in
+// memory.
 fn stage(row0: u32, column0: u32, l0: u32, local: u32) {
     let deep = DEPTH / 4;
     for (var i = local; i < deep * HEIGHT / 4; i += GROUP) {
@@ -82,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     for (var l0 = 0u; l0 < p.k; l0 += DEPTH) {
         stage(row0, column0, l0, local);
         workgroupBarrier();
-        // Once for a subgroup with a strip, else never.
+        // One iteration for a subgroup with a strip, else none.
         for (var s = strip; s < STRIPS; s += STRIPS) {
             for (var l = 0u; l < DEPTH; l += SIDE) {
                 let b0 = right(l, 0u);

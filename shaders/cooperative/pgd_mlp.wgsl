@@ -1,22 +1,22 @@
-// pgd_mlp, on matrix units: all steps of projected gradient ascent through an MLP          docs/method.md, section 4
+// pgd_mlp, with cooperative matrices: projected gradient ascent through an MLP              docs/method.md, section 4
 //
-// The same as shaders/pgd_mlp.wgsl with HALF = 1, NORM = 0 and GOAL 0 or 1, whose formulas and buffers it has. There
-// only the weights are halves; here all that is multiplied is, so that x' takes other steps where a gradient nearly
-// cancels. Sums are floats. Needs common/matrix_units_N.wgsl.
+// The same as shaders/pgd_mlp.wgsl with HALF = 1, NORM = 0 and GOAL 0 or 1, with the same formulas and buffers. There
+// only the weights are halves; here all factors are, so x' takes other steps where a gradient nearly cancels. Sums are
+// floats. Needs common/cooperative_N.wgsl.
 //
-// One workgroup takes SIDE examples through all turns. In the products they are the rows and units the columns, in
+// One workgroup takes SIDE examples through all iterations. In the products examples are rows and units are columns, in
 // fragments of SIDE x SIDE: with H and dH [examples, units] of a layer,
 //
 //   forwards    H_(l+1) = act_l(H_l W_l^T + b_l)    W_l^T is W_l [outputs, inputs] read by columns
-//   backwards   dH_l = dH_(l+1) W_l, where act_(l-1) passed it
+//   backwards   dH_l = dH_(l+1) W_l, where act_(l-1) was positive
 //
-// Every subgroup sums one fragment at a time over the whole depth, in order. H_0 are the points: they lie in `points`
-// as halves, which only their workgroup touches. The other layers' lie in `units`, each in the half that the one
-// before it leaves free. Of a ReLU one bit an example remains. Fragments that stick out over a layer's edge read what
-// lies beyond W and multiply it with zeros, or their sums are dropped.
+// Every subgroup sums one fragment at a time over the whole depth, in order. H_0 are the points, which are in `points`
+// as halves; only their workgroup touches them. The H of the other layers alternate between the two halves of `units`.
+// Of a ReLU one bit an example is kept. Fragments that extend beyond a layer's edge read words beyond W: these are
+// multiplied by zeros, or the sums are dropped.
 //
-// Inputs of every layer are multiples of 8, so that rows of W start where vectors may, rows a multiple of SIDE, and
-// layers have up to WIDTH units.
+// The inputs of every layer are a multiple of 8, so that rows of W are aligned to vectors. The rows are a multiple of
+// SIDE, and layers have up to WIDTH units.
 
 override NORM: u32 = 0;
 override GOAL: u32 = 0;
@@ -28,10 +28,10 @@ override SUBGROUP: u32 = 32;
 const GROUP: u32 = 256; // Invocations.
 const WIDTH: u32 = 256;
 const MAX_LAYERS: u32 = 8;
-// Halves from an example's units to the next one's: not a power of two, so that they lie in different banks.
+// Halves from an example's units to the next one's: no power of two, so that they are in different banks.
 const ROW: u32 = WIDTH + 8;
-// Gradients are as many times larger, so that small ones stay clear of the smallest half; only signs count. Those of
-// a divergence with a strong coupling are large by themselves.
+// The scale of gradients, so that small ones do not underflow as halves; only their signs count. Those of a divergence
+// with a strong coupling are large without it.
 const SCALE: f32 = 64.0;
 const LARGEST: f32 = 65504.0;
 
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32) {
     let row0 = group.x * SIDE;
     begin(row0, local);
-    for (var turn = 0u; turn < p.steps; turn++) {
+    for (var iteration = 0u; iteration < p.steps; iteration++) {
         for (var l = 0u; l < p.layers; l++) { forwards(l, row0, local, subgroup, subgroups); }
         for (var l = p.layers - 1; l > 0; l--) { backwards(l, local, subgroup, subgroups); }
         ascend(row0, local, subgroup, subgroups);
@@ -83,12 +83,12 @@ fn stride() -> u32 {
     return (p.inputs + 15) / 16 * 16;
 }
 
-// Where the units of layer l, of H_(l+1), and their gradients lie.
+// The start in `units` of the units of layer l, H_(l+1), and of their gradients.
 fn place(l: u32) -> u32 {
     return l % 2 * SIDE * ROW;
 }
 
-// The points as halves; where START = 1 they are drawn before, draw 2 b and draw 2 b + 1 as words of block b.
+// Writes the points as halves; with START = 1 it draws them first, draws 2 b and 2 b + 1 from the words of block b.
 fn begin(row0: u32, local: u32) {
     for (var i = local; i < SIDE * stride(); i += GROUP) {
         let row = row0 + i / stride();
@@ -108,13 +108,13 @@ fn begin(row0: u32, local: u32) {
     storageBarrier();
 }
 
-// ---- Forwards. In each round every subgroup has a fragment of units, the last ones one beyond the edge.
+// ---- Forwards. In each round every subgroup has a fragment of units; in the last round some repeat the last fragment.
 
 fn forwards(l: u32, row0: u32, local: u32, subgroup: u32, subgroups: u32) {
     let layer = layer_at(l);
     for (var first = 0u; first < layer.outputs; first += subgroups * SIDE) {
         let n = min(first + subgroup * SIDE, layer.outputs - 1) / SIDE * SIDE;
-        // One of the two sums has terms.
+        // Only one of the two loops has iterations.
         var sum = Sum();
         for (var k = 0u; k < select(0, layer.inputs, l == 0); k += SIDE) {
             let below = coopLoadT<Left>(&points[row0 * stride() + k], stride());
@@ -131,12 +131,12 @@ fn forwards(l: u32, row0: u32, local: u32, subgroup: u32, subgroups: u32) {
     }
 }
 
-// Units n, n + 1, ... across, inputs k, k + 1, ... down: element (k, n) of W^T is (n, k) of W.
+// A fragment of W^T, units n, n + 1, ... across and inputs k, k + 1, ... down: element (k, n) of it is (n, k) of W.
 fn down(layer: Layer, n: u32, k: u32) -> Right {
     return coopLoad<Right>(&weights[layer.weight + n * layer.inputs + k], layer.inputs);
 }
 
-// Unit first + i of a layer in all examples, from its sums; of the last layer the goal's derivative by it.
+// Writes unit first + i of a layer for all examples, from its sums; of the last layer the goal's derivative by it.
 fn finish(l: u32, layer: Layer, first: u32, i: u32, row0: u32) {
     let u = first + i;
     if u >= WIDTH { return; }
@@ -157,12 +157,12 @@ fn finish(l: u32, layer: Layer, first: u32, i: u32, row0: u32) {
     passed[l * WIDTH + u] = bits;
 }
 
-// As a half; what is too large is the largest. A NaN stays one.
+// As a half, clipped to the largest. A NaN stays one.
 fn to_half(value: f32) -> f16 {
     return f16(clip(value, -LARGEST, LARGEST));
 }
 
-// The derivative by output u, a mean or a log-variance: each depends on no other but its own reference.
+// The goal's derivative by output u, a mean or a log-variance; it depends only on this output and its reference.
 fn goal_gradient(row: u32, width: u32, u: u32, value: f32) -> f32 {
     let latents = width / 2;
     let own = reference[row * width + u];
@@ -201,7 +201,7 @@ fn gradient(l: u32, layer: Layer, k: u32) -> Sum {
     return sum;
 }
 
-// The gradient by unit first + i of layer l in all examples, 0 where the ReLU held it back.
+// Writes the gradient by unit first + i of layer l for all examples, 0 where the ReLU was not positive.
 fn hand_down(l: u32, width: u32, first: u32, i: u32) {
     let u = first + i;
     if u >= WIDTH { return; }
@@ -221,7 +221,7 @@ fn ascend(row0: u32, local: u32, subgroup: u32, subgroups: u32) {
         coopStoreT(gradient(0u, layer, k), &sums[subgroup * SIDE * SIDE], SIDE);
         workgroupBarrier();
         for (var i = local; i < subgroups * SIDE * SIDE; i += GROUP) {
-            // Neighbours have neighbouring pixels of one example.
+            // Neighbouring invocations have neighbouring pixels of one example.
             let row = row0 + i / (subgroups * SIDE);
             let column = i % (subgroups * SIDE);
             let pixel = first + column;
@@ -235,5 +235,5 @@ fn ascend(row0: u32, local: u32, subgroup: u32, subgroups: u32) {
         }
         workgroupBarrier();
     }
-    storageBarrier(); // The next turn's loads see the points.
+    storageBarrier(); // The next iteration's loads see the points.
 }

@@ -16,7 +16,7 @@ use crate::method::selection::{Selection, Start};
 use crate::runs::config::Config;
 use crate::runs::recipe;
 
-/// One size of the selection; medians of rounds in which each way has its turn.
+/// The times of one size of the selection: medians of rounds in which each form runs once.
 #[derive(Debug, Clone, Serialize)]
 pub struct AscentTime {
     #[serde(rename = "L")]
@@ -25,7 +25,7 @@ pub struct AscentTime {
     pub rounds: usize,
     /// In one kernel call, as training has it.
     pub fused_s: f64,
-    /// The same in half precision, on matrix units where the device has them; for GPUs.
+    /// The same in half precision, with cooperative matrices where the device has them; for GPUs.
     pub half_s: Option<f64>,
     pub op_by_op_s: f64,
     /// `fused_s / op_by_op_s`.
@@ -53,13 +53,13 @@ pub fn measure(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> R
 fn ascent(device: &Device, options: &Options, length: usize, batch: usize) -> Result<AscentTime> {
     let config = Config { selection_steps: length, batch, ..Config::default() };
     let selection = recipe::training(&config)?.selection;
-    let mut ways = vec![(true, false), (false, false)];
+    let mut forms = vec![(true, false), (false, false)];
     if matches!(device, Device::Gpu(_)) {
-        ways.push((true, true));
+        forms.push((true, true));
     }
     let mut session = Session::new(device.clone());
     let mut programs = Vec::new();
-    for (fused, half) in ways {
+    for (fused, half) in forms {
         programs.push(program(&mut session, &config, Selection { fused, ..selection }, half)?);
     }
     let mut seconds = vec![Vec::new(); programs.len()];

@@ -22,15 +22,15 @@ pub struct AttackTime {
     pub restarts: usize,
     pub radius: f32,
     pub seconds: f64,
-    /// Gradient steps of one image a second, were each image to stand to the end.
+    /// Gradient steps of one image a second, if every image took all of them.
     pub image_steps_per_second: f64,
-    /// Percent of the images that stood. What falls is spared further steps, so this must be high
-    /// for the time to be that of all the work.
+    /// Percent of the images that are not misclassified. Those that are take no further steps, so this must be high for
+    /// the time to be that of all the work.
     pub standing: f64,
 }
 
-/// Attacks a random classifier on random images, at a radius so small that nearly all images
-/// stand and nearly every step is taken. The labels are what the classifier says without an attack.
+/// Attacks a random classifier on random images, at a radius so small that hardly any is misclassified and nearly every
+/// step is taken. The labels are the classifier's answers without an attack.
 pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     let small = options.quick || matches!(device, Device::Gpu(gpu) if gpu.is_software());
     let (images, steps, restarts) = if small { (50, 10, 2) } else { (1000, 100, 10) };
@@ -46,7 +46,7 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     let x = data.floats_of(0..images)?;
     let mut settings = recipe::attack(&config.attack);
     (settings.radii, settings.steps, settings.restarts) = (vec![radius], steps, restarts);
-    // The first attack of its shape makes the pipelines.
+    // The first attack of its shape compiles the pipelines.
     let warm_up = Attack { steps: 10, restarts: 1, ..settings.clone() };
     let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels };
     attack(&mut session, &target, &warm_up, &|_, _| ())?;

@@ -1,4 +1,4 @@
-//! What the device could do at best: measured rates of fused multiply-adds and of copying.
+//! The device's ceilings: measured rates of fused multiply-adds and of copying.
 
 use serde::Serialize;
 
@@ -62,7 +62,7 @@ mod copy {
 /// Sums that an invocation of the shader keeps.
 const GPU_SUMS: usize = 64;
 
-/// Measures both rates. The best sample counts: what disturbs a measurement only slows it down.
+/// Measures both rates. The best sample counts, since disturbances only slow a measurement down.
 pub fn measure(device: &Device, options: &Options) -> Result<Ceilings> {
     let small = device.is_software() || options.quick;
     let (items, rounds) = match device {
@@ -139,11 +139,11 @@ fn widest() -> (usize, Spin) {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx512f") {
-            // SAFETY: the instructions were found.
+            // SAFETY: the machine has the instructions.
             return (16 * 24, |p| unsafe { spin_avx512(p) });
         }
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            // SAFETY: the instructions were found.
+            // SAFETY: the machine has the instructions.
             return (8 * 12, |p| unsafe { spin_avx2(p) });
         }
     }

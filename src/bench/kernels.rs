@@ -28,7 +28,7 @@ pub struct KernelTime {
     pub shape: String,
     /// How often a training step calls it; 0 for the squares.
     pub calls_per_step: usize,
-    /// The device's own time where it tells it, else wall time.
+    /// Seconds by the device's own clock where it has one, else wall time.
     pub seconds: Option<f64>,
     pub wall_s: Option<f64>,
     pub device_s: Option<f64>,
@@ -38,7 +38,7 @@ pub struct KernelTime {
     pub share: Option<f64>,
     /// That ceiling: `fma` or `copy`.
     pub bound: Option<&'static str>,
-    /// What a reader should know of this row.
+    /// A remark on this row.
     pub note: Option<String>,
 }
 
@@ -85,7 +85,7 @@ pub fn measure(
     Ok(rows)
 }
 
-/// Walks through one training step, so that every call is timed on what it really gets.
+/// Runs through one training step, so that every call is timed on its real inputs.
 fn step_kernels(
     device: &Device,
     options: &Options,
@@ -105,7 +105,7 @@ fn step_kernels(
                 row.calls_per_step = times;
                 let kept = written(call, &buffers)?;
                 let timing = timing::time_call(device, call, &buffers, options.seconds)?;
-                // A call that works in place has gone on with its own results all the time.
+                // Repetitions of a call in place have worked on their own results.
                 for (buffer, words) in kept {
                     buffer.write(0, &words)?;
                 }
@@ -211,9 +211,9 @@ fn describe(call: &Call) -> KernelTime {
 fn fill(row: &mut KernelTime, device: &Device, call: &Call, timing: timing::Timing, ceilings: Ceilings) {
     // Known once it has been compiled.
     if let Device::Gpu(gpu) = device
-        && let Some(way) = gpu.way(call)
+        && let Some(name) = gpu.variant_of(call)
     {
-        row.variant = format!("{} {way}", row.variant).trim_start().into();
+        row.variant = format!("{} {name}", row.variant).trim_start().into();
     }
     let rate = |amount: u64| amount as f64 / timing.seconds() / 1e9;
     let (gflops, gbs) = (rate(call.flops), rate(call.bytes()));

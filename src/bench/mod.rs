@@ -1,5 +1,5 @@
-//! Measuring the engine on a device: what the device could do at best, every kernel of a training
-//! step, the step as a whole, the selection in either way, and the attack. `smoothenc bench` prints it.
+//! Benchmarks of the engine on a device: the device's ceilings, every kernel of a training step, the step as a whole,
+//! the selection in both forms, and the attack. `smoothenc bench` prints them.
 
 mod ascent;
 mod attack;
@@ -57,7 +57,7 @@ pub struct Report {
     pub attack: Option<AttackTime>,
 }
 
-/// Measures on `device`. `progress` is told what comes next.
+/// Measures on `device`. Calls `progress` with what comes next.
 pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Result<Report> {
     let mut report = Report {
         device: device.description(),
@@ -72,7 +72,7 @@ pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Resul
         ascent: None,
         attack: None,
     };
-    // Kernels are held against the ceilings.
+    // Kernels are compared with the ceilings.
     if options.ceilings || options.kernels {
         progress("ceilings");
         report.ceilings = Some(ceilings::measure(device, options)?);

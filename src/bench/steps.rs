@@ -27,7 +27,7 @@ pub struct StepTime {
     pub gflops: f64,
     pub dispatches: usize,
     pub scratch_bytes: usize,
-    /// What a reader should know of this row.
+    /// A remark on this row.
     pub note: Option<String>,
 }
 

@@ -10,8 +10,8 @@ use crate::error::Result;
 /// Samples taken where time allows, and at the least.
 const MOST_SAMPLES: usize = 200;
 const LEAST_SAMPLES: usize = 3;
-/// A sample is as many repetitions as take this long, so that handing work over and waiting for it
-/// weigh little.
+/// A sample is as many repetitions as take this long, so that submitting work and waiting for it cost little beside
+/// them.
 const SAMPLE_SECONDS: f64 = 0.005;
 const MOST_REPETITIONS: usize = 256;
 /// From this difference on, the two clocks are said to disagree.
@@ -29,7 +29,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// The time to reckon with: the device's own, where it has one.
+    /// The time to report: the device's own, where it has one.
     pub fn seconds(&self) -> f64 {
         self.device_s.unwrap_or(self.wall_s)
     }
@@ -74,7 +74,7 @@ pub fn time_program(
         Ok(samples)
     };
     let mut wall = samples(&mut || run_once(device, program).map(Some))?;
-    // Drivers that only pretend to have a clock return zeros.
+    // Some drivers return zeros for time stamps.
     let mut own = samples(&mut || program.run_timed())?;
     let device_s = (!own.is_empty()).then(|| median(&mut own)).filter(|&s| s > 0.0);
     let wall_s = median(&mut wall);
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_that_disagree_are_told() {
+    fn clocks_that_disagree_are_reported() {
         let timing = |wall_s, device_s| Timing { wall_s, device_s, best_s: wall_s };
         assert_eq!(timing(1.0, None).disagreement(), None);
         assert_eq!(timing(1.1, Some(1.0)).disagreement(), None);

@@ -9,9 +9,8 @@ use crate::error::{Error, Result};
 
 /// Gradients of the scalar `loss` with respect to each tensor of `wrt`, as new values.
 ///
-/// Only nodes between `wrt` and `loss` get a backward node, and only for the inputs on the way:
-/// asking for an input's gradient alone computes none for weights. Variables are leaves; a
-/// variable's writes are not differentiated through.
+/// Only nodes between `wrt` and `loss` get backward nodes, and only for the inputs that depend on `wrt`: the gradient
+/// by an image computes none by weights. Variables are leaves: nothing is differentiated through an assignment.
 ///
 /// # Errors
 /// [`Error::Shape`] where nothing flows back to a tensor of `wrt`, where an op has no gradient, and where a backward
@@ -22,7 +21,10 @@ pub fn gradients(graph: &mut Graph, loss: Tensor, wrt: &[Tensor]) -> Result<Vec<
     gradients_from(graph, &[(loss, seed)], wrt)
 }
 
-/// Like [`gradients`], from given gradients of several tensors: `(tensor, its gradient)`.
+/// Like [`gradients`], from given gradients of several tensors: pairs `(tensor, its gradient)` of one shape.
+///
+/// # Errors
+/// As [`gradients`], and [`Error::Shape`] for a gradient of another shape than its tensor.
 pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tensor]) -> Result<Vec<Tensor>> {
     for &(t, seed) in seeds {
         let (shape, its) = (graph.shape(t)?, graph.shape(seed)?);
@@ -69,7 +71,7 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Tensor, Tensor)], wrt: &[Tens
         .collect()
 }
 
-/// Adds `new` to what has flowed back to `t` so far.
+/// Adds `new` to the gradient of `t`.
 fn accumulate(
     graph: &mut Graph,
     gradient: &mut HashMap<Tensor, Tensor>,
@@ -78,7 +80,7 @@ fn accumulate(
 ) -> Result<()> {
     let sum = match gradient.get(&t) {
         Some(&old) => {
-            // Some gradients are flat, or have a row for each example.
+            // Some gradients are flat, or have one row for each example.
             let shape = graph.shape(t)?.clone();
             let old = graph.view(old, 0, shape.clone())?;
             let new = graph.view(new, 0, shape)?;
@@ -90,8 +92,7 @@ fn accumulate(
     Ok(())
 }
 
-/// A view is another tensor than what it is a view of: a gradient through it would be lost, so it
-/// is an error.
+/// Refuses reads through views: a view is another tensor than its base, so the gradient through it would be lost.
 fn refuse_views(graph: &Graph, forward: &[(usize, Node)], depends: &HashSet<Tensor>) -> Result<()> {
     for (_, node) in forward {
         for t in node.inputs.iter().filter(|t| !depends.contains(t)) {
@@ -105,8 +106,8 @@ fn refuse_views(graph: &Graph, forward: &[(usize, Node)], depends: &HashSet<Tens
     Ok(())
 }
 
-/// The backward nodes from number `start` on belong to the forward node number `at`: what they read must still be what
-/// it read. Values are written once; a variable may have been written since.
+/// Refuses stale reads. The backward nodes from number `start` on are those of the forward node `at`: the variables
+/// that they read must not have been written since that node.
 fn refuse_stale(graph: &Graph, at: usize, start: usize) -> Result<()> {
     let (before, backward) = graph.nodes().split_at(start);
     for read in backward.iter().flat_map(|node| &node.inputs) {

@@ -1,6 +1,8 @@
 //! A static-graph tensor engine with reverse-mode gradients, on the CPU and on GPUs through WGSL kernels. It knows
 //! nothing of the paper, the data sets or the command line.
 
+#![deny(missing_docs)]
+
 pub mod autodiff;
 pub mod device;
 pub mod graph;

@@ -1,56 +1,63 @@
 //! A recording: the flat list of kernel calls over numbered buffers that a back end runs.
 //!
-//! It names kernels and buffers only. Nothing here knows wgpu, threads, graphs or models, so
-//! the CPU and the GPU run the very same list, and a test can run one call of it by hand.
+//! It names kernels and buffers only and knows no wgpu, threads, graphs or models. So both back ends run the same list,
+//! and a test can run a single call.
 
 use crate::engine::kernel::{Access, Arg, CallParts, Kernel, NONE, Scope};
 use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 
-/// A kernel's text for matrix units: what multiplies squares of halves and sums in floats.
+/// Sides of the cooperative matrices that kernels use, the larger first.
+pub const COOPERATIVE_SIDES: [u32; 2] = [16, 8];
+
+/// Which devices a variant of a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MatrixUnits {
-    /// The squares' side, one of [`UNIT_SIDES`].
-    pub side: u32,
-    /// As [`Kernel::wgsl`]; `shaders/cooperative/NAME.wgsl` is the last. The back end puts in front what
-    /// `common/matrix_units_N.wgsl` says of the side. It has the kernel's bindings, and an `override` constant
-    /// `SUBGROUP`: the most invocations of a subgroup, for the back end to set.
-    pub wgsl: &'static [&'static str],
+pub enum Target {
+    /// Every GPU.
+    Any,
+    /// Devices with workgroups of [`LARGE_INVOCATIONS`] and [`LARGE_BYTES`].
+    LargeWorkgroups,
+    /// Software devices only: they have few threads, and barriers cost them the most.
+    Software,
+    /// Devices with cooperative matrices of `side` x `side` halves that are summed in floats. They run
+    /// [`Kernel::cooperative`] in place of [`Kernel::wgsl`].
+    CooperativeMatrix {
+        /// One of [`COOPERATIVE_SIDES`].
+        side: u32,
+    },
 }
 
-/// Sides of the squares that matrix units multiply, the larger first.
-pub const UNIT_SIDES: [u32; 2] = [16, 8];
-
-impl MatrixUnits {
-    /// One text for units of every side.
-    pub fn of_every_side(wgsl: &'static [&'static str]) -> [Self; 2] {
-        UNIT_SIDES.map(|side| MatrixUnits { side, wgsl })
+impl Target {
+    /// The side of the cooperative matrices that it needs, if it needs any.
+    pub fn cooperative_side(self) -> Option<u32> {
+        match self {
+            Target::CooperativeMatrix { side } => Some(side),
+            _ => None,
+        }
     }
 }
 
-/// One of the ways to run a call on a GPU: its kernel with other tiles, say. All of them compute the
-/// same, up to the order of their sums; on matrix units `pgd_mlp` rounds its points and activations to halves too.
+/// One of the variants in which a GPU can run a call: its kernel with other tiles, say. All of them compute the same,
+/// up to the order of their sums; with cooperative matrices `pgd_mlp` rounds its points and activations to halves too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
+    /// The devices that run it.
+    pub target: Target,
     /// More of the shader's `override` constants.
     pub constants: Vec<(&'static str, u32)>,
+    /// Workgroups of the dispatch.
     pub workgroups: [u32; 3],
-    /// Whether it is for devices with large workgroups only, [`LARGE_INVOCATIONS`] with [`LARGE_BYTES`] of memory.
-    pub large: bool,
-    /// Whether it is for software devices only, which have few threads and for which waiting costs the most.
-    pub software: bool,
-    /// Where it is for devices with such units only: the text to run.
-    pub units: Option<MatrixUnits>,
 }
 
-/// Invocations, at most, of a large workgroup. Every device has 256.
+/// The most invocations of a large workgroup. Every device has 256.
 pub const LARGE_INVOCATIONS: u32 = 512;
-/// Bytes of memory, at most, of a large workgroup. Every device has 16 KiB.
+/// The most bytes of memory of a large workgroup. Every device has 16 KiB.
 pub const LARGE_BYTES: u32 = 32 * 1024;
 
-/// One kernel call.
+/// One call of a kernel: its parameters, arguments and grid.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// The kernel.
     pub kernel: &'static Kernel,
     /// Values of the shader's `override` constants: those of the kernel's declaration, in order, then those of a
     /// variant.
@@ -61,45 +68,45 @@ pub struct Call {
     pub args: Vec<Arg>,
     /// Workgroups of the GPU dispatch.
     pub workgroups: [u32; 3],
-    /// What a GPU may choose from in place of `workgroups`; empty where there is one way only. The first that it runs
-    /// is the usual choice; the last, which every software device runs, has the largest tiles, for software devices,
-    /// which have few threads. Those for matrix units come after these, the usual one first.
+    /// What a GPU may choose from in place of `workgroups`; empty where there is nothing to choose. The first that it
+    /// runs is the usual one. The last, which every software device runs, has the largest tiles, since software devices
+    /// have few threads. Those with cooperative matrices come after these, the usual one first.
     pub variants: Vec<Variant>,
-    /// The text to run in place of the kernel's, of a variant for matrix units.
-    pub units: Option<MatrixUnits>,
-    /// Rows of work for the CPU; a call whose rows depend on each other has 1.
+    /// That of the variant chosen.
+    pub target: Target,
+    /// Rows of work for the CPU; 1 where they depend on each other.
     pub rows: usize,
-    /// Rows the CPU gives to one thread at a time. Fixed by the call's shape and not by the
-    /// number of threads, so that results do not depend on the machine's size.
+    /// Rows of a tile, which the CPU gives to one thread at a time. The call's shape fixes it, not the number of
+    /// threads, so that results do not depend on the machine.
     pub tile: usize,
     /// Floating-point operations, for reports.
     pub flops: u64,
 }
 
-/// Invocations of the flat kernels' workgroups: one invocation an element.
+/// Invocations of the workgroups of flat kernels, which have one invocation an element.
 pub const FLAT_WORKGROUP: usize = 256;
 
-/// Workgroups for `invocations` of a flat kernel. A device allows 65,535 in one dimension, so
-/// a large grid is folded; `common/flat.wgsl` unfolds it.
+/// Workgroups for `invocations` of a flat kernel. A device allows 65,535 in one dimension, so a large grid is folded
+/// into two; `common/flat.wgsl` unfolds it.
 pub fn flat_grid(invocations: usize) -> [u32; 3] {
     let groups = invocations.div_ceil(FLAT_WORKGROUP).max(1);
     let y = groups.div_ceil(32768);
     [groups.div_ceil(y) as u32, y as u32, 1]
 }
 
-/// Rows of `cols` words that make a tile worth a thread for a cheap elementwise kernel.
+/// Rows of `cols` words in a tile of a cheap elementwise kernel: 16,384 words, enough for a thread.
 pub fn flat_tile(cols: usize) -> usize {
     (16384 / cols.max(1)).max(1)
 }
 
-/// Workgroups for one workgroup a row, folded like [`flat_grid`].
+/// One workgroup a row, folded like [`flat_grid`].
 pub fn row_grid(rows: usize) -> [u32; 3] {
     flat_grid(rows * FLAT_WORKGROUP)
 }
 
 impl Call {
-    /// A call of `kernel`: its uniform block word by word, its constants and its arguments in the order of its
-    /// declaration. One row of work, one workgroup. The `Args` that [`kernel!`](crate::kernel) declares make it.
+    /// A call of `kernel` with one row of work and one workgroup. `params` is its uniform block word by word; constants
+    /// and arguments are in the order of its declaration. The `Args` that [`kernel!`](crate::kernel) declares make it.
     pub fn new(
         kernel: &'static Kernel,
         params: Vec<u32>,
@@ -113,14 +120,14 @@ impl Call {
             args,
             workgroups: [1, 1, 1],
             variants: Vec::new(),
-            units: None,
+            target: Target::Any,
             rows: 1,
             tile: 1,
             flops: 0,
         }
     }
 
-    /// What a tile needs of it.
+    /// The parts that a CPU tile needs.
     pub(crate) fn parts(&self) -> CallParts<'_> {
         let Call { kernel, params, constants, args, rows, .. } = self;
         CallParts { kernel, params, constants, args, rows: *rows }
@@ -134,54 +141,27 @@ impl Call {
         self
     }
 
-    /// Offers a GPU one more way to run the call.
-    pub fn variant(mut self, constants: &[(&'static str, u32)], workgroups: [u32; 3]) -> Self {
-        let constants = constants.to_vec();
-        self.variants.push(Variant { constants, workgroups, large: false, software: false, units: None });
-        self
-    }
-
-    /// The variant offered last is for software devices only.
-    pub fn for_software(mut self) -> Self {
-        if let Some(variant) = self.variants.last_mut() {
-            variant.software = true;
-        }
-        self
-    }
-
-    /// The variant offered last is for devices with large workgroups only.
-    pub fn large(mut self) -> Self {
-        if let Some(variant) = self.variants.last_mut() {
-            variant.large = true;
-        }
-        self
-    }
-
-    /// Offers a GPU with such matrix units one more way to run the call.
-    pub fn unit_variant(
+    /// Offers a GPU one more variant.
+    pub fn variant(
         mut self,
-        units: MatrixUnits,
+        target: Target,
         constants: &[(&'static str, u32)],
         workgroups: [u32; 3],
     ) -> Self {
-        let constants = constants.to_vec();
-        self.variants.push(Variant {
-            constants,
-            workgroups,
-            large: false,
-            software: false,
-            units: Some(units),
-        });
+        self.variants.push(Variant { target, constants: constants.to_vec(), workgroups });
         self
     }
 
-    /// The call as its variant number `i`, with nothing left to choose.
+    /// The call as its variant number `i`, without other variants.
+    ///
+    /// # Panics
+    /// Where there is no such variant.
     pub fn chosen(&self, i: usize) -> Self {
         let mut call = self.clone();
         let variant = call.variants.swap_remove(i);
         call.variants.clear();
         call.constants.extend(variant.constants);
-        (call.workgroups, call.units) = (variant.workgroups, variant.units);
+        (call.workgroups, call.target) = (variant.workgroups, variant.target);
         call
     }
 
@@ -221,8 +201,8 @@ impl Call {
                     "{name} of {words} words by {scope:?}, for {rows} rows in tiles of {tile}"
                 ));
             }
-            // Bindings that are read may not share a buffer with one that is written, even
-            // where they do not overlap: wgpu tracks a buffer as a whole.
+            // A binding that is read may not share a buffer with one that is written, even where they do not overlap:
+            // wgpu tracks a buffer as a whole.
             let mut others = self.args.iter().zip(self.kernel.bindings).enumerate();
             let clash = others.any(|(j, (other, its))| {
                 let one_buffer = i != j && other.view.buffer == view.buffer;
@@ -235,13 +215,13 @@ impl Call {
         Ok(())
     }
 
-    /// Floating-point operations, for reports; the bytes are those of the bound views.
+    /// Sets the floating-point operations, for reports.
     pub fn flops(mut self, flops: usize) -> Self {
         self.flops = flops as u64;
         self
     }
 
-    /// Bytes moved if every bound view is touched once.
+    /// Bytes of all bound views: those moved if each word is touched once.
     pub fn bytes(&self) -> u64 {
         self.args.iter().filter(|a| a.view != NONE).map(|a| 4 * a.view.words as u64).sum()
     }
@@ -250,8 +230,15 @@ impl Call {
 /// A call, or a body of calls repeated in order.
 #[derive(Debug, Clone)]
 pub enum Step {
+    /// One call.
     Call(Call),
-    Repeat { times: usize, body: Vec<Call> },
+    /// The calls `body`, in order, `times` times.
+    Repeat {
+        /// How often the body runs.
+        times: usize,
+        /// The calls.
+        body: Vec<Call>,
+    },
 }
 
 /// A buffer that a recording needs.
@@ -269,7 +256,7 @@ impl BufferSpec {
         BufferSpec { words, variable: None }
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     pub fn name(&self) -> &str {
         self.variable.as_ref().map_or("scratch memory", |variable| &variable.name)
     }
@@ -287,12 +274,14 @@ pub struct Variable {
 /// A whole program. Buffer 0 is [`NONE`]'s.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
+    /// The buffers, by number.
     pub buffers: Vec<BufferSpec>,
+    /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
 impl Recording {
-    /// Every call in the order written, bodies once, each with its repetitions.
+    /// Every call in order, those of a loop's body once, each with its number of repetitions.
     pub fn calls(&self) -> impl Iterator<Item = (&Call, usize)> {
         self.steps.iter().flat_map(|step| match step {
             Step::Call(call) => std::slice::from_ref(call).iter().map(with_times(1)),
@@ -300,8 +289,11 @@ impl Recording {
         })
     }
 
-    /// What every back end relies on: each call has the constants and the arguments that its kernel declares, these
-    /// lie inside their buffers and are cut as its rows are, and what it writes it reaches through no other argument.
+    /// Checks what every back end relies on. Each call has the constants and arguments that its kernel declares. These
+    /// lie inside their buffers and divide evenly into its rows. What it writes is bound by no other of its arguments.
+    ///
+    /// # Errors
+    /// [`Error::Device`] naming the kernel and what is wrong.
     pub fn check(&self) -> Result<()> {
         self.calls().try_for_each(|(call, _)| {
             let fail = |text| Error::device(format!("kernel {}: {text}", call.kernel.name));
@@ -309,7 +301,7 @@ impl Recording {
         })
     }
 
-    /// Kernel calls that one run makes, repetitions counted.
+    /// Kernel calls of one run, repetitions counted.
     pub fn dispatches(&self) -> usize {
         self.calls().map(|(_, times)| times).sum()
     }

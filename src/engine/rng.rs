@@ -4,26 +4,28 @@
 //! A draw is a pure function of (seed, purpose, step, index), so a run repeats, resumes, and
 //! gives the same bits on the CPU and on any GPU.
 
-/// What a stream of draws is for. Different purposes never share a draw.
+/// The purpose of a stream of draws. Different purposes have different keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Initial weights.
     Init = 1,
     /// The order of the training examples.
     Shuffle = 2,
-    /// The start of the selection in the ball, and its radius for L2 balls.
+    /// The random start of the selection in the ball.
     Selection = 3,
+    /// The radius of that start, for L2 balls.
     SelectionRadius = 4,
     /// The reparameterisation noise u of docs/method.md, section 2.
     Reparameterise = 5,
-    /// The same, when the ELBO of the test set is measured.
+    /// The same noise, for the ELBO of the test set.
     Evaluation = 6,
     /// The order of the examples in the linear probe's training.
     ProbeShuffle = 7,
     /// Which labels a probe sees when it is given only some.
     ProbeLabels = 8,
-    /// Starts of the attack's restarts.
+    /// The random starts of the attack's restarts.
     Attack = 9,
+    /// The radii of those starts, for L2 balls.
     AttackRadius = 10,
     /// Synthetic faces.
     Faces = 11,
@@ -40,16 +42,17 @@ pub enum Purpose {
 pub struct Key(pub [u32; 2]);
 
 impl Key {
+    /// The key of `purpose` under `seed`.
     pub fn new(seed: u64, purpose: Purpose) -> Self {
         Key([seed as u32, (seed >> 32) as u32 ^ ((purpose as u32) << 24)])
     }
 }
 
-/// Rotations of the eight rounds that repeat.
+/// The rotations, which repeat after eight rounds.
 const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
 
-/// Threefry-2x32-20 of `N` counters under one key. The lanes are independent: with `N` = 16 the
-/// compiler uses whole vector registers.
+/// Threefry-2x32-20 of the `N` counters `(x, y)` under one key. The lanes are independent: with `N` = 16 the compiler
+/// uses whole vector registers.
 #[inline(always)]
 pub fn threefry<const N: usize>(
     mut x: [u32; N],
@@ -81,7 +84,7 @@ pub fn threefry<const N: usize>(
 /// A uniform number from a random word: `((bits >> 8) + 0.5) 2^-24`, never 0 or 1.
 #[inline(always)]
 pub fn unit(bits: u32) -> f32 {
-    // In float32 the largest sum, 2^24 - 1/2, would round to 2^24: the one draw held back from 1.
+    // In float32 the largest sum, 2^24 - 1/2, rounds to 2^24: without the minimum that draw would be 1.
     (((bits >> 8) as f32 + 0.5) * (1.0 / 16_777_216.0)).min(LARGEST_UNIT)
 }
 
@@ -102,11 +105,11 @@ pub fn uniform(key: Key, step: u32, index: u32) -> f32 {
     unit(if index.is_multiple_of(2) { x[0] } else { y[0] })
 }
 
-/// Blocks made together, to fill vector registers.
+/// Blocks computed together, to fill vector registers.
 const LANES: usize = 16;
 
-/// Draws of step `step` from block `first_block` on, two to a block, into `out`; inlined, so that it is compiled for
-/// the instruction set of its caller.
+/// Fills `out` with draws of step `step` from block `first_block` on, two to a block: standard normal, or else uniform.
+/// Inlined, so that it is compiled for the instruction set of its caller.
 #[inline(always)]
 pub fn fill(key: Key, step: u32, first_block: u32, normal: bool, out: &mut [f32]) {
     for (i, chunk) in out.chunks_mut(2 * LANES).enumerate() {
@@ -130,9 +133,9 @@ pub fn fill(key: Key, step: u32, first_block: u32, normal: bool, out: &mut [f32]
 
 /// The element at `position` of permutation number `epoch` of `0..n`.
 ///
-/// A Feistel network of four Threefry rounds permutes the smallest square power of two that
-/// holds `n`; walking along its cycle until a value below `n` appears permutes `0..n`
-/// (Black and Rogaway, 2002). So every epoch visits every example once, with no state kept.
+/// A Feistel network of four Threefry rounds permutes `0..4^k`, the smallest such range that holds `0..n`. Following
+/// its cycle until a value below `n` appears permutes `0..n` (Black and Rogaway, 2002). So every epoch visits every
+/// example once, without state.
 pub fn permuted(key: Key, epoch: u32, n: u32, position: u32) -> u32 {
     let half_bits = half_bits(n);
     let mask = (1 << half_bits) - 1;
@@ -150,7 +153,7 @@ pub fn permuted(key: Key, epoch: u32, n: u32, position: u32) -> u32 {
     }
 }
 
-/// Half the bits of the smallest even-bit number range that holds `0..n`, at least 1.
+/// The least k >= 1 with 4^k >= n: half the bits of the Feistel network of [`permuted`].
 pub fn half_bits(n: u32) -> u32 {
     (32 - n.saturating_sub(1).leading_zeros()).div_ceil(2).max(1)
 }

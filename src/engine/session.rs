@@ -10,8 +10,8 @@ use crate::engine::tensor::{DType, Element};
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// A device with its variables. A training program and an evaluation program compiled in one
-/// session see the same weights when they call them by one name.
+/// A device with its variables. Programs compiled in one session share variables of the same name, such as a training
+/// and an evaluation program their weights.
 #[derive(Debug)]
 pub struct Session {
     device: Device,
@@ -19,17 +19,19 @@ pub struct Session {
 }
 
 impl Session {
+    /// A session without variables.
     pub fn new(device: Device) -> Self {
         Session { device, variables: BTreeMap::new() }
     }
 
+    /// The device.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Plans `graph` and makes it ready to run. Variables not seen before are made, zeroed. One that a program
-    /// reads first must have been written before it runs; one that it updates, such as a moment of Adam's, may start
-    /// from zeros.
+    /// Plans and compiles `graph`. New variables are made and zeroed. A variable that the program reads before it
+    /// writes it must have been written before the first run; one that it updates, such as a moment of Adam's, may
+    /// start at zero.
     ///
     /// # Errors
     /// [`Error::Device`] for a variable that is there with another size or type; [`Error::TooLarge`].
@@ -76,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Fills a variable (made if new) with `data`.
+    /// Sets a variable to `data`, making it on first use.
     ///
     /// # Errors
     /// [`Error::Device`] for a variable that is there with another size or type; [`Error::TooLarge`].
@@ -104,7 +106,7 @@ impl Session {
         Ok(data)
     }
 
-    /// Drops a variable; programs that use it keep its memory.
+    /// Removes a variable. Programs that use it keep its memory.
     pub fn forget(&mut self, name: &str) {
         self.variables.remove(name);
     }

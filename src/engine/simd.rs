@@ -1,5 +1,5 @@
-//! Vector arithmetic for CPU kernels: plain Rust over arrays of lanes, compiled once for each
-//! instruction set and chosen when the program runs.
+//! Vector arithmetic for CPU kernels: plain Rust over arrays of lanes, compiled for each instruction set, one of which
+//! is chosen at run time.
 
 mod exp;
 mod panel;
@@ -8,68 +8,73 @@ mod product;
 mod x86;
 
 pub use exp::exp_and_exp_m1;
-pub use panel::{Column, LANES, copy_lanes, transpose, transpose_back, turn, words};
+pub use panel::{Column, LANES, copy_lanes, transpose, transpose_back, transpose4x4, words};
 pub use product::{Active, Matrix, masked_product, product, sparse_product};
 
 /// An instruction set that [`run`] has a version for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
+pub enum InstructionSet {
+    /// AVX-512F.
     Avx512,
+    /// AVX2 with FMA.
     Avx2Fma,
+    /// NEON, of 64-bit ARM.
     Neon,
+    /// Plain Rust, without fused multiply-adds.
     Portable,
 }
 
-impl Path {
+impl InstructionSet {
+    /// Its name, for people.
     pub fn name(self) -> &'static str {
         match self {
-            Path::Avx512 => "AVX-512",
-            Path::Avx2Fma => "AVX2+FMA",
-            Path::Neon => "NEON",
-            Path::Portable => "portable",
+            InstructionSet::Avx512 => "AVX-512",
+            InstructionSet::Avx2Fma => "AVX2+FMA",
+            InstructionSet::Neon => "NEON",
+            InstructionSet::Portable => "portable",
         }
     }
 }
 
-/// The widest instruction set of this machine; part of what fixes a run's bits.
-pub fn path() -> Path {
+/// The widest instruction set of this machine. Results depend on it in their last bits.
+pub fn instruction_set() -> InstructionSet {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx512f") {
-            return Path::Avx512;
+            return InstructionSet::Avx512;
         }
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            return Path::Avx2Fma;
+            return InstructionSet::Avx2Fma;
         }
     }
-    if cfg!(target_arch = "aarch64") { Path::Neon } else { Path::Portable }
+    if cfg!(target_arch = "aarch64") { InstructionSet::Neon } else { InstructionSet::Portable }
 }
 
 /// Work that [`run`] compiles for every instruction set.
 ///
-/// `run` must be `#[inline(always)]`, and so must what it calls in its inner loops: code is compiled
-/// for the instruction set of the function that it is inlined into.
+/// `run` must be `#[inline(always)]`, and so must the functions that it calls in inner loops: code is compiled for the
+/// instruction set of the function that it is inlined into.
 pub trait Work {
-    /// `FMA`: multiply and add in one instruction. `ROWS`: columns that a register tile sums at once,
-    /// at most 6.
-    fn run<const FMA: bool, const ROWS: usize>(self);
+    /// Does the work. `FMA`: whether the instruction set multiplies and adds in one instruction. `COLUMNS`: the columns
+    /// that a register tile sums at once, at most 6.
+    fn run<const FMA: bool, const COLUMNS: usize>(self);
 }
 
 /// Runs `work` with the widest instruction set of this machine.
 pub fn run(work: impl Work) {
-    run_on(path(), work);
+    run_on(instruction_set(), work);
 }
 
-/// Runs `work` with the instruction set `path`, which this machine must have.
-fn run_on(path: Path, work: impl Work) {
-    match path {
-        // SAFETY: `path` is one that this machine was found to have.
+/// Runs `work` with the instruction set `set`, which this machine must have.
+fn run_on(set: InstructionSet, work: impl Work) {
+    match set {
+        // SAFETY: `set` is one that this machine was found to have.
         #[cfg(target_arch = "x86_64")]
-        Path::Avx512 => unsafe { avx512(work) },
+        InstructionSet::Avx512 => unsafe { avx512(work) },
         #[cfg(target_arch = "x86_64")]
-        Path::Avx2Fma => unsafe { avx2(work) },
-        // Part of every 64-bit ARM processor, so nothing needs to be switched on.
-        Path::Neon => work.run::<true, 4>(),
+        InstructionSet::Avx2Fma => unsafe { avx2(work) },
+        // NEON is part of every 64-bit ARM processor, so no target feature has to be enabled.
+        InstructionSet::Neon => work.run::<true, 4>(),
         _ => work.run::<false, 2>(),
     }
 }
@@ -77,33 +82,33 @@ fn run_on(path: Path, work: impl Work) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512(work: impl Work) {
-    work.run::<true, AVX512_ROWS>();
+    work.run::<true, AVX512_COLUMNS>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2(work: impl Work) {
-    work.run::<true, AVX2_ROWS>();
+    work.run::<true, AVX2_COLUMNS>();
 }
 
 /// `a b + c`, rounded once where the processor can.
 #[inline(always)]
 fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    // Without the instruction `mul_add` is a slow call.
+    // Without the instruction, `mul_add` calls a slow function.
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// `sum += weight x` in every lane. `FMA` and `ROWS` as in [`Work::run`].
+/// `sum += weight x` in every lane. `FMA` and `COLUMNS` as in [`Work::run`].
 ///
-/// Where a register tile is larger than a few columns a compiler may take plain loops over lanes apart again, into
-/// scalars or into vectors across the columns; so on x86 the instructions are named.
+/// In register tiles of more than a few columns, compilers turn plain loops over lanes into scalars or into vectors
+/// across the columns, so on x86 this calls the intrinsics.
 #[inline(always)]
-pub fn add_scaled<const FMA: bool, const ROWS: usize>(sum: &mut Column, weight: f32, x: &Column) {
+pub fn add_scaled<const FMA: bool, const COLUMNS: usize>(sum: &mut Column, weight: f32, x: &Column) {
     #[cfg(target_arch = "x86_64")]
-    match ROWS {
-        // SAFETY: only `avx512` and `avx2` run with this many rows.
-        AVX512_ROWS => return unsafe { x86::add_scaled_512(sum, weight, x) },
-        AVX2_ROWS => return unsafe { x86::add_scaled_256(sum, weight, x) },
+    match COLUMNS {
+        // SAFETY: only `avx512` and `avx2` run with this many columns.
+        AVX512_COLUMNS => return unsafe { x86::add_scaled_512(sum, weight, x) },
+        AVX2_COLUMNS => return unsafe { x86::add_scaled_256(sum, weight, x) },
         _ => {}
     }
     for e in 0..LANES {
@@ -111,11 +116,12 @@ pub fn add_scaled<const FMA: bool, const ROWS: usize>(sum: &mut Column, weight: 
     }
 }
 
-/// The rows of a register tile for each instruction set of x86, by which it is known.
+/// The columns of a register tile for each instruction set of x86; [`add_scaled`] tells the instruction sets apart by
+/// them.
 #[cfg(target_arch = "x86_64")]
-const AVX512_ROWS: usize = 6;
+const AVX512_COLUMNS: usize = 6;
 #[cfg(target_arch = "x86_64")]
-const AVX2_ROWS: usize = 4;
+const AVX2_COLUMNS: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -125,21 +131,21 @@ mod tests {
 
     impl Work for Scaled<'_> {
         #[inline(always)]
-        fn run<const FMA: bool, const ROWS: usize>(self) {
-            add_scaled::<FMA, ROWS>(self.0, 0.5, &Column(std::array::from_fn(|e| e as f32)));
+        fn run<const FMA: bool, const COLUMNS: usize>(self) {
+            add_scaled::<FMA, COLUMNS>(self.0, 0.5, &Column(std::array::from_fn(|e| e as f32)));
         }
     }
 
     #[test]
     fn every_instruction_set_adds_every_lane() {
-        let mut paths = vec![Path::Portable, path()];
-        if path() == Path::Avx512 {
-            paths.push(Path::Avx2Fma);
+        let mut sets = vec![InstructionSet::Portable, instruction_set()];
+        if instruction_set() == InstructionSet::Avx512 {
+            sets.push(InstructionSet::Avx2Fma);
         }
-        for path in paths {
+        for set in sets {
             let mut sum = Column([3.0; LANES]);
-            run_on(path, Scaled(&mut sum));
-            assert_eq!(sum.0, std::array::from_fn(|e| 3.0 + 0.5 * e as f32), "{path:?}");
+            run_on(set, Scaled(&mut sum));
+            assert_eq!(sum.0, std::array::from_fn(|e| 3.0 + 0.5 * e as f32), "{set:?}");
         }
     }
 }

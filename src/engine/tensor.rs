@@ -7,14 +7,15 @@ use bytemuck::Pod;
 /// Element type. Every element is one 32-bit word, so offsets are counted in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DType {
+    /// Single-precision floats.
     F32,
-    /// Also the carrier of packed bytes: four `u8` to a word, lowest byte first.
+    /// Unsigned integers; also packed bytes, four to a word, the lowest first.
     U32,
 }
 
-/// What a tensor's words are on the host: [`f32`] or [`u32`].
+/// The type of a tensor's words on the host: [`f32`] or [`u32`].
 pub trait Element: Pod + sealed::Word {
-    /// The tensors that hold it.
+    /// The element type of tensors of it.
     const DTYPE: DType;
 }
 

@@ -1,9 +1,9 @@
 //! Closed-form divergences between Gaussians in float64 (docs/method.md, section 3; appendix B.2 and C of the paper).
 //!
-//! This file has factorised Gaussians, given by mean and log-variance; [`full`] has full covariances. They serve the
-//! `divergence` command and are what the float32 kernels are tested against, so every form here is the one that
-//! does not cancel: differences of deviations go through `expm1`, and `psi`, `u - 1` and the like are written
-//! without a subtraction. A distance or KL is a sum of terms that are not negative.
+//! This file has factorised Gaussians, given by mean and log-variance; [`full`] has full covariances. The `divergence`
+//! command prints them, and the float32 kernels are tested against them. So every formula is in a form that does not
+//! cancel: differences of deviations use `expm1`, and `psi`, `u - 1` and the like have no subtraction. Distances and KL
+//! are sums of terms that are not negative.
 
 mod device;
 pub mod full;
@@ -23,10 +23,15 @@ pub use full::{FullCase, FullOut};
 /// A pair of factorised Gaussians, all four lists of one length, and the coupling `gamma >= 0`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiagonalCase {
+    /// The coupling.
     pub gamma: f64,
+    /// The mean of the first Gaussian.
     pub mu_a: Vec<f64>,
+    /// The log-variances of the first Gaussian.
     pub logvar_a: Vec<f64>,
+    /// The mean of the second Gaussian.
     pub mu_b: Vec<f64>,
+    /// The log-variances of the second Gaussian.
     pub logvar_b: Vec<f64>,
 }
 
@@ -35,9 +40,11 @@ pub struct DiagonalCase {
 pub struct DiagonalOut {
     /// The entropy-regularised Wasserstein divergence `WD_gamma`.
     pub wd: f64,
+    /// The gradient of `wd`.
     pub wd_grad: WdGrad,
     /// The squared 2-Wasserstein distance (eq 12).
     pub w2: f64,
+    /// The gradient of `w2`.
     pub w2_grad: W2Grad,
     /// `KL(q_a || q_b)`.
     pub kl_ab: f64,
@@ -50,29 +57,35 @@ pub struct DiagonalOut {
 /// The gradient of `wd`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WdGrad {
+    /// By the mean of the first Gaussian.
     pub d_mu_a: Vec<f64>,
+    /// By the log-variances of the first Gaussian.
     pub d_logvar_a: Vec<f64>,
+    /// By the mean of the second Gaussian.
     pub d_mu_b: Vec<f64>,
+    /// By the log-variances of the second Gaussian.
     pub d_logvar_b: Vec<f64>,
 }
 
 /// The gradient of `w2` with respect to the second Gaussian, the only one the selection needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct W2Grad {
+    /// By its mean.
     pub d_mu_b: Vec<f64>,
+    /// By its log-variances.
     pub d_logvar_b: Vec<f64>,
 }
 
 impl DiagonalCase {
-    /// Latent dimensions as `(mu_a, logvar_a, mu_b, logvar_b)`; ends with the shortest list.
+    /// The latent dimensions as `(mu_a, logvar_a, mu_b, logvar_b)`, as many as the shortest list has.
     fn dimensions(&self) -> impl Iterator<Item = (f64, f64, f64, f64)> {
         let a = self.mu_a.iter().zip(&self.logvar_a);
         let b = self.mu_b.iter().zip(&self.logvar_b);
         a.zip(b).map(|((&ma, &la), (&mb, &lb))| (ma, la, mb, lb))
     }
 
-    /// All divergences of the pair. The lists must be of one length and finite and `gamma` finite and not
-    /// negative: the caller checks, since it can name where they came from.
+    /// All divergences of the pair. The caller must check that the lists are of one length and finite, and that `gamma`
+    /// is finite and not negative: it can say where they came from.
     pub fn evaluate(&self) -> DiagonalOut {
         let g = self.gamma;
         let (mut wd, mut w2, mut kl_ab) = (0.0, 0.0, 0.0);
@@ -81,7 +94,7 @@ impl DiagonalCase {
             let (sa, sb) = ((la / 2.0).exp(), (lb / 2.0).exp());
             let shift = ma - mb;
             let spread = deviation_difference(la, lb);
-            // One exponential of the mean: the product of the deviations may be 0 * infinity where this is finite.
+            // The exponential of the mean: the product of the deviations may be 0 * infinity where this is finite.
             let [u_term, slope] = coupling_terms(2.0 * g * ((la + lb) / 2.0).exp());
             wd += g / 2.0 * (shift * shift + spread * spread) + u_term
                 - (LN_2 + la + lb) / 2.0
@@ -141,14 +154,14 @@ fn deviation_difference(logvar_a: f64, logvar_b: f64) -> f64 {
     }
 }
 
-/// What the coupling adds in one dimension, `1/2 - 1/(2 (s + U)) + log1p(U)/2` with `s = 2 gamma sa sb`, and the part
-/// `1/(4 (s + U)) + 1/4` that both log-variances' gradients lose.
+/// For `s = 2 gamma sa sb` and `U = sqrt(1 + s^2)`, the coupling's part of one dimension, `1/2 - 1/(2 (s + U)) +
+/// log1p(U)/2`, and `1/(4 (s + U)) + 1/4`, which is subtracted from the gradients of both log-variances.
 fn coupling_terms(s: f64) -> [f64; 2] {
     let u = s.hypot(1.0);
     [0.5 - 0.5 / (s + u) + u.ln_1p() / 2.0, 0.25 / (s + u) + 0.25]
 }
 
-/// `exp(d) - 1 - d`, which is never negative; by its series where the difference would cancel.
+/// `exp(d) - 1 - d >= 0`; by its series where the difference would cancel.
 fn expm1_minus(d: f64) -> f64 {
     if d.abs() < 0.1 {
         // From the last term inwards: d^2/2 (1 + d/3 (1 + d/4 ..)). The first term left out is 1e-19 of the value.

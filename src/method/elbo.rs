@@ -14,8 +14,11 @@ use crate::method::ops::reparameterise;
 use crate::method::robustness::{CHUNK, Chunk};
 use crate::method::vae::Vae;
 
-/// The mean ELBO (log-likelihood minus KL, constants included, in nats) of `images`, one draw of the code each, with
-/// the weights in `model`.
+/// The mean ELBO (log-likelihood minus KL, constants included, in nats) of `images`, with one draw of the code each and
+/// the weights in the variable `model`.
+///
+/// # Errors
+/// Those of the device and of reading the images.
 pub fn mean_elbo(session: &mut Session, vae: &Vae, images: &Images, seed: u64) -> Result<f64> {
     let (mut program, chunk) = program(session, vae, images, seed)?;
     let mut sum = 0.0;

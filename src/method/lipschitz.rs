@@ -1,4 +1,4 @@
-//! How far the code moves where the image hardly does: the local Lipschitz ratio of the encoder's mean (appendix E.3).
+//! The local Lipschitz ratio of the encoder's mean: how far the code moves relative to the image (appendix E.3).
 
 use crate::engine::graph::Graph;
 use crate::engine::nn::Weights;
@@ -9,20 +9,20 @@ use crate::error::Result;
 use crate::method::selection::{Selection, Start};
 use crate::method::vae::Vae;
 
-/// Images that are looked at together.
+/// Images of a batch.
 const ROWS: usize = 128;
 
-/// Images with the points near them that move the code farthest.
+/// The points near images that move the code farthest.
 #[derive(Debug, Clone)]
 pub struct Farthest {
-    /// x* for each image.
+    /// x* of each image, `[count, inputs]`.
     pub selected: Vec<f32>,
-    /// `|mu(x) - mu(x*)| / |x - x*|`, Euclidean; not finite where x* is x.
+    /// `|mu(x) - mu(x*)| / |x - x*|` of each image, Euclidean; not finite where x* is x.
     pub ratios: Vec<f64>,
 }
 
-/// For each of the images `x` `[count, inputs]` in [0, 1] the point x* of the ball that `selection` finds farthest in
-/// the code. The weights are in the variable `model`.
+/// For each of the images `x` `[count, inputs]` in [0, 1], the point x* of its ball that `selection` finds to move the
+/// code farthest. The weights are in the variable `model`.
 ///
 /// # Errors
 /// Those of the device.
@@ -48,7 +48,7 @@ pub fn farthest(
     let mut found = Farthest { selected: Vec::with_capacity(x.len()), ratios: Vec::new() };
     for (chunk, block) in x.chunks(ROWS * inputs).enumerate() {
         let rows = block.len() / inputs;
-        // What is left of the last block is filled up with its last image.
+        // The last block is padded with its last image.
         let fill = block[(rows - 1) * inputs..].iter().cycle().take((ROWS - rows) * inputs);
         let padded: Vec<f32> = block.iter().chain(fill).copied().collect();
         session.set("lipschitz.x", &padded)?;
@@ -64,12 +64,12 @@ pub fn farthest(
         found.ratios.extend(codes.iter().zip(images).map(|(code, image)| code / image));
         found.selected.extend_from_slice(&there[..rows * inputs]);
     }
-    // The next selection in this session may have another batch.
+    // Another selection in this session may have another batch size.
     session.forget("selected");
     Ok(found)
 }
 
-/// Euclidean.
+/// The Euclidean distance.
 fn distance(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
 }

@@ -1,6 +1,8 @@
 //! What the paper adds to the engine: its ops, the VAE and its objectives, the selection of fictive points, the probe
 //! and the attack, the tabular system of section 2.2 and the sampler of appendix D.1.
 
+#![deny(missing_docs)]
+
 pub mod divergence;
 mod elbo;
 pub mod lipschitz;

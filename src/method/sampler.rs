@@ -1,16 +1,16 @@
 //! A GAN's generator as a smooth encoder (appendix D.1).
 //!
-//! The places of observations and latents are exchanged: one marginal is the data, the other the neural sampler `x =
-//! f(zeta)`, `zeta` standard normal. For a large coupling the bound of eq 29 is, but for constants, the negative of
-//! the entropic transport between the two,
+//! Observations and latents swap places: one marginal is the data, the other the neural sampler `x = f(zeta)` with
+//! `zeta` standard normal. For a large coupling the bound of eq 29 is, up to constants, minus the entropic transport
+//! between the two,
 //!
 //! ```text
 //! W(a, b) = min over plans Q of a and b of  gamma/2 E_Q |x - x'|^2 - H(Q)
 //! ```
 //!
-//! which is taken between minibatches, by Sinkhorn's iteration, less the sampler's own `W(b, b) / 2`, without which
-//! it would shrink towards the middle of the data: together with `W(a, a) / 2`, which does not depend on the sampler,
-//! that is the Sinkhorn divergence (Genevay, Peyré, Cuturi 2018).
+//! computed between minibatches by Sinkhorn's algorithm. The loss subtracts the sampler's own `W(b, b) / 2`, without
+//! which the sampler would shrink towards the middle of the data. With `W(a, a) / 2`, which does not depend on the
+//! sampler, that is the Sinkhorn divergence (Genevay, Peyré, Cuturi 2018).
 
 use crate::method::ops::sinkhorn;
 use crate::progress::Observer;
@@ -29,7 +29,7 @@ use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 use crate::method::Table;
 
-/// An experiment.
+/// The settings of an experiment.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
@@ -39,44 +39,48 @@ pub struct Settings {
     pub hidden: Vec<usize>,
     /// Points of a minibatch; the transport's plan is `[batch, batch]`.
     pub batch: usize,
+    /// Training steps.
     pub steps: u32,
-    /// The coupling `gamma`, in units of 1 / |x|^2 on the [0, 1] scale: plans are sharp where distances differ by
-    /// more than `2 / gamma`.
+    /// The coupling `gamma`, in units of 1 / |x|^2 on the [0, 1] scale: plans are sharp where squared distances differ
+    /// by more than `2 / gamma`.
     pub gamma: f32,
-    /// Turns of Sinkhorn's iteration.
-    pub turns: u32,
+    /// Iterations of Sinkhorn's algorithm.
+    #[serde(rename = "turns")]
+    pub iterations: u32,
+    /// The learning rate at the start; it falls linearly to 0.
     pub learning_rate: f32,
+    /// The seed of the weights, the order of images and the codes.
     pub seed: u64,
 }
 
-/// What was learnt. Divergences are [`Measure`]'s means over batches of test images.
+/// The result of an experiment. Divergences are means over batches of test images.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// Step and divergence, from before the first step to after the last.
     pub curve: Vec<(u32, f64)>,
-    /// The divergence of training images from test images: what a perfect sampler has between batches of this size.
+    /// The divergence of training images from test images: that of a perfect sampler, for batches of this size.
     pub floor: f64,
     /// Draws after training, in [0, 1].
     pub samples: Vec<Vec<f32>>,
 }
 
 impl Outcome {
-    /// Whether it has a curve and so many samples of so many numbers, as what was read back from a file need not.
+    /// Whether it has a curve and `draws` samples of `width` numbers. One that was read from a file may lack some.
     pub fn is_whole(&self, draws: usize, width: usize) -> bool {
         !self.curve.is_empty() && self.samples.len() == draws && self.samples.iter().all(|s| s.len() == width)
     }
 }
 
-/// Times that the divergence is measured in training.
-const LOOKS: u32 = 20;
+/// How often the divergence is measured during training.
+const MEASUREMENTS: u32 = 20;
 
-/// Batches that a divergence is the mean of.
+/// The batches that a divergence is averaged over.
 const BATCHES: usize = 4;
 
-/// Trains a sampler of `train`'s images, of any shape, and draws `draws` samples of it.
+/// Trains a sampler on the images `train`, of any shape, and draws `draws` samples of it.
 ///
 /// # Errors
-/// Those of the device; [`Error::Request`] for sets with fewer images than the measurement takes.
+/// [`Error::Request`] for sets with fewer images than the measurement takes; those of the device.
 pub fn experiment(
     device: &Device,
     settings: &Settings,
@@ -109,7 +113,7 @@ pub fn experiment(
     let all = settings.steps.into();
     let task = observer.begin("sampler", 0, all);
     for done in 0..=settings.steps {
-        if done % settings.steps.div_ceil(LOOKS).max(1) == 0 || done == settings.steps {
+        if done % settings.steps.div_ceil(MEASUREMENTS).max(1) == 0 || done == settings.steps {
             let samples = drawing.samples(&mut session, need)?;
             curve.push((done, measure.mean(&mut session, &tested, &samples)?));
         }
@@ -130,7 +134,7 @@ fn transport(g: &mut Graph, x: Tensor, y: Tensor, settings: &Settings) -> Result
     let distances = ops::squared_distances(g, x, y)?;
     let cost = scale(g, distances, 0.5 * settings.gamma)?;
     let uniform = ops::fill(g, [1, settings.batch], -(settings.batch as f32).ln())?;
-    sinkhorn(g, uniform, uniform, cost, settings.turns)
+    sinkhorn(g, uniform, uniform, cost, settings.iterations)
 }
 
 /// `f` and its weights.
@@ -189,7 +193,7 @@ impl Generator {
     }
 }
 
-/// Draws of the sampler as it is, the same `zeta` every time.
+/// Draws of the sampler with its current weights; `zeta` is the same every time.
 #[derive(Debug)]
 struct Drawing {
     program: Program,
@@ -211,12 +215,12 @@ impl Drawing {
     }
 }
 
-/// The Sinkhorn divergence `W(a, b) - W(a, a) / 2 - W(b, b) / 2` of two batches, over `gamma / 2`: in units of a
-/// squared distance.
+/// The Sinkhorn divergence `W(a, b) - W(a, a) / 2 - W(b, b) / 2` of two batches, divided by `gamma / 2`: a squared
+/// distance.
 #[derive(Debug)]
 struct Measure {
     program: Program,
-    /// Numbers of a batch.
+    /// The numbers of a batch.
     words: usize,
     gamma: f32,
 }
@@ -249,8 +253,8 @@ impl Measure {
     }
 }
 
-/// Points of the plane as images of two pixels: `count` draws from `modes` round Gaussians of this deviation, which lie
-/// evenly on a circle of radius [`RING`] around the middle of the unit square.
+/// Points of the plane as images of two pixels: `count` draws from `modes` round Gaussians of this standard deviation,
+/// evenly spaced on a circle of radius [`RING`] around the middle of the unit square.
 pub fn ring(modes: usize, deviation: f32, count: usize, seed: u64) -> Images {
     let key = Key::new(seed, Purpose::Sampler);
     let (mut noise, mut chosen) = (vec![0.0; 2 * count], vec![0.0; count]);
@@ -296,7 +300,7 @@ mod tests {
             batch: 64,
             steps: 400,
             gamma: 100.0,
-            turns: 30,
+            iterations: 30,
             learning_rate: 0.005,
             seed: 0,
         };
@@ -323,7 +327,7 @@ mod tests {
             batch: 16,
             steps: 1,
             gamma: 1.0,
-            turns: 1,
+            iterations: 1,
             learning_rate: 0.1,
             seed: 0,
         };

@@ -14,50 +14,61 @@ use crate::method::ops::{
 };
 use crate::method::vae::Vae;
 
-/// What the ascent makes as large as it can.
+/// The distance that the ascent maximises.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Metric {
     /// The squared 2-Wasserstein distance of the two codes, eq 12.
     W2,
-    /// The entropy-regularised divergence of the training objective.
-    Entropic { gamma: f32 },
+    /// The entropy-regularised divergence of the training objective, with coupling `gamma`.
+    Entropic {
+        /// The coupling.
+        gamma: f32,
+    },
 }
 
-/// A random point of the ball, and how it is driven outwards.
+/// How a fictive point is selected: a random point of the ball, moved by projected gradient ascent on a distance.
 #[derive(Debug, Clone, Copy)]
 pub struct Selection {
+    /// The norm of the ball.
     pub norm: Norm,
-    /// Radius of the ball.
+    /// Radius of the ball, on the [0, 1] scale.
     pub eps: f32,
     /// Steps of projected gradient ascent; 0 leaves the random point.
     pub steps: usize,
+    /// The length of a step.
     pub step_size: f32,
+    /// The distance that is maximised.
     pub metric: Metric,
-    /// The steps in one kernel call, where the encoder allows it; else one op after the other, with
-    /// the same result but for rounding.
+    /// Whether all steps run in one kernel call where the encoder allows it; else op by op, with the same result up to
+    /// rounding.
     pub fused: bool,
 }
 
-/// A desktop's watchdog resets a GPU that one kernel call keeps busy for about two seconds: half of
-/// what a submission may hold of short calls.
+/// The most operations of one kernel call, half of those of a submission. A desktop's watchdog resets a GPU that one
+/// call keeps busy for about two seconds.
 const MAX_FLOPS: usize = 50_000_000_000;
 
-/// The fewest calls of equally many steps that stay within [`MAX_FLOPS`]; one a step at the most.
+/// The fewest calls, of equally many steps each, that stay within [`MAX_FLOPS`]; at most one for each step.
 fn calls(steps: usize, flops: usize) -> usize {
     let short = |calls: &usize| steps.is_multiple_of(*calls) && flops / calls <= MAX_FLOPS;
     (1..=steps).find(short).unwrap_or(steps)
 }
 
-/// What a random start is made of.
+/// The source of a random start.
 #[derive(Debug, Clone, Copy)]
 pub enum Start {
-    /// Draws of the step in `clock`.
-    Drawn { clock: Tensor, seed: u64 },
-    /// Noise that is given.
+    /// Draws of the step in `clock` (u32).
+    Drawn {
+        /// The step, in its first word (u32).
+        clock: Tensor,
+        /// The seed of the draws.
+        seed: u64,
+    },
+    /// Given noise.
     From(StartNoise),
 }
 
-/// Noise for the random starts of points of this shape in the step in `clock`.
+/// Noise for random starts of this shape, in the step in `clock`.
 fn start_noise(g: &mut Graph, norm: Norm, clock: Tensor, shape: [usize; 2], seed: u64) -> Result<StartNoise> {
     let key = Key::new(seed, Purpose::Selection);
     Ok(match norm {
@@ -71,12 +82,14 @@ fn start_noise(g: &mut Graph, norm: Norm, clock: Tensor, shape: [usize; 2], seed
 }
 
 impl Selection {
-    /// x_b for the points `x` `[rows, inputs]`, in a variable of its own: the graph's first is `selected`. For an encoder
-    /// in half precision the one kernel call reads its weights so, and on matrix units the points and all activations
-    /// too.
+    /// x_b `[rows, inputs]` for the points `x` `[rows, inputs]`, in a new variable; the first one of a graph is
+    /// `selected`. For an encoder in half precision, the fused kernel reads the weights as halves; with cooperative
+    /// matrices it rounds points and activations too.
     ///
-    /// The gradient is taken with respect to the input alone. No gradient flows through the
-    /// result: it is a variable.
+    /// The gradient is taken by the points alone. No gradient flows through the result, since it is a variable.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn select(
         &self,
         g: &mut Graph,
@@ -118,7 +131,7 @@ impl Selection {
         Ok(selected)
     }
 
-    /// The random points.
+    /// Sets `selected` to the random points.
     fn start(&self, g: &mut Graph, x: Tensor, selected: Tensor, start: Start) -> Result<()> {
         let noise = match start {
             Start::From(noise) => noise,
@@ -130,8 +143,8 @@ impl Selection {
         pgd_start(g, selected, x, noise, self.eps)
     }
 
-    /// The whole ascent in one kernel call, the random start among it, or in a few calls where one would keep a GPU
-    /// busy for too long. No value is made on the way, so that memory does not depend on the steps.
+    /// The whole ascent in one kernel call, with the random start, or in a few calls where one would take a GPU too
+    /// long. It makes no values, so memory does not depend on the steps.
     fn ascend(
         &self,
         g: &mut Graph,
@@ -156,8 +169,7 @@ impl Selection {
         Ok(())
     }
 
-    /// The same of one op after the other: for encoders that the fused kernel does not take, and
-    /// what it is tested against.
+    /// The ascent op by op: for encoders that the fused kernel does not take, and as its reference in tests.
     fn ascend_op_by_op(
         &self,
         g: &mut Graph,

@@ -1,4 +1,4 @@
-//! Images on the device: a variable of packed bytes, whose rows programs gather, paint and scale there.
+//! Images on the device: a variable of packed bytes, whose rows programs gather, paint and scale.
 
 use std::ops::Range;
 
@@ -10,15 +10,15 @@ use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::method::ops::paint;
 
-/// The largest table kept whole on a device: what every device can bind (WebGPU's guaranteed 128 MiB). A larger set is
-/// streamed: each step's images are written to a small table before it runs.
+/// The most bytes of a table kept on a device: what every device can bind (WebGPU guarantees 128 MiB). A larger set is
+/// streamed: before each step its images are written to a small table.
 pub const RESIDENT_BYTES: usize = 128 << 20;
 
-/// A variable that holds all images of a set, or as many at a time as a program takes.
+/// A variable for all images of a set, or for those that a program takes at a time.
 #[derive(Clone, Debug)]
 pub struct Table {
     name: String,
-    /// Stored images that it has room for.
+    /// The stored images that it has room for.
     stored: usize,
     stored_len: usize,
     image_len: usize,
@@ -26,12 +26,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// Room for all of `images`, in the variable `name`.
+    /// A table for all of `images`, in the variable `name`.
     pub fn whole(name: &str, images: &Images) -> Self {
         Table::sized(name, images, images.count / images.per_stored())
     }
 
-    /// Room for `rows` of `images` at a time.
+    /// A table for `rows` of `images` at a time, in the variable `name`.
     pub fn window(name: &str, images: &Images, rows: usize) -> Self {
         Table::sized(name, images, rows)
     }
@@ -46,7 +46,10 @@ impl Table {
         ops::byte_table_words(self.stored * self.stored_len)
     }
 
-    /// The images at `indices`, in [0, 1]: `[indices, image_len]`.
+    /// The images at `indices` (u32), `[indices, image_len]`, in [0, 1].
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for indices that are floats.
     pub fn gather(&self, g: &mut Graph, indices: Tensor) -> Result<Tensor> {
         let table = g.variable(&self.name, [self.words()], DType::U32)?;
         match self.coloured {
@@ -55,12 +58,18 @@ impl Table {
         }
     }
 
-    /// Fills a whole table.
+    /// Writes all of `images` to a table made by [`whole`](Self::whole).
+    ///
+    /// # Errors
+    /// Those of the device and of reading the images.
     pub fn upload(&self, session: &mut Session, images: &Images) -> Result<()> {
         session.set(&self.name, &packed(&images.bytes()?))
     }
 
-    /// Puts the stored images `rows` into the table's first rows.
+    /// Writes the stored images `rows` to the table's first rows.
+    ///
+    /// # Errors
+    /// Those of the device and of reading the images.
     pub fn write(&self, session: &Session, images: &Images, rows: impl Iterator<Item = usize>) -> Result<()> {
         let mut bytes = Vec::with_capacity(4 * self.words());
         for row in rows {
@@ -69,7 +78,10 @@ impl Table {
         session.write(&self.name, 0, &packed(&bytes))
     }
 
-    /// Puts what images `range` are made of into the table, and says which rows of it they are then.
+    /// Writes the stored images of the images `range` to the table; returns the indices that these then have in it.
+    ///
+    /// # Errors
+    /// Those of the device and of reading the images.
     pub fn write_range(&self, session: &Session, images: &Images, range: Range<usize>) -> Result<Range<u32>> {
         let per = images.per_stored();
         let first = range.start / per;
@@ -78,7 +90,7 @@ impl Table {
     }
 }
 
-/// Bytes as words, the last one filled up with zeros.
+/// Bytes as words, the last one padded with zeros.
 fn packed(bytes: &[u8]) -> Vec<u32> {
     let mut words = vec![0_u32; ops::byte_table_words(bytes.len())];
     bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);

@@ -1,9 +1,8 @@
 //! The tabular system of section 2.2 (docs/method.md, section 7): a VAE whose encoder and decoder are tables on two
-//! circles, small enough to be looked at whole, and the smooth encoder on it.
+//! circles, small enough to show completely, and the smooth encoder on it.
 //!
 //! `p(X = i | Z = j)` has its mode at `m_j` and the width `v_j`, `q(Z = j | X = i)` its mode at `mu_i` and the width
-//! `s_i`, all in turns of the circle; the prior is uniform. The parameters kept are the modes and the logarithms of
-//! the widths.
+//! `s_i`, all in revolutions; the prior is uniform. The parameters are the modes and the logarithms of the widths.
 
 use crate::method::ops::{cosine_logits, sinkhorn};
 use serde::{Deserialize, Serialize};
@@ -19,43 +18,47 @@ use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
 
-/// Which point of the window around an observed one the smooth encoder couples it to.
+/// The point of the window around an observed one that the smooth encoder couples it to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pick {
-    /// The one that is farthest in the divergence.
+    /// The one with the largest divergence.
     Adversarial,
-    /// One at random in each step.
+    /// A random one in each step.
     Random,
     /// All of them, the mean of their divergences.
     Mean,
 }
 
-/// What makes the encoder smooth.
+/// The settings of the smooth encoder.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Smooth {
-    /// Points on either side of an observed one that belong to its window.
+    /// The points on either side of an observed one in its window.
     pub radius: usize,
     /// The weight of the chord `2 - 2 cos` between two codes.
     pub coupling: f32,
+    /// The point of the window that is coupled.
     pub pick: Pick,
 }
 
-/// An experiment.
+/// The settings of an experiment.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
-    /// Observations `Nx` and codes `Nz`.
+    /// The number of observations, `Nx`.
     pub observations: usize,
+    /// The number of codes, `Nz`.
     pub codes: usize,
-    /// How many times an observation is drawn from the target.
+    /// The number of observations drawn from the target.
     pub draws: usize,
+    /// Training steps.
     pub steps: u32,
+    /// The learning rate at the start; it falls linearly to 0.
     pub learning_rate: f32,
-    /// Of the data and of the parameters' start.
+    /// The seed of the data and of the initial parameters.
     pub seed: u64,
-    /// None is the VAE.
+    /// The smooth encoder's; `None` is the VAE.
     pub smooth: Option<Smooth>,
 }
 
@@ -77,15 +80,18 @@ impl Default for Settings {
 /// Probabilities, row by row.
 pub type Table = Vec<Vec<f64>>;
 
-/// What was learnt.
+/// The result of an experiment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Probabilities of the observations: where data is from, what was drawn, and the model's `sum_j p(i|j) / Nz`.
+    /// The probabilities of the observations that data are drawn from.
     pub target: Vec<f64>,
+    /// The shares of the observations drawn.
     pub data: Vec<f64>,
+    /// The model's probabilities of the observations, `sum_j p(i|j) / Nz`.
     pub model: Vec<f64>,
-    /// `q(j|i)` `[Nx][Nz]`, before training and after.
+    /// `q(j|i)` `[Nx][Nz]` before training.
     pub encoder_before: Table,
+    /// `q(j|i)` `[Nx][Nz]` after training.
     pub encoder: Table,
     /// `p(i|j)` `[Nz][Nx]`.
     pub decoder: Table,
@@ -96,7 +102,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether it has every probability of an experiment of these sizes, as what was read back from a file need not.
+    /// Whether it has every probability of an experiment of these sizes. One that was read from a file may lack some.
     pub fn is_whole(&self, settings: &Settings) -> bool {
         let Settings { observations: nx, codes: nz, .. } = *settings;
         // The tables are exponentials of floats.
@@ -111,10 +117,10 @@ impl Outcome {
     }
 }
 
-/// Turns of Sinkhorn's iteration.
-const TURNS: u32 = 50;
+/// Iterations of Sinkhorn's algorithm.
+const ITERATIONS: u32 = 50;
 
-/// Two modes on the circle, one broader than the other, over what is everywhere the same.
+/// Two modes on the circle, one broader than the other, over a uniform part.
 fn target(n: usize) -> Vec<f64> {
     let bump = |at: f64, middle: f64, narrow: f64| {
         (narrow * ((std::f64::consts::TAU * (at - middle)).cos() - 1.0)).exp()
@@ -128,7 +134,7 @@ fn target(n: usize) -> Vec<f64> {
     weights.into_iter().map(|w| w / total).collect()
 }
 
-/// How often each observation is among `draws` from `target`.
+/// The number of times each observation is among `draws` draws from `target`.
 fn sample(target: &[f64], draws: usize, seed: u64) -> Vec<usize> {
     let mut counts = vec![0; target.len()];
     for draw in 0..draws {
@@ -142,7 +148,7 @@ fn sample(target: &[f64], draws: usize, seed: u64) -> Vec<usize> {
     counts
 }
 
-/// The tables' parameters: a start that is random in the modes.
+/// The layout of the tables' parameters, and their initial values, of which the modes are random.
 fn layout_and_start(settings: &Settings) -> (Layout, Vec<f32>) {
     let Settings { observations, codes, seed, .. } = *settings;
     let mut layout = Layout::default();
@@ -160,11 +166,12 @@ fn layout_and_start(settings: &Settings) -> (Layout, Vec<f32>) {
     (layout, start)
 }
 
-/// Widths at the start, those of `e^(cos / width)`.
+/// The initial width of the decoder's tables, that of `e^(cos / width)`.
 const DECODER_WIDTH: f32 = 0.2;
+/// The initial width of the encoder's tables.
 const ENCODER_WIDTH: f32 = 0.2;
 
-/// The tables in a graph, in logarithms: `log q` `[Nx, Nz]` and `log p` `[Nz, Nx]`.
+/// The logarithms of the tables in a graph: `log q` `[Nx, Nz]` and `log p` `[Nz, Nx]`.
 fn tables(g: &mut Graph, weights: &Weights, settings: &Settings) -> Result<(Tensor, Tensor)> {
     let [m, v, mu, s] = weights.views[..] else { unreachable!("four entries") };
     let encoder = cosine_logits(g, mu, s, settings.codes)?;
@@ -172,7 +179,7 @@ fn tables(g: &mut Graph, weights: &Weights, settings: &Settings) -> Result<(Tens
     Ok((ops::log_softmax(g, encoder)?, ops::log_softmax(g, decoder)?))
 }
 
-/// Pairs of an observed point and each other point of its window.
+/// The pairs of an observed point and every other point of its window.
 fn pairs(counts: &[usize], smooth: &Smooth) -> Vec<(usize, usize)> {
     let n = counts.len();
     let observed = (0..n).filter(|&i| counts[i] > 0);
@@ -189,13 +196,14 @@ fn divergences(g: &mut Graph, log_q: Tensor, pairs: usize, settings: &Settings) 
     };
     let (a, b) = (rows("pairs.a")?, rows("pairs.b")?);
     let cost = g.variable("cost", [settings.codes, settings.codes], DType::F32)?;
-    sinkhorn(g, a, b, cost, TURNS)
+    sinkhorn(g, a, b, cost, ITERATIONS)
 }
 
 /// Runs the experiment.
 ///
 /// # Errors
-/// Those of the device, and a request with more codes than [`MOST_STATES`].
+/// [`Error::Shape`](crate::Error::Shape) for more codes than
+/// [`MOST_STATES`](crate::method::ops::MOST_STATES); those of the device.
 pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
     let Settings { observations: nx, codes: nz, draws, steps, .. } = *settings;
     let target = target(nx);
@@ -215,7 +223,7 @@ pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
     let weights = Weights::new(&mut g, &layout, "tables")?;
     let (log_q, log_p) = tables(&mut g, &weights, settings)?;
     let q = elementwise(&mut g, Function::Exp, log_q, None, 0.0)?;
-    // log p(i|j) at [i, j], as q(j|i) is.
+    // log p(i|j) at [i, j], where log q has log q(j|i).
     let identity = g.variable("identity", [nx, nx], DType::F32)?;
     let turned = ops::matmul(&mut g, identity, false, log_p, true)?;
     let inner = match settings.smooth {
@@ -275,7 +283,7 @@ pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
     Ok(Outcome { target, data, model, encoder_before, encoder, decoder, chord, kl })
 }
 
-/// `q` and `p` as they are.
+/// The current `q` and `p`.
 fn read_tables(session: &mut Session, layout: &Layout, settings: &Settings) -> Result<(Table, Table)> {
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, layout, "tables")?;
@@ -293,7 +301,7 @@ fn read_tables(session: &mut Session, layout: &Layout, settings: &Settings) -> R
     Ok((rows("tables.q", settings.codes)?, rows("tables.p", settings.observations)?))
 }
 
-/// Decides in each step how much each pair counts.
+/// Chooses the weights of the pairs in each step.
 struct Chooser {
     pick: Pick,
     seed: u64,
@@ -333,7 +341,7 @@ impl Chooser {
 
     fn choose(&mut self, session: &mut Session, step: u32) -> Result<()> {
         if self.pick == Pick::Mean && step > 0 {
-            return Ok(()); // As it was.
+            return Ok(()); // The weights do not change.
         }
         let pairs = self.windows.last().map_or(0, |(_, range)| range.end);
         let mut weight = vec![0.0; pairs];
@@ -390,7 +398,7 @@ mod tests {
     }
 
     /// Over three draws of the data: without data a row of the VAE's encoder stays where it started, to the last bit;
-    /// the smooth encoder's rows move, and neighbours come together, at a fit that is no worse by more than 0.05
+    /// the smooth encoder's rows move, and neighbours come closer, at a fit that is no worse by more than 0.05
     /// nats.
     #[test]
     fn the_smooth_encoder_is_smooth_where_there_is_no_data() {

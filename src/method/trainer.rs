@@ -1,4 +1,4 @@
-//! A training run on the engine: one graph, replayed once a step.
+//! A training run on the engine: one program, run once a step.
 
 use crate::data::Images;
 use crate::engine::device::{Device, Program};
@@ -15,39 +15,48 @@ use crate::method::selection::{Selection, Start};
 use crate::method::vae::{Objective, Vae};
 use crate::method::{RESIDENT_BYTES, Table};
 
-/// What fixes a training run's numbers, beside the data.
+/// The settings that fix a training run's numbers, together with the data.
 #[derive(Debug, Clone)]
 pub struct TrainSettings {
+    /// The objective.
     pub objective: Objective,
-    /// For an objective that needs it.
+    /// How fictive points are selected, for an objective that needs them.
     pub selection: Selection,
+    /// Examples of a step.
     pub batch: usize,
+    /// Adam's settings.
     pub adam: AdamSettings,
+    /// How weights are initialised.
     pub init: Init,
+    /// The seed of all draws.
     pub seed: u64,
-    /// Steps over which the coupling rises to the objective's, in [`STAIRS`] equal stairs; 0 is none.
+    /// Steps over which the coupling rises to the objective's, in ten equal stairs; 0 for none.
     pub warmup: u32,
-    /// The step's dense layers multiply halves. Weights, Adam, and whatever is not training stay in single precision.
+    /// Whether the step's dense layers multiply halves. Weights, Adam and everything outside training are in single
+    /// precision.
     pub half: bool,
 }
 
 /// Stairs of a rising coupling.
 pub const STAIRS: u32 = 10;
 
-/// Averages since the last look.
+/// Averages since the last call of [`Trainer::take_averages`].
 #[derive(Debug, Clone)]
 pub struct Averages {
-    /// Steps they are over.
+    /// The number of steps averaged.
     pub steps: u64,
+    /// The mean loss.
     pub loss: f64,
-    /// Named as [`Objective::names`].
+    /// The means of the objective's terms, by the names of [`Objective::names`].
     pub terms: Vec<(&'static str, f64)>,
 }
 
-/// The state of a run between two steps lives on the device; see [`Trainer::state`].
+/// A training run. Its state between two steps is on the device; [`Trainer::state`] reads it.
 #[derive(Debug)]
 pub struct Trainer {
+    /// The device and the run's variables.
     pub session: Session,
+    /// The model.
     pub vae: Vae,
     program: Program,
     objective: Objective,
@@ -55,8 +64,8 @@ pub struct Trainer {
     rise: Option<Rise>,
 }
 
-/// A training set that does not stay on the device: before each step the host brings the step's images, those that
-/// the kernel `shuffle` would have chosen.
+/// A training set that is not kept on the device: before each step the host writes the step's images, those that the
+/// kernel `shuffle` would choose.
 #[derive(Debug)]
 struct Stream {
     images: Images,
@@ -75,8 +84,8 @@ impl Stream {
     }
 }
 
-/// The rise of the coupling at a training's start, each stair a program of its own. An encoder that knows nothing yet
-/// gives up all it has to a strong coupling, and does not come back.
+/// The rise of the coupling at the start of training; each stair has its own program. With a strong coupling from the
+/// first step on the encoder collapses and does not recover.
 #[derive(Debug)]
 struct Rise {
     settings: TrainSettings,
@@ -84,7 +93,7 @@ struct Rise {
     examples: Option<usize>,
     /// Steps done.
     step: u32,
-    /// The stair that the program is of.
+    /// The stair of the current program.
     stair: u32,
 }
 
@@ -105,17 +114,23 @@ impl Rise {
     }
 }
 
-/// Variables that make up a run's state, beside the arena `model` itself.
+/// Adam's moments: variables of a run's state, beside the arena `model`.
 const MOMENTS: [&str; 2] = ["model.m", "model.v"];
 
 impl Trainer {
-    /// Puts the images and the initial weights on the device, and compiles the step. More than [`RESIDENT_BYTES`] of
+    /// Writes the images and the initial weights to the device and compiles the step. More than [`RESIDENT_BYTES`] of
     /// images are streamed.
+    ///
+    /// # Errors
+    /// Those of the device and of reading the images; [`Error::TooLarge`].
     pub fn new(device: Device, vae: Vae, settings: &TrainSettings, images: &Images) -> Result<Self> {
         Trainer::with_limit(device, vae, settings, images, RESIDENT_BYTES)
     }
 
-    /// [`new`](Self::new) with another limit for what stays on the device; it changes no number.
+    /// [`new`](Self::new) with another limit, in bytes, for images on the device. It changes no result.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
     pub fn with_limit(
         device: Device,
         vae: Vae,
@@ -127,7 +142,7 @@ impl Trainer {
         let key = Key::new(settings.seed, Purpose::Init);
         session.set("model", &initialise(&vae.layout, settings.init, key)?)?;
         session.set("clock", &[0_u32; 2])?;
-        // A coloured set is stored grey and small; its rows could not be streamed one by one.
+        // A coloured set is stored grey, and is small. Its rows could not be streamed one by one.
         let streamed = images.size() > limit && images.per_stored() == 1;
         let (table, examples, stream) = if streamed {
             let batch = settings.batch;
@@ -148,7 +163,10 @@ impl Trainer {
         Ok(Trainer { session, vae, program, objective: settings.objective, stream, rise })
     }
 
-    /// One training step. On a GPU it returns when the work is handed over.
+    /// Runs one training step. On a GPU it returns when the work is submitted.
+    ///
+    /// # Errors
+    /// Those of the device and of reading images.
     pub fn step(&mut self) -> Result<()> {
         if let Some(stream) = &mut self.stream {
             stream.bring(&self.session)?;
@@ -168,15 +186,18 @@ impl Trainer {
         self.program.dispatches()
     }
 
-    /// Steps done, waiting for the device.
+    /// The steps done. Waits for the device.
+    ///
+    /// # Errors
+    /// Those of the device.
     pub fn steps_done(&self) -> Result<u64> {
         Ok(self.session.get::<u32>("clock")?[0].into())
     }
 
-    /// Averages since the last call, which waits for the device.
+    /// The averages since the last call. Waits for the device.
     ///
     /// # Errors
-    /// [`Error::Run`] naming the step and the terms, once the loss or one of its terms was not finite.
+    /// As [`check_finite`](Self::check_finite).
     pub fn take_averages(&mut self) -> Result<Averages> {
         self.check_finite()?;
         let sums: Vec<f32> = self.session.get("sums")?;
@@ -187,7 +208,10 @@ impl Trainer {
         Ok(Averages { steps: sums[5] as u64, loss: mean(0), terms: terms.collect() })
     }
 
-    /// Fails if a step since the start had a loss that is not finite.
+    /// Fails where a step since the start had a loss that is not finite.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming the first step and the terms that were not finite; those of the device.
     pub fn check_finite(&self) -> Result<()> {
         let fault: Vec<u32> = self.session.get("fault")?;
         if fault[0] == 0 {
@@ -200,12 +224,12 @@ impl Trainer {
             .with_hint("a lower `learning-rate`, a smaller `gamma` or a larger `variance` usually mends it"))
     }
 
-    /// The weights and all else that going on from here needs: Adam's moments, the step, and the
-    /// sums since the last look.
+    /// All that a resumed run needs: the weights, Adam's moments, the step, and the sums since the last call of
+    /// [`take_averages`](Self::take_averages).
     ///
     /// # Errors
-    /// [`Error::Run`] where a number in it is not finite: the last step's loss still was, its
-    /// update was not, and nothing could go on from here.
+    /// [`Error::Run`] where a number in it is not finite: the last step's loss may be finite where its update is not.
+    /// Those of the device.
     pub fn state(&self) -> Result<Vec<NamedTensor>> {
         let mut tensors = self.weights()?;
         for name in MOMENTS {
@@ -233,11 +257,14 @@ impl Trainer {
     }
 
     /// The weights under PyTorch's names.
+    ///
+    /// # Errors
+    /// Those of the device.
     pub fn weights(&self) -> Result<Vec<NamedTensor>> {
         named_weights(&self.session, "model", &self.vae.layout)
     }
 
-    /// Goes on from a saved [`state`](Self::state).
+    /// Resumes from a saved [`state`](Self::state).
     ///
     /// # Errors
     /// [`Error::Request`] naming what is missing or does not fit this model.
@@ -264,8 +291,11 @@ impl Trainer {
     }
 }
 
-/// The whole training step as a graph (the algorithm at the end of the paper's section 3), over a table of that many
-/// examples, or (`None`) one that holds the step's own, whose rows are in the variable `train.rows`.
+/// The graph of a training step (the algorithm at the end of the paper's section 3). `images` is a table of `examples`
+/// images; or, where that is `None`, of the step's own, whose rows are in the variable `train.rows`.
+///
+/// # Errors
+/// [`Error::Shape`] where the settings do not fit the model.
 pub fn training_graph(
     vae: &Vae,
     settings: &TrainSettings,
@@ -293,7 +323,7 @@ pub fn training_graph(
     };
     let u = ops::normal(g, clock, [batch, vae.latent], key(Purpose::Reparameterise))?;
     let loss = settings.objective.loss(g, vae, &weights.views, x, selected, u)?;
-    // The loss is a mean over the batch; halves hold the gradients of single examples better.
+    // The loss is a mean over the batch, so its gradients are small: halves would underflow without the scale.
     let loss_scale = if settings.half { batch.next_power_of_two() as f32 } else { 1.0 };
     let adam = AdamSettings { loss_scale, ..settings.adam };
     train_step(g, &vae.layout, &weights, loss.total, clock, adam)?;

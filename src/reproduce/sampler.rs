@@ -25,7 +25,7 @@ fn points() -> Settings {
         batch: 128,
         steps: 10_000,
         gamma: 100.0,
-        turns: 30,
+        iterations: 30,
         learning_rate: 0.003,
         seed: 0,
     }
@@ -38,7 +38,7 @@ fn digits() -> Settings {
         batch: 128,
         steps: 4000,
         gamma: 1.0,
-        turns: 50,
+        iterations: 50,
         learning_rate: 0.001,
         seed: 0,
     }

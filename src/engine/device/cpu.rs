@@ -1,8 +1,8 @@
 //! The CPU back end: rows of every call spread over threads.
 //!
-//! A call is cut into tiles of rows whose size its shape fixes, so results are the same for any
-//! number of threads. A loop in which no row depends on another row is cut once, around the
-//! loop: each thread then carries its tile through all repetitions without waiting for others.
+//! A call is cut into tiles of rows. Their size is fixed by the call's shape, so results do not depend on the number of
+//! threads. A loop in which no row depends on another is cut once, around the loop: each thread carries its tile
+//! through all iterations without waiting for others.
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
@@ -22,8 +22,9 @@ use crate::memory;
 pub struct Cpu;
 
 impl Cpu {
+    /// One line for people: the threads and the instruction set.
     pub fn description(&self) -> String {
-        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::path().name())
+        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::instruction_set().name())
     }
 
     pub(super) fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
@@ -52,7 +53,7 @@ impl Cpu {
     }
 }
 
-/// A cache line, so that rows start where vector loads like it.
+/// A cache line: memory is aligned to it, for vector loads.
 #[derive(Debug, Clone, Copy, Zeroable)]
 #[repr(C, align(64))]
 struct Line([u32; 16]);
@@ -70,6 +71,7 @@ impl Buffer {
         Ok(Buffer { lines: Rc::new(UnsafeCell::new(lines)), words })
     }
 
+    /// Its size in words.
     pub fn words(&self) -> usize {
         self.words
     }
@@ -96,10 +98,10 @@ impl Buffer {
 #[derive(Debug)]
 pub struct Program {
     recording: Recording,
-    /// For each step: rows and tile of a loop that is cut by rows.
+    /// For each step that is a loop cut by rows: its rows and tile.
     cuts: Vec<Option<(usize, usize)>>,
     base: Base,
-    /// What `base` points to.
+    /// The memory that `base` points to.
     _memory: Vec<Buffer>,
 }
 
@@ -111,13 +113,15 @@ struct Base(Vec<*mut u32>);
 unsafe impl Sync for Base {}
 
 impl Program {
+    /// The recording that it runs.
     pub fn recording(&self) -> &Recording {
         &self.recording
     }
 
+    /// Runs the recording once.
     pub fn run(&mut self) {
         let (base, steps, cuts) = (&self.base, &self.recording.steps, &self.cuts);
-        // The whole list runs inside the pool, so that a call costs a join and not a wake-up.
+        // The whole list runs inside the pool, so that no call has to wake a thread up.
         rayon::scope(|_| {
             for (step, cut) in steps.iter().zip(cuts) {
                 match (step, cut) {
@@ -156,8 +160,8 @@ fn for_tiles(rows: usize, tile: usize, work: impl Fn(Range<usize>) + Sync) {
     (0..tiles).into_par_iter().for_each(|t| work(t * tile..rows.min((t + 1) * tile)));
 }
 
-/// The rows and tile of a loop body in which row r of every call needs only row r of what the
-/// body writes, so that the loop can be cut by rows once; else `None`.
+/// The rows and tile of a loop body in which row r of every call reads only row r of what the body writes, so that the
+/// loop can be cut by rows once; else `None`.
 fn row_local(body: &[Call]) -> Option<(usize, usize)> {
     let rows = body.first()?.rows;
     let args = || body.iter().flat_map(|call| call.args.iter().zip(call.kernel.bindings));
@@ -169,7 +173,7 @@ fn row_local(body: &[Call]) -> Option<(usize, usize)> {
         shared.all(|other| other.view == arg.view && other.scope == arg.scope && arg.scope != Scope::Whole)
     };
     let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
-    // A lone call is cut as it would be outside of the loop.
+    // A single call is cut as outside of a loop.
     let tile = if let [call] = body { call.tile } else { LOOP_TILE };
     local.then_some((rows, tile))
 }

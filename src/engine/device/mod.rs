@@ -1,7 +1,7 @@
 //! Back ends: each runs a recording over its own memory.
 //!
-//! The CPU back end is the reference for every kernel and what runs where there is no GPU. All
-//! three types are plain enums, so that a program reads the same on either.
+//! The CPU back end is the reference for every kernel and runs where there is no GPU. [`Device`], [`Buffer`] and
+//! [`Program`] are the same types on either.
 
 pub mod cpu;
 pub mod gpu;
@@ -19,7 +19,9 @@ use crate::error::{Error, Result};
 /// Something that runs recordings.
 #[derive(Debug, Clone)]
 pub enum Device {
+    /// The CPU back end.
     Cpu(cpu::Cpu),
+    /// A GPU, through wgpu.
     Gpu(gpu::Gpu),
 }
 
@@ -41,7 +43,7 @@ enum Memory {
 #[derive(Debug)]
 pub struct Program {
     made: Made,
-    /// Until the first run: the variables that it uses.
+    /// The variables that it uses, until the first run.
     uses: Vec<Use>,
 }
 
@@ -105,8 +107,8 @@ pub fn open_tuned(choice: &str, checked: bool, tuning: &Tuning) -> Result<Device
     }
 }
 
-/// With bounds checks in them, all kernels have their usual variants: checks change the times, and whoever looks for an
-/// error wants the same kernels every time.
+/// With bounds checks, all kernels have their usual variants: checks change the times, and who looks for an error wants
+/// the same kernels every time.
 fn open_gpu(adapter: &wgpu::Adapter, checked: bool, tuning: &Tuning) -> Result<gpu::Gpu> {
     let gpu = gpu::Gpu::open(adapter, checked)?;
     match tuning {
@@ -127,7 +129,10 @@ impl Device {
         }
     }
 
-    /// Waits until all work handed over is done.
+    /// Waits until all submitted work is done.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for what fails on a GPU.
     pub fn finish(&self) -> Result<()> {
         match self {
             Device::Cpu(_) => Ok(()),
@@ -143,7 +148,10 @@ impl Device {
         }
     }
 
-    /// New memory, zeroed, for what errors call `name`.
+    /// New zeroed memory of `words` words. Errors call it `name`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where there is no such memory; [`Error::Device`] for what fails on a GPU.
     pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
         let memory = match self {
             Device::Cpu(d) => Memory::Cpu(d.buffer(name, words)?),
@@ -209,6 +217,7 @@ fn uses(recording: &Recording, variables: &[(BufferId, Buffer)]) -> Result<Vec<U
 }
 
 impl Buffer {
+    /// Its size in words.
     pub fn words(&self) -> usize {
         match &self.memory {
             Memory::Cpu(b) => b.words(),
@@ -216,7 +225,7 @@ impl Buffer {
         }
     }
 
-    /// Copies `data` to the device, from word `offset` on.
+    /// Copies `data` to words `offset ..` of the device's memory.
     ///
     /// # Errors
     /// [`Error::Device`] for words beyond the buffer's end.
@@ -231,7 +240,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// Copies words `offset ..` back from the device, waiting for the work before it.
+    /// Copies words `offset ..` from the device to `data`, after all work submitted before.
     ///
     /// # Errors
     /// [`Error::Device`] for words beyond the buffer's end.
@@ -268,7 +277,7 @@ impl Program {
         Ok(())
     }
 
-    /// Before the first run: what is read must have been written. Then what the program writes counts as written.
+    /// Before the first run, checks that every variable read first has been written; marks those that it writes.
     fn check_inputs(&mut self) -> Result<()> {
         let unset = |used: &&Use| used.first == Access::Read && !used.written.get();
         if let Some(used) = self.uses.iter().find(unset) {
@@ -279,8 +288,11 @@ impl Program {
         Ok(())
     }
 
-    /// Runs the recording once to its end; the seconds that took by the device's own clock, where
-    /// it has one that a program can read (without a run where not).
+    /// Runs the recording once to its end and returns the seconds by the device's own clock. `None`, without a run,
+    /// where the device has no clock that a program can read.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
     pub fn run_timed(&mut self) -> Result<Option<f64>> {
         if let Made::Cpu(_) = self.made {
             return Ok(None);

@@ -1,12 +1,12 @@
-//! Copies that are not made: where nobody could tell the difference, the node that makes a value writes it where it is
-//! copied to.
+//! Elision of copies: where no node sees a difference, the node that makes a value writes it directly to the variable
+//! that it is copied to.
 
 use std::collections::HashMap;
 
 use super::{Graph, Node, Storage, Tensor};
 
-/// The graph with the values moved that are copied to variables, and for each node whether it is a copy that is no
-/// longer made.
+/// The graph in which values that are copied to variables live in them where that is safe, and for each node whether it
+/// is such a copy, which is not made.
 pub(super) fn elide(graph: &Graph) -> (Graph, Vec<bool>) {
     let mut graph = graph.duplicate();
     let mut gone = vec![false; graph.nodes.len()];
@@ -30,8 +30,7 @@ pub(super) fn elide(graph: &Graph) -> (Graph, Vec<bool>) {
     (graph, gone)
 }
 
-/// A value, made by node number `made`, that is to be written to the variable `target` at once and not by the copy
-/// `at`.
+/// The elision of the copy `at`: the node `made` writes `value` to the variable `target` itself.
 struct Move<'a> {
     graph: &'a Graph,
     gone: &'a [bool],
@@ -61,12 +60,13 @@ impl Move<'_> {
         self.graph.root(t).0 == self.graph.root(self.target).0
     }
 
-    /// Whether the node reads or writes what is to be overwritten early.
+    /// Whether the node reads or writes the words that are now overwritten earlier.
     fn touches(&self, node: &Node) -> bool {
         node.inputs.iter().chain(&node.outputs).any(|&t| self.graph.overlap(t, self.target))
     }
 
-    /// A kernel may not read one part of a variable and write another, but for an op that works in place.
+    /// Whether the node that makes the value may write the variable. A kernel may not read one part of a variable and
+    /// write another, unless it works in place.
     fn maker_may_write(&self) -> bool {
         let node = &self.graph.nodes[self.made];
         let in_place = |i: usize, t: Tensor| {
@@ -83,7 +83,7 @@ impl Move<'_> {
         node.inputs.iter().any(|&t| self.graph.root(t).0 == self.value)
     }
 
-    /// Whether the node, if it reads the value, writes nothing of the variable.
+    /// Whether the node does not read the value, or writes nothing of the variable.
     fn may_read(&self, node: &Node) -> bool {
         !self.reads(node) || node.outputs.iter().all(|&t| !self.is_of_target(t))
     }
@@ -92,7 +92,7 @@ impl Move<'_> {
         node.outputs.iter().any(|&t| self.graph.overlap(t, self.target))
     }
 
-    /// Whether all who read the value do so before it is overwritten.
+    /// Whether all later reads of the value come before the variable is overwritten.
     fn is_read_in_time(&self) -> bool {
         let end = self.graph.nodes.len();
         let mut overwritten = false;
@@ -101,7 +101,7 @@ impl Move<'_> {
             overwritten |= self.overwrites(node);
             fine
         });
-        // A later loop reads the value in each of its turns.
+        // A later loop reads the value in every iteration.
         let mut loops = self.graph.loops.iter().filter(|l| l.nodes.start > self.at);
         in_order
             && loops.all(|l| {

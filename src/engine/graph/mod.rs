@@ -1,8 +1,8 @@
 //! The static graph: what is computed, with shapes, before any device is chosen.
 //!
-//! Nodes run in the order they were added. A tensor is either a *value*, written once by its
-//! node, or (a view of) a *variable*, which keeps its content between runs and may be written
-//! by several nodes; a read sees the last write before it in the order.
+//! Nodes run in the order they were added. A tensor is either a *value*, written once by its node, or (a view of) a
+//! *variable*, which keeps its content between runs. Several nodes may write a variable; a read sees the last write
+//! before it.
 
 mod copies;
 mod op;
@@ -29,7 +29,7 @@ pub struct Tensor {
 /// Where a tensor's words live.
 #[derive(Debug, Clone)]
 enum Storage {
-    /// Written once by its node; the plan finds it scratch memory.
+    /// Written once by its node; the plan assigns it scratch memory.
     Value,
     /// Named, kept between runs, shared by name between the programs of a session.
     Variable(String),
@@ -47,10 +47,13 @@ struct TensorInfo {
 /// An op applied to tensors.
 #[derive(Debug, Clone)]
 pub struct Node {
+    /// The op.
     pub op: Arc<dyn Op>,
+    /// Its inputs, in order.
     pub inputs: Vec<Tensor>,
+    /// Its outputs, in order.
     pub outputs: Vec<Tensor>,
-    /// The outputs are variables (the node is an assignment, not a function of its inputs).
+    /// Whether it is an assignment: its outputs are variables.
     pub assigns: bool,
 }
 
@@ -61,10 +64,10 @@ struct Loop {
     times: usize,
 }
 
-/// A graph under construction. See the module's text for its rules.
+/// A graph under construction. The [module](self) has its rules.
 #[derive(Debug)]
 pub struct Graph {
-    /// Which graph of this process it is.
+    /// Its number in this process, by which it knows its own tensors.
     number: u32,
     tensors: Vec<TensorInfo>,
     nodes: Vec<Node>,
@@ -86,7 +89,7 @@ impl Graph {
         Graph { number, tensors: Vec::new(), nodes: Vec::new(), loops: Vec::new(), in_loop: false }
     }
 
-    /// The same graph again, for the planner to change. Its tensors are those of the original.
+    /// A copy for the planner to change; the tensors of the original are valid in it.
     fn duplicate(&self) -> Graph {
         let (tensors, nodes, loops) = (self.tensors.clone(), self.nodes.clone(), self.loops.clone());
         Graph { number: self.number, tensors, nodes, loops, in_loop: self.in_loop }
@@ -137,7 +140,7 @@ impl Graph {
         &self.nodes
     }
 
-    /// The variable of this name, made on first use.
+    /// The variable `name`, made on first use.
     ///
     /// # Errors
     /// [`Error::Shape`] for another shape or type than the first time, and for a shape without elements;
@@ -156,7 +159,7 @@ impl Graph {
         }
     }
 
-    /// A variable that nothing else in the graph uses: `name`, or `name 2` and so on where that is taken.
+    /// A new variable: `name`, or `name 2` and so on where the graph has one of that name.
     ///
     /// # Errors
     /// As [`variable`](Self::variable).
@@ -169,8 +172,8 @@ impl Graph {
         self.variable(&free, shape, dtype)
     }
 
-    /// Part of `base` under another shape, without a copy. `offset` is in words and a multiple
-    /// of [`ALIGN_WORDS`].
+    /// A part of `base` from word `offset` on, under another shape and without a copy. `offset` is a multiple of
+    /// [`ALIGN_WORDS`].
     ///
     /// # Errors
     /// [`Error::Shape`] for words that are not all in `base`, another alignment, a shape without elements, or a tensor
@@ -188,7 +191,7 @@ impl Graph {
         Ok(self.push(shape, dtype, Storage::View { base, offset }))
     }
 
-    /// Applies `op`, making its outputs as new values.
+    /// Applies `op`; its outputs are new values.
     ///
     /// # Errors
     /// [`Error::Shape`] for inputs that the op cannot take, a tensor of another graph, and an output without elements;
@@ -205,14 +208,17 @@ impl Graph {
         Ok(outputs)
     }
 
-    /// [`apply`](Self::apply) for an op of one output.
+    /// [`apply`](Self::apply); returns the first output.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
     pub fn apply_one(&mut self, op: impl Op, inputs: &[Tensor]) -> Result<Tensor> {
         let outputs = self.apply(op, inputs)?;
         Ok(outputs[0])
     }
 
-    /// Applies `op`, writing its outputs to (views of) variables. An op that updates a
-    /// variable takes it as an output only.
+    /// Applies `op`, which writes its outputs to (views of) variables. An op that updates a variable takes it as an
+    /// output only.
     ///
     /// # Errors
     /// As [`apply`](Self::apply), and [`Error::Shape`] for outputs that are no variables or of other shapes.
@@ -246,8 +252,11 @@ impl Graph {
         Ok(specs)
     }
 
-    /// Runs the nodes that `body` adds `times` times in a row. What it carries from one turn to
-    /// the next are the variables it writes. Loops do not nest.
+    /// Runs the nodes that `body` adds `times` times in a row. Only variables carry data from one iteration to the
+    /// next. Loops do not nest.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] inside another loop, and the errors of `body`.
     pub fn repeat(&mut self, times: usize, body: impl FnOnce(&mut Graph) -> Result<()>) -> Result<()> {
         if self.in_loop {
             return Err(Error::Shape { op: "repeat", message: "loops do not nest".into() });
@@ -260,7 +269,7 @@ impl Graph {
         done
     }
 
-    /// The tensor that owns `t`'s words, and where in it they start.
+    /// The tensor that owns `t`'s words, and the word in it at which they start.
     fn root(&self, mut t: Tensor) -> (Tensor, usize) {
         let mut offset = 0;
         while let Storage::View { base, offset: o } = self.info(t).storage {
@@ -269,7 +278,7 @@ impl Graph {
         (t, offset)
     }
 
-    /// The tensors that `t` is a view of, the nearest first.
+    /// The tensors that `t` is a view of, the nearest one first.
     pub(crate) fn bases(&self, t: Tensor) -> impl Iterator<Item = Tensor> {
         let base = |t: &Tensor| match self.info(*t).storage {
             Storage::View { base, .. } => Some(base),

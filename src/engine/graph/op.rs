@@ -1,4 +1,4 @@
-//! What an op has to say about itself.
+//! The trait of ops.
 
 use std::fmt::Debug;
 
@@ -13,11 +13,17 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// The kernel's name.
     fn name(&self) -> &'static str;
 
-    /// Shapes and types of the outputs, or what is wrong with the inputs.
+    /// Shapes and types of the outputs.
+    ///
+    /// # Errors
+    /// What is wrong with the inputs, in words.
     fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String>;
 
-    /// Adds nodes for the gradients with respect to the inputs that are `wanted`, given those
-    /// of the outputs (`None`: nothing flows back). An op without a rule has no gradient.
+    /// Adds nodes for the gradients by the inputs that are `wanted`, given those of the outputs; `None` is zero.
+    /// Returns one for each input.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the op has no such gradient, as by default.
     fn gradient(
         &self,
         graph: &mut Graph,
@@ -29,7 +35,7 @@ pub trait Op: Debug + Send + Sync + 'static {
         Err(Error::Shape { op: self.name(), message: format!("has no gradient (node {node:?})") })
     }
 
-    /// An input whose memory the output 0 may take over when nobody reads it afterwards.
+    /// The input whose memory output 0 may take over where no node reads it afterwards.
     fn in_place(&self) -> Option<usize> {
         None
     }
@@ -39,27 +45,37 @@ pub trait Op: Debug + Send + Sync + 'static {
         false
     }
 
-    /// The kernel call, once every tensor has its place.
+    /// The kernel call, given where every tensor lies.
     fn call(&self, io: &Io) -> Call;
 }
 
 /// The placed inputs and outputs of a node.
 #[derive(Debug, Clone)]
 pub struct Io {
+    /// Shape and place of each input.
     pub inputs: Vec<(Shape, View)>,
+    /// Shape and place of each output.
     pub outputs: Vec<(Shape, View)>,
 }
 
 impl Io {
+    /// The place of input `i`.
+    ///
+    /// # Panics
+    /// Where there is no such input.
     pub fn input(&self, i: usize) -> View {
         self.inputs[i].1
     }
 
+    /// The place of output `i`.
+    ///
+    /// # Panics
+    /// Where there is no such output.
     pub fn output(&self, i: usize) -> View {
         self.outputs[i].1
     }
 
-    /// True where output 0 took over the memory of input `i`.
+    /// Whether output 0 has taken over the memory of input `i`.
     pub fn is_in_place(&self, i: usize) -> bool {
         self.inputs[i].1 == self.outputs[0].1
     }

@@ -6,12 +6,14 @@ use crate::engine::graph::{Graph, Io, Storage, Tensor, copies};
 use crate::engine::kernel::{ALIGN_WORDS, BufferId, NONE, View};
 use crate::engine::recording::{BufferSpec, Recording, Step, Variable};
 
-/// A recording and what its memory amounts to.
+/// A recording, and the size of its scratch memory.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The kernel calls and their buffers.
     pub recording: Recording,
-    /// Words of scratch memory after sharing, and the sum without.
+    /// Words of scratch memory, which values share.
     pub scratch_words: usize,
+    /// The same without sharing.
     pub unshared_words: usize,
 }
 
@@ -22,7 +24,7 @@ struct Lifetime {
     to: usize,
 }
 
-/// A piece of scratch memory, given to one value after another.
+/// A piece of scratch memory that several values use, one after the other.
 struct Slot {
     buffer: BufferId,
     words: usize,
@@ -31,7 +33,7 @@ struct Slot {
     in_loop: Option<(usize, usize)>,
 }
 
-/// Plans `graph`: which nodes run, and where every tensor lives.
+/// Plans `graph`: which nodes run, and where every tensor lies.
 pub fn plan(graph: &Graph) -> Plan {
     let (graph, gone) = &copies::elide(graph);
     let live = live_nodes(graph, gone);
@@ -75,7 +77,7 @@ pub fn plan(graph: &Graph) -> Plan {
     Plan { recording: Recording { buffers, steps }, scratch_words, unshared_words }
 }
 
-/// Nodes that write a variable, and those they need; without copies that are `gone`.
+/// The nodes that write a variable, and those they depend on; without the copies that are `gone`.
 fn live_nodes(graph: &Graph, gone: &[bool]) -> Vec<bool> {
     let mut live = vec![false; graph.nodes.len()];
     let mut needed = vec![false; graph.tensors.len()];
@@ -89,8 +91,8 @@ fn live_nodes(graph: &Graph, gone: &[bool]) -> Vec<bool> {
     live
 }
 
-/// Lifetimes of the values. One from before a loop that the loop reads lives to the loop's last node, since the next
-/// turn reads it again: of the loop's nodes none may take over its memory.
+/// The lifetimes of the values. A value from before a loop that the loop reads lives to the loop's last node, since
+/// every iteration reads it: no node of the loop may take over its memory.
 fn lifetimes(graph: &Graph, live: &[bool]) -> HashMap<Tensor, Lifetime> {
     let mut lifetimes: HashMap<Tensor, Lifetime> = HashMap::new();
     for (at, node) in graph.nodes.iter().enumerate().filter(|(at, _)| live[*at]) {
@@ -108,8 +110,8 @@ fn lifetimes(graph: &Graph, live: &[bool]) -> HashMap<Tensor, Lifetime> {
     lifetimes
 }
 
-/// The input whose scratch memory the first output may take over: the op allows it, it is as
-/// large, and this node is the last to need it (the next turn of a loop included).
+/// The input whose scratch memory the first output may take over: the op allows it, it is as large, and this node is
+/// the last to read it, the next iteration of a loop included.
 fn dying_input(
     graph: &Graph,
     at: usize,
@@ -128,8 +130,8 @@ fn dying_input(
 
 /// The smallest free slot that is large enough, else the largest free one enlarged, else a new one.
 ///
-/// Inside a loop, values of one slot have one size: a back end may then give each thread some rows
-/// and let it run through the whole loop, since row r of every such value lies at the same words.
+/// Inside a loop the values of a slot have one size, so that row r of each lies at the same words. A back end may then
+/// give each thread some rows for the whole loop.
 fn take_slot(
     graph: &Graph,
     slots: &mut Vec<Slot>,
@@ -198,7 +200,7 @@ mod tests {
 
     /// Layers of 40, 24, 32, 40 and 16 in a loop: memory is shared, but never between different widths.
     #[test]
-    fn values_of_a_loop_share_memory_with_their_like_only() {
+    fn values_of_a_loop_share_memory_with_values_of_their_size_only() {
         let mut g = Graph::new();
         let x = g.variable("x", [64, 16], DType::F32).unwrap();
         let sizes = [16, 40, 24, 32, 40, 16];

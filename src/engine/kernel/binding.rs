@@ -1,10 +1,11 @@
-//! What a kernel binds, and what a call binds to it.
+//! The bindings of a kernel, and the arguments of a call.
 
 use crate::engine::tensor::DType;
 
 /// How a kernel touches one of its storage bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
+    /// Only read.
     Read,
     /// Written, and possibly read first.
     Write,
@@ -15,8 +16,9 @@ pub enum Access {
 pub struct Binding {
     /// Its name in WGSL and in Rust.
     pub name: &'static str,
+    /// How the kernel touches it.
     pub access: Access,
-    /// What the CPU twin takes its words for. A shader may take them for vectors or for packed halves.
+    /// The type of its words for the CPU twin. A shader may read them as vectors or as packed halves.
     pub dtype: DType,
 }
 
@@ -27,40 +29,44 @@ pub struct BufferId(pub u32);
 /// Words `offset .. offset + words` of a buffer. Offsets are multiples of [`ALIGN_WORDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
+    /// The buffer.
     pub buffer: BufferId,
+    /// The first word.
     pub offset: usize,
+    /// The number of words.
     pub words: usize,
 }
 
-/// Views start at multiples of 64 words (256 bytes), the largest storage-offset alignment
-/// that WebGPU allows a device to ask for.
+/// Views start at multiples of 64 words (256 bytes), the largest alignment of storage offsets that WebGPU lets a device
+/// require.
 pub const ALIGN_WORDS: usize = 64;
 
-/// The buffer every recording has, of [`ALIGN_WORDS`] zero words: bound where a variant of a
-/// kernel leaves a binding unused.
+/// Buffer 0 of every recording, [`ALIGN_WORDS`] zero words: bound where a call leaves a binding unused.
 pub const NONE: View = View { buffer: BufferId(0), offset: 0, words: ALIGN_WORDS };
 
-/// The argument for a binding that a variant of a kernel leaves unused. On the CPU it is empty.
+/// The argument of a binding that a call leaves unused. On the CPU it is an empty slice.
 pub const UNUSED: Arg = Arg { view: NONE, scope: Scope::Whole };
 
 /// Which part of a bound view a row of the call touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Row `r` of the call touches row `r` of the view and no other; the view's words are spread
-    /// evenly over the call's rows.
+    /// Row `r` of the call touches row `r` of the view and no other. The view's words are divided evenly among the
+    /// call's rows.
     Row,
-    /// Row `r` of the call touches rows `r` and `rows + r` of the view, which has twice the call's rows: a point's and
-    /// its fictive point's.
+    /// Row `r` of the call touches rows `r` and `rows + r` of the view, which has twice as many rows as the call:
+    /// pairs, such as a point and its fictive point.
     Pair,
-    /// Every row of the call may touch all of it (weights, seeds, reductions). What is written so belongs to a call
-    /// that the CPU does not cut.
+    /// Every row of the call may touch all of the view (weights, seeds, reductions). A call that writes such a view has
+    /// one tile.
     Whole,
 }
 
 /// One bound view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arg {
+    /// The words.
     pub view: View,
+    /// The part of them that a row of the call touches.
     pub scope: Scope,
 }
 

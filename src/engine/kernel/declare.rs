@@ -1,6 +1,6 @@
 //! The declaration of a kernel.
 
-/// Declares a kernel once, by the names that its WGSL has.
+/// Declares a kernel once, with the names of its WGSL.
 ///
 /// ```
 /// use smoothenc::engine::recording::Call;
@@ -44,19 +44,27 @@
 /// ([`Scope::Pair`](crate::engine::kernel::Scope)). Params are `u32`, `f32`, or arrays of them; kernels that share a
 /// uniform block say `params: Type`, of a type that [`params!`](crate::params) declares.
 ///
-/// In the module of the declaration stand, besides the kernel:
+/// Besides the kernel, the macro declares in the module:
 /// - `Params`, the uniform block, and `Constants`, the values of the `override` constants;
 /// - `Args`, the bound views, with a function `call` that makes a [`Call`](crate::engine::recording::Call);
 /// - `Tile`, what the CPU twin sees of some rows: `rows`, `p`, `constants`, and the arguments as slices.
 #[macro_export]
 macro_rules! kernel {
-    // Own kernels, by their files in shaders/.
+    // Kernels of this crate, by their files in shaders/, with a text for cooperative matrices where there is one.
     ($(#[$doc:meta])* $vis:vis static $KERNEL:ident: $name:literal {
-        shaders: [$($file:literal),* $(,)?], $($rest:tt)*
+        shaders: [$($file:literal),* $(,)?],
+        $(cooperative: [$($cooperative:literal),* $(,)?],)?
+        params: $($rest:tt)*
     }) => {
-        $crate::kernel! { @params [$(#[$doc])* $vis $KERNEL $name [$crate::shaders![$($file),*]] [trusted]] $($rest)* }
+        $crate::kernel! {
+            @params [
+                $(#[$doc])* $vis $KERNEL $name [$crate::shaders![$($file),*]]
+                [trusted () $(with_cooperative ($crate::shaders![$($cooperative),*]))?]
+            ]
+            params: $($rest)*
+        }
     };
-    // Kernels of others, by their texts.
+    // Other kernels, by their WGSL.
     ($(#[$doc:meta])* $vis:vis static $KERNEL:ident: $name:literal {
         wgsl: [$($text:expr),* $(,)?], $($rest:tt)*
     }) => {
@@ -72,12 +80,15 @@ macro_rules! kernel {
     (@params $head:tt params: $Params:ty, $($rest:tt)*) => {
         $crate::kernel! { @all $head $Params; $($rest)* }
     };
-    (@all [$(#[$doc:meta])* $vis:vis $KERNEL:ident $name:literal [$wgsl:expr] [$($trusted:ident)?]] $Params:ty;
+    (@all
+        [$(#[$doc:meta])* $vis:vis $KERNEL:ident $name:literal [$wgsl:expr] [$($method:ident $argument:tt)*]]
+        $Params:ty;
         constants: { $($CONSTANT:ident),* $(,)? },
         bindings: { $($binding:ident: $access:ident $element:ident),* $(,)? },
         cpu: $cpu:path $(,)?
     ) => {
         $(#[$doc])*
+        #[doc = concat!("The kernel `", $name, "`.")]
         $vis static $KERNEL: $crate::engine::kernel::Kernel = $crate::engine::kernel::Kernel::new(
             $name,
             $wgsl,
@@ -89,7 +100,7 @@ macro_rules! kernel {
                 dtype: <$element as $crate::engine::tensor::Element>::DTYPE,
             }),*],
             |tile| $cpu(Tile::of(tile)),
-        )$(.$trusted())?;
+        )$(.$method $argument)*;
 
         /// Values of the `override` constants.
         #[derive(Debug, Clone, Copy)]

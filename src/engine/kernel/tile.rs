@@ -1,4 +1,4 @@
-//! What a CPU kernel sees of its call.
+//! The part of a call that a CPU kernel computes.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use crate::engine::tensor::Element;
 
 /// A tile of a call on the CPU: some of its rows, and the words of its arguments that belong to them.
 ///
-/// Each argument is handed out once, in the order of the kernel's bindings, so that no two slices overlap. The `Tile`
-/// that [`kernel!`](crate::kernel) declares takes them by name.
+/// Each argument is handed out once, in the order of the kernel's bindings, so that no two mutable slices overlap. The
+/// `Tile` that [`kernel!`](crate::kernel) declares takes them by name.
 #[derive(Debug)]
 pub struct CpuTile<'a> {
     kernel: &'static Kernel,
@@ -22,7 +22,7 @@ pub struct CpuTile<'a> {
     next: usize,
 }
 
-/// A call's parts, as a tile needs them.
+/// The parts of a call that a tile needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallParts<'a> {
     pub kernel: &'static Kernel,
@@ -36,9 +36,9 @@ impl<'a> CpuTile<'a> {
     /// The rows `rows` of a call.
     ///
     /// # Safety
-    /// `Recording::check` has accepted the call. `base[b]` points to the words of buffer `b`, initialised, for every
-    /// buffer that the call has views of. For `'a`, nobody else touches what these rows write, and nobody writes what
-    /// they read: another tile of the call has other rows.
+    /// `Recording::check` has accepted the call. `base[b]` points to the initialised words of buffer `b` for every
+    /// buffer that the call has views of. During `'a` nothing else touches what these rows write, and nothing writes
+    /// what they read: other tiles of the call have other rows.
     pub(crate) unsafe fn new(call: CallParts<'a>, base: &'a [*mut u32], rows: Range<usize>) -> Self {
         let CallParts { kernel, params, constants, args, rows: call_rows } = call;
         assert!(rows.end <= call_rows, "{}: rows {rows:?} of {call_rows}", kernel.name);
@@ -55,31 +55,40 @@ impl<'a> CpuTile<'a> {
         self.params
     }
 
-    /// The constant number `i` of those that the kernel declares.
+    /// Constant number `i` of those that the kernel declares.
     pub fn constant(&self, i: usize) -> u32 {
         let (name, value) = self.constants[i];
         debug_assert_eq!(name, self.kernel.constants[i], "{}", self.kernel.name);
         value
     }
 
-    /// The next argument, which is only read: of a row-scoped one these rows, else all of it. Empty where it is unused.
+    /// The next argument, which is read: these rows of a row-scoped one, else all of it. Empty where it is unused.
+    ///
+    /// # Panics
+    /// Where the kernel declares another access or type, where the argument is bound by pairs, or where none is left.
     pub fn read<T: Element>(&mut self) -> &'a [T] {
         let (start, [words, _], _) = self.hand_out::<T>(Access::Read, &[Scope::Row, Scope::Whole]);
-        // SAFETY: `hand_out` has found the words inside their buffer; nobody writes them during 'a, for a view that is
-        // read shares no buffer with one that is written.
+        // SAFETY: `hand_out` has found the words inside their buffer. Nothing writes them during 'a, since a view that
+        // is read shares no buffer with one that is written.
         unsafe { std::slice::from_raw_parts(start, words) }
     }
 
-    /// The next argument, which is written.
+    /// The next argument, which is written; else as [`read`](Self::read).
+    ///
+    /// # Panics
+    /// As [`read`](Self::read).
     pub fn write<T: Element>(&mut self) -> &'a mut [T] {
         let (start, [words, _], _) = self.hand_out::<T>(Access::Write, &[Scope::Row, Scope::Whole]);
-        // SAFETY: as in `read`. These words are handed out here only: other arguments do not overlap this one, this
-        // one is handed out once, and other tiles have other rows of it, or there are none.
+        // SAFETY: as in `read`. No other slice has these words: other arguments do not overlap this one, it is handed
+        // out once, and other tiles, if there are any, have other rows of it.
         unsafe { std::slice::from_raw_parts_mut(start, words) }
     }
 
-    /// The next argument, which is only read, these rows and as many behind the call's; none of the latter where the
-    /// argument is row-scoped.
+    /// The next argument, which is read by pairs: rows `r` and rows `rows + r` of the view ([`Scope::Pair`]). The
+    /// second slice is empty where the argument is row-scoped.
+    ///
+    /// # Panics
+    /// As [`read`](Self::read), but for an argument bound as a whole.
     pub fn read_pair<T: Element>(&mut self) -> [&'a [T]; 2] {
         let (start, [first, second], apart) = self.hand_out::<T>(Access::Read, &[Scope::Row, Scope::Pair]);
         // SAFETY: as in `read`, of either part.
@@ -89,7 +98,10 @@ impl<'a> CpuTile<'a> {
         }
     }
 
-    /// The same of an argument that is written.
+    /// The next argument, which is written by pairs; else as [`read_pair`](Self::read_pair).
+    ///
+    /// # Panics
+    /// As [`read_pair`](Self::read_pair).
     pub fn write_pair<T: Element>(&mut self) -> [&'a mut [T]; 2] {
         let (start, [first, second], apart) = self.hand_out::<T>(Access::Write, &[Scope::Row, Scope::Pair]);
         // SAFETY: as in `write`, of either part; `apart` is at least the length of the first.
@@ -99,8 +111,8 @@ impl<'a> CpuTile<'a> {
         }
     }
 
-    /// Where the next argument starts, the words of its first and second part, and how many words the second lies
-    /// behind the first.
+    /// The start of the next argument, the words of its first and second part, and the words from the start of the
+    /// first to that of the second.
     fn hand_out<T: Element>(&mut self, access: Access, scopes: &[Scope]) -> (*mut T, [usize; 2], usize) {
         let i = self.next;
         self.next += 1;

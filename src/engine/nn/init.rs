@@ -16,12 +16,12 @@ pub enum Init {
     Torch,
 }
 
-/// The arena of `layout` at the start. `in` and `out` are PyTorch's: of a convolution's kernels the second and the
-/// first dimension times the kernel's elements, also where the convolution is transposed. Draw `i` of entry `e` is
-/// draw `i` of "step" `e`, so a layer's start depends on no other layer's size.
+/// Initial weights for `layout`, `[layout.words()]`. `in` and `out` are PyTorch's: the second and the first dimension
+/// of a weight, times the elements of a convolution's kernel; also where the convolution is transposed. Weight `i` of
+/// entry `e` is draw `i` of "step" `e`, so a layer's weights do not depend on other layers' sizes.
 ///
 /// # Errors
-/// [`Error::TooLarge`] where there is no memory for them.
+/// [`Error::TooLarge`](crate::Error::TooLarge) where there is no memory for them.
 pub fn initialise(layout: &Layout, init: Init, key: Key) -> Result<Vec<f32>> {
     let words = layout.words();
     let mut arena = memory::zeroed(format_args!("a network of {words} weights"), words)?;

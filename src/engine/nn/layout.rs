@@ -1,4 +1,4 @@
-//! Where each weight lives in the flat arena.
+//! The places of weights in a flat arena.
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::kernel::ALIGN_WORDS;
@@ -10,12 +10,13 @@ use crate::error::Result;
 pub struct Entry {
     /// PyTorch's name: `encoder.0.weight`.
     pub name: String,
+    /// Its shape.
     pub shape: Shape,
     /// First word, a multiple of [`ALIGN_WORDS`].
     pub offset: usize,
 }
 
-/// The weights of a model, one after another in one arena, so that Adam is one kernel call.
+/// The weights of a model, one after the other in one arena, so that Adam is one kernel call.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
     entries: Vec<Entry>,
@@ -23,7 +24,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Adds a weight; returns its number.
+    /// Adds a weight; returns its index in [`entries`](Self::entries).
     pub fn push(&mut self, name: String, shape: impl Into<Shape>) -> usize {
         let shape = shape.into();
         let offset = self.words;
@@ -32,6 +33,7 @@ impl Layout {
         self.entries.len() - 1
     }
 
+    /// The weights, in the order in which they were added.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -41,23 +43,35 @@ impl Layout {
         self.words
     }
 
-    /// The arena as a variable of the graph.
+    /// The arena as the variable `name` of the graph, `[words]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where the graph has another variable of that name.
     pub fn variable(&self, g: &mut Graph, name: &str) -> Result<Tensor> {
         g.variable(name, [self.words], DType::F32)
     }
 
     /// Every weight as a view of `arena`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for an arena that is too small.
     pub fn views(&self, g: &mut Graph, arena: Tensor) -> Result<Vec<Tensor>> {
         self.entries.iter().map(|e| g.view(arena, e.offset, e.shape.clone())).collect()
     }
 
-    /// The words of entry `i` out of the arena's content.
+    /// The words of entry `i` in the arena's content.
+    ///
+    /// # Panics
+    /// Where there is no such entry, or the arena is shorter than the layout.
     pub fn slice<'a>(&self, arena: &'a [f32], i: usize) -> &'a [f32] {
         let entry = &self.entries[i];
         &arena[entry.offset..entry.offset + entry.shape.len()]
     }
 
-    /// The words of entry `i`, to be written.
+    /// The words of entry `i` in the arena's content, mutable.
+    ///
+    /// # Panics
+    /// As [`slice`](Self::slice).
     pub fn slice_mut<'a>(&self, arena: &'a mut [f32], i: usize) -> &'a mut [f32] {
         let entry = &self.entries[i];
         &mut arena[entry.offset..entry.offset + entry.shape.len()]

@@ -4,15 +4,17 @@ use crate::engine::nn::{Entry, Layout};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 
-/// The numbers of a tensor, row by row.
+/// The elements of a tensor, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TensorData {
+    /// Floats.
     F32(Vec<f32>),
+    /// Unsigned integers.
     U32(Vec<u32>),
 }
 
 impl TensorData {
-    /// How many numbers there are.
+    /// The number of elements.
     pub fn len(&self) -> usize {
         match self {
             TensorData::F32(values) => values.len(),
@@ -20,20 +22,27 @@ impl TensorData {
         }
     }
 
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A tensor with its name; `shape`'s product is the number of values.
+/// A tensor with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
+    /// Its name, such as `encoder.0.weight`.
     pub name: String,
+    /// Its sides, whose product is the number of elements.
     pub shape: Vec<usize>,
+    /// Its elements.
     pub data: TensorData,
 }
 
-/// The weights of an arena under their names.
+/// The weights in the variable `arena`, under their names.
+///
+/// # Errors
+/// [`Error::Device`] where the session has no such variable.
 pub fn named_weights(session: &Session, arena: &str, layout: &Layout) -> Result<Vec<NamedTensor>> {
     let words: Vec<f32> = session.get(arena)?;
     let tensor = |(i, entry): (usize, &Entry)| NamedTensor {
@@ -44,10 +53,10 @@ pub fn named_weights(session: &Session, arena: &str, layout: &Layout) -> Result<
     Ok(layout.entries().iter().enumerate().map(tensor).collect())
 }
 
-/// Fills an arena from named weights.
+/// Sets the variable `arena` from named weights.
 ///
 /// # Errors
-/// [`Error::Request`] for a tensor that is missing, there twice, of another shape, or not finite.
+/// [`Error::Request`] for a tensor that is missing, present twice, of another shape, or not finite.
 pub fn load_weights(
     session: &mut Session,
     arena: &str,

@@ -7,24 +7,32 @@ use crate::engine::ops::store;
 use crate::engine::ops::{self, AdamSettings};
 use crate::error::Result;
 
-/// A layout's arena in a graph: the variable of that name and every weight as a view of it.
+/// The arena of a layout in a graph: a variable, and every weight as a view of it.
 #[derive(Debug, Clone)]
 pub struct Weights {
     name: String,
+    /// The whole arena, `[words]`.
     pub arena: Tensor,
-    /// In the layout's order.
+    /// The weights, in the layout's order.
     pub views: Vec<Tensor>,
 }
 
 impl Weights {
+    /// The arena of `layout` in the variable `name`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where the graph has another variable of that name.
     pub fn new(g: &mut Graph, layout: &Layout, name: &str) -> Result<Self> {
         let arena = layout.variable(g, name)?;
         Ok(Weights { name: name.to_string(), arena, views: layout.views(g, arena)? })
     }
 }
 
-/// Adds the gradients of `scale` times `loss` with respect to every weight, written straight into the flat
-/// variable `NAME.grad`. Returns it.
+/// Adds the gradients of `scale` times `loss` by every weight, written to the flat variable `NAME.grad`, which it
+/// returns.
+///
+/// # Errors
+/// As [`autodiff::gradients`].
 pub fn weight_gradients(
     g: &mut Graph,
     layout: &Layout,
@@ -45,8 +53,11 @@ pub fn weight_gradients(
     Ok(flat)
 }
 
-/// Adds the gradients of `loss` and one step of Adam on the weights; the moments are the
-/// variables `NAME.m` and `NAME.v`.
+/// Adds the gradients of `loss` and one step of Adam on the weights. `clock` `[2]` (u32) holds the step. The moments
+/// are the variables `NAME.m` and `NAME.v`.
+///
+/// # Errors
+/// As [`autodiff::gradients`].
 pub fn train_step(
     g: &mut Graph,
     layout: &Layout,

@@ -5,37 +5,44 @@ use crate::engine::nn::Layout;
 use crate::engine::ops::{self, Convolution, ImageShape};
 use crate::error::Result;
 
-/// A dense layer `act(W x + b)` of the network, by where its weights start in their arena.
+/// A dense layer `act(W x + b)`, with the places of its weights in their arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dense {
+    /// The number of outputs.
     pub outputs: usize,
     /// First word of W, `[outputs, inputs]`.
     pub weight: usize,
     /// First word of b.
     pub bias: usize,
+    /// Whether `act` is a ReLU, else the identity.
     pub relu: bool,
 }
 
-/// A layer. Images are rows of words here, channel by channel, so that to flatten them and to unflatten rows is to do
-/// nothing; both are layers for their places in the numbering.
+/// A layer. Images are rows of words, channel by channel, so flattening and unflattening do nothing; they are layers
+/// because PyTorch numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
+    /// A dense layer.
     Linear {
+        /// Elements of a row of its input.
         inputs: usize,
+        /// Elements of a row of its output.
         outputs: usize,
     },
     /// From the convolution's large image to its small one.
     Conv2d(Convolution),
     /// From the small image to the large one.
     ConvTranspose2d(Convolution),
-    /// After a layer with weights.
+    /// A ReLU, after a layer with weights.
     Relu,
+    /// An image to a row.
     Flatten,
+    /// A row to an image of this shape.
     Unflatten(ImageShape),
 }
 
 impl Layer {
-    /// Words of a row that goes in, and of one that comes out, of a layer with weights.
+    /// Words of a row of the input and of the output, for a layer with weights.
     fn widths(&self) -> Option<(usize, usize)> {
         let len = |image: ImageShape| image.iter().product();
         match *self {
@@ -46,7 +53,7 @@ impl Layer {
         }
     }
 
-    /// The shape of its weight and the length of its bias, where it has them.
+    /// The shape of its weight and the length of its bias, for a layer with weights.
     fn weights(&self) -> Option<(Vec<usize>, usize)> {
         match *self {
             Layer::Linear { inputs, outputs } => Some((vec![outputs, inputs], outputs)),
@@ -57,19 +64,19 @@ impl Layer {
     }
 }
 
-/// Layers one after the other, the last of them with weights.
+/// A sequence of layers, of which the last one has weights.
 #[derive(Debug, Clone)]
 pub struct Stack {
     layers: Vec<Layer>,
-    /// Number of its first weight in the layout; weight and bias alternate.
+    /// The index of its first weight in the layout; weights and biases alternate.
     first: usize,
-    /// Dense layers multiply halves, see [`ops::half_linear`].
+    /// Whether dense layers multiply halves, as [`ops::half_linear`].
     pub half: bool,
 }
 
 impl Stack {
-    /// Adds the layers' weights to `layout` under PyTorch's names: `prefix.N.weight` and `prefix.N.bias`, N the
-    /// layer's place in the stack.
+    /// Adds the layers' weights to `layout` under PyTorch's names, `prefix.N.weight` and `prefix.N.bias`, N the layer's
+    /// index in the stack.
     pub fn new(layout: &mut Layout, prefix: &str, layers: Vec<Layer>) -> Self {
         let first = layout.entries().len();
         for (n, layer) in layers.iter().enumerate() {
@@ -86,14 +93,17 @@ impl Stack {
         Stack::new(layout, prefix, linears(sizes))
     }
 
+    /// The layers.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
+    /// Elements of a row of the input.
     pub fn inputs(&self) -> usize {
         self.layers.iter().find_map(Layer::widths).map_or(0, |(inputs, _)| inputs)
     }
 
+    /// Elements of a row of the output.
     pub fn outputs(&self) -> usize {
         self.layers.iter().rev().find_map(Layer::widths).map_or(0, |(_, outputs)| outputs)
     }
@@ -105,8 +115,8 @@ impl Stack {
         weighted.map(|(layer, next)| (*layer, next == Some(&Layer::Relu)))
     }
 
-    /// A stack of dense layers by their places in the arena of `layout`, the last one cut to its first `outputs`;
-    /// none where there are other layers.
+    /// The layers of a stack of dense ones, with their places in the arena of `layout`; the last one cut to its first
+    /// `outputs`. `None` where there are other layers.
     pub fn dense(&self, layout: &Layout, outputs: usize) -> Option<Vec<Dense>> {
         let last = self.weighted().count() - 1;
         let place = |i: usize| layout.entries()[self.first + i].offset;
@@ -122,13 +132,19 @@ impl Stack {
         self.weighted().enumerate().map(dense).collect()
     }
 
-    /// `[rows, inputs] -> [rows, outputs]`, with the layout's `weights`.
+    /// The output `[rows, outputs]` for x `[rows, inputs]`; `weights` are all of the layout's.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn forward(&self, g: &mut Graph, weights: &[Tensor], x: Tensor) -> Result<Tensor> {
         self.forward_head(g, weights, x, self.outputs())
     }
 
-    /// Only the first `outputs` columns of [`forward`](Self::forward), of a stack that ends in a dense layer. Weights
-    /// are stored by output, so the head's first rows are a view and the rest is never computed.
+    /// The first `outputs` columns of [`forward`](Self::forward), for a stack that ends in a dense layer. Weights are
+    /// stored by output, so those of the first outputs are a view, and the rest is not computed.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn forward_head(
         &self,
         g: &mut Graph,
@@ -157,7 +173,7 @@ impl Stack {
     }
 }
 
-/// Dense layers of these sizes with ReLU between.
+/// Dense layers of these sizes, with ReLU between them.
 pub fn linears(sizes: &[usize]) -> Vec<Layer> {
     let linear = sizes.windows(2).map(|pair| Layer::Linear { inputs: pair[0], outputs: pair[1] });
     linear.flat_map(|layer| [Layer::Relu, layer]).skip(1).collect()

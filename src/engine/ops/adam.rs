@@ -29,16 +29,22 @@ kernel! {
     }
 }
 
-/// Adam's settings. The rate falls linearly from `rate` at step 0 to `rate * last` at `total`.
+/// Adam's settings. The learning rate falls linearly from `rate` at step 0 to `rate * last` at step `total`.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamSettings {
+    /// The learning rate at step 0.
     pub rate: f32,
+    /// The share of the rate that is left at step `total`.
     pub last: f32,
+    /// The step from which on the rate is `rate * last`.
     pub total: u32,
+    /// The decay rate of the mean of gradients.
     pub beta1: f64,
+    /// The decay rate of the mean of squared gradients.
     pub beta2: f64,
+    /// Added to the root of the mean of squares.
     pub epsilon: f32,
-    /// How many times too large the gradients come in, a power of two: the scale of the loss, for half precision.
+    /// Loss scale, a power of two; gradients are divided by it.
     pub loss_scale: f32,
 }
 
@@ -50,7 +56,11 @@ impl AdamSettings {
     }
 }
 
-/// Updates the variables `m`, `v` and `w` by the gradients `grads`, all of one size.
+/// Adds one step of Adam: updates the moments `m` and `v` and the weights `w`, variables of one shape, by the gradients
+/// `grads` of that shape. `clock` (u32) holds the step in its first word.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn adam(
     g: &mut Graph,
     settings: AdamSettings,

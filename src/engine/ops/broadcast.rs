@@ -18,7 +18,7 @@ kernel! {
             alpha: f32,
             begin: u32,
             end: u32,
-            /// Rows after which v repeats, in mode `ScaleRows`.
+            /// The rows after which v repeats, in mode `ScaleRows`.
             period: u32,
         },
         constants: { MODE },
@@ -27,7 +27,7 @@ kernel! {
     }
 }
 
-/// What the vector is, numbered as in the shader.
+/// How the vector is spread, numbered as in the shader.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mode {
     Scalar = 0,
@@ -41,7 +41,7 @@ struct Broadcast {
     mode: Mode,
     shape: Shape,
     alpha: f32,
-    /// Rows that get a value; the others get 0.
+    /// The rows that get a value; the others get 0.
     within: Range<usize>,
 }
 
@@ -50,30 +50,42 @@ fn broadcast(g: &mut Graph, mode: Mode, shape: Shape, inputs: &[Tensor]) -> Resu
     g.apply_one(Broadcast { mode, shape, alpha: 1.0, within }, inputs)
 }
 
-/// `alpha v[0]` in the rows `within`, 0 in the others.
+/// `alpha v[0]` in the rows `within` of a tensor of `shape`, 0 in the others; `v` has one element.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn scalar(g: &mut Graph, v: Tensor, shape: Shape, alpha: f32, within: Range<usize>) -> Result<Tensor> {
     g.apply_one(Broadcast { mode: Mode::Scalar, shape, alpha, within }, &[v])
 }
 
-/// `out[r, c] = v[r]`.
+/// `out[r, c] = v[r]`, of shape `shape`.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn columns(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
     broadcast(g, Mode::Columns, shape, &[v])
 }
 
-/// `out[r, c] = v[c]`.
+/// `out[r, c] = v[c]`, of shape `shape`.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
     broadcast(g, Mode::Rows, shape, &[v])
 }
 
-/// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`. Where `a`
-/// has a multiple of `v`'s rows, `v` repeats: a value of row pairs `r`, `batch + r` scales both.
+/// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`. Where `a` has a multiple of
+/// `v`'s rows, `v` repeats, so that the value of a pair of rows `r` and `batch + r` scales both.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn scale_rows(g: &mut Graph, v: Tensor, a: Tensor) -> Result<Tensor> {
     let shape = g.shape(a)?.clone();
     broadcast(g, Mode::ScaleRows, shape, &[v, a])
 }
 
-/// The gradient of a fused op of two outputs, a value per row and its saved `derivative`: the
-/// derivative's rows scaled by what flows into the values.
+/// The gradient of a fused op with two outputs, a value per row and its saved `derivative`: the rows of the derivative,
+/// scaled by the gradients of the values.
 pub(crate) fn through_saved(
     g: &mut Graph,
     op: &'static str,
@@ -152,7 +164,7 @@ fn broadcast_cpu(Tile { p, constants, rows, v, a, out, .. }: Tile) {
             }
         }
         _ => {
-            // These rows' values, or where they repeat all.
+            // v has the values of these rows, or all where they repeat.
             let first = if p.period < p.rows { rows.start } else { 0 };
             for ((out, a), r) in out_rows.zip(a.chunks_exact(cols)).zip(first..) {
                 let v = p.alpha * v[r % p.period as usize];

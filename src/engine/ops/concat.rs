@@ -19,7 +19,10 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct Concat;
 
-/// `[ra, cols]` on top of `[rb, cols]`.
+/// The rows of `a` `[ra, cols]`, then those of `b` `[rb, cols]`: `[ra + rb, cols]`, of either type.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn concat(g: &mut Graph, a: Tensor, b: Tensor) -> Result<Tensor> {
     g.apply_one(Concat, &[a, b])
 }
@@ -46,7 +49,7 @@ impl Op for Concat {
 }
 
 fn concat_cpu(Tile { rows: range, a, b, out, .. }: Tile) {
-    // Where this range of the output crosses from a to b.
+    // The row of the output at which b begins, within this range.
     let border = a.len().clamp(range.start, range.end);
     let (top, bottom) = out.split_at_mut(border - range.start);
     if !top.is_empty() {

@@ -20,8 +20,8 @@ fn conv2d_transpose_cpu(Tile { p, constants, x, w, bias, y, .. }: Tile) {
     correlate(p, true, [x, w, bias], constants.RELU == 1, y);
 }
 
-/// The call for x, w, bias and y of `rows` examples. A workgroup has a tile of the pixels of one class of equal taps;
-/// the grid is that of the largest class.
+/// The call for x, w, bias and y of `rows` examples. A workgroup has a tile of pixels of one class, those with the same
+/// taps. The grid is that of the largest class.
 pub(super) fn call(c: &Convolution, rows: usize, [x, w, bias, y]: [Arg; 4], relu: bool) -> Call {
     let [channels, height, width] = c.large;
     let pixels = rows * height.div_ceil(c.stride) * width.div_ceil(c.stride);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::ops::convolution::{
-    Convolution, Params, Taps, blocks, len, tile_columns, with_sides, written_out,
+    Convolution, Params, Taps, blocks, len, tile_columns, unrolled, with_sides,
 };
 use crate::engine::ops::reduce;
 use crate::engine::recording::Call;
@@ -24,16 +24,19 @@ kernel! {
     }
 }
 
-/// Examples that are summed together first; the partial sums are then added in order. Fixed, so that no
-/// result depends on the number of threads.
+/// Examples of a partial sum; the partial sums are then added in order. Fixed, so that results do not depend on the
+/// number of threads.
 const CHUNK: usize = 32;
 
 #[derive(Debug, Clone, Copy)]
 struct Conv2dWeightGrad(Convolution);
 
-/// The sum over rows and pixels of `small` `[rows, small]` times the pixels of `large` `[rows, large]` under
-/// each weight. For `conv2d`, `small` is what flows back and `large` its input; for `conv2d_transpose` the
-/// other way round.
+/// The gradient by the weights, flat: for each weight the sum over rows and pixels of `small` `[rows, small]` times the
+/// pixel of `large` `[rows, large]` that the weight joins it to. For `conv2d`, `small` is the gradient of its output
+/// and `large` its input; for `conv2d_transpose` `small` is the input.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn conv2d_weight_grad(
     g: &mut Graph,
     convolution: Convolution,
@@ -69,7 +72,7 @@ impl Op for Conv2dWeightGrad {
         let [outputs, inputs, kernel_h, kernel_w] = self.0.weight_shape();
         let workgroups =
             [(inputs * kernel_h * kernel_w).div_ceil(32) as u32, outputs.div_ceil(32) as u32, chunks as u32];
-        // A chunk's rows are no even share of the inputs where the last one is short.
+        // Inputs are bound as a whole, since the last chunk may have fewer rows.
         Args { small: io.input(0).whole(), large: io.input(1).whole(), d: io.output(0).by_row() }
             .call(self.0.params(rows, CHUNK), Constants {})
             .grid(chunks, 1, workgroups)
@@ -80,7 +83,7 @@ impl Op for Conv2dWeightGrad {
 /// The memory of a thread.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Some examples' small images, pixel after pixel, 16 channels side by side.
+    /// The small images of some examples, pixel after pixel, in columns of 16 channels.
     small: Vec<Column>,
     /// The sums: `[blocks of 16 small channels, kernel elements, large channels]`.
     sums: Vec<Column>,
@@ -111,12 +114,12 @@ struct Chunk<'a> {
     memory: &'a mut Memory,
 }
 
-/// Examples whose images stay in the nearest cache while all weights go by.
+/// Examples whose images stay in the first-level cache during the loop over all weights.
 const GROUP: usize = 2;
 
 impl Work for Chunk<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let Chunk { p, chunk, small: small_images, large: large_images, d, memory } = self;
         let (large, small, [kernel_h, kernel_w]) = p.sides();
         let (stride, padding) = (p.stride as usize, p.padding as usize);
@@ -138,8 +141,8 @@ impl Work for Chunk<'_> {
                 examples: group.len(),
                 stride,
             };
-            for (column, many) in blocks(columns, tile_columns(ROWS).min(4)) {
-                for (channel, width) in blocks(large[0], (tile_columns(ROWS) / many).min(8)) {
+            for (column, many) in blocks(columns, tile_columns(COLUMNS).min(4)) {
+                for (channel, width) in blocks(large[0], (tile_columns(COLUMNS) / many).min(8)) {
                     for element in 0..elements {
                         let (ky, kx) = (element / kernel_w, element % kernel_w);
                         let y = Taps::plain(small[1], kernel_h, stride, padding);
@@ -150,7 +153,7 @@ impl Work for Chunk<'_> {
                         let sums = &mut memory.sums;
                         with_sides!(
                             (width, many),
-                            sum.tile::<FMA, ROWS>([column, channel], &inside, shift, at, sums)
+                            sum.tile::<FMA, COLUMNS>([column, channel], &inside, shift, at, sums)
                         );
                     }
                 }
@@ -183,7 +186,7 @@ fn to_columns(images: &[f32], [channels, height, width]: [usize; 3], columns: us
     }
 }
 
-/// What is summed over a few examples.
+/// The factors of a sum over a few examples.
 struct Sum<'a> {
     /// `[examples, large image]`.
     large: &'a [f32],
@@ -197,10 +200,10 @@ struct Sum<'a> {
 }
 
 impl Sum<'_> {
-    /// Adds, for one element of the kernel, C large channels times V columns of small channels over the pixels
-    /// `inside`; the sums stay in registers meanwhile. `at(v)` is where in `sums` those of column v begin.
+    /// For one element of the kernel, adds C large channels times V columns of small channels over the pixels `[ys,
+    /// xs]`, with the sums in registers. `at(v)` is the place in `sums` of those of column v.
     #[inline(always)]
-    fn tile<const FMA: bool, const ROWS: usize, const C: usize, const V: usize>(
+    fn tile<const FMA: bool, const COLUMNS: usize, const C: usize, const V: usize>(
         &self,
         [column, channel]: [usize; 2],
         [ys, xs]: &[Range<usize>; 2],
@@ -227,12 +230,12 @@ impl Sum<'_> {
                 let first = ((example * small_h + qy) * small_w + xs.start) * self.columns + column;
                 let small = &self.small[first..][..(xs.len() - 1) * self.columns + V];
                 for q in 0..xs.len() {
-                    written_out!(for v in 0..V {
+                    unrolled!(for v in 0..V {
                         // SAFETY: q < xs.len(), v < V, c < C: within the slices above.
                         let s = unsafe { small.get_unchecked(q * self.columns + v) };
-                        written_out!(for c in 0..C {
+                        unrolled!(for c in 0..C {
                             let l = unsafe { *large.get_unchecked(c * plane + q * self.stride) };
-                            add_scaled::<FMA, ROWS>(&mut tile[v][c], l, s);
+                            add_scaled::<FMA, COLUMNS>(&mut tile[v][c], l, s);
                         });
                     });
                 }

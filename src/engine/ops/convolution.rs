@@ -1,13 +1,13 @@
-//! What the three convolution kernels share: the sizes of a convolution, and its sum on the CPU.
+//! What the three convolution kernels share: the sizes of a convolution, and the CPU's code.
 //!
-//! One convolution stands between a *large* and a *small* image. `conv2d` goes from the large one to the
-//! small one, `conv2d_transpose` back; each is the other's input gradient, and both have their weights as
-//! `[small channels, large channels, kernel height, kernel width]`: PyTorch's layout of a `Conv2d` from
-//! large to small, and of a `ConvTranspose2d` from small to large.
+//! A convolution relates a *large* and a *small* image. `conv2d` goes from the large one to the small one,
+//! `conv2d_transpose` from the small one to the large one; each is the other's input gradient. Both have weights
+//! `[small channels, large channels, kernel height, kernel width]`: PyTorch's layout of a `Conv2d` from large to small,
+//! and of a `ConvTranspose2d` from small to large.
 
 mod cpu;
 
-pub(crate) use cpu::{Taps, blocks, correlate, tile_columns, with_sides, written_out};
+pub(crate) use cpu::{Taps, blocks, correlate, tile_columns, unrolled, with_sides};
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::ops::reduce;
@@ -21,10 +21,13 @@ pub type ImageShape = [usize; 3];
 /// The sizes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Convolution {
+    /// The large image.
     pub large: ImageShape,
+    /// The small image.
     pub small: ImageShape,
-    /// Height and width.
+    /// Height and width of the kernel.
     pub kernel: [usize; 2],
+    /// Pixels of the large image from one pixel of the small image to the next.
     pub stride: usize,
     /// Zeros on each side of the large image.
     pub padding: usize,
@@ -66,7 +69,7 @@ impl Convolution {
     /// The convolution of `large` images to `channels` channels.
     ///
     /// # Errors
-    /// [`Error::Shape`] where nothing comes out.
+    /// [`Error::Shape`] where the small image would have no pixel, or a size is 0.
     pub fn new(
         large: ImageShape,
         channels: usize,
@@ -97,7 +100,7 @@ impl Convolution {
         [self.small[0], self.large[0], self.kernel[0], self.kernel[1]]
     }
 
-    /// Rows and columns that PyTorch's `ConvTranspose2d` has to add on one side to give the large image.
+    /// PyTorch's `output_padding`: rows and columns that its `ConvTranspose2d` must add to give the large image.
     pub fn output_padding(&self) -> [usize; 2] {
         std::array::from_fn(|i| (self.large[1 + i] + 2 * self.padding - self.kernel[i]) % self.stride)
     }
@@ -151,15 +154,15 @@ pub(crate) fn len(shape: ImageShape) -> usize {
     shape.iter().product()
 }
 
-/// The gradient of a bias, `[channels]`: the sums of `d` `[rows, image]` over everything else.
+/// The gradient of a bias, `[channels]`: the sums of `d` `[rows, image]` over rows and pixels.
 pub(crate) fn channel_sums(g: &mut Graph, d: Tensor, image: ImageShape) -> Result<Tensor> {
     let over_rows = reduce::column_sums(g, d)?;
     let by_channel = g.view(over_rows, 0, [image[0], image[1] * image[2]])?;
     reduce::row_sums(g, by_channel)
 }
 
-/// Workgroups for tiles of 32 x 32 of `pixels` and `channels`, `layers` of them: many pixels are folded in
-/// two dimensions, since a device allows 65,535 workgroups in one.
+/// `layers` times the workgroups for tiles of 32 `pixels` x 32 `channels`. Those along the pixels are folded into two
+/// dimensions, since a device allows 65,535 in one.
 pub(crate) fn grid(pixels: usize, channels: usize, layers: usize) -> [u32; 3] {
     let tiles = pixels.div_ceil(32);
     let y = tiles.div_ceil(32768).max(1);

@@ -1,5 +1,5 @@
-//! The op of both convolutions. Each direction's gradient by its input is the other direction, so one op has both; the
-//! kernels are in `conv2d.rs` and `conv2d_transpose.rs`.
+//! The op of both convolutions: each direction is the other's gradient by the input. The kernels are in `conv2d.rs` and
+//! `conv2d_transpose.rs`.
 
 use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::kernel::{Kernel, UNUSED};
@@ -12,7 +12,7 @@ use crate::engine::recording::Call;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 
-/// Which way through a [`Convolution`].
+/// The direction through a [`Convolution`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
     /// From the large image to the small one: `conv2d`.
@@ -29,8 +29,11 @@ struct Convolve {
     relu: bool,
 }
 
-/// `act(x * W + b)`: x `[rows, large]`, W as in [`Convolution::weight_shape`], b `[small channels]`; gives
-/// `[rows, small]`. Without a bias there is no ReLU.
+/// `act(x * W + b)` `[rows, small]` for x `[rows, large]`, W as in [`Convolution::weight_shape`] and b `[small
+/// channels]`. Without a bias there is no ReLU.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn conv2d(
     g: &mut Graph,
     convolution: Convolution,
@@ -42,8 +45,11 @@ pub fn conv2d(
     convolve(g, convolution, Direction::Down, [x, weight], bias, relu)
 }
 
-/// The way back of [`conv2d`]: x `[rows, small]`, W as in [`Convolution::weight_shape`], b
-/// `[large channels]`; gives `[rows, large]`. Without a bias there is no ReLU.
+/// The transposed convolution, with bias and ReLU: `[rows, large]` for x `[rows, small]`, W as in
+/// [`Convolution::weight_shape`] and b `[large channels]`. Without a bias there is no ReLU.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn conv2d_transpose(
     g: &mut Graph,
     convolution: Convolution,

@@ -1,4 +1,4 @@
-//! The words of a tensor, somewhere else; `shaders/copy.wgsl`.
+//! A copy of a tensor's words; `shaders/copy.wgsl`.
 
 use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
@@ -19,8 +19,11 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct Copy;
 
-/// Sets (a view of) a variable to `value`. Most such copies cost nothing: where no one could tell the difference, the
-/// plan has the value's own node write there.
+/// Sets (a view of) the variable `target` to `value`, of its shape and type. Most such copies are elided: where no node
+/// sees a difference, the node that makes the value writes the variable.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit, and where `target` is no variable.
 pub fn store(g: &mut Graph, value: Tensor, target: Tensor) -> Result<()> {
     g.apply_to(Copy, &[value], &[target])
 }

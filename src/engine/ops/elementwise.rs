@@ -20,17 +20,23 @@ kernel! {
 /// The functions, numbered as in the shader.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Function {
+    /// `a + b`.
     Add = 0,
+    /// `a - b`.
     Subtract,
+    /// `a b`.
     Multiply,
-    /// By the op's `alpha`.
+    /// `alpha a`.
     Scale,
+    /// `max(a, 0)`; NaN of NaN.
     Relu,
-    /// Passes the first argument where the second, the ReLU's output, is positive.
+    /// The first argument where the second, the ReLU's output, is positive; else 0.
     ReluGrad,
+    /// `1 / (1 + e^-a)`.
     Sigmoid,
-    /// The first argument times the derivative at the second, the sigmoid's output.
+    /// The first argument times the sigmoid's derivative, given its output as the second.
     SigmoidGrad,
+    /// `e^a`.
     Exp,
 }
 use Function::*;
@@ -40,7 +46,7 @@ impl Function {
     pub const ALL: [Function; 9] =
         [Add, Subtract, Multiply, Scale, Relu, ReluGrad, Sigmoid, SigmoidGrad, Exp];
 
-    /// True for functions of two tensors.
+    /// Whether it takes two arguments.
     pub fn is_binary(self) -> bool {
         matches!(self, Add | Subtract | Multiply | ReluGrad | SigmoidGrad)
     }
@@ -52,7 +58,11 @@ struct Elementwise {
     alpha: f32,
 }
 
-/// Applies any of the functions; `b` is given exactly for those of two arguments.
+/// `function` of `a`, and of `b` exactly where it takes two arguments; all of one shape. `alpha` is for
+/// [`Scale`].
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn elementwise(
     g: &mut Graph,
     function: Function,
@@ -64,22 +74,34 @@ pub fn elementwise(
     g.apply_one(Elementwise { function, alpha }, &inputs)
 }
 
-/// `a + b`.
+/// `a + b`, of one shape.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for other shapes, and for integers.
 pub fn add(g: &mut Graph, a: Tensor, b: Tensor) -> Result<Tensor> {
     elementwise(g, Add, a, Some(b), 0.0)
 }
 
 /// `alpha a`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for integers.
 pub fn scale(g: &mut Graph, a: Tensor, alpha: f32) -> Result<Tensor> {
     elementwise(g, Scale, a, None, alpha)
 }
 
-/// The logistic function.
+/// The logistic function `1 / (1 + e^-a)`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for integers.
 pub fn sigmoid(g: &mut Graph, a: Tensor) -> Result<Tensor> {
     elementwise(g, Sigmoid, a, None, 0.0)
 }
 
-/// The gradient through a ReLU of output `y`.
+/// The gradient through a ReLU: `dy` where its output `y` is positive, else 0.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where the shapes differ, and for integers.
 pub fn relu_grad(g: &mut Graph, dy: Tensor, y: Tensor) -> Result<Tensor> {
     elementwise(g, ReluGrad, dy, Some(y), 0.0)
 }
@@ -173,7 +195,7 @@ fn elementwise_cpu(Tile { p, constants, a, b, out, .. }: Tile) {
     }
 }
 
-/// Of `exp(-|x|)`, so that nothing overflows.
+/// By `exp(-|x|)`, which does not overflow.
 fn stable_sigmoid(x: f32) -> f32 {
     let e = (-x.abs()).exp();
     (if x >= 0.0 { 1.0 } else { e }) / (1.0 + e)

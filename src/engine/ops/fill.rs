@@ -23,11 +23,17 @@ struct Fill {
 }
 
 /// A tensor of `shape` with every element `value`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for a shape without elements; [`Error::TooLarge`](crate::Error::TooLarge).
 pub fn fill(g: &mut Graph, shape: impl Into<Shape>, value: f32) -> Result<Tensor> {
     g.apply_one(Fill { shape: shape.into(), value }, &[])
 }
 
-/// Sets every element of the variable `target`.
+/// Sets every element of the variable `target` to `value`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for what is no variable of floats.
 pub fn fill_to(g: &mut Graph, target: Tensor, value: f32) -> Result<()> {
     let shape = g.shape(target)?.clone();
     g.apply_to(Fill { shape, value }, &[], &[target])

@@ -12,7 +12,7 @@ kernel! {
         params: {
             rows: u32,
             cols: u32,
-            /// Rows of the table.
+            /// The rows of the table.
             n: u32,
         },
         constants: { BYTES },
@@ -27,27 +27,33 @@ struct Gather {
     content: Content,
 }
 
-/// What a table holds.
+/// The elements of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     Words,
     Bytes,
 }
 
-/// Rows `[indices, cols]` of a word table `[n, cols]`, of its type. A row of an index from `n` on is NaN, as it is for
-/// [`gather_bytes`], where the bytes that fill up the last word count as rows if they make any.
+/// The rows `[indices, cols]` of a word table `[n, cols]` at `indices` (u32), of its type. The row of an index from `n`
+/// on is NaN. So it is for [`gather_bytes`], where rows in the padding of the last word count as rows.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for indices that are floats.
 pub fn gather(g: &mut Graph, table: Tensor, indices: Tensor) -> Result<Tensor> {
     let cols = g.shape(table)?.cols();
     g.apply_one(Gather { cols, content: Content::Words }, &[table, indices])
 }
 
-/// Rows of packed bytes as floats in [0, 1]. `table` holds `[n, cols]` bytes in
-/// [`byte_table_words`] words.
+/// The rows `[indices, cols]` of a table of bytes at `indices` (u32), as floats in [0, 1]. `table` holds `[n, cols]`
+/// bytes in [`byte_table_words`] words.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for a table or indices that are floats.
 pub fn gather_bytes(g: &mut Graph, table: Tensor, indices: Tensor, cols: usize) -> Result<Tensor> {
     g.apply_one(Gather { cols, content: Content::Bytes }, &[table, indices])
 }
 
-/// Words that hold `bytes` packed bytes.
+/// The words that hold `bytes` packed bytes.
 pub fn byte_table_words(bytes: usize) -> usize {
     bytes.div_ceil(4)
 }

@@ -21,8 +21,11 @@ struct Half {
     numbers: usize,
 }
 
-/// The floats of `a` `[n]`, n even, as halves (IEEE 754 binary16), with zeros behind them up to `numbers`, an even
-/// number of at least n; packed in words `[numbers / 2]`.
+/// The floats of `a` `[n]`, n even, as halves (IEEE 754 binary16), followed by zeros up to `numbers`, an even number of
+/// at least n; packed in words `[numbers / 2]` (u32).
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for other numbers, and for integers.
 pub fn half(g: &mut Graph, a: Tensor, numbers: usize) -> Result<Tensor> {
     g.apply_one(Half { numbers }, &[a])
 }
@@ -62,41 +65,41 @@ fn half_cpu(Tile { rows, a, out, .. }: Tile) {
     }
 }
 
-/// The half nearest to `x`, of two equally near the even one, by its bits.
+/// The bits of the half nearest to `x`, ties to even.
 fn bits_of(x: f32) -> u32 {
     let sign = x.to_bits() >> 16 & 0x8000;
     let magnitude = x.to_bits() & 0x7fff_ffff;
     if magnitude > 0x7f80_0000 {
         return sign | 0x7e00; // A NaN stays one.
     }
-    // The largest half is 65,504; from halfway to the next on it is infinity.
+    // The largest half is 65,504; from half a step above it on the result is infinity.
     if magnitude >= 0x477f_f000 {
         return sign | 0x7c00;
     }
-    // Below 2^-14 halves lie 2^-24 apart: added to 1/2, the processor rounds to just that.
+    // Below 2^-14 halves are 2^-24 apart, and so are floats at 1/2: adding 1/2 rounds to halves.
     if magnitude < 0x3880_0000 {
         return sign | ((x.abs() + 0.5).to_bits() - 0.5f32.to_bits());
     }
-    // 13 of 23 digits go; a carry runs on into the exponent, whose bias falls from 127 to 15.
+    // Drops 13 of 23 digits. A carry goes into the exponent, whose bias falls from 127 to 15.
     let rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
     sign | ((rounded >> 13) - (112 << 10))
 }
 
-/// The numbers of a word of finite halves; infinity and NaN are read as numbers from 65,536 on, as `pgd_mlp` reads
-/// them on a GPU.
+/// The two floats of a word of finite halves. Infinity and NaN become numbers from 65,536 on, as in the shader of
+/// `pgd_mlp`.
 pub(crate) fn floats_of(word: u32) -> [f32; 2] {
     [word, word >> 16].map(|half| {
-        // Exponent and digits in a float's place; the bias of the exponent is then 112 too small.
+        // The half's exponent and digits at a float's places: the exponent's bias is then 112 too small.
         let magnitude = f32::from_bits((half & 0x7fff) << 13) * 2.0f32.powi(112);
         if half & 0x8000 == 0 { magnitude } else { -magnitude }
     })
 }
 
-/// The half nearest to `x`, of two equally near the even one, as a float.
+/// The half nearest to `x`, ties to even, as a float.
 #[inline(always)]
 pub(crate) fn rounded(x: f32) -> f32 {
     let magnitude = x.to_bits() & 0x7fff_ffff;
-    // 13 of 23 digits go, as in `bits_of`; below 2^-14 halves lie 2^-24 apart.
+    // Both as in `bits_of`: 13 of 23 digits are dropped, and below 2^-14 adding 1/2 rounds.
     let digits = f32::from_bits((magnitude.wrapping_add(0xfff + (magnitude >> 13 & 1))) & 0xffff_e000);
     let small = (x.abs() + 0.5) - 0.5;
     let nearest = if magnitude < 0x3880_0000 { small } else { digits };

@@ -1,9 +1,9 @@
-//! Sums that CPU kernels share: interleaved lanes, then the lanes in order, so that they are
-//! fast, accurate, and the same on every machine.
+//! Sums that CPU kernels share: over interleaved lanes, then over the lanes in order. They are fast, accurate, and the
+//! same on every machine.
 
 pub(crate) const LANES: usize = 16;
 
-/// A sum under way of terms that come one by one.
+/// A running sum of terms that are added one by one.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes([f32; LANES]);
 
@@ -18,12 +18,12 @@ impl Lanes {
     }
 }
 
-/// The sum of `a`, at the vector unit's speed.
+/// The sum of `a`, vectorised.
 pub(crate) fn sum(a: &[f32]) -> f32 {
     sum_of(a, a, |x, _| x)
 }
 
-/// The sum of `f(a[i], b[i])`, likewise.
+/// The sum of `f(a[i], b[i])`, vectorised.
 pub(crate) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];

@@ -23,6 +23,9 @@ kernel! {
 struct LogSoftmax;
 
 /// `a - log sum exp a` of each row of `a` `[rows, cols]`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for integers.
 pub fn log_softmax(g: &mut Graph, a: Tensor) -> Result<Tensor> {
     g.apply_one(LogSoftmax, &[a])
 }

@@ -6,27 +6,25 @@ use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
 use crate::engine::kernel::UNUSED;
 use crate::engine::ops::half::rounded;
 use crate::engine::ops::{elementwise, reduce};
-use crate::engine::recording::{Call, MatrixUnits};
+use crate::engine::recording::{COOPERATIVE_SIDES, Call, Target};
 use crate::engine::simd::{
     self, Active, Column, LANES, Matrix, Work, copy_lanes, product, sparse_product, transpose,
     transpose_back, words,
 };
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
-use crate::{kernel, shaders};
+use crate::kernel;
 
 kernel! {
     pub static MATMUL: "matmul" {
         shaders: ["common/rounded.wgsl", "common/bits.wgsl", "common/factors.wgsl", "matmul.wgsl"],
+        cooperative: ["common/bits.wgsl", "common/factors.wgsl", "cooperative/matmul.wgsl"],
         params: { m: u32, n: u32, k: u32 },
         constants: { TRANSPOSE_A, TRANSPOSE_B, BIAS, RELU, VECTORS_A, VECTORS_B, HALF },
         bindings: { a: read f32, b: read f32, bias: read f32, c: write f32 },
         cpu: matmul_cpu,
     }
 }
-
-/// The same on matrix units.
-const ON_UNITS: &[&str] = shaders!["common/bits.wgsl", "common/factors.wgsl", "cooperative/matmul.wgsl"];
 
 /// `C = act(op(A) op(B) + bias)`; inputs A, B and, with `bias`, the bias.
 #[derive(Debug, Clone, Copy)]
@@ -35,24 +33,33 @@ struct Matmul {
     transpose_b: bool,
     bias: bool,
     relu: bool,
-    /// Both factors, and in the gradients the upstream one, are rounded to halves; sums are floats.
+    /// Whether factors are rounded to halves, also those of the gradients. Sums are floats.
     half: bool,
 }
 
-/// A dense layer `act(x Wᵀ + b)`: x `[rows, in]`, W `[out, in]` as PyTorch stores it, b `[out]`.
+/// A dense layer `act(x Wᵀ + b)` `[rows, out]`: x `[rows, in]`, W `[out, in]` as PyTorch stores it, b `[out]`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Result<Tensor> {
     g.apply_one(Matmul { relu, ..LAYER }, &[x, weight, bias])
 }
 
-/// The same with x and W rounded to halves, and so are the factors of its gradients: for matrix units. Sums are
-/// floats.
+/// [`linear`] with the factors of its products rounded to halves, also those of its gradients; sums are floats. Devices
+/// with cooperative matrices use them.
+///
+/// # Errors
+/// As [`linear`].
 pub fn half_linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Result<Tensor> {
     g.apply_one(Matmul { relu, half: true, ..LAYER }, &[x, weight, bias])
 }
 
 const LAYER: Matmul = Matmul { transpose_a: false, transpose_b: true, bias: true, relu: false, half: false };
 
-/// The plain product `op(A) op(B)`, either side transposed or not.
+/// The product `op(A) op(B)` of matrices, each transposed where asked for.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn matmul(g: &mut Graph, a: Tensor, transpose_a: bool, b: Tensor, transpose_b: bool) -> Result<Tensor> {
     g.apply_one(Matmul { transpose_a, transpose_b, ..PRODUCT }, &[a, b])
 }
@@ -61,7 +68,7 @@ const PRODUCT: Matmul =
     Matmul { transpose_a: false, transpose_b: false, bias: false, relu: false, half: false };
 
 impl Matmul {
-    /// m, n, k of the product, or `None` where the sides do not fit.
+    /// The sides m, n and k of the product; `None` where the factors do not fit.
     fn sizes(&self, a: &Shape, b: &Shape) -> Option<(usize, usize, usize)> {
         let ([a0, a1], [b0, b1]) = ([a.rows(), a.cols()], [b.rows(), b.cols()]);
         let (m, k) = if self.transpose_a { (a1, a0) } else { (a0, a1) };
@@ -125,7 +132,7 @@ impl Op for Matmul {
         let Some((m, n, k)) = self.sizes(&io.inputs[0].0, &io.inputs[1].0) else {
             unreachable!("the shape rule has checked the sides")
         };
-        // Rows of whole vectors, as they are stored. Views start where vectors do.
+        // Whether stored rows are whole vectors of four; views start at multiples of them.
         let vectors = |shape: &Shape| u32::from(shape.cols().is_multiple_of(4));
         let constants = Constants {
             TRANSPOSE_A: self.transpose_a.into(),
@@ -136,25 +143,27 @@ impl Op for Matmul {
             VECTORS_B: vectors(&io.inputs[1].0),
             HALF: self.half.into(),
         };
-        // Row r of C needs row r of A, or, where A is transposed, a column of it.
+        // Row r of C needs row r of A, or column r where A is transposed.
         let a = if self.transpose_a { io.input(0).whole() } else { io.input(0).by_row() };
         let bias = if self.bias { io.input(2).whole() } else { UNUSED };
         let call = Args { a, b: io.input(1).whole(), bias, c: io.output(0).by_row() }
             .call(Params { m: m as u32, n: n as u32, k: k as u32 }, constants)
             .grid(m, if self.transpose_a { even_tile(m) } else { LANES }, [1, 1, 1])
             .flops(2 * m * n * k);
-        // The usual one first; the last stays there.
+        // The usual tiling first; the last one stays last.
         let first = usual(m, n);
         let others = (0..TILINGS).filter(|&i| i != first);
         let tilings = std::iter::once(first).chain(others).map(|i| &TILES[i]);
-        let call = tilings.fold(call, |call, tile| call.variant(&tile.constants(), tile.workgroups(m, n)));
+        let call = tilings
+            .fold(call, |call, tile| call.variant(Target::Any, &tile.constants(), tile.workgroups(m, n)));
         if !self.half {
             return call;
         }
-        let units = MatrixUnits::of_every_side(ON_UNITS);
-        let unit_tiles = units.iter().flat_map(|units| UNIT_TILES.iter().map(move |tile| (units, tile)));
-        unit_tiles.fold(call, |call, (units, tile)| {
-            call.unit_variant(*units, &tile.constants(), tile.workgroups(units.side, m, n))
+        let tiles =
+            COOPERATIVE_SIDES.iter().flat_map(|side| COOPERATIVE_TILES.iter().map(move |tile| (*side, tile)));
+        tiles.fold(call, |call, (side, tile)| {
+            let target = Target::CooperativeMatrix { side };
+            call.variant(target, &tile.constants(), tile.workgroups(side, m, n))
         })
     }
 }
@@ -172,12 +181,11 @@ struct Tiling {
     pad: u32,
 }
 
-/// Ways that a GPU can choose from to tile a product.
+/// The number of tilings of a product that a GPU can choose from.
 pub const TILINGS: usize = TILES.len();
 
-/// Up to 256 invocations, and 16 KiB for a slice of A and one of B. The smaller the tile, the more of them keep a GPU
-/// busy, and the deeper its slices, the less often it waits for the next. The last, which has the largest tile, must
-/// stay there: software devices take it.
+/// Each has up to 256 invocations, and 16 KiB for a slice of A and one of B. Smaller tiles give a GPU more workgroups;
+/// deeper slices need fewer barriers. The last has the largest tile and must stay last: software devices take it.
 const TILES: [Tiling; 6] = [
     Tiling { high: 1, wide: 1, rows: 4, columns: 4, split: 8, depth: 112, pad: 1 },
     Tiling { high: 1, wide: 1, rows: 4, columns: 4, split: 4, depth: 64, pad: 1 },
@@ -187,8 +195,8 @@ const TILES: [Tiling; 6] = [
     Tiling { high: 4, wide: 2, rows: 8, columns: 16, split: 1, depth: 16, pad: 0 },
 ];
 
-/// The tiling for a GPU that is not measured: the fastest on an H100 (docs/results.md), which large tiles suit only
-/// where there are many.
+/// The tiling for a GPU that is not measured: the fastest on an H100 (docs/results.md), where large tiles need many
+/// workgroups.
 fn usual(m: usize, n: usize) -> usize {
     let tiles = |side: usize| m.div_ceil(side) * n.div_ceil(side);
     if tiles(128) >= 128 {
@@ -215,7 +223,7 @@ impl Tiling {
         ]
     }
 
-    /// One for each tile of C `[m, n]`.
+    /// One workgroup for each tile of C `[m, n]`.
     fn workgroups(&self, m: usize, n: usize) -> [u32; 3] {
         let (height, width) = (4 * self.high * self.rows, 4 * self.wide * self.columns);
         [(n as u32).div_ceil(width), (m as u32).div_ceil(height), 1]
@@ -224,39 +232,39 @@ impl Tiling {
 
 /// How `shaders/cooperative/matmul.wgsl` tiles a product, its constants in lower case.
 #[derive(Debug, Clone, Copy)]
-struct UnitTiling {
+struct CooperativeTiling {
     strips: u32,
     high: u32,
     wide: u32,
 }
 
-/// Ways that a GPU can choose from to tile a product on its matrix units.
-pub const UNIT_TILINGS: usize = UNIT_TILES.len();
+/// Ways that a GPU can choose from to tile a product on cooperative matrices.
+pub const COOPERATIVE_TILINGS: usize = COOPERATIVE_TILES.len();
 
 /// Up to 4 strips, so that a workgroup has at most 256 invocations. The usual one first.
-const UNIT_TILES: [UnitTiling; 4] = [
-    UnitTiling { strips: 2, high: 1, wide: 2 },
-    UnitTiling { strips: 4, high: 1, wide: 1 },
-    UnitTiling { strips: 4, high: 1, wide: 4 },
-    UnitTiling { strips: 4, high: 2, wide: 4 },
+const COOPERATIVE_TILES: [CooperativeTiling; 4] = [
+    CooperativeTiling { strips: 2, high: 1, wide: 2 },
+    CooperativeTiling { strips: 4, high: 1, wide: 1 },
+    CooperativeTiling { strips: 4, high: 1, wide: 4 },
+    CooperativeTiling { strips: 4, high: 2, wide: 4 },
 ];
 
-impl UnitTiling {
+impl CooperativeTiling {
     fn constants(&self) -> [(&'static str, u32); 3] {
         [("STRIPS", self.strips), ("HIGH", self.high), ("WIDE", self.wide)]
     }
 
-    /// One for each tile of C `[m, n]`.
+    /// One workgroup for each tile of C `[m, n]`.
     fn workgroups(&self, side: u32, m: usize, n: usize) -> [u32; 3] {
         let (height, width) = (side * self.strips * self.high, side * self.wide);
         [(n as u32).div_ceil(width), (m as u32).div_ceil(height), 1]
     }
 }
 
-/// Most rows of C that one thread computes at a time where A is transposed.
+/// The most rows of C that one thread computes at a time where A is transposed.
 const CPU_TILE: usize = 36;
 
-/// As many rows a tile as make an even number of tiles, for two threads to share: at most [`CPU_TILE`].
+/// Rows of a tile, at most [`CPU_TILE`], that give an even number of tiles, for two threads to share.
 fn even_tile(m: usize) -> usize {
     m.div_ceil(2 * m.div_ceil(2 * CPU_TILE))
 }
@@ -284,17 +292,17 @@ fn halves<'a>(words: &[f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
     memory
 }
 
-/// What a thread needs beside its rows.
+/// The memory of a thread.
 #[derive(Debug, Default)]
 struct Memory {
-    /// 16 columns of B, or 16 rows of A turned into columns.
+    /// 16 columns of B, or 16 rows of A, transposed.
     panel: Vec<Column>,
     /// Columns of C.
     product: Vec<Column>,
     active: Active,
 }
 
-/// Rows of C: A's rows of these, or all of A where it is transposed, and B.
+/// The rows of C of a tile. `tile` has the same rows of A, or all of A where it is transposed, and B.
 struct Rows<'a> {
     tile: Tile<'a>,
     memory: &'a mut Memory,
@@ -302,21 +310,21 @@ struct Rows<'a> {
 
 impl Work for Rows<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let p = self.tile.p;
         let [m, n, k] = [p.m, p.n, p.k].map(|side| side as usize);
         match self.tile.constants.TRANSPOSE_A {
-            0 => self.by_examples::<FMA, ROWS>(n, k),
-            _ => self.by_columns::<FMA, ROWS>(m, n, k),
+            0 => self.by_examples::<FMA, COLUMNS>(n, k),
+            _ => self.by_columns::<FMA, COLUMNS>(m, n, k),
         }
     }
 }
 
 impl Rows<'_> {
-    /// A's rows are examples: 16 of them side by side, as in `pgd_mlp`, whatever the layout of B. What
-    /// is zero for all of them, as much is behind a ReLU, is left out.
+    /// Takes A's rows as examples, 16 of them side by side, as in `pgd_mlp`. Columns that are zero for all 16, as many
+    /// are after a ReLU, are skipped.
     #[inline(always)]
-    fn by_examples<const FMA: bool, const ROWS: usize>(self, n: usize, k: usize) {
+    fn by_examples<const FMA: bool, const COLUMNS: usize>(self, n: usize, k: usize) {
         let Rows { tile, memory: Memory { panel, product, active } } = self;
         let epilogue = Epilogue::of(&tile);
         let b = match tile.constants.TRANSPOSE_B {
@@ -327,7 +335,7 @@ impl Rows<'_> {
         for (a, c) in tile.a.chunks(LANES * k).zip(tile.c.chunks_mut(LANES * n)) {
             transpose(a, k, panel);
             active.find(panel);
-            sparse_product::<FMA, ROWS>(b, active, panel, |j, sum| {
+            sparse_product::<FMA, COLUMNS>(b, active, panel, |j, sum| {
                 let bias = epilogue.bias.map_or(0.0, |bias| bias[j]);
                 product[j] = epilogue.finish(sum, Column([bias; LANES]));
             });
@@ -335,9 +343,9 @@ impl Rows<'_> {
         }
     }
 
-    /// 16 columns of op(B) at a time, times the rows of op(A), which are columns of A.
+    /// Multiplies the rows of op(A), which are columns of A, with 16 columns of op(B) at a time.
     #[inline(always)]
-    fn by_columns<const FMA: bool, const ROWS: usize>(self, m: usize, n: usize, k: usize) {
+    fn by_columns<const FMA: bool, const COLUMNS: usize>(self, m: usize, n: usize, k: usize) {
         let Rows { tile, memory: Memory { panel, .. } } = self;
         let epilogue = Epilogue::of(&tile);
         let transpose_b = tile.constants.TRANSPOSE_B == 1;
@@ -353,14 +361,14 @@ impl Rows<'_> {
                 pack(b, transpose_b, [n, k], first, panel);
                 (words(panel), LANES)
             };
-            product::<FMA, ROWS>(a, x, stride, |r, sum| {
+            product::<FMA, COLUMNS>(a, x, stride, |r, sum| {
                 copy_lanes(&epilogue.finish(sum, bias), &mut c[r * n + first..][..width]);
             });
         }
     }
 }
 
-/// What is done to a sum before it is stored.
+/// The bias and the ReLU, applied to a sum before it is stored.
 struct Epilogue<'a> {
     bias: Option<&'a [f32]>,
     relu: bool,
@@ -375,13 +383,13 @@ impl<'a> Epilogue<'a> {
     #[inline(always)]
     fn finish(&self, sum: Column, bias: Column) -> Column {
         let sum = std::array::from_fn(|e| sum[e] + bias[e]);
-        // Not `max`, which would turn a NaN into 0.
+        // Not `max`, which makes a NaN 0.
         let positive = sum.map(|sum| if sum < 0.0 { 0.0 } else { sum });
         Column(if self.relu { positive } else { sum })
     }
 }
 
-/// Columns `first .. first + 16` of op(B) `[k, n]`, those beyond n as zeros.
+/// Copies columns `first .. first + 16` of op(B) `[k, n]` to `panel`, with zeros beyond n.
 #[inline(always)]
 fn pack(b: &[f32], transpose_b: bool, [n, k]: [usize; 2], first: usize, panel: &mut Vec<Column>) {
     let width = LANES.min(n - first);

@@ -1,5 +1,5 @@
-//! The ops: one file each, everything about an op in it (shape rule, gradient rule, CPU kernel,
-//! GPU call). Op `foo` is `src/engine/ops/foo.rs`, `shaders/foo.wgsl` and `kernels-tests/foo.rs`.
+//! The ops. Each has one file with its shape rule, gradient rule, CPU kernel and GPU call: op `foo` is
+//! `src/engine/ops/foo.rs`, `shaders/foo.wgsl` and `kernels-tests/foo.rs`.
 
 pub mod adam;
 pub mod broadcast;
@@ -35,7 +35,7 @@ pub use fill::{fill, fill_to};
 pub use gather::{byte_table_words, gather, gather_bytes};
 pub use half::half;
 pub use log_softmax::log_softmax;
-pub use matmul::{TILINGS, UNIT_TILINGS, half_linear, linear, matmul};
+pub use matmul::{COOPERATIVE_TILINGS, TILINGS, half_linear, linear, matmul};
 pub use monitor::{SUMS, monitor};
 pub use random::{normal, uniform};
 pub use shuffle::{examples_of, shuffle};
@@ -45,8 +45,8 @@ pub use weighted_mean::{TERMS, Term, weighted_mean};
 
 use crate::engine::kernel::Kernel;
 
-/// Every kernel. A test fails when a file in `shaders/` is missing here, or a kernel here has no
-/// shader or no test of its name.
+/// Every kernel of the engine. A test fails where a file of `shaders/` is missing here, or a kernel here has no shader
+/// or no test of its name.
 pub static KERNELS: &[&Kernel] = &[
     &adam::ADAM,
     &broadcast::BROADCAST,

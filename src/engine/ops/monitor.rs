@@ -1,4 +1,4 @@
-//! The end of a training step; `shaders/monitor.wgsl`.
+//! Bookkeeping at the end of a training step; `shaders/monitor.wgsl`.
 
 use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::ops::weighted_mean::TERMS;
@@ -17,14 +17,17 @@ kernel! {
     }
 }
 
-/// Words of the running sums: total, [`TERMS`] means, number of steps, and two spare.
+/// Words of the running sums: the total, [`TERMS`] means, the number of steps, and two unused.
 pub const SUMS: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
 struct Monitor;
 
-/// Advances `clock` `[2]`, adds the objective to `sums` `[SUMS]`, and notes in `fault` `[2]` the
-/// first step whose `total` `[1]` or `means` `[4]` are not finite.
+/// Advances `clock` `[2]` (u32) by one, adds `total` `[1]` and `means` `[4]` to `sums` `[SUMS]`, and writes to `fault`
+/// `[2]` (u32) the first step at which one of them was not finite, counted from 1, and a mask of which.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn monitor(
     g: &mut Graph,
     total: Tensor,

@@ -25,12 +25,18 @@ struct Random {
     normal: bool,
 }
 
-/// Uniform draws in (0, 1): functions of the key, the step in `clock` and their index.
+/// Uniform draws in (0, 1), functions of the key, the step in `clock` (u32, its first word) and their index.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for a clock of floats.
 pub fn uniform(g: &mut Graph, clock: Tensor, shape: impl Into<Shape>, key: Key) -> Result<Tensor> {
     g.apply_one(Random { shape: shape.into(), key, normal: false }, &[clock])
 }
 
-/// Standard normal draws, likewise.
+/// Standard normal draws; else as [`uniform`].
+///
+/// # Errors
+/// As [`uniform`].
 pub fn normal(g: &mut Graph, clock: Tensor, shape: impl Into<Shape>, key: Key) -> Result<Tensor> {
     g.apply_one(Random { shape: shape.into(), key, normal: true }, &[clock])
 }
@@ -56,7 +62,7 @@ impl Op for Random {
     }
 }
 
-/// Draws that one thread makes at a time; even, so that no block is cut.
+/// Draws that one thread makes at a time; even, so that no block of two is split.
 const CPU_TILE: usize = 8192;
 
 fn random_cpu(tile: Tile) {
@@ -65,7 +71,7 @@ fn random_cpu(tile: Tile) {
 
 impl Work for Tile<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let Tile { p, constants, rows, clock, out } = self;
         let key = Key([p.key0, p.key1]);
         rng::fill(key, clock[0], (rows.start / 2) as u32, constants.NORMAL == 1, out);

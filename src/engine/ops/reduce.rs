@@ -22,12 +22,18 @@ struct Reduce {
     columns: bool,
 }
 
-/// The sum of each row: `[rows, cols] -> [rows]`.
+/// The sum of each row: `[rows]` for `[rows, cols]`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for integers.
 pub fn row_sums(g: &mut Graph, a: Tensor) -> Result<Tensor> {
     g.apply_one(Reduce { columns: false }, &[a])
 }
 
-/// The sum of each column: `[rows, cols] -> [cols]`. The gradient of a bias.
+/// The sum of each column: `[cols]` for `[rows, cols]`. It is the gradient of a bias.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for integers.
 pub fn column_sums(g: &mut Graph, a: Tensor) -> Result<Tensor> {
     g.apply_one(Reduce { columns: true }, &[a])
 }

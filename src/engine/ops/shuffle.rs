@@ -24,19 +24,22 @@ struct Shuffle {
     key: Key,
 }
 
-/// Indices `[batch]` into `n` examples for the step in `clock`: every epoch visits every example
-/// once, in an order of its own. Steps times `batch` must stay below 2^32.
+/// The indices `[batch]` (u32) of the examples, of `n`, of the step in `clock` (u32, its first word). Every epoch
+/// visits every example once, in its own order. Steps times `batch` must stay below 2^32.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for a clock of floats, and without examples.
 pub fn shuffle(g: &mut Graph, clock: Tensor, batch: usize, n: usize, key: Key) -> Result<Tensor> {
     g.apply_one(Shuffle { batch, n, key }, &[clock])
 }
 
-/// What [`shuffle`] gives in `step`, for a host that brings the examples itself.
+/// The indices that [`shuffle`] gives in `step`, for a host that writes the examples itself.
 pub fn examples_of(step: u32, batch: usize, n: usize, key: Key) -> impl Iterator<Item = usize> {
     let first = step.wrapping_mul(batch as u32);
     (0..batch as u32).map(move |i| example(key, n as u32, first.wrapping_add(i)) as usize)
 }
 
-/// The example that comes as `number`, counted from the start of the run.
+/// The index of example number `number` of the run.
 fn example(key: Key, n: u32, number: u32) -> u32 {
     permuted(key, number / n, n, number % n)
 }

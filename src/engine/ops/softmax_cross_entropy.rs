@@ -27,17 +27,21 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct SoftmaxCrossEntropy;
 
-/// The loss of every row's label.
+/// The outputs of [`softmax_cross_entropy`].
 #[derive(Debug, Clone, Copy)]
 pub struct CrossEntropy {
     /// `-log softmax(logits)[label]`, `[rows]`.
     pub loss: Tensor,
-    /// The derivative of each row's loss with respect to its logits, `[rows, cols]`: a ready seed
-    /// for `gradients_from`, not itself differentiable.
+    /// The derivative of each row's loss by its logits, `[rows, cols]`: a seed for
+    /// [`gradients_from`](crate::engine::autodiff::gradients_from). It has no gradient itself.
     pub d_logits: Tensor,
 }
 
-/// The cross-entropy of the labels `[rows]` (u32, each below `cols`) under `logits` `[rows, cols]`.
+/// The cross-entropy of `labels` `[rows]` (u32, each below `cols`) under `logits` `[rows, cols]`. The row of a label
+/// that is no class is NaN.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn softmax_cross_entropy(g: &mut Graph, logits: Tensor, labels: Tensor) -> Result<CrossEntropy> {
     let outputs = g.apply(SoftmaxCrossEntropy, &[logits, labels])?;
     Ok(CrossEntropy { loss: outputs[0], d_logits: outputs[1] })
@@ -96,7 +100,7 @@ fn row(logits: &[f32], label: usize, d: &mut [f32]) -> f32 {
         d.fill(f32::NAN);
         return f32::NAN;
     }
-    // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
+    // A NaN never compares larger, but it makes `rest` NaN; as the first logit it stays the maximum.
     let (top, m) = logits
         .iter()
         .enumerate()
@@ -111,7 +115,7 @@ fn row(logits: &[f32], label: usize, d: &mut [f32]) -> f32 {
     }
     let rest = rest.total();
     let total = 1.0 + rest;
-    // Minus the sum of the others' derivatives, so that nothing cancels for a sure classifier.
+    // Minus the sum of the others' derivatives, which does not cancel where the label's probability is near 1.
     let others = if label == top { rest } else { total - d[label] };
     d.iter_mut().for_each(|d| *d /= total);
     d[label] = -others / total;

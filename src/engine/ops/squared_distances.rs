@@ -22,6 +22,9 @@ kernel! {
 struct SquaredDistances;
 
 /// `|x_i - y_j|^2` `[n, m]` between the rows of `x` `[n, dims]` and `y` `[m, dims]`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn squared_distances(g: &mut Graph, x: Tensor, y: Tensor) -> Result<Tensor> {
     g.apply_one(SquaredDistances, &[x, y])
 }
@@ -49,7 +52,7 @@ impl Op for SquaredDistances {
     ) -> Result<Vec<Option<Tensor>>> {
         let Some(d) = upstream[0] else { return Ok(vec![None; 2]) };
         let (x, y) = (node.inputs[0], node.inputs[1]);
-        // d x_i = 2 sum over j of d_ij (x_i - y_j), and the other way round for y.
+        // dx_i = 2 sum over j of d_ij (x_i - y_j), and dy_j = 2 sum over i of d_ij (y_j - x_i).
         let mut towards = |points, others, transpose: bool| {
             let weights = if transpose { reduce::column_sums(g, d)? } else { reduce::row_sums(g, d)? };
             let own = broadcast::scale_rows(g, weights, points)?;

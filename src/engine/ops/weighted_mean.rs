@@ -1,4 +1,4 @@
-//! An objective from its terms; `shaders/weighted_mean.wgsl`.
+//! A weighted sum of the means of an objective's terms; `shaders/weighted_mean.wgsl`.
 
 use std::ops::Range;
 
@@ -27,14 +27,17 @@ kernel! {
     }
 }
 
-/// Terms that one objective can have.
+/// The most terms of an objective.
 pub const TERMS: usize = 4;
 
-/// One term: rows of a vector with a value per example, and its weight.
+/// A term of an objective: some rows of a vector with a value per example, and its weight.
 #[derive(Debug, Clone)]
 pub struct Term {
+    /// The vector.
     pub values: Tensor,
+    /// Its rows that belong to the term.
     pub rows: Range<usize>,
+    /// The weight of the mean of these.
     pub weight: f32,
 }
 
@@ -44,8 +47,11 @@ struct WeightedMean {
     batch: usize,
 }
 
-/// `(total [1], means [4])` of at most [`TERMS`] terms: each term's sum over `batch`, and their
-/// weighted sum.
+/// `(total [1], means [4])` of at most [`TERMS`] terms. A term's mean is the sum of its rows divided by `batch`; the
+/// total is the weighted sum of the means.
+///
+/// # Errors
+/// [`Error::Shape`] for too many terms, and for rows that a vector lacks.
 pub fn weighted_mean(g: &mut Graph, terms: &[Term], batch: usize) -> Result<(Tensor, Tensor)> {
     let inputs: Vec<_> = terms.iter().map(|term| term.values).collect();
     let outputs = g.apply(WeightedMean { terms: terms.to_vec(), batch }, &inputs)?;

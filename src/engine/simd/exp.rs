@@ -1,17 +1,16 @@
 //! The exponential function as vector code.
 
-/// `e^x` and `e^x - 1` in a few operations that a compiler turns into vector code, each within 2
-/// units in the last place; NaN stays NaN.
+/// `e^x` and `e^x - 1`, each within 2 units in the last place; NaN of NaN. Compilers turn it into vector code.
 ///
-/// x = n log 2 + r with |r| <= log(2) / 2, so that e^x - 1 = 2^n (e^r - 1) + (2^n - 1), and the
-/// polynomial for e^r - 1 loses nothing near 0.
+/// With x = n log 2 + r and |r| <= log(2) / 2, e^x - 1 = 2^n (e^r - 1) + (2^n - 1). The polynomial for e^r - 1 does not
+/// cancel near 0.
 #[inline(always)]
 pub fn exp_and_exp_m1(x: f32) -> (f32, f32) {
-    // Added and taken away, it rounds to a whole number, which is then in the low bits.
+    // Adding and subtracting it rounds to an integer, which is then in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    // Beyond these, both results are those at the ends: 0 and -1, or infinity.
+    // Beyond these bounds the results do not change: 0 and -1, or infinity.
     let x = x.clamp(-104.0, 89.0);
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
@@ -20,7 +19,7 @@ pub fn exp_and_exp_m1(x: f32) -> (f32, f32) {
     let p = 1.0 / 720.0 + r * (1.0 / 5040.0);
     let p = 1.0 / 24.0 + r * (1.0 / 120.0 + r * p);
     let p = r + r * r * (0.5 + r * (1.0 / 6.0 + r * p));
-    // 2^n in two factors, each a normal number, so that results may be subnormal or infinite.
+    // 2^n as two normal factors, so that results may be subnormal or infinite.
     let n = shifted.to_bits() as i32 - ROUND.to_bits() as i32;
     let half = n >> 1;
     let (a, b) = (power_of_two(half), power_of_two(n - half));

@@ -1,9 +1,8 @@
 //! Sixteen examples side by side.
 //!
-//! A *panel* is a list of [`Column`]s, one a feature, each with that feature of the 16 examples. A
-//! layer is then a sum of columns, each times one weight: every vector is full whatever the layer's
-//! width. Each example's sums run in the order of the features, so no result depends on which
-//! examples share a panel.
+//! A *panel* is a list of [`Column`]s, one for each feature, with that feature of 16 examples. A layer is then a sum of
+//! columns, each times one weight, so vectors are full whatever the layer's width. Each example's sums run in the order
+//! of the features, so results do not depend on which examples share a panel.
 
 use std::ops::{Deref, DerefMut};
 
@@ -16,9 +15,10 @@ pub const LANES: usize = 16;
 pub struct Column(pub [f32; LANES]);
 
 impl Column {
+    /// Zeros.
     pub const ZERO: Column = Column([0.0; LANES]);
 
-    /// Up to 16 values, the rest zeros.
+    /// The first 16 of `values`, followed by zeros where there are fewer.
     #[inline(always)]
     pub fn from_slice(values: &[f32]) -> Self {
         let mut column = Column::ZERO;
@@ -67,7 +67,7 @@ fn copy_few(from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Turns up to 16 rows of `width` values into as many columns as a row has values.
+/// Transposes up to 16 rows of `width` values into `width` columns. Lanes without a row are 0.
 #[inline(always)]
 pub fn transpose(rows: &[f32], width: usize, columns: &mut Vec<Column>) {
     columns.resize(width, Column::ZERO);
@@ -78,13 +78,13 @@ pub fn transpose(rows: &[f32], width: usize, columns: &mut Vec<Column>) {
         }
         return;
     }
-    // Four by four: each word is then read and written among its neighbours.
+    // In blocks of 4 x 4, so that words are read and written four at a time.
     for e in (0..LANES).step_by(4) {
         let rows: [&[f32]; 4] = std::array::from_fn(|r| &rows[(e + r) * width..][..width]);
         let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0);
         let (blocks, rest) = columns.as_chunks_mut::<4>();
         for ((((block, a), b), c), d) in blocks.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            for (column, values) in block.iter_mut().zip(turn([*a, *b, *c, *d])) {
+            for (column, values) in block.iter_mut().zip(transpose4x4([*a, *b, *c, *d])) {
                 column.as_chunks_mut().0[e / 4] = values;
             }
         }
@@ -94,7 +94,10 @@ pub fn transpose(rows: &[f32], width: usize, columns: &mut Vec<Column>) {
     }
 }
 
-/// Turns columns back into up to 16 rows of `width` values: the opposite of [`transpose`].
+/// Transposes `width` columns back into up to 16 rows: the inverse of [`transpose`].
+///
+/// # Panics
+/// Where there are not `width` columns.
 #[inline(always)]
 pub fn transpose_back(columns: &[Column], width: usize, rows: &mut [f32]) {
     assert_eq!(columns.len(), width);
@@ -114,15 +117,15 @@ pub fn transpose_back(columns: &[Column], width: usize, rows: &mut [f32]) {
         }
         let [a, b, c, d] = [a, b, c, d].map(|row| row.as_chunks_mut::<4>().0);
         for ((((block, a), b), c), d) in blocks.iter().zip(a).zip(b).zip(c).zip(d) {
-            [*a, *b, *c, *d] = turn(block.map(|column| column.as_chunks().0[e]));
+            [*a, *b, *c, *d] = transpose4x4(block.map(|column| column.as_chunks().0[e]));
         }
     }
 }
 
-/// Four rows of four as four columns.
+/// The transpose of a 4 x 4 matrix.
 #[inline(always)]
-pub fn turn(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
-    // By name where every processor has it: compilers move the words of the plain form one by one.
+pub fn transpose4x4(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+    // Intrinsics on x86-64, since compilers move the words of the plain form one by one.
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};

@@ -1,42 +1,48 @@
-//! Products of a matrix of weights and a panel: sums in registers while the inputs go by. A weight is
-//! read where it lies, forwards and backwards alike, and no packing is needed.
+//! Products of a matrix of weights and a panel. Sums stay in registers during the loop over the inputs. Weights are
+//! read in place, in the forward and in the backward pass, so nothing is packed.
 
 use super::multiply_add;
 use super::panel::{Column, LANES, words};
 
-/// A matrix of weights as a sum reads it: the weight of output `n` for input `k` is
-/// `data[n * output + k * input]`.
+/// A matrix of weights with strides: the weight of output `n` for input `k` is `data[n * output + k * input]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
+    /// The words.
     pub data: &'a [f32],
+    /// The number of outputs.
     pub outputs: usize,
+    /// The number of inputs.
     pub inputs: usize,
-    /// Words from one output to the next, and from one input to the next.
+    /// Words from one output to the next.
     pub output: usize,
+    /// Words from one input to the next.
     pub input: usize,
 }
 
 impl<'a> Matrix<'a> {
-    /// `[outputs, inputs]`, row after row.
+    /// The row-major matrix `[outputs, inputs]`.
+    ///
+    /// # Panics
+    /// Where `data` has another length.
     pub fn new(data: &'a [f32], outputs: usize, inputs: usize) -> Self {
         assert_eq!(data.len(), outputs * inputs);
         Matrix { data, outputs, inputs, output: inputs, input: 1 }
     }
 
-    /// The same words, read the other way.
+    /// The transpose, of the same words.
     pub fn transposed(self) -> Self {
         let Matrix { data, outputs, inputs, output, input } = self;
         Matrix { data, outputs: inputs, inputs: outputs, output: input, input: output }
     }
 }
 
-/// Some of the columns of a panel, by number in rising order: those that a sum has to look at.
+/// The indices, in rising order, of the columns of a panel that contribute to a sum.
 #[derive(Debug, Default, Clone)]
 pub struct Active(Vec<u32>);
 
 impl Active {
-    /// Those of `panel` that are not zero in every example. A sum without the others is the same,
-    /// to the bit. Behind a ReLU that is a part only, the smaller the more alike the examples are.
+    /// Finds the columns of `panel` that are not zero in every example. Leaving out the others changes no bit of a sum.
+    /// After a ReLU many are left out, the more the more alike the examples are.
     #[inline(always)]
     pub fn find(&mut self, panel: &[Column]) {
         self.0.clear();
@@ -52,24 +58,24 @@ impl Active {
         }
     }
 
-    /// All of `count` columns.
+    /// Takes all of `count` columns.
     pub fn all(&mut self, count: usize) {
         self.0.clear();
         self.0.extend(0..count as u32);
     }
 }
 
-/// Which outputs or inputs of a matrix a product takes, in rising order.
-trait Choice: Copy {
-    /// Whether they are the first `len`.
+/// The outputs or inputs of a matrix that a product takes, in rising order.
+trait Indices: Copy {
+    /// Whether they are `0..len`.
     const ALL: bool;
     fn len(self) -> usize;
-    /// The number of the `i`-th, `i < len`.
+    /// Index number `i`, `i < len`.
     fn at(self, i: usize) -> usize;
 }
 
-/// The first so many: all of them.
-impl Choice for usize {
+/// All of so many.
+impl Indices for usize {
     const ALL: bool = true;
     #[inline(always)]
     fn len(self) -> usize {
@@ -81,7 +87,7 @@ impl Choice for usize {
     }
 }
 
-impl Choice for &Active {
+impl Indices for &Active {
     const ALL: bool = false;
     #[inline(always)]
     fn len(self) -> usize {
@@ -93,66 +99,66 @@ impl Choice for &Active {
     }
 }
 
-/// For every output n: `finish(n, sum over k of matrix[n, k] x_k)`, the column x_k being the 16 words
-/// from `x[k * stride]` on.
+/// Calls `finish(n, sum over k of matrix[n, k] x_k)` for every output n. Column x_k is the 16 words from `x[k *
+/// stride]` on. `FMA` and `COLUMNS` are as in [`Work::run`](super::Work::run).
 #[inline(always)]
-pub fn product<const FMA: bool, const ROWS: usize>(
+pub fn product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
     x: &[f32],
     stride: usize,
     finish: impl FnMut(usize, Column),
 ) {
-    chosen::<FMA, ROWS>(matrix, matrix.outputs, matrix.inputs, x, stride, finish);
+    sums_of::<FMA, COLUMNS>(matrix, matrix.outputs, matrix.inputs, x, stride, finish);
 }
 
-/// The same of a panel of which only the columns `inputs` are not zero.
+/// [`product`] with a panel of which only the columns `inputs` are not zero.
 #[inline(always)]
-pub fn sparse_product<const FMA: bool, const ROWS: usize>(
+pub fn sparse_product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
     inputs: &Active,
     panel: &[Column],
     finish: impl FnMut(usize, Column),
 ) {
-    chosen::<FMA, ROWS>(matrix, matrix.outputs, inputs, words(panel), LANES, finish);
+    sums_of::<FMA, COLUMNS>(matrix, matrix.outputs, inputs, words(panel), LANES, finish);
 }
 
-/// The same for some of the outputs only.
+/// [`sparse_product`] for the outputs `outputs` only.
 #[inline(always)]
-pub fn masked_product<const FMA: bool, const ROWS: usize>(
+pub fn masked_product<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
     outputs: &Active,
     inputs: &Active,
     panel: &[Column],
     finish: impl FnMut(usize, Column),
 ) {
-    chosen::<FMA, ROWS>(matrix, outputs, inputs, words(panel), LANES, finish);
+    sums_of::<FMA, COLUMNS>(matrix, outputs, inputs, words(panel), LANES, finish);
 }
 
 #[inline(always)]
-fn chosen<const FMA: bool, const ROWS: usize>(
+fn sums_of<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
-    outputs: impl Choice,
-    inputs: impl Choice,
+    outputs: impl Indices,
+    inputs: impl Indices,
     x: &[f32],
     stride: usize,
     mut finish: impl FnMut(usize, Column),
 ) {
     let mut done = 0;
-    if ROWS == MOST_ROWS && matrix.output == 1 && all(outputs) {
+    if COLUMNS == MOST_COLUMNS && matrix.output == 1 && all(outputs) {
         done = outputs.len() - outputs.len() % ADJACENT;
         for first in (0..done).step_by(ADJACENT) {
             let sums = adjacent_tile::<FMA>(matrix, first, inputs, x, stride);
             sums.into_iter().zip(first..).for_each(|(sum, n)| finish(n, sum));
         }
     }
-    let whole = outputs.len() - (outputs.len() - done) % ROWS;
-    for first in (done..whole).step_by(ROWS) {
-        let rows: [usize; ROWS] = std::array::from_fn(|r| outputs.at(first + r));
-        for (n, sum) in rows.into_iter().zip(tile::<FMA, ROWS>(matrix, rows, inputs, x, stride)) {
+    let whole = outputs.len() - (outputs.len() - done) % COLUMNS;
+    for first in (done..whole).step_by(COLUMNS) {
+        let rows: [usize; COLUMNS] = std::array::from_fn(|r| outputs.at(first + r));
+        for (n, sum) in rows.into_iter().zip(tile::<FMA, COLUMNS>(matrix, rows, inputs, x, stride)) {
             finish(n, sum);
         }
     }
-    // The rest in one tile, since a sum of its own would wait for each of its additions.
+    // The rest in one tile: a single sum would wait for each of its additions.
     macro_rules! rest {
         ($($count:literal)*) => {
             match outputs.len() - whole {
@@ -168,22 +174,23 @@ fn chosen<const FMA: bool, const ROWS: usize>(
     rest!(1 2 3 4 5);
 }
 
-fn all<C: Choice>(_: C) -> bool {
+fn all<C: Indices>(_: C) -> bool {
     C::ALL
 }
 
-/// Rows of the largest register tile, that of the instruction set with the most registers.
-const MOST_ROWS: usize = 6;
+/// Columns of the largest register tile, that of the instruction set with the most registers.
+const MOST_COLUMNS: usize = 6;
 
-/// Outputs of a tile whose weights for an input are neighbours: one address for all leaves room for twice as many.
-const ADJACENT: usize = 2 * MOST_ROWS;
+/// Outputs of a tile whose weights for an input are adjacent. They need one address, which leaves registers for twice
+/// as many sums.
+const ADJACENT: usize = 2 * MOST_COLUMNS;
 
-/// The sums of the outputs from `first` on, `matrix.output` being 1.
+/// The sums of [`ADJACENT`] outputs from `first` on; `matrix.output` is 1.
 #[inline(always)]
 fn adjacent_tile<const FMA: bool>(
     matrix: Matrix,
     first: usize,
-    inputs: impl Choice,
+    inputs: impl Indices,
     x: &[f32],
     stride: usize,
 ) -> [Column; ADJACENT] {
@@ -196,12 +203,12 @@ fn adjacent_tile<const FMA: bool>(
     assert!(first + ADJACENT + last * matrix.input <= matrix.data.len() && last * stride + LANES <= x.len());
     for i in 0..count {
         let k = inputs.at(i);
-        // SAFETY: k is at most `last`: within what was checked.
+        // SAFETY: k <= `last`, so the words are within what the assertion covers.
         let (weights, x): (&[f32; ADJACENT], &[f32; LANES]) = unsafe {
             let weights = matrix.data.as_ptr().add(first + k * matrix.input);
             (&*weights.cast(), &*x.as_ptr().add(k * stride).cast())
         };
-        // Written out, as below.
+        // Unrolled, as below.
         macro_rules! add_to_row {
             ($($r:literal)*) => {$(
                 for e in 0..LANES {
@@ -214,37 +221,37 @@ fn adjacent_tile<const FMA: bool>(
     sums.map(Column)
 }
 
-/// The sums of the outputs `rows`, held in registers while the inputs go by.
+/// The sums of the outputs `rows`, one column each, held in registers during the loop over the inputs.
 #[inline(always)]
-fn tile<const FMA: bool, const ROWS: usize>(
+fn tile<const FMA: bool, const COLUMNS: usize>(
     matrix: Matrix,
-    rows: [usize; ROWS],
-    inputs: impl Choice,
+    rows: [usize; COLUMNS],
+    inputs: impl Indices,
     x: &[f32],
     stride: usize,
-) -> [Column; ROWS] {
-    const { assert!(ROWS <= MOST_ROWS, "the rows are written out below") };
+) -> [Column; COLUMNS] {
+    const { assert!(COLUMNS <= MOST_COLUMNS, "the sums are unrolled below") };
     let Matrix { data, output, input, .. } = matrix;
-    let mut sums = [[0.0f32; LANES]; ROWS];
+    let mut sums = [[0.0f32; LANES]; COLUMNS];
     let count = inputs.len();
     if count == 0 {
         return sums.map(Column);
     }
-    // Choices rise, so the last is the largest.
+    // Indices rise, so the last is the largest.
     let last = inputs.at(count - 1);
     let top = rows.into_iter().fold(0, usize::max);
     assert!(top * output + last * input < data.len() && last * stride + LANES <= x.len());
-    // SAFETY: within what was checked.
-    let rows: [*const f32; ROWS] = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
+    // SAFETY: within what the assertion covers.
+    let rows: [*const f32; COLUMNS] = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
     for i in 0..count {
         let k = inputs.at(i);
-        // SAFETY: k is at most `last`: within what was checked.
+        // SAFETY: k <= `last`, so the words are within what the assertion covers.
         let x: &[f32; LANES] = unsafe { &*x.as_ptr().add(k * stride).cast() };
-        // Written out, since a loop over rows whose weights lie anywhere would be turned into vectors of
-        // rows, forty times slower.
+        // Unrolled: compilers turn a loop over rows into vectors across the rows, forty times slower.
         macro_rules! add_to_row {
             ($($r:literal)*) => {$(
-                if $r < ROWS {
+                if $r < COLUMNS {
+                    // SAFETY: as above.
                     let weight = unsafe { *rows[$r].add(k * input) };
                     for e in 0..LANES {
                         sums[$r][e] = multiply_add::<FMA>(weight, x[e], sums[$r][e]);
@@ -260,25 +267,25 @@ fn tile<const FMA: bool, const ROWS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::simd::{Path, Work, path, run_on};
+    use crate::engine::simd::{InstructionSet, Work, instruction_set, run_on};
 
     struct Product<'a>(Matrix<'a>, &'a [Column], &'a mut Vec<Column>);
 
     impl Work for Product<'_> {
         #[inline(always)]
-        fn run<const FMA: bool, const ROWS: usize>(self) {
-            product::<FMA, ROWS>(self.0, words(self.1), LANES, |_, sum| self.2.push(sum));
+        fn run<const FMA: bool, const COLUMNS: usize>(self) {
+            product::<FMA, COLUMNS>(self.0, words(self.1), LANES, |_, sum| self.2.push(sum));
         }
     }
 
-    fn paths() -> Vec<Path> {
-        let mut paths = vec![Path::Portable];
-        match path() {
-            Path::Avx512 => paths.extend([Path::Avx2Fma, Path::Avx512]),
-            Path::Portable => {}
-            other => paths.push(other),
+    fn sets() -> Vec<InstructionSet> {
+        let mut sets = vec![InstructionSet::Portable];
+        match instruction_set() {
+            InstructionSet::Avx512 => sets.extend([InstructionSet::Avx2Fma, InstructionSet::Avx512]),
+            InstructionSet::Portable => {}
+            other => sets.push(other),
         }
-        paths
+        sets
     }
 
     #[test]
@@ -292,16 +299,16 @@ mod tests {
                 let x: Vec<Column> = (0..matrix.inputs)
                     .map(|k| Column(std::array::from_fn(|e| value(k * LANES + e + 11))))
                     .collect();
-                for path in paths() {
+                for set in sets() {
                     let mut sums = Vec::new();
-                    run_on(path, Product(matrix, &x, &mut sums));
+                    run_on(set, Product(matrix, &x, &mut sums));
                     assert_eq!(sums.len(), matrix.outputs);
                     for (n, sum) in sums.iter().enumerate() {
                         for e in 0..LANES {
                             let weight = |k| f64::from(weights[n * matrix.output + k * matrix.input]);
                             let exact: f64 = (0..x.len()).map(|k| weight(k) * f64::from(x[k][e])).sum();
                             let error = (f64::from(sum[e]) - exact).abs();
-                            assert!(error <= 1e-5, "{path:?}: output {n}, example {e}: {error}");
+                            assert!(error <= 1e-5, "{set:?}: output {n}, example {e}: {error}");
                         }
                     }
                 }
@@ -313,10 +320,10 @@ mod tests {
 
     impl Work for Sparse<'_> {
         #[inline(always)]
-        fn run<const FMA: bool, const ROWS: usize>(self) {
+        fn run<const FMA: bool, const COLUMNS: usize>(self) {
             let mut inputs = Active::default();
             inputs.find(self.2);
-            masked_product::<FMA, ROWS>(self.0, self.1, &inputs, self.2, |n, sum| self.3.push((n, sum)));
+            masked_product::<FMA, COLUMNS>(self.0, self.1, &inputs, self.2, |n, sum| self.3.push((n, sum)));
         }
     }
 
@@ -325,7 +332,7 @@ mod tests {
         let value = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
         let weights: Vec<f32> = (0..30 * 21).map(value).collect();
         for (every, outputs) in [(1, 1), (3, 2), (100, 7)] {
-            // Columns of zeros but for each `every`-th, in which one example is not zero.
+            // All columns are zero but for each `every`-th, in which one example is not.
             let one = |k: usize| std::array::from_fn(|e| if e == k % LANES { value(k) } else { 0.0 });
             let mut panel: Vec<Column> =
                 (0..30).map(|k| if k % every == 0 { Column(one(k)) } else { Column::ZERO }).collect();
@@ -334,14 +341,14 @@ mod tests {
             for matrix in [Matrix::new(&weights, 21, 30), Matrix::new(&weights, 30, 21).transposed()] {
                 let zeros = [Column::ZERO; 30];
                 let both = [&panel[..], &zeros];
-                for (path, panel) in paths().into_iter().flat_map(|path| both.map(|panel| (path, panel))) {
+                for (set, panel) in sets().into_iter().flat_map(|set| both.map(|panel| (set, panel))) {
                     let (mut all, mut some) = (Vec::new(), Vec::new());
-                    run_on(path, Product(matrix, panel, &mut all));
-                    run_on(path, Sparse(matrix, &chosen, panel, &mut some));
+                    run_on(set, Product(matrix, panel, &mut all));
+                    run_on(set, Sparse(matrix, &chosen, panel, &mut some));
                     let numbers: Vec<u32> = some.iter().map(|(n, _)| *n as u32).collect();
-                    assert_eq!(numbers, chosen.0, "{path:?}");
+                    assert_eq!(numbers, chosen.0, "{set:?}");
                     for (n, sum) in some {
-                        assert_eq!(sum.map(f32::to_bits), all[n].map(f32::to_bits), "{path:?}: output {n}");
+                        assert_eq!(sum.map(f32::to_bits), all[n].map(f32::to_bits), "{set:?}: output {n}");
                     }
                 }
             }

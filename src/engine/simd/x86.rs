@@ -1,4 +1,4 @@
-//! The instructions of x86 by name, where plain loops over lanes would not become them.
+//! Intrinsics of x86, where compilers do not turn plain loops over lanes into these instructions.
 
 use std::arch::x86_64::*;
 

@@ -9,14 +9,17 @@ use crate::error::Result;
 use crate::method::divergence::{DiagonalCase, DiagonalOut, W2Grad, WdGrad};
 use crate::method::ops::{entropic_distance, wasserstein2};
 
-/// The divergences of `case` with `wd`, `w2` and their gradients from the device's kernels. The
-/// KL terms have no kernel of their own and are the float64 ones.
+/// The divergences of `case`, with `wd`, `w2` and their gradients by the device's kernels. The KL terms have no kernel;
+/// they are computed in float64.
+///
+/// # Errors
+/// Those of the device.
 pub fn on_device(device: &Device, case: &DiagonalCase) -> Result<DiagonalOut> {
     let latent = case.mu_a.len();
     let mut g = Graph::new();
     let h_a = g.variable("a", [1, 2 * latent], DType::F32)?;
     let h_b = g.variable("b", [1, 2 * latent], DType::F32)?;
-    // The divergence is symmetric: the gradient for a is that for b with the two exchanged.
+    // The divergence is symmetric: the gradient by a is that by b with the two swapped.
     let wd = entropic_distance(&mut g, h_a, h_b, case.gamma as f32)?;
     let wd_swapped = entropic_distance(&mut g, h_b, h_a, case.gamma as f32)?;
     let w2 = wasserstein2(&mut g, h_a, h_b)?;

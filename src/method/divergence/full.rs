@@ -4,14 +4,14 @@
 //! singular), the matrix under the root in eqs 13-21 has the eigenvalues `m = c^2` of `S_b^(1/2) S_a S_b^(1/2)`,
 //! where `c` are the singular values of `L' K`: that product differs from `S_b^(1/2) S_a^(1/2)` by rotations only.
 //! Taking `c` itself, rather than the eigenvalues of the squared matrix, keeps small ones exact to rounding.
-//! Everything asked for is a sum over `c`:
+//! The results are sums over `c`:
 //!
 //! - `Tr Psi = sum 2 g m / (u + 1)`, `u = sqrt(1 + 4 g^2 m)`, the form of `sqrt(1/(4 g^2) + m) - 1/(2 g)` that
 //!   does not cancel and is 0 at `g = 0`;
 //! - the part of `WD` beside half of `g W2^2` and the two `log|S|` is the factorised one with `s = 2 g c`.
 //!
-//! `W2^2` and KL go by the difference `E = S_a - S_b`, which is exact where the two nearly agree. So they keep their
-//! digits there, and are sums of terms that are not negative. `bures` and `kl_shape` have the formulas.
+//! `W2^2` and KL are computed from the difference `E = S_a - S_b`, which is exact where the two nearly agree, as sums
+//! of terms that are not negative. So they do not cancel. `bures` and `kl_shape` have the formulas.
 
 use std::f64::consts::{LN_2, PI};
 
@@ -20,13 +20,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{coupling_terms, expm1_minus};
 
-/// A pair of Gaussians with full covariances (row by row) and the coupling `gamma >= 0`.
+/// A pair of Gaussians with full covariances, and the coupling `gamma >= 0`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FullCase {
+    /// The coupling.
     pub gamma: f64,
+    /// The mean of the first Gaussian.
     pub mu_a: Vec<f64>,
+    /// The covariance of the first Gaussian, row by row.
     pub cov_a: Vec<Vec<f64>>,
+    /// The mean of the second Gaussian.
     pub mu_b: Vec<f64>,
+    /// The covariance of the second Gaussian, row by row.
     pub cov_b: Vec<Vec<f64>>,
 }
 
@@ -41,7 +46,7 @@ pub struct FullOut {
     pub w2: f64,
     /// `KL(q_a || q_b)`; infinite where a covariance is singular.
     pub kl_ab: f64,
-    /// Why values are not finite, beginning with the key at fault.
+    /// Why values are not finite, beginning with the key of the input at fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -51,7 +56,7 @@ pub struct FullOut {
 const ROUNDING: f64 = 1e-6;
 
 impl FullCase {
-    /// All divergences of the pair. Lengths, finiteness and `gamma >= 0` are the caller's to check.
+    /// All divergences of the pair. The caller must check lengths, finiteness and `gamma >= 0`.
     ///
     /// # Errors
     /// A sentence beginning with the key at fault: a covariance that is not square of the mean's length, not
@@ -109,7 +114,7 @@ impl FullOut {
     }
 }
 
-/// Steps that a decomposition may take; thousands of dimensions need fewer.
+/// The most iterations of a decomposition; thousands of dimensions need fewer.
 const ITERATIONS: usize = 100_000;
 
 /// `Tr(S_a + S_b - 2 (S_b^(1/2) S_a S_b^(1/2))^(1/2))` of `E = S_a - S_b`.
@@ -128,7 +133,7 @@ fn bures(difference: &DMatrix<f64>, midpoint: DMatrix<f64>, singular: bool) -> O
     let svd = SVD::try_new(midpoint, true, false, f64::EPSILON, ITERATIONS)?;
     let (basis, values) = (svd.u?, svd.singular_values.map(|x| x * x));
     let turned = basis.transpose() * difference * basis;
-    // E is 0 where N is; there is only rounding.
+    // Where N is 0, so is E, up to rounding.
     let nothing = if singular { values.max() * rounding(values.len()) } else { 0.0 };
     let term = |i: usize, j: usize| {
         let (e, n) = (turned[(i, j)], values[i] + values[j]);
@@ -137,11 +142,11 @@ fn bures(difference: &DMatrix<f64>, midpoint: DMatrix<f64>, singular: bool) -> O
     Some(DMatrix::from_fn(values.len(), values.len(), term).sum())
 }
 
-/// `Tr(S_b^-1 S_a) - Dz - log|S_b^-1 S_a|`: twice the part of KL that means do not move.
+/// `Tr(S_b^-1 S_a) - Dz - log|S_b^-1 S_a|`: twice the part of KL that does not depend on the means.
 ///
-/// It is the sum of `x - log(1 + x)` over the eigenvalues `x` of `L^-1 E L^-T`, that is of `exp(t) - 1 - t` with
-/// `t = log(1 + x)`. Far apart, where an eigenvalue near -1 has lost its digits, the determinants have them and
-/// nothing cancels.
+/// It is the sum of `x - log(1 + x)` over the eigenvalues `x` of `L^-1 E L^-T`, that is of `exp(t) - 1 - t` with `t =
+/// log(1 + x)`. Where the two are far apart, an eigenvalue near -1 may have lost its digits; there the determinants are
+/// used, and nothing cancels.
 fn kl_shape(a: &Covariance, b: &Covariance, difference: DMatrix<f64>) -> f64 {
     let whitened = b.whiten(b.whiten(difference).transpose());
     if whitened.norm() <= 0.5 {
@@ -150,14 +155,14 @@ fn kl_shape(a: &Covariance, b: &Covariance, difference: DMatrix<f64>) -> f64 {
     }
     let trace = b.whiten(a.root.clone()).norm_squared();
     let logs = b.log_determinant() - a.log_determinant();
-    // Below 0 only where S_b is so near to singular that nothing is left of the trace but rounding.
+    // Below 0 only where S_b is so nearly singular that the trace is all rounding.
     (trace - a.root.nrows() as f64 + logs).clamp(0.0, f64::INFINITY)
 }
 
 /// A covariance, symmetric, with a square factor `root root'` of it.
 struct Covariance {
     matrix: DMatrix<f64>,
-    /// Lower triangular but for a singular covariance.
+    /// Lower triangular unless the covariance is singular.
     root: DMatrix<f64>,
     singular: bool,
 }
@@ -184,8 +189,8 @@ impl Covariance {
         let matrix = matrix.map_with_location(|i, j, x| x / 2.0 + rows[j][i] / 2.0);
         if let Some(factor) = Cholesky::new(matrix.clone()) {
             let root = factor.unpack();
-            // Where the matrix is singular, the rows before leave nothing of a row's variance but rounding. Taken
-            // relative to that variance, the units of a dimension do not matter.
+            // Singular where the rows before leave only rounding of a row's variance. The test is relative to that
+            // variance, so the scale of a dimension does not matter.
             let left = |i: usize| root[(i, i)] * root[(i, i)] / matrix[(i, i)];
             if (0..dimension).all(|i| left(i) > rounding(dimension)) {
                 return Ok(Covariance { matrix, root, singular: false });

@@ -20,9 +20,11 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct Classify;
 
-/// Sets the variable `wrong` `[rows]` (u32) to 1 in every row whose first largest logit is not the
-/// label, or that has a NaN; the other rows keep what they were. `logits` `[rows, cols]`, `labels`
-/// `[rows]` u32.
+/// Sets the variable `wrong` `[rows]` (u32) to 1 in every row of `logits` `[rows, cols]` whose first largest logit is
+/// not that of the label in `labels` `[rows]` (u32), or that has a NaN. Other rows are left as they are.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn mark_wrong(g: &mut Graph, logits: Tensor, labels: Tensor, wrong: Tensor) -> Result<()> {
     g.apply_to(Classify, &[logits, labels], &[wrong])
 }
@@ -59,7 +61,7 @@ fn classify_cpu(Tile { p, logits, labels, wrong, .. }: Tile) {
             continue;
         };
         let (before, after) = logits.split_at(*label as usize);
-        // A NaN fails either comparison.
+        // A NaN fails both comparisons.
         if !(before.iter().all(|x| x < own) && after.iter().all(|x| x <= own)) {
             *wrong = 1;
         }

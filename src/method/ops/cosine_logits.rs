@@ -23,12 +23,15 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct CosineLogits {
     cols: usize,
-    /// Turns added to the peak.
+    /// Added to the peak, in revolutions.
     shift: f32,
 }
 
 /// `cos(2 pi (m[r] - (c + 1) / cols)) / exp(s[r])` for `m`, `s` `[rows]`: the tables of the tabular system
-/// (docs/method.md, section 7) before they are normalised, with places in turns and the logarithms of widths.
+/// (docs/method.md, section 7) before they are normalised, from peaks `m` in revolutions and logarithms `s` of widths.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn cosine_logits(g: &mut Graph, m: Tensor, s: Tensor, cols: usize) -> Result<Tensor> {
     g.apply_one(CosineLogits { cols, shift: 0.0 }, &[m, s])
 }
@@ -62,7 +65,7 @@ impl Op for CosineLogits {
         };
         let mut gradients = vec![None, None];
         if wanted[0] {
-            // cos' (x) = cos(x + a quarter turn).
+            // cos'(x) = cos(x + pi / 2), a quarter of a revolution.
             let ahead = CosineLogits { shift: self.shift + 0.25, ..*self };
             let slope = g.apply_one(ahead, &node.inputs)?;
             gradients[0] = Some(summed(g, slope, TAU)?);
@@ -87,8 +90,8 @@ fn cosine_logits_cpu(Tile { p, m, s, out, .. }: Tile) {
     for ((row, m), s) in out.chunks_exact_mut(cols).zip(m).zip(s) {
         let height = (-s).exp();
         for (c, out) in row.iter_mut().enumerate() {
-            let turns = m + p.shift - (c + 1) as f32 / cols as f32;
-            *out = (TAU * (turns - turns.round())).cos() * height;
+            let revolutions = m + p.shift - (c + 1) as f32 / cols as f32;
+            *out = (TAU * (revolutions - revolutions.round())).cos() * height;
         }
     }
 }

@@ -32,8 +32,11 @@ struct EntropicDistance {
     gamma: f32,
 }
 
-/// `WD_gamma` between the rows of the heads `h_a` and `h_b`, `[rows, 2 latents]` each, means and
-/// log-variances side by side, all constants included; `gamma >= 0`.
+/// `WD_gamma` between the rows of the heads `h_a` and `h_b`, `[rows, 2 latents]` each, means and log-variances side by
+/// side; all constants included, `gamma >= 0`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn entropic_distance(g: &mut Graph, h_a: Tensor, h_b: Tensor, gamma: f32) -> Result<Distance> {
     let outputs = g.apply(EntropicDistance { gamma }, &[h_a, h_b])?;
     Ok(Distance { value: outputs[0], d_b: outputs[1] })

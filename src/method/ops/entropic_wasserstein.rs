@@ -1,6 +1,6 @@
-//! The entropy-regularised Wasserstein divergence of the encoder at a point and its fictive point,
-//! with its gradient; `shaders/entropic_wasserstein.wgsl`. The formula of one latent dimension, which
-//! other ops share, is here and in `shaders/common/entropic.wgsl`.
+//! The entropy-regularised Wasserstein divergence of the encoder at a point and its fictive point, with its gradient;
+//! `shaders/entropic_wasserstein.wgsl`. The formula for one latent dimension, which other ops share, is here and in
+//! `shaders/common/entropic.wgsl`.
 
 use std::f32::consts::LN_2;
 
@@ -34,8 +34,11 @@ struct EntropicWasserstein {
     gamma: f32,
 }
 
-/// `WD_gamma` `[batch]` between rows `r` and `batch + r` of the head `h` `[2 batch, 2 latents]`
-/// (means and log-variances side by side), all constants included; `gamma >= 0`.
+/// `WD_gamma` `[batch]` between rows `r` and `batch + r` of the head `h` `[2 batch, 2 latents]`, means and
+/// log-variances side by side; all constants included, `gamma >= 0`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for another shape.
 pub fn entropic_wasserstein(g: &mut Graph, h: Tensor, gamma: f32) -> Result<Tensor> {
     g.apply_one(EntropicWasserstein { gamma }, &[h])
 }
@@ -78,7 +81,7 @@ impl Op for EntropicWasserstein {
 /// Rows that one thread computes at a time, as many as of a matrix product.
 pub(crate) const CPU_TILE: usize = 32;
 
-/// Operations of one latent dimension, an elementary function counted as one.
+/// Operations of one latent dimension; an elementary function counts as one.
 pub(crate) const ENTROPIC_FLOPS: usize = 45;
 
 fn entropic_wasserstein_cpu(Tile { p, h, wd, dh, .. }: Tile) {
@@ -100,15 +103,14 @@ fn entropic_wasserstein_cpu(Tile { p, h, wd, dh, .. }: Tile) {
     }
 }
 
-/// Deviations `sa`, `sb` and `sa - sb` of two log-variances.
+/// The deviations `sa` and `sb` of two log-variances, and `sa - sb`.
 pub(crate) struct Deviations {
     pub b: f32,
     pub difference: f32,
     a: f32,
 }
 
-/// The difference is a multiple of the larger, so that it neither cancels where they are nearly
-/// equal nor overflows.
+/// The difference is computed as a multiple of the larger deviation, so that it neither cancels nor overflows.
 pub(crate) fn deviations(l_a: f32, l_b: f32) -> Deviations {
     let (a, b) = ((0.5 * l_a).exp(), (0.5 * l_b).exp());
     let ratio = 0.5 * (l_a - l_b);
@@ -125,7 +127,7 @@ pub(crate) struct Entropic {
     pub d_l_b: f32,
 }
 
-/// docs/method.md, section 3, the form that is accurate in float32.
+/// The form of docs/method.md, section 3, that is accurate in float32.
 pub(crate) fn entropic(gamma: f32, mu_a: f32, l_a: f32, mu_b: f32, l_b: f32) -> Entropic {
     const LN_2_PI: f32 = 1.837_877_1;
     const CONSTANT: f32 = 0.5 * LN_2 + LN_2_PI + 1.0 - 0.5;

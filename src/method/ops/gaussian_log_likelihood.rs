@@ -27,8 +27,11 @@ struct GaussianLogLikelihood {
     sigmoid: bool,
 }
 
-/// `log N(x; xhat, v I)` of every row, `[rows]`, constants included. `xhat` is `output`
-/// `[rows, cols]`, or with `sigmoid` the logistic function of it.
+/// `log N(x; xhat, v I)` `[rows]` of every row of x `[rows, cols]`, constants included. `xhat` is `output` `[rows,
+/// cols]`, or with `sigmoid` the logistic function of it.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn gaussian_log_likelihood(
     g: &mut Graph,
     output: Tensor,
@@ -114,7 +117,7 @@ fn plain_row(p: &Params, output: &[f32], x: &[f32], d: &mut [f32]) -> f32 {
 fn sigmoid_row(p: &Params, output: &[f32], x: &[f32], d: &mut [f32]) -> f32 {
     let mut squares = Lanes::default();
     for (i, ((d, x), output)) in d.iter_mut().zip(x).zip(output).enumerate() {
-        // Both xhat and 1 - xhat of e^-|output|: nothing overflows, neither is rounded off.
+        // xhat and 1 - xhat from e^-|output|: neither overflows or cancels.
         let e = (-output.abs()).exp();
         let large = 1.0 / (1.0 + e);
         let xhat = if *output >= 0.0 { large } else { e * large };

@@ -1,4 +1,4 @@
-//! The ops of the method, as those of the engine: op `foo` is `src/method/ops/foo.rs`, `shaders/foo.wgsl` and
+//! The method's ops, laid out as the engine's: op `foo` is `src/method/ops/foo.rs`, `shaders/foo.wgsl` and
 //! `kernels-tests/foo.rs`.
 
 mod classify;

@@ -1,4 +1,4 @@
-//! Grey images of a table in the seven colours of ColorMNIST; `shaders/paint.wgsl`.
+//! Rows of a table of grey images, in the seven colours of ColorMNIST; `shaders/paint.wgsl`.
 
 use crate::data::color::COLORS;
 use crate::engine::graph::{Graph, Io, Op, Tensor};
@@ -13,7 +13,7 @@ kernel! {
         params: {
             rows: u32,
             pixels: u32,
-            /// Grey images of the table.
+            /// The grey images of the table.
             n: u32,
         },
         constants: {},
@@ -29,6 +29,9 @@ struct Paint {
 
 /// Coloured images `[indices, 3 * pixels]` as floats in [0, 1] from a table of grey ones, `[n, pixels]` packed
 /// bytes: image `i` is row `i / 7` in colour `i % 7` (docs/method.md, section 6).
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) for a table or indices that are floats.
 pub fn paint(g: &mut Graph, table: Tensor, indices: Tensor, pixels: usize) -> Result<Tensor> {
     g.apply_one(Paint { pixels }, &[table, indices])
 }

@@ -1,7 +1,7 @@
 //! All steps of projected gradient ascent through an MLP in one call; `shaders/pgd_mlp.wgsl`.
 //!
-//! What `linear`, a goal's op, their gradients and `pgd_step` compute one by one in a loop, for models
-//! of dense layers: activations never leave the core (or workgroup) that works on their examples.
+//! It computes what `linear`, a goal's op, their gradients and `pgd_step` would in a loop, for models of dense layers.
+//! Activations stay with the core or workgroup that has their examples.
 
 mod cpu;
 
@@ -9,13 +9,13 @@ use crate::engine::graph::{Graph, Io, Op, Tensor};
 use crate::engine::kernel::{ALIGN_WORDS, UNUSED};
 use crate::engine::nn::Dense;
 use crate::engine::ops::half;
-use crate::engine::recording::{Call, MatrixUnits};
+use crate::engine::recording::{COOPERATIVE_SIDES, Call, Target};
 use crate::engine::rng::Key;
 use crate::engine::simd::LANES;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
+use crate::kernel;
 use crate::method::ops::pgd_step::Norm;
-use crate::{kernel, shaders};
 
 kernel! {
     pub static PGD_MLP: "pgd_mlp" {
@@ -31,6 +31,15 @@ kernel! {
             "common/whole_layers.wgsl",
             "pgd_mlp.wgsl",
         ],
+        cooperative: [
+            "common/bits.wgsl",
+            "common/precise.wgsl",
+            "common/rng.wgsl",
+            "common/entropic.wgsl",
+            "common/box.wgsl",
+            "common/ball.wgsl",
+            "cooperative/pgd_mlp.wgsl",
+        ],
         params: {
             rows: u32,
             inputs: u32,
@@ -40,9 +49,9 @@ kernel! {
             step: f32,
             gamma: f32,
             padding: u32,
-            /// Of the draws: two words.
+            /// The key of the draws: two words.
             key: [u32; 4],
-            /// Outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
+            /// For each layer: outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
             layer: [[u32; 4]; MAX_LAYERS],
         },
         constants: { NORM, GOAL, ALIGNED, HALF, START },
@@ -60,49 +69,55 @@ kernel! {
     }
 }
 
-/// The same on matrix units.
-const ON_UNITS: &[&str] = shaders![
-    "common/bits.wgsl",
-    "common/precise.wgsl",
-    "common/rng.wgsl",
-    "common/entropic.wgsl",
-    "common/box.wgsl",
-    "common/ball.wgsl",
-    "cooperative/pgd_mlp.wgsl",
-];
+/// The most layers and the widest layer of a variant with cooperative matrices, and the side of the largest of these.
+const COOPERATIVE_LAYERS: usize = 6;
+const COOPERATIVE_OUTPUTS: usize = 256;
+const LARGEST_SIDE: usize = 16;
 
-/// Layers, their widest, and the side of the largest squares, on matrix units.
-const UNIT_LAYERS: usize = 6;
-const UNIT_OUTPUTS: usize = 256;
-const UNIT_SIDE: usize = 16;
-
-/// Layers that one call can have, a probe's included.
+/// The most layers of one call, a probe's included.
 pub const MAX_LAYERS: usize = 8;
 
-/// The widest layer and the most inputs that one call can have: what the shader's registers and
-/// workgroup memory hold. On the CPU too, so that a model is computed alike on every device.
+/// The widest layer and the most inputs of one call: what the shader's registers and workgroup memory hold. The CPU has
+/// the same limits, so that every device takes the same path.
 const MAX_OUTPUTS: usize = 512;
 const MAX_INPUTS: usize = 12288;
 
-/// Whether one call can do all of an ascent through these layers, a probe's included, for points of
-/// `inputs` words. Where not, the steps are to be made op by op.
+/// Whether [`pgd_mlp`] takes these layers, a probe's included, and points of `inputs` words. Else the steps must be
+/// made op by op.
 pub fn fits(layers: &[Dense], inputs: usize) -> bool {
     (1..=MAX_LAYERS).contains(&layers.len())
         && inputs <= MAX_INPUTS
         && layers.iter().all(|layer| (1..=MAX_OUTPUTS).contains(&layer.outputs))
 }
 
-/// What the ascent makes as large as it can, numbered as in the shader.
+/// What the ascent maximises, numbered as in the shader.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
-    /// `W2^2` between the network's output, a head `[rows, 2 latents]`, and `reference`, eq 12.
-    W2 { reference: Tensor },
-    /// `WD_gamma` between the same.
-    Entropic { reference: Tensor, gamma: f32 },
-    /// The cross-entropy of `labels` `[rows]` under the logits that the `layer` in the arena `probe`
-    /// gives. Every iterate is classified, the last one too: rows of the variable `wrong` `[rows]`
-    /// become 1 as in `mark_wrong`.
-    CrossEntropy { probe: Tensor, layer: Dense, labels: Tensor, wrong: Tensor },
+    /// `W2^2` (eq 12) between the network's output, a head `[rows, 2 latents]`, and `reference` of that shape.
+    W2 {
+        /// The heads, `[rows, 2 latents]`.
+        reference: Tensor,
+    },
+    /// `WD_gamma` between the same two.
+    Entropic {
+        /// The heads, `[rows, 2 latents]`.
+        reference: Tensor,
+        /// The coupling.
+        gamma: f32,
+    },
+    /// The cross-entropy of `labels` `[rows]` (u32) under the logits of the probe's `layer`. Every iterate is
+    /// classified, the last one too, and marked in the variable `wrong` `[rows]` (u32) as by
+    /// [`mark_wrong`](super::mark_wrong).
+    CrossEntropy {
+        /// The arena with the probe's weights.
+        probe: Tensor,
+        /// The probe, by its places in that arena.
+        layer: Dense,
+        /// The labels, `[rows]` (u32).
+        labels: Tensor,
+        /// The marks, `[rows]` (u32).
+        wrong: Tensor,
+    },
 }
 
 impl Goal {
@@ -118,54 +133,63 @@ impl Goal {
 /// An ascent through a network.
 #[derive(Debug, Clone)]
 pub struct Ascent {
-    /// The arena that holds the weights of `layers`: floats, or the halves that [`in_half`] packs. Places in it count
-    /// numbers either way.
+    /// The arena with the weights of `layers`: floats, or halves packed by [`in_half`]. Either way, the places of
+    /// layers count numbers.
     pub weights: Tensor,
+    /// The layers of the network.
     pub layers: Vec<Dense>,
+    /// What is maximised.
     pub goal: Goal,
+    /// The norm of the ball.
     pub norm: Norm,
     /// Radius of the ball around x.
     pub eps: f32,
     /// Length of a step.
     pub step: f32,
+    /// The number of steps.
     pub steps: usize,
-    /// Draws the points to start from, as `pgd_start` does with uniforms of that key in the step in the clock,
-    /// instead of going on from where they are. For L-infinity, and goals without a probe.
+    /// Where set, the ascent starts at random points, those of [`pgd_start`](fn@super::pgd_start) with uniform draws of
+    /// this key; else at the content of `x_adv`. For L-infinity and goals without a probe.
     pub start: Option<DrawnStart>,
-    /// With halves: room for the points as such, of [`in_half`], so that matrix units can take them.
+    /// With weights in half precision, the variable of [`in_half`] for the points as halves, for cooperative matrices.
     pub points: Option<Tensor>,
 }
 
-/// The end of what matrix units read of an arena: squares stick out over W's last rows and columns.
+/// The end of the words of an arena that cooperative matrices read: they extend beyond W's last rows and columns.
 fn reach(layers: &[Dense], inputs: usize) -> usize {
     let (mut end, mut width) = (0, inputs);
     for layer in layers {
-        end = end.max(layer.weight + layer.outputs.next_multiple_of(UNIT_SIDE) * width + UNIT_SIDE);
+        end = end.max(layer.weight + layer.outputs.next_multiple_of(LARGEST_SIDE) * width + LARGEST_SIDE);
         width = layer.outputs;
     }
     end
 }
 
-/// What an ascent of `x` `[rows, inputs]` in half precision needs beside its weights: these packed, and room for
-/// the points. What lies between the weights of `layers` in their `arena` must be finite: it is multiplied with zeros.
+/// For an ascent of `x` `[rows, inputs]` in half precision: the weights of `arena` packed as halves, and a variable for
+/// the points as halves. The words between the weights of `layers` must be finite, since they are multiplied by zeros.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn in_half(g: &mut Graph, arena: Tensor, layers: &[Dense], x: Tensor) -> Result<(Tensor, Tensor)> {
     let (rows, inputs) = (g.shape(x)?.rows(), g.shape(x)?.cols());
     let end = reach(layers, inputs).max(g.shape(arena)?.len());
     let weights = half(g, arena, end.next_multiple_of(8))?;
-    let words = inputs.next_multiple_of(UNIT_SIDE) / 2;
+    let words = inputs.next_multiple_of(LARGEST_SIDE) / 2;
     let points = g.new_variable(&format!("points {rows}x{inputs}"), [rows, words], DType::U32)?;
     Ok((weights, points))
 }
 
-/// Random starts: functions of a key, of the step in `clock` and of their index.
+/// Random starts, functions of a key, the step in `clock` and their index.
 #[derive(Debug, Clone, Copy)]
 pub struct DrawnStart {
+    /// The step of the draws, in its first word (u32).
     pub clock: Tensor,
+    /// The key of the draws.
     pub key: Key,
 }
 
-/// Inputs: weights, x, the reference heads or labels, and the probe's weights or the clock where there is one.
-/// Updates: x_adv and, with a probe, `wrong`; with room for them the points as halves.
+/// Inputs: weights, x, the reference heads or labels, and the probe's weights or the clock where there is one. Updates:
+/// x_adv, `wrong` with a probe, and the points as halves where there is a variable for them.
 #[derive(Debug, Clone)]
 struct PgdMlp {
     ascent: Ascent,
@@ -173,8 +197,11 @@ struct PgdMlp {
     half: bool,
 }
 
-/// Moves the variable `x_adv` `[rows, inputs]` by `ascent.steps` steps up the goal, each back into
-/// the ball around `x` and into the box [0, 1].
+/// Moves the variable `x_adv` `[rows, inputs]` by `ascent.steps` steps up the goal, projecting it after each onto the
+/// ball around `x` `[rows, inputs]` and onto the box [0, 1].
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit, and for layers that [`fits`] refuses.
 pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Result<()> {
     let (weights, goal) = (ascent.weights, ascent.goal);
     let op = PgdMlp { half: g.dtype(weights)? == DType::U32, ascent };
@@ -192,7 +219,7 @@ pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Resul
 }
 
 impl Ascent {
-    /// All layers, the probe's last.
+    /// All layers, the probe's last one included.
     fn all_layers(&self) -> impl Iterator<Item = Dense> {
         let probe = match self.goal {
             Goal::CrossEntropy { layer, .. } => Some(layer),
@@ -201,21 +228,21 @@ impl Ascent {
         self.layers.iter().copied().chain(probe)
     }
 
-    /// Floating-point operations of `rows` examples: a step is a way forwards and a way back through
-    /// the network; of an iterate that is only classified, one forwards.
+    /// Floating-point operations of `rows` examples: a forward and a backward pass a step, and with a probe one more
+    /// forward pass, which classifies the last iterate.
     pub fn flops(&self, rows: usize, inputs: usize) -> usize {
         let (mut multiply_adds, mut width) = (0, inputs);
         for layer in self.all_layers() {
             multiply_adds += width * layer.outputs;
             width = layer.outputs;
         }
-        let last_look = usize::from(matches!(self.goal, Goal::CrossEntropy { .. }));
-        2 * rows * multiply_adds * (2 * self.steps + last_look)
+        let last_classified = usize::from(matches!(self.goal, Goal::CrossEntropy { .. }));
+        2 * rows * multiply_adds * (2 * self.steps + last_classified)
     }
 }
 
 impl PgdMlp {
-    /// What is wrong with the layers for an arena of `words` and a probe's of `probe` words.
+    /// Checks the layers against an arena of `words` numbers and a probe's of `probe` words.
     fn check_layers(&self, inputs: usize, words: usize, probe: usize) -> std::result::Result<(), String> {
         let layers: Vec<_> = self.ascent.all_layers().collect();
         if self.ascent.layers.is_empty() || !fits(&layers, inputs) {
@@ -233,7 +260,7 @@ impl PgdMlp {
                     "layer {l} ({layer:?} of {width} inputs) lies outside its {arena} words"
                 ));
             }
-            // The shader reads four words at a time, of halves eight.
+            // The shader reads four words at a time, which are eight halves.
             if !layer.weight.is_multiple_of(ALIGN_WORDS) || !arena.is_multiple_of(8) {
                 return Err(format!("layer {l} ({layer:?}) or its arena of {arena} words is not aligned"));
             }
@@ -265,7 +292,7 @@ impl Op for PgdMlp {
                     && head.is_multiple_of(2) =>
             {
                 self.check_layers(x.cols(), floats(weights, *dtype), 0)?;
-                let words = x.cols().next_multiple_of(UNIT_SIDE) / 2;
+                let words = x.cols().next_multiple_of(LARGEST_SIDE) / 2;
                 let points = self.ascent.points.map(|_| ([x.rows(), words].into(), U32));
                 Ok([((*x).clone(), F32)].into_iter().chain(points).collect())
             }
@@ -301,7 +328,7 @@ impl Op for PgdMlp {
             key: start.map_or([0; 4], |DrawnStart { key: Key([a, b]), .. }| [a, b, 0, 0]),
             layer,
         };
-        // A row of weights is as long as its layer has inputs.
+        // Whether rows of all weights, as long as their layer's inputs, are multiples of n.
         let rows_of = |n: usize| {
             let widths = std::iter::once(inputs).chain(self.ascent.all_layers().map(|layer| layer.outputs));
             widths.take(self.ascent.all_layers().count()).all(|width| width.is_multiple_of(n))
@@ -328,24 +355,23 @@ impl Op for PgdMlp {
         let call = args.call(params, constants);
         let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
-        let mut ways: Vec<_> = WAYS.iter().filter(|way| way.fits(norm, widest)).collect();
-        // The usual one first: of many rows, eight share what is read of the weights.
-        ways.sort_by_key(|way| rows >= MANY_ROWS && !way.is_for_many_rows());
-        let call = ways.into_iter().fold(call, |call, way| {
-            let call = call.variant(&way.constants(), way.workgroups(rows));
-            let call = if way.large() { call.large() } else { call };
-            if way.shared { call } else { call.for_software() }
+        let mut sharings: Vec<_> = VARIANTS.iter().filter(|sharing| sharing.fits(norm, widest)).collect();
+        // The usual one first: for many rows, the one in which eight rows share each read of a weight.
+        sharings.sort_by_key(|sharing| rows >= MANY_ROWS && !sharing.is_for_many_rows());
+        let call = sharings.into_iter().fold(call, |call, sharing| {
+            call.variant(sharing.target(), &sharing.constants(), sharing.workgroups(rows))
         });
-        let on_units = self.half
+        let cooperative = self.half
             && has_points
             && reach(&self.ascent.layers, inputs) <= 2 * io.inputs[0].0.len()
             && norm == Norm::Linf
-            && rows.is_multiple_of(UNIT_SIDE)
+            && rows.is_multiple_of(LARGEST_SIDE)
             && rows_of(8)
-            && widest <= UNIT_OUTPUTS
-            && self.ascent.layers.len() <= UNIT_LAYERS;
-        let units = MatrixUnits::of_every_side(ON_UNITS).into_iter().filter(|_| on_units);
-        units.fold(call, |call, units| call.unit_variant(units, &[], [rows as u32 / units.side, 1, 1]))
+            && widest <= COOPERATIVE_OUTPUTS
+            && self.ascent.layers.len() <= COOPERATIVE_LAYERS;
+        COOPERATIVE_SIDES.into_iter().filter(|_| cooperative).fold(call, |call, side| {
+            call.variant(Target::CooperativeMatrix { side }, &[], [rows as u32 / side, 1, 1])
+        })
     }
 }
 
@@ -359,12 +385,12 @@ struct Sharing {
     width: u32,
 }
 
-/// Ways that a GPU can choose from to share the layers of an ascent; a call offers those that take its network.
-pub const SHARINGS: usize = WAYS.len();
+/// The number of variants that share layers differently; a call offers those that take its network.
+pub const SHARINGS: usize = VARIANTS.len();
 
-/// For GPUs, from few rows to many (measured on an H100, docs/results.md), and the last two for software devices, which
-/// take the last that they are offered.
-const WAYS: [Sharing; 5] = [
+/// The first three are for GPUs, from few rows to many (measured on an H100, docs/results.md). The last two are for
+/// software devices, which take the last one that a call offers.
+const VARIANTS: [Sharing; 5] = [
     Sharing { group: 512, shared: true, wide: 1, width: 512 },
     Sharing { group: 256, shared: true, wide: 1, width: 512 },
     Sharing { group: 256, shared: true, wide: 2, width: 256 },
@@ -372,7 +398,7 @@ const WAYS: [Sharing; 5] = [
     Sharing { group: 16, shared: false, wide: 4, width: 256 },
 ];
 
-/// As many as keep all of a large GPU busy, eight to a workgroup.
+/// Rows from which on workgroups of eight rows keep a large GPU busy.
 const MANY_ROWS: usize = 1024;
 
 impl Sharing {
@@ -380,8 +406,8 @@ impl Sharing {
         self.shared && self.wide == 2
     }
 
-    /// Whether it takes layers of up to `widest` units, and steps in that norm: those in L2, which is no model's
-    /// default, are for one way, since drivers take long to compile each.
+    /// Whether it takes layers of up to `widest` units and steps in this norm. Only one takes L2, which no model uses
+    /// by default, since drivers take long to compile each.
     fn fits(&self, norm: Norm, widest: usize) -> bool {
         let in_l2 = self.shared && self.wide == 1 && !self.large();
         widest <= self.width as usize && (norm == Norm::Linf || in_l2)
@@ -393,11 +419,20 @@ impl Sharing {
         self.group > 256 || 16 * (self.wide * self.width + parts) > 16 * 1024
     }
 
+    /// The devices it is for. Those that share nothing stay within the portable workgroup.
+    fn target(&self) -> Target {
+        match (self.shared, self.large()) {
+            (false, _) => Target::Software,
+            (true, true) => Target::LargeWorkgroups,
+            (true, false) => Target::Any,
+        }
+    }
+
     fn constants(&self) -> [(&'static str, u32); 4] {
         [("GROUP", self.group), ("SHARED", self.shared.into()), ("WIDE", self.wide), ("WIDTH", self.width)]
     }
 
-    /// One for every 4 `wide` examples.
+    /// One workgroup for every 4 `wide` examples.
     fn workgroups(&self, rows: usize) -> [u32; 3] {
         [(rows as u32).div_ceil(4 * self.wide), 1, 1]
     }

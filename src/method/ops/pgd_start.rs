@@ -32,17 +32,25 @@ struct PgdStart {
     eps: f32,
 }
 
-/// The noise a start is drawn from.
+/// The noise that random starts are computed from.
 #[derive(Debug, Clone, Copy)]
 pub enum StartNoise {
     /// L-infinity: uniform in (0, 1), `[rows, cols]`.
     Linf(Tensor),
     /// L2: standard normals `[rows, cols]` for the direction, uniforms `[rows]` for the radius.
-    L2 { normals: Tensor, radius: Tensor },
+    L2 {
+        /// `[rows, cols]`.
+        normals: Tensor,
+        /// `[rows]`.
+        radius: Tensor,
+    },
 }
 
-/// Writes points drawn from the balls of radius `eps` around `x` `[rows, cols]`, clipped to the box
-/// [0, 1], to the variable `x_adv`. Also the whole of random selection.
+/// Sets the variable `x_adv` `[rows, cols]` to random points of the balls of radius `eps` around `x` `[rows, cols]`,
+/// clipped to the box [0, 1].
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn pgd_start(g: &mut Graph, x_adv: Tensor, x: Tensor, noise: StartNoise, eps: f32) -> Result<()> {
     match noise {
         StartNoise::Linf(uniforms) => {

@@ -27,7 +27,9 @@ kernel! {
 /// The norm of the ball, numbered as in the shaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
+    /// L-infinity.
     Linf = 0,
+    /// L2.
     L2,
 }
 
@@ -39,8 +41,11 @@ struct PgdStep {
     step: f32,
 }
 
-/// Moves the variable `x_adv` `[rows, cols]` up its gradient by `step`, then back into the ball of
-/// radius `eps` around `x` and into the box [0, 1].
+/// Moves the variable `x_adv` `[rows, cols]` by `step` up the gradient `grad`, then projects it onto the ball of radius
+/// `eps` around `x` and onto the box [0, 1]; all of one shape.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn pgd_step(
     g: &mut Graph,
     norm: Norm,
@@ -53,8 +58,8 @@ pub fn pgd_step(
     g.apply_to(PgdStep { norm, eps, step }, &[grad, x], &[x_adv])
 }
 
-/// The work of one call on images: workgroups, and rows that one thread takes at a time, no fewer
-/// than of a matrix product, since this sits in a loop with some.
+/// The grid of a call on images. A CPU tile has at least as many rows as one of a matrix product, since such calls
+/// share a loop with products.
 pub(crate) fn image_grid(norm: Norm, call: Call, rows: usize, cols: usize) -> Call {
     let workgroups = match norm {
         Norm::Linf => flat_grid(rows * cols),
@@ -63,7 +68,7 @@ pub(crate) fn image_grid(norm: Norm, call: Call, rows: usize, cols: usize) -> Ca
     call.grid(rows, flat_tile(cols).max(32), workgroups)
 }
 
-/// Not `clamp`, so that a NaN stays one whatever the bounds.
+/// `value` clipped to `[low, high]`. Unlike `clamp` it accepts bounds that are NaN; a NaN value stays one.
 pub(crate) fn clip(value: f32, low: f32, high: f32) -> f32 {
     let raised = if value < low { low } else { value };
     if raised > high { high } else { raised }
@@ -106,7 +111,7 @@ fn pgd_step_cpu(Tile { p, constants, grad, x, x_adv, .. }: Tile) {
 
 fn step_linf(p: &Params, grad: &[f32], x: &[f32], x_adv: &mut [f32]) {
     for ((x_adv, &x), &g) in x_adv.iter_mut().zip(x).zip(grad) {
-        // The sign; of 0 it is 0 and of a NaN a NaN.
+        // The sign: 0 of 0, NaN of NaN.
         let negative = if g < 0.0 { -1.0 } else { g };
         let direction = if g > 0.0 { 1.0 } else { negative };
         let (low, high) = (x - p.eps, x + p.eps);
@@ -116,9 +121,9 @@ fn step_linf(p: &Params, grad: &[f32], x: &[f32], x_adv: &mut [f32]) {
     }
 }
 
-/// One row.
+/// The L2 step of one row.
 fn step_l2(p: &Params, grad: &[f32], x: &[f32], x_adv: &mut [f32]) {
-    // A power of two brings the gradient's squares into range, whatever its size.
+    // A power of two scales the gradient so that its squares neither over- nor underflow.
     let size = sum_of(grad, grad, |g, _| g.abs());
     let up = if size < 1e-10 { 2.0f32.powi(80) } else { 1.0 };
     let scale = if size > 1e15 { 2.0f32.powi(-80) } else { up };

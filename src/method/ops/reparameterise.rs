@@ -26,7 +26,7 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct Reparameterise;
 
-/// What comes of the encoder's Gaussians.
+/// The outputs of [`reparameterise`].
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     /// `mu + exp(l/2) u` of the data points, `[batch, latents]`.
@@ -37,9 +37,12 @@ pub struct Sample {
     pub minus_kl: Tensor,
 }
 
-/// Samples the Gaussians of the head `h` `[rows, 2 latents]` (means and log-variances side by
-/// side) by the normal draws `u` `[batch, latents]`; `rows` is `batch`, or `2 batch` with the
-/// fictive points' rows after the data points', which are not sampled.
+/// Samples the Gaussians of the head `h` `[rows, 2 latents]`, means and log-variances side by side, with the standard
+/// normal draws `u` `[batch, latents]`. `rows` is `batch`, or `2 batch` where the fictive points' rows, which are not
+/// sampled, follow the data points'.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit.
 pub fn reparameterise(g: &mut Graph, h: Tensor, u: Tensor) -> Result<Sample> {
     let outputs = g.apply(Reparameterise, &[h, u])?;
     Ok(Sample { z: outputs[0], prior: outputs[1], minus_kl: outputs[2] })
@@ -90,7 +93,7 @@ impl Op for Reparameterise {
             latents: latents as u32,
             normaliser: (0.5 * latents as f64 * (2.0 * PI).ln()) as f32,
         };
-        // A row of the call is a data point and, where there are such, its fictive point.
+        // A row of the call is a data point, with its fictive point where there are some.
         let by_point = |view: View| if rows == batch { view.by_row() } else { view.by_pair() };
         Args {
             h: by_point(io.input(0)),
@@ -105,7 +108,7 @@ impl Op for Reparameterise {
     }
 }
 
-/// Rows that one thread computes at a time, pairs mostly.
+/// Rows that one thread computes at a time, mostly pairs of a point and its fictive point.
 const CPU_TILE: usize = 16;
 
 fn reparameterise_cpu(Tile { p, h, u, z, prior, minus_kl, .. }: Tile) {
@@ -123,7 +126,7 @@ fn reparameterise_cpu(Tile { p, h, u, z, prior, minus_kl, .. }: Tile) {
     }
 }
 
-/// One row: writes z where there are draws; returns the sums of `mu^2 + s^2` and of `mu^2 + s^2 - 1 - l`.
+/// Computes one row: writes z where there are draws, and returns the sums of `mu^2 + s^2` and of `mu^2 + s^2 - 1 - l`.
 fn sample(h: &[f32], u: &[f32], z: &mut [f32]) -> (f32, f32) {
     let (mu, l) = h.split_at(h.len() / 2);
     let (mut squares, mut distances) = (Lanes::default(), Lanes::default());
@@ -138,7 +141,7 @@ fn sample(h: &[f32], u: &[f32], z: &mut [f32]) -> (f32, f32) {
     (squares.total(), distances.total())
 }
 
-/// `exp(l) - 1 - l`, which is never negative, given `exp(l)`; by its series where the difference would cancel.
+/// `exp(l) - 1 - l >= 0`, given `exp(l)`; by its series where the difference would cancel.
 fn above_tangent(l: f32, exp: f32) -> f32 {
     if l.abs() < 0.5 {
         // l^2/2 (1 + l/3 (1 + l/4 ..)); the first term left out is 1e-8 of the value.

@@ -28,8 +28,11 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct ReparameteriseGrad;
 
-/// The gradient with respect to the head `h` `[rows, 2 latents]`, given `[dz, dprior, dminus_kl]`,
-/// what flows into the sample, the prior term and minus KL.
+/// The gradient of [`reparameterise`](fn@super::reparameterise) by the head `h` `[rows, 2 latents]`, for draws `u`
+/// `[batch, latents]` and the gradients `[dz, dprior, dminus_kl]` of its outputs.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn reparameterise_grad(g: &mut Graph, h: Tensor, u: Tensor, flow: [Tensor; 3]) -> Result<Tensor> {
     let [dz, dprior, dminus_kl] = flow;
     g.apply_one(ReparameteriseGrad, &[h, u, dz, dprior, dminus_kl])
@@ -59,7 +62,7 @@ impl Op for ReparameteriseGrad {
     fn call(&self, io: &Io) -> Call {
         let (rows, batch, latents) = (io.inputs[0].0.rows(), io.inputs[1].0.rows(), io.inputs[1].0.cols());
         let params = Params { rows: rows as u32, batch: batch as u32, latents: latents as u32 };
-        // A row of the call is a data point and, where there are such, its fictive point.
+        // A row of the call is a data point, with its fictive point where there are some.
         let by_point = |view: View| if rows == batch { view.by_row() } else { view.by_pair() };
         Args {
             h: by_point(io.input(0)),
@@ -75,7 +78,7 @@ impl Op for ReparameteriseGrad {
     }
 }
 
-/// Rows that one thread computes at a time, pairs mostly.
+/// Rows that one thread computes at a time, mostly pairs of a point and its fictive point.
 const CPU_TILE: usize = 16;
 
 fn reparameterise_grad_cpu(Tile { p, h, u, dz, dprior, dminus_kl, dh, .. }: Tile) {

@@ -15,7 +15,7 @@ kernel! {
     pub static SINKHORN: "sinkhorn" {
         shaders: ["common/flat.wgsl", "common/reduce.wgsl", "sinkhorn.wgsl"],
         params: { rows: u32, n: u32, m: u32 },
-        constants: { TURNS },
+        constants: { ITERATIONS },
         bindings: {
             log_a: read f32,
             log_b: read f32,
@@ -31,30 +31,41 @@ kernel! {
 /// Inputs: `log a`, `log b` and the cost. Outputs: the values and the potentials of both sides.
 #[derive(Debug, Clone, Copy)]
 struct Sinkhorn {
-    turns: u32,
+    iterations: u32,
 }
 
 /// The most states on either side: `MOST` in the shader.
 pub const MOST_STATES: usize = 512;
 
-/// Mesa's software Vulkan ends a shader's loops, inner ones counted in, after 65,535 rounds, without a word.
+/// The most rounds of an invocation's loops. Mesa's software Vulkan silently ends them after 65,535, inner loops
+/// included.
 const MOST_ROUNDS: usize = 60_000;
 
-/// Rounds of the loops of an invocation of the shader in one turn, at the most.
+/// The most rounds of an invocation's loops in one iteration.
 fn rounds(n: usize, m: usize) -> usize {
     const FLAT: usize = 256;
     let side = |own: usize, other: usize| own.div_ceil(FLAT) * (2 * other + 1);
     side(n, m) + side(m, n) + 1
 }
 
-/// `min over Q of <Q, cost> - H(Q)`, Q with the marginals of row r of `a` and of `b`: `[rows]`, for logarithms of
-/// probabilities `log_a` `[rows, n]` and `log_b` `[rows, m]` and one `cost` `[n, m]`, which has the coupling in it. The
-/// potentials are what `turns` turns of Sinkhorn's iteration find (Cuturi 2013): with 40 states at most 368.
+/// `min over Q of <Q, cost> - H(Q)` `[rows]`, where Q has the marginals of row r of `a` and of `b`. `log_a` `[rows, n]`
+/// and `log_b` `[rows, m]` are logarithms of probabilities; all rows share `cost` `[n, m]`, which includes the
+/// coupling. The potentials come from `iterations` iterations of Sinkhorn's algorithm (Cuturi 2013): with 40 states at
+/// most 368.
 ///
-/// The gradient, by the logarithms and by the cost, is that at the optimum (the envelope theorem), right where the
-/// potentials are.
-pub fn sinkhorn(g: &mut Graph, log_a: Tensor, log_b: Tensor, cost: Tensor, turns: u32) -> Result<Tensor> {
-    Ok(g.apply(Sinkhorn { turns }, &[log_a, log_b, cost])?[0])
+/// The gradients by the logarithms and by the cost are those at the optimum (the envelope theorem), so they are as
+/// exact as the potentials.
+///
+/// # Errors
+/// [`Error::Shape`] where they do not fit, for more than [`MOST_STATES`] states, and for too many iterations.
+pub fn sinkhorn(
+    g: &mut Graph,
+    log_a: Tensor,
+    log_b: Tensor,
+    cost: Tensor,
+    iterations: u32,
+) -> Result<Tensor> {
+    Ok(g.apply(Sinkhorn { iterations }, &[log_a, log_b, cost])?[0])
 }
 
 impl Op for Sinkhorn {
@@ -73,8 +84,8 @@ impl Op for Sinkhorn {
             ));
         }
         let most = MOST_ROUNDS / rounds(a.cols(), b.cols());
-        if self.turns as usize > most {
-            return Err(format!("{} turns for {a} and {b}: at most {most}", self.turns));
+        if self.iterations as usize > most {
+            return Err(format!("{} iterations for {a} and {b}: at most {most}", self.iterations));
         }
         let value: Shape = [a.rows()].into();
         Ok([value, (*a).clone(), (*b).clone()].map(|shape| (shape, DType::F32)).into())
@@ -117,9 +128,12 @@ impl Op for Sinkhorn {
             f_out: io.output(1).by_row(),
             h_out: io.output(2).by_row(),
         }
-        .call(Params { rows: rows as u32, n: n as u32, m: m as u32 }, Constants { TURNS: self.turns })
+        .call(
+            Params { rows: rows as u32, n: n as u32, m: m as u32 },
+            Constants { ITERATIONS: self.iterations },
+        )
         .grid(rows, 1, row_grid(rows))
-        .flops(rows * n * m * self.turns as usize * 8)
+        .flops(rows * n * m * self.iterations as usize * 8)
     }
 }
 
@@ -128,21 +142,21 @@ fn sinkhorn_cpu(Tile { p, constants, log_a, log_b, cost, value, f_out, h_out, ..
     let across: Vec<f32> = (0..n * m).map(|k| cost[k % n * m + k / n]).collect();
     let (log_a, log_b) = (log_a.chunks_exact(n), log_b.chunks_exact(m));
     let (f, h) = (f_out.chunks_exact_mut(n), h_out.chunks_exact_mut(m));
-    // Where no cost is so large that e^-cost is lost, that is taken once, and a turn takes few exponentials.
+    // Where all costs are small, e^-cost is computed once, so that an iteration takes few exponentials.
     let small = cost.iter().all(|&cost| cost.abs() < SMALL_COST);
     let kernel = |cost: &[f32]| cost.iter().map(|cost| (-cost).exp()).collect::<Vec<f32>>();
     let kernels = if small { [kernel(cost), kernel(&across)] } else { [Vec::new(), Vec::new()] };
     for ((((log_a, log_b), value), f), h) in log_a.zip(log_b).zip(value).zip(f).zip(h) {
         h.fill(0.0);
-        for _ in 0..constants.TURNS {
+        for _ in 0..constants.ITERATIONS {
             match small {
                 true => {
-                    scaled_turn(f, log_a, h, &kernels[0]);
-                    scaled_turn(h, log_b, f, &kernels[1]);
+                    renew_scaled(f, log_a, h, &kernels[0]);
+                    renew_scaled(h, log_b, f, &kernels[1]);
                 }
                 false => {
-                    turn(f, log_a, h, cost);
-                    turn(h, log_b, f, &across);
+                    renew(f, log_a, h, cost);
+                    renew(h, log_b, f, &across);
                 }
             }
         }
@@ -153,11 +167,11 @@ fn sinkhorn_cpu(Tile { p, constants, log_a, log_b, cost, value, f_out, h_out, ..
     }
 }
 
-/// What is lost below `e^-104` beside a term of `e^-50` is below the rounding.
+/// Costs below this are small: beside a term of `e^-50`, what underflows (below `e^-104`) is less than the rounding.
 const SMALL_COST: f32 = 50.0;
 
-/// [`turn`] with `kernel = e^-cost`: `new[i] = log_p[i] - top - log sum over j of kernel[i, j] e^(old[j] - top)`.
-fn scaled_turn(new: &mut [f32], log_p: &[f32], old: &[f32], kernel: &[f32]) {
+/// [`renew`] with `kernel = e^-cost`: `new[i] = log_p[i] - top - log sum over j of kernel[i, j] e^(old[j] - top)`.
+fn renew_scaled(new: &mut [f32], log_p: &[f32], old: &[f32], kernel: &[f32]) {
     let top = old.iter().copied().fold(old[0], f32::max);
     let scaled: Vec<f32> = old.iter().map(|old| exp_and_exp_m1(old - top).0).collect();
     for ((new, log_p), kernel) in new.iter_mut().zip(log_p).zip(kernel.chunks_exact(old.len())) {
@@ -166,7 +180,7 @@ fn scaled_turn(new: &mut [f32], log_p: &[f32], old: &[f32], kernel: &[f32]) {
 }
 
 /// `new[i] = log_p[i] - log sum over j of e^(old[j] - cost[i, j])`.
-fn turn(new: &mut [f32], log_p: &[f32], old: &[f32], cost: &[f32]) {
+fn renew(new: &mut [f32], log_p: &[f32], old: &[f32], cost: &[f32]) {
     for ((new, log_p), cost) in new.iter_mut().zip(log_p).zip(cost.chunks_exact(old.len())) {
         let gain = |j: usize| old[j] - cost[j];
         let top = (1..old.len()).map(gain).fold(gain(0), f32::max);

@@ -20,9 +20,11 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct TransportPlan;
 
-/// `sum over r of d[r] e^(f[r, i] + h[r, j] - cost[i, j])` `[n, m]`: the optimal plans of
-/// [`sinkhorn`](super::sinkhorn) for its potentials `f` `[rows, n]` and `h` `[rows, m]`, each row's weighed by `d`
-/// `[rows]`.
+/// `sum over r of d[r] e^(f[r, i] + h[r, j] - cost[i, j])` `[n, m]`: the sum of the optimal plans of
+/// [`sinkhorn`](super::sinkhorn) with its potentials `f` `[rows, n]` and `h` `[rows, m]`, weighted by `d` `[rows]`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn transport_plan(g: &mut Graph, d: Tensor, f: Tensor, h: Tensor, cost: Tensor) -> Result<Tensor> {
     g.apply_one(TransportPlan, &[d, f, h, cost])
 }

@@ -29,18 +29,21 @@ kernel! {
 #[derive(Debug, Clone, Copy)]
 struct Wasserstein2;
 
-/// A selection metric between the rows of two heads.
+/// A selection metric between the rows of two heads, with its derivative.
 #[derive(Debug, Clone, Copy)]
 pub struct Distance {
-    /// One distance a row, `[rows]`.
+    /// The distance of each row, `[rows]`.
     pub value: Tensor,
-    /// The derivative of each row's distance with respect to the row of the second head,
-    /// `[rows, 2 latents]`: a ready seed for `gradients_from`, not itself differentiable.
+    /// The derivative of each row's distance by the row of the second head, `[rows, 2 latents]`: a seed for
+    /// [`gradients_from`](crate::engine::autodiff::gradients_from). It has no gradient itself.
     pub d_b: Tensor,
 }
 
-/// `W2^2` of eq 12 between the rows of the heads `h_a` and `h_b`, `[rows, 2 latents]` each, means
-/// and log-variances side by side.
+/// `W2^2` of eq 12 between the rows of the heads `h_a` and `h_b`, `[rows, 2 latents]` each, means and log-variances
+/// side by side.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn wasserstein2(g: &mut Graph, h_a: Tensor, h_b: Tensor) -> Result<Distance> {
     let outputs = g.apply(Wasserstein2, &[h_a, h_b])?;
     Ok(Distance { value: outputs[0], d_b: outputs[1] })
@@ -60,8 +63,8 @@ pub(crate) fn distance_outputs(
     }
 }
 
-/// The gradient rule of a symmetric metric between two heads that saves its derivative with
-/// respect to the second; that with respect to the first is saved by the swapped op.
+/// The gradient rule of a symmetric metric between two heads that saves its derivative by the second. That by the first
+/// is the one that the op with swapped heads saves.
 pub(crate) fn distance_gradient(
     op: impl Op,
     g: &mut Graph,

@@ -1,19 +1,20 @@
-//! How often a classifier is right.
+//! Accuracies of a classifier.
 
 use std::collections::BTreeMap;
 
 /// Accuracies of one classifier on one set of examples, in percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracies {
+    /// The share of correct answers.
     pub plain: f64,
     /// The mean of the accuracies of the classes that occur.
     pub balanced: f64,
-    /// What always answering the most frequent class would give.
+    /// The accuracy of always answering the most frequent class.
     pub majority: f64,
 }
 
 impl Accuracies {
-    /// From each example's class and whether it was got right.
+    /// From each example's class and whether it was classified correctly.
     pub fn of(outcomes: impl Iterator<Item = (u32, bool)>) -> Self {
         let mut classes = BTreeMap::<u32, (usize, usize)>::new();
         for (label, right) in outcomes {
@@ -31,15 +32,15 @@ impl Accuracies {
     }
 }
 
-/// `correct` out of `total` in percent; 0 of none.
+/// `correct` out of `total` in percent; 0 where `total` is 0.
 pub fn percent(correct: usize, total: usize) -> f64 {
     100.0 * correct as f64 / total.max(1) as f64
 }
 
-/// The 95 % interval of an accuracy in percent, measured on so many examples, by Wilson's score (1927): unlike the
-/// normal approximation it stays within 0 and 100 and has a width at the ends.
+/// The 95 % interval of an accuracy in percent, measured on `examples` examples, by Wilson's score (1927). Unlike the
+/// normal approximation it stays within 0 and 100, and at these ends it has a width.
 pub fn interval(accuracy: f64, examples: usize) -> (f64, f64) {
-    /// The normal distribution's quantile at 97.5 %.
+    /// The normal distribution's 97.5 % quantile.
     const Z: f64 = 1.959_963_985;
     if examples == 0 {
         return (0.0, 100.0);

@@ -1,8 +1,8 @@
 //! Adversarial accuracy: projected gradient ascent on the cross-entropy (docs/method.md, section 5, step 4).
 //!
-//! Work is a queue of (image, restart). A fixed number of rows runs on the device; every few
-//! steps the host reads which rows were fooled, drops those images' other restarts, and fills the
-//! free rows from the queue. So rows are always busy, and an image that fell costs nothing more.
+//! The work is a queue of (image, restart). A fixed number of rows runs on the device. Every few steps the host reads
+//! which rows are misclassified, drops the other restarts of their images, and refills the free rows from the queue. So
+//! all rows are busy, and a misclassified image costs no further steps.
 
 use crate::engine::autodiff;
 use crate::engine::device::Program;
@@ -22,56 +22,65 @@ use crate::method::vae::Vae;
 /// An attack's settings. Each radius takes `steps` steps of `2.5 radius / steps`.
 #[derive(Debug, Clone)]
 pub struct Attack {
+    /// The norm of the balls.
     pub norm: Norm,
-    /// In rising order.
+    /// The radii of the balls, in rising order, on the [0, 1] scale.
     pub radii: Vec<f32>,
-    /// 0 looks at the random starts alone.
+    /// Steps of ascent; 0 classifies the random starts alone.
     pub steps: usize,
+    /// Random starts for each image and radius.
     pub restarts: usize,
+    /// The seed of the random starts.
     pub seed: u64,
-    /// Steps in one kernel call, where the encoder allows it; see [`Selection`](crate::method::selection::Selection).
+    /// Whether steps run in one kernel call where the encoder allows it, as in
+    /// [`Selection`](crate::method::selection::Selection).
     pub fused: bool,
 }
 
 /// Accuracies in percent of the attacked images.
 #[derive(Debug, Clone)]
 pub struct AttackReport {
+    /// Those without an attack.
     pub nominal: Accuracies,
-    /// For each radius: images that no iterate of any restart, at this radius or a smaller one,
-    /// got wrong.
+    /// For each radius: those of images that no iterate of a restart, at this or a smaller radius, makes misclassified.
     pub adversarial: Vec<Accuracies>,
-    /// What came of each image, in their order.
+    /// The outcome of each image, in their order.
     pub outcomes: Vec<Outcome>,
 }
 
-/// What came of an attacked image.
+/// The outcome of the attack on an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
+    /// The image's class.
     pub label: u32,
-    /// Right without an attack.
+    /// Whether it is classified correctly without an attack.
     pub clean: bool,
-    /// The smallest radius at which it was got wrong; none where it was wrong to begin with, or stood at all.
+    /// The smallest radius at which it was misclassified; `None` where it was so without an attack, or at no radius.
     pub broken_at: Option<f32>,
 }
 
-/// What is attacked: a classifier, and images with their classes.
+/// The target of an attack: a classifier, and images with their classes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
-    /// Its weights are in the variable `model`.
+    /// The model, whose weights are in the variable `model`.
     pub vae: &'a Vae,
-    /// Its weights are in the variable `probe`.
+    /// The probe, whose weights are in the variable `probe`.
     pub probe: &'a Probe,
-    /// `[labels.len(), inputs]`, in [0, 1].
+    /// The images `[labels.len(), inputs]`, in [0, 1].
     pub x: &'a [f32],
+    /// The images' classes.
     pub labels: &'a [u32],
 }
 
-/// Rows on the device.
+/// The rows that run on the device.
 pub const ROWS: usize = 256;
-/// Steps between two looks at the rows, at the most.
-const STEPS_BETWEEN_LOOKS: usize = 25;
+/// The most steps between two checks of the rows.
+const STEPS_BETWEEN_CHECKS: usize = 25;
 
-/// Attacks encoder and probe. `progress` is told of work done and of all work, in restarts of an image.
+/// Attacks encoder and probe. Calls `progress` with the work done and all work, counted in restarts of an image.
+///
+/// # Errors
+/// Those of the device.
 pub fn attack(
     session: &mut Session,
     target: &Target,
@@ -81,7 +90,7 @@ pub fn attack(
     let Target { vae, probe, x, labels } = *target;
     let mut victims = Victims { x, labels, inputs: vae.encoder.inputs(), fooled: vec![false; labels.len()] };
     let images = labels.len();
-    // No steps from the images themselves: who is wrong to begin with.
+    // The images themselves, without a step: which are misclassified without an attack.
     let mut check = chunk(session, vae, probe, settings, 0.0, 0)?;
     let as_is = |image: usize, _, out: &mut [f32]| out.copy_from_slice(victims_row(x, image, out.len()));
     let queue = (0..images).map(|image| (image, 0));
@@ -90,17 +99,17 @@ pub fn attack(
     let clean = |(&label, &fooled): (&u32, &bool)| Outcome { label, clean: !fooled, broken_at: None };
     let mut outcomes: Vec<Outcome> = labels.iter().zip(&victims.fooled).map(clean).collect();
 
-    let (looks, steps_a_look) = cut(settings.steps);
+    let (checks, steps_a_check) = cut(settings.steps);
     let mut adversarial = Vec::new();
     for (i, &radius) in settings.radii.iter().enumerate() {
-        let mut program = chunk(session, vae, probe, settings, radius, steps_a_look)?;
+        let mut program = chunk(session, vae, probe, settings, radius, steps_a_check)?;
         let start = |image: usize, restart: usize, out: &mut [f32]| {
             random_start(settings, radius, victims_row(x, image, out.len()), image, restart, out);
         };
         let all = settings.restarts * images;
-        let queue = (0..all).map(|q| turn(q, images, settings.restarts));
-        let told = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
-        victims.run(session, &mut program, queue, looks, &start, &told)?;
+        let queue = (0..all).map(|q| work_at(q, images, settings.restarts));
+        let report = |waiting: usize| progress((i + 1) * all - waiting, settings.radii.len() * all);
+        victims.run(session, &mut program, queue, checks, &start, &report)?;
         for (outcome, &fooled) in outcomes.iter_mut().zip(&victims.fooled) {
             if fooled && outcome.clean && outcome.broken_at.is_none() {
                 outcome.broken_at = Some(radius);
@@ -125,8 +134,11 @@ pub fn check_attack(session: &mut Session, vae: &Vae, probe: &Probe, settings: &
     Ok(())
 }
 
-/// Where one start of the attack at `radius` ends: of at most [`ROWS`] images the perturbed ones, to be looked at.
-/// `settings` has the steps; its radii and restarts are not used.
+/// The perturbed images at which one restart of the attack at `radius` ends, for at most [`ROWS`] images. The radii and
+/// restarts in `settings` are not used.
+///
+/// # Errors
+/// Those of the device; [`Error::Device`](crate::Error::Device) for more images.
 pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radius: f32) -> Result<Vec<f32>> {
     let Target { vae, probe, x, labels } = *target;
     let inputs = vae.encoder.inputs();
@@ -150,17 +162,17 @@ pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radi
 /// A restart of an image's attack: (image, restart).
 type Work = (usize, usize);
 
-/// The `q`-th work: first one restart of every image, since most that fall do so at once, and then
-/// the others image after image. Rows of one image share their zeros, and the CPU skips zeros that 16
-/// rows share.
-fn turn(q: usize, images: usize, restarts: usize) -> Work {
+/// Item `q` of the queue: first one restart of every image, since most that are misclassified at all are so in the
+/// first, then the others image by image. Rows of one image share their zeros, and the CPU skips zeros that 16 rows
+/// share.
+fn work_at(q: usize, images: usize, restarts: usize) -> Work {
     match q.checked_sub(images) {
         None => (q, 0),
         Some(rest) => (rest / (restarts - 1), 1 + rest % (restarts - 1)),
     }
 }
 
-/// The images under attack.
+/// The images under attack, and which are misclassified so far.
 struct Victims<'a> {
     x: &'a [f32],
     labels: &'a [u32],
@@ -173,21 +185,22 @@ impl Victims<'_> {
         Accuracies::of(self.labels.iter().zip(&self.fooled).map(|(&label, fooled)| (label, !fooled)))
     }
 
-    /// Works through `queue`, each entry `looks` runs of `program` long, and marks who fell.
+    /// Processes `queue`, each item in `checks` runs of `program`, and marks the misclassified images. Calls `report`
+    /// with the items left after each run.
     fn run(
         &mut self,
         session: &Session,
         program: &mut Program,
         mut queue: impl ExactSizeIterator<Item = Work>,
-        looks: usize,
+        checks: usize,
         start: &dyn Fn(usize, usize, &mut [f32]),
-        told: &dyn Fn(usize),
+        report: &dyn Fn(usize),
     ) -> Result<()> {
-        let mut rows: [Option<(usize, usize)>; ROWS] = [None; ROWS]; // (image, looks left)
+        let mut rows: [Option<(usize, usize)>; ROWS] = [None; ROWS]; // (image, checks left)
         let mut point = vec![0.0; self.inputs];
         loop {
             for (r, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.is_none()) {
-                // An image that has fallen needs no further restart.
+                // A misclassified image needs no further restart.
                 let Some((image, restart)) = queue.find(|(image, _)| !self.fooled[*image]) else {
                     break;
                 };
@@ -196,7 +209,7 @@ impl Victims<'_> {
                 session.write("attack.x_adv", r * self.inputs, &point)?;
                 session.write("attack.labels", r, &self.labels[image..=image])?;
                 session.write("attack.wrong", r, &[0_u32])?;
-                *row = Some((image, looks));
+                *row = Some((image, checks));
             }
             if rows.iter().all(Option::is_none) {
                 return Ok(());
@@ -213,7 +226,7 @@ impl Victims<'_> {
                     .map(|(image, left)| (image, left - 1))
                     .filter(|&(i, left)| left > 0 && !self.fooled[i]);
             }
-            told(queue.len() + rows.iter().flatten().count());
+            report(queue.len() + rows.iter().flatten().count());
         }
     }
 }
@@ -222,8 +235,8 @@ fn victims_row(x: &[f32], image: usize, inputs: usize) -> &[f32] {
     &x[image * inputs..(image + 1) * inputs]
 }
 
-/// The program of `steps` attack steps. Every iterate is classified, the last one too, so that an
-/// adversarial example counts wherever it appears.
+/// The program of `steps` attack steps. Every iterate is classified, the last one too, so that an adversarial example
+/// counts wherever it appears.
 fn chunk(
     session: &mut Session,
     vae: &Vae,
@@ -282,7 +295,7 @@ fn chunk(
     session.compile(&g)
 }
 
-/// A random point of the ball around `x`, in the box; the host's twin of `pgd_start`.
+/// A random point of the ball around `x`, clipped to the box: the host's twin of `pgd_start`.
 fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart: usize, out: &mut [f32]) {
     let key = Key::new(settings.seed, Purpose::Attack);
     let first_block = (image * out.len().div_ceil(2)) as u32;
@@ -299,10 +312,10 @@ fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart
     out.iter_mut().for_each(|o| *o = o.clamp(0.0, 1.0));
 }
 
-/// `steps` in equal pieces of at most [`STEPS_BETWEEN_LOOKS`]: how many, and of how many steps. Without steps there is
-/// one look at the starts.
+/// Cuts `steps` into equal pieces of at most [`STEPS_BETWEEN_CHECKS`]: the number of pieces, and the steps of each.
+/// Without steps there is one piece, which checks the starts.
 fn cut(steps: usize) -> (usize, usize) {
-    let piece = (1..=STEPS_BETWEEN_LOOKS.min(steps)).rev().find(|piece| steps.is_multiple_of(*piece));
+    let piece = (1..=STEPS_BETWEEN_CHECKS.min(steps)).rev().find(|piece| steps.is_multiple_of(*piece));
     piece.map_or((1, 0), |piece| (steps / piece, piece))
 }
 
@@ -316,13 +329,13 @@ mod tests {
     }
 
     #[test]
-    fn every_restart_of_every_image_has_its_turn() {
+    fn every_restart_of_every_image_is_in_the_queue() {
         for (images, restarts) in [(5, 1), (1, 4), (7, 3)] {
-            let mut turns: Vec<Work> = (0..images * restarts).map(|q| turn(q, images, restarts)).collect();
-            assert!(turns[..images].iter().all(|(_, restart)| *restart == 0));
-            turns.sort_unstable();
+            let mut works: Vec<Work> = (0..images * restarts).map(|q| work_at(q, images, restarts)).collect();
+            assert!(works[..images].iter().all(|(_, restart)| *restart == 0));
+            works.sort_unstable();
             let all = (0..images).flat_map(|i| (0..restarts).map(move |r| (i, r)));
-            assert_eq!(turns, all.collect::<Vec<_>>());
+            assert_eq!(works, all.collect::<Vec<_>>());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The codes of images: the frozen encoder's means, which are the representation, and log-variances.
+//! The codes of images: the frozen encoder's means, which are the representation, and its log-variances.
 
 use crate::data::Images;
 use crate::engine::device::Program;
@@ -14,24 +14,32 @@ use crate::method::vae::Vae;
 /// Rows encoded at a time.
 pub const CHUNK: usize = 512;
 
-/// The codes q(z|x) of some images: Gaussians with diagonal covariance, one row an image.
+/// The codes q(z|x) of some images: Gaussians with diagonal covariance, one row for each image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Codes {
+    /// The number of images.
     pub count: usize,
+    /// The dimensions of a code.
     pub latent: usize,
-    /// `[count, latent]`
+    /// The means, `[count, latent]`.
     pub means: Vec<f32>,
-    /// `[count, latent]`
+    /// The log-variances, `[count, latent]`.
     pub log_variances: Vec<f32>,
 }
 
-/// Means `[images.count, latent]` of the codes of `images`, with the weights in the variable `model`. Images go to
-/// the device a chunk at a time, so the set may be of any size.
+/// The means `[images.count, latent]` of the codes of `images`, with the weights in the variable `model`. Images are
+/// written to the device in chunks, so the set may be of any size.
+///
+/// # Errors
+/// Those of the device and of reading the images.
 pub fn encode_means(session: &mut Session, vae: &Vae, images: &Images) -> Result<Vec<f32>> {
     encode_rows(session, vae, images, vae.latent, &|g, weights, x| vae.encode_mean(g, weights, x))
 }
 
-/// The same with the log-variances.
+/// The means and log-variances of the codes; else as [`encode_means`].
+///
+/// # Errors
+/// As [`encode_means`].
 pub fn encode_codes(session: &mut Session, vae: &Vae, images: &Images) -> Result<Codes> {
     let latent = vae.latent;
     let heads = encode_rows(session, vae, images, 2 * latent, &|g, weights, x| vae.encode(g, weights, x))?;
@@ -41,10 +49,10 @@ pub fn encode_codes(session: &mut Session, vae: &Vae, images: &Images) -> Result
     Ok(Codes { count: images.count, latent, means, log_variances })
 }
 
-/// A graph of rows, with the model's weights.
+/// Builds a graph on rows of images `[CHUNK, inputs]`, given the model's weights; returns one row for each.
 pub type Build<'a> = dyn Fn(&mut Graph, &[Tensor], Tensor) -> Result<Tensor> + 'a;
 
-/// What `build` makes of all images, `width` numbers each.
+/// The rows `[images.count, width]` that `build` computes of all images.
 fn encode_rows(
     session: &mut Session,
     vae: &Vae,
@@ -88,14 +96,14 @@ fn program(
     let chunk = Chunk::new("encode", images);
     let x = chunk.images(&mut g)?;
     let rows = build(&mut g, &weights.views, x)?;
-    // Means alone and whole codes are of different widths, so each has a variable of its own.
+    // Means and whole codes differ in width, so each width has its own variable.
     let name = format!("encode.rows.{width}");
     let kept = g.variable(&name, [CHUNK, width], DType::F32)?;
     store(&mut g, rows, kept)?;
     Ok((session.compile(&g)?, chunk, name))
 }
 
-/// The images that a program evaluates at a time, in order.
+/// A window of [`CHUNK`] consecutive images that a program evaluates at a time.
 #[derive(Debug)]
 pub struct Chunk {
     table: Table,
@@ -105,20 +113,26 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// A chunk of images like `images`, in variables whose names start with `name`.
+    /// A chunk for images of the shape of `images`, in variables whose names start with `name`.
     pub fn new(name: &str, images: &Images) -> Self {
         let (variable, indices) = (format!("{name}.images"), format!("{name}.indices"));
         Chunk { table: Table::window(&variable, images, CHUNK), images: variable, indices }
     }
 
-    /// The chunk `[CHUNK, image_len]` in [0, 1].
+    /// The images of the chunk, `[CHUNK, image_len]`, in [0, 1].
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where the graph has the chunk's variables with other shapes.
     pub fn images(&self, g: &mut Graph) -> Result<Tensor> {
         let indices = g.variable(&self.indices, [CHUNK], DType::U32)?;
         self.table.gather(g, indices)
     }
 
-    /// Puts images `first..` into it, once a program over it was compiled; says how many there were. What is left is
-    /// filled up with the last one.
+    /// Writes images `first ..` to the chunk; returns how many there were. The rest of the chunk repeats the last one.
+    /// A program over the chunk must have been compiled before.
+    ///
+    /// # Errors
+    /// Those of the device and of reading the images.
     pub fn write(&self, session: &Session, images: &Images, first: usize) -> Result<usize> {
         let range = first..images.count.min(first + CHUNK);
         let rows = self.table.write_range(session, images, range.clone())?;
@@ -127,7 +141,7 @@ impl Chunk {
         Ok(range.len())
     }
 
-    /// Frees its memory, so that another set may come.
+    /// Removes the chunk's variables from the session, so that it can hold a chunk of another set.
     pub fn forget(&self, session: &mut Session) {
         session.forget(&self.images);
         session.forget(&self.indices);

@@ -12,16 +12,20 @@ use crate::error::{Error, Result};
 /// How a probe is trained: Adam on the raw means, from zero, the rate falling linearly to 0.
 #[derive(Debug, Clone, Copy)]
 pub struct ProbeSettings {
+    /// The number of steps.
     pub steps: usize,
-    /// Examples a step; fewer where there are not so many.
+    /// Examples of a step; all of them where there are fewer.
     pub batch: usize,
+    /// The learning rate at the start.
     pub learning_rate: f32,
+    /// The seed of the order of examples.
     pub seed: u64,
 }
 
 /// A linear classifier `latent -> classes`, its weights in the session's variable `probe`.
 #[derive(Debug, Clone)]
 pub struct Probe {
+    /// The layout of its weights.
     pub layout: Layout,
     linear: Stack,
 }
@@ -34,32 +38,38 @@ fn forget(session: &mut Session) {
 }
 
 impl Probe {
+    /// A probe of codes of `latent` dimensions. Its weights are made by [`train`](Self::train).
     pub fn new(latent: usize, classes: usize) -> Self {
         let mut layout = Layout::default();
         let linear = Stack::mlp(&mut layout, "probe", &[latent, classes]);
         Probe { layout, linear }
     }
 
+    /// The number of classes.
     pub fn classes(&self) -> usize {
         self.linear.outputs()
     }
 
-    /// Its one layer by its place in the arena `probe`.
+    /// Its one layer, with the places of its weights in the arena `probe`.
     pub fn dense(&self) -> Option<Dense> {
         self.linear.dense(&self.layout, self.classes())?.pop()
     }
 
-    /// Logits `[rows, classes]` of the means `[rows, latent]`.
+    /// The logits `[rows, classes]` of `means` `[rows, latent]`; `weights` are the layout's views.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn logits(&self, g: &mut Graph, weights: &[Tensor], means: Tensor) -> Result<Tensor> {
         self.linear.forward(g, weights, means)
     }
 
-    /// Trains on the rows of `means` `[_, latent]` that `examples` names, each with its label in `labels`; no
-    /// adversarial examples, no feature scaling, no weight penalty. Leaves the weights in the variable `probe`. A
-    /// step's rows are brought to the device before it, so there may be any number of them.
+    /// Trains on the rows of `means` `[_, latent]` at the indices `examples`, with their labels in `labels`; without
+    /// adversarial examples, feature scaling or weight penalty. The weights are then in the variable `probe`. Each
+    /// step's rows are written to the device before it, so there may be any number of them. Calls `progress` with the
+    /// steps done and all steps.
     ///
     /// # Errors
-    /// [`Error::Request`] where there is nothing to train on; [`Error::Run`] for a loss that is not finite.
+    /// [`Error::Request`] without examples; [`Error::Run`] for a loss that is not finite; those of the device.
     pub fn train(
         &self,
         session: &mut Session,
@@ -133,7 +143,11 @@ impl Probe {
         session.compile(&g)
     }
 
-    /// Predicted classes of the means `[rows, latent]`, with the trained weights.
+    /// The predicted classes `[rows]` of `means` `[rows, latent]`, with the trained weights;
+    /// [`classes`](Self::classes), which is no class, for a row with a NaN.
+    ///
+    /// # Errors
+    /// Those of the device.
     pub fn predict(&self, session: &Session, means: &[f32]) -> Result<Vec<u32>> {
         let arena: Vec<f32> = session.get("probe")?;
         let (weight, bias) = (self.layout.slice(&arena, 0), self.layout.slice(&arena, 1));
@@ -146,7 +160,7 @@ impl Probe {
             .chunks_exact(latent)
             .map(|row| {
                 let scores: Vec<_> = (0..self.classes()).map(|class| score(row, class)).collect();
-                // As in the kernel `classify`: the first of the largest, and no class at all for a NaN.
+                // As in the kernel `classify`: the first largest, and no class where a score is NaN.
                 if scores.iter().any(|score| score.is_nan()) {
                     return self.classes() as u32;
                 }

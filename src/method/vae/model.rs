@@ -9,26 +9,30 @@ use crate::method::ops::gaussian_log_likelihood;
 /// An encoder `inputs -> 2 latent` (mean, log-variance) and a decoder `latent -> inputs`.
 #[derive(Debug, Clone)]
 pub struct Vae {
+    /// The layout of the weights.
     pub layout: Layout,
+    /// The encoder, `inputs -> 2 latent`.
     pub encoder: Stack,
+    /// The decoder, `latent -> inputs`.
     pub decoder: Stack,
+    /// The dimensions of a code.
     pub latent: usize,
     /// The observation variance v of `p(x|z) = N(g(z), v I)`.
     pub variance: f32,
-    /// The decoder's output goes through a sigmoid.
+    /// Whether the decoder's output goes through a sigmoid.
     pub sigmoid: bool,
 }
 
 impl Vae {
-    /// Both stacks dense with the `hidden` layer sizes, the encoder's first, the same for the decoder.
+    /// A model of dense layers; encoder and decoder have hidden layers of the sizes `hidden`, in this order.
     pub fn mlp(inputs: usize, hidden: &[usize], latent: usize, variance: f32, sigmoid: bool) -> Self {
         let sizes = |first, last| [&[first], hidden, &[last]].concat();
         let (encoder, decoder) = (linears(&sizes(inputs, 2 * latent)), linears(&sizes(latent, inputs)));
         Vae::new(encoder, decoder, latent, variance, sigmoid)
     }
 
-    /// The ConvNet: at least one convolution, each of the one before, then dense layers of the `hidden` sizes; the
-    /// decoder is the same the other way round.
+    /// A ConvNet: the encoder has at least one convolution, each of the one before, then dense layers of the sizes
+    /// `hidden`; the decoder has the same in reverse order.
     pub fn conv(
         convolutions: &[Convolution],
         hidden: &[usize],
@@ -59,29 +63,42 @@ impl Vae {
         Vae { layout, encoder, decoder, latent, variance, sigmoid }
     }
 
-    /// The same model, whose dense layers multiply halves and sum floats; convolutions stay in single precision.
+    /// The model with dense layers that multiply halves and sum floats. Convolutions stay in single precision.
     pub fn in_half(mut self) -> Self {
         (self.encoder.half, self.decoder.half) = (true, true);
         self
     }
 
-    /// Means and log-variances `[rows, 2 latent]` of the codes of `x`.
+    /// Means and log-variances `[rows, 2 latent]` of the codes of `x` `[rows, inputs]`. `weights` are the layout's
+    /// views.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn encode(&self, g: &mut Graph, weights: &[Tensor], x: Tensor) -> Result<Tensor> {
         self.encoder.forward(g, weights, x)
     }
 
-    /// Means `[rows, latent]` alone: the representation that the linear probe sees.
+    /// The means `[rows, latent]` alone: the representation that the linear probe sees.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn encode_mean(&self, g: &mut Graph, weights: &[Tensor], x: Tensor) -> Result<Tensor> {
         self.encoder.forward_head(g, weights, x, self.latent)
     }
 
-    /// The images `[rows, inputs]` that the decoder makes of codes `z` `[rows, latent]`: the mean of `p(x|z)`.
+    /// The mean of `p(x|z)` `[rows, inputs]` for codes `z` `[rows, latent]`: the decoded images.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn decode(&self, g: &mut Graph, weights: &[Tensor], z: Tensor) -> Result<Tensor> {
         let output = self.decoder.forward(g, weights, z)?;
         if self.sigmoid { ops::elementwise::sigmoid(g, output) } else { Ok(output) }
     }
 
-    /// `log p(x|z)` `[rows]`, constants included, for codes `z` `[rows, latent]`.
+    /// `log p(x|z)` `[rows]` for images `x` `[rows, inputs]` and codes `z` `[rows, latent]`, constants included.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn log_likelihood(&self, g: &mut Graph, weights: &[Tensor], z: Tensor, x: Tensor) -> Result<Tensor> {
         let output = self.decoder.forward(g, weights, z)?;
         gaussian_log_likelihood(g, output, x, self.variance, self.sigmoid)

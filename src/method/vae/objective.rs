@@ -1,4 +1,4 @@
-//! The training objectives (docs/method.md, section 2), as losses to be minimised.
+//! The training objectives (docs/method.md, section 2), as losses to minimise.
 
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::ops::{self, Term};
@@ -6,13 +6,19 @@ use crate::error::Result;
 use crate::method::ops::{entropic_wasserstein, reparameterise};
 use crate::method::vae::Vae;
 
-/// What is maximised.
+/// The objective of training, which is maximised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Objective {
     /// `E log p(x|z) - beta KL(q || p)`; the VAE's ELBO at beta 1.
-    Elbo { beta: f32 },
+    Elbo {
+        /// The weight of KL.
+        beta: f32,
+    },
     /// `E1 + E2a + E2b - WD_g(q_a, q_b)`, coupling g.
-    Smooth { gamma: f32 },
+    Smooth {
+        /// The coupling.
+        gamma: f32,
+    },
 }
 
 /// A loss and its parts.
@@ -33,7 +39,7 @@ impl Objective {
         }
     }
 
-    /// The same with a share of the coupling.
+    /// The objective with its coupling multiplied by `share`.
     pub fn coupled(self, share: f32) -> Self {
         match self {
             Objective::Smooth { gamma } => Objective::Smooth { gamma: share * gamma },
@@ -41,13 +47,16 @@ impl Objective {
         }
     }
 
-    /// True where the objective couples every example to a selected one.
+    /// Whether the objective couples every example to a selected one.
     pub fn needs_selection(&self) -> bool {
         matches!(self, Objective::Smooth { .. })
     }
 
-    /// The loss of the batch `x` `[batch, inputs]` with noise `u` `[batch, latent]`; `selected`
-    /// is x_b for [`Smooth`](Objective::Smooth) and not used otherwise. x_b never meets the decoder.
+    /// The loss of the batch `x` `[batch, inputs]` with noise `u` `[batch, latent]`. `selected` is x_b, of the shape of
+    /// `x`, for [`Smooth`](Objective::Smooth), else `None`. x_b does not enter the decoder.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
     pub fn loss(
         &self,
         g: &mut Graph,

@@ -2,14 +2,15 @@
 
 use std::str::FromStr;
 
-use crate::engine::recording::{LARGE_BYTES, LARGE_INVOCATIONS, UNIT_SIDES};
+use crate::engine::recording::{COOPERATIVE_SIDES, LARGE_BYTES, LARGE_INVOCATIONS};
 use crate::error::{Error, Result};
 
-/// What `--device` asks for.
+/// A choice of device, as `--device` takes it: `auto`, `cpu`, `gpu` or `gpu:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// A real GPU where there is one, else the CPU back end.
     Auto,
+    /// The CPU back end.
     Cpu,
     /// The best adapter, a software one where there is nothing else; or the one of this number
     /// in the list of [`adapters`].
@@ -43,8 +44,8 @@ pub fn adapters() -> Vec<wgpu::Adapter> {
     enumerate(wgpu::InstanceFlags::empty())
 }
 
-/// The adapters whose Vulkan driver has not passed the conformance tests, as Mesa's dzn under WSL. `gpu:N` numbers them
-/// after the `conformant` ones.
+/// The adapters whose Vulkan driver has not passed the conformance tests, such as Mesa's dzn under WSL. `gpu:N` numbers
+/// them after the `conformant` ones.
 pub fn not_conformant(conformant: &[wgpu::Adapter]) -> Vec<wgpu::Adapter> {
     let mut all = enumerate(wgpu::InstanceFlags::ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER);
     for known in conformant.iter().map(wgpu::Adapter::get_info) {
@@ -65,8 +66,8 @@ fn enumerate(flags: wgpu::InstanceFlags) -> Vec<wgpu::Adapter> {
     pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS))
 }
 
-/// Smaller is better; the first three are real GPUs. A driver that does not say what it drives counts as software:
-/// `gpu:N` opens it, and nothing else does unless there is no other.
+/// The rank of an adapter, the best first; the first three are real GPUs. An adapter of type `Other` counts as
+/// software: only `gpu:N` opens it, or `gpu` where there is nothing better.
 fn rank(info: &wgpu::AdapterInfo) -> usize {
     match info.device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -77,26 +78,26 @@ fn rank(info: &wgpu::AdapterInfo) -> usize {
     }
 }
 
-/// True for hardware that `--device auto` takes; software Vulkan is slower than the CPU back end.
+/// True for GPUs that `auto` takes. It takes no software Vulkan, which is slower than the CPU back end.
 pub fn is_real(info: &wgpu::AdapterInfo) -> bool {
     rank(info) < 3
 }
 
-/// Whether sums within a workgroup go through subgroups: on real GPUs that have them. Software devices run the plain
-/// tree, so that they stand in for the GPUs that have none.
+/// Whether sums within a workgroup go through subgroups: on real GPUs that have them. Software devices sum in a tree,
+/// so that tests on them cover GPUs without subgroups.
 pub fn uses_subgroups(info: &wgpu::AdapterInfo, features: wgpu::Features) -> bool {
     is_real(info) && features.contains(wgpu::Features::SUBGROUP)
 }
 
-/// What kernels on matrix units need of a device.
-pub const MATRIX_UNITS: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+/// The features that kernels with cooperative matrices need.
+pub const COOPERATIVE_FEATURES: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::SUBGROUP);
 
-/// The side of the squares of halves that the adapter's matrix units multiply into floats, where kernels can use them:
-/// they have room for one such sum for each subgroup of 256 invocations, and at most 4 subgroups of the largest size.
-/// Through Vulkan only: Metal has such units too, but its compiler has not seen these kernels.
-pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
+/// The side of the adapter's cooperative matrices of halves that are summed in floats, where kernels can use them. A
+/// kernel has 256 invocations, room for one such matrix of sums for each of their subgroups, and subgroups of up to 64.
+/// Through Vulkan only: Metal has cooperative matrices too, but its compiler has not seen these kernels.
+pub fn cooperative_side(adapter: &wgpu::Adapter) -> Option<u32> {
     use wgpu::CooperativeScalarType::{F16, F32};
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let fits = |side: u32| {
@@ -110,11 +111,11 @@ pub fn matrix_units(adapter: &wgpu::Adapter) -> Option<u32> {
         let halves = |p: &wgpu::CooperativeMatrixProperties| (p.ab_type, p.cr_type) == (F16, F32);
         adapter.cooperative_matrix_properties().iter().any(|p| square(p) && halves(p))
     };
-    let has = adapter.features().contains(MATRIX_UNITS);
-    UNIT_SIDES.into_iter().find(|&side| has && fits(side) && offered(side))
+    let has = adapter.features().contains(COOPERATIVE_FEATURES);
+    COOPERATIVE_SIDES.into_iter().find(|&side| has && fits(side) && offered(side))
 }
 
-/// Whether variants for large workgroups can run.
+/// Whether variants for [large workgroups](crate::engine::recording::Target::LargeWorkgroups) can run.
 pub fn large_workgroups(limits: &wgpu::Limits) -> bool {
     limits.max_compute_invocations_per_workgroup >= LARGE_INVOCATIONS
         && limits.max_compute_workgroup_size_x >= LARGE_INVOCATIONS
@@ -124,7 +125,7 @@ pub fn large_workgroups(limits: &wgpu::Limits) -> bool {
 /// Storage buffers that a kernel may bind on every device.
 pub const STORAGE_BUFFERS: u32 = 8;
 
-/// What of the portable base of the kernels the adapter cannot do; `None` where it runs them.
+/// Which of the limits that every kernel needs the adapter does not reach, in words; `None` where it runs the kernels.
 pub fn lacks(limits: &wgpu::Limits) -> Option<String> {
     let needs = [
         ("storage buffers in a kernel", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS),
@@ -146,8 +147,11 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
     able.min_by_key(|&i| rank(&adapters[i].get_info()))
 }
 
-/// The adapter that `--device gpu` (`number` is `None`) or `--device gpu:N` asks for. One that is not conformant is
-/// taken by its number, or where there is no other.
+/// The adapter that `gpu` (`number` is `None`) or `gpu:N` names. One that is not conformant is taken by its number, or
+/// where there is no other.
+///
+/// # Errors
+/// [`Error::Request`] where there is no such adapter, or none that can run the kernels.
 pub fn pick(number: Option<usize>) -> Result<wgpu::Adapter> {
     let mut adapters = adapters();
     if adapters.len() <= number.unwrap_or(0) {
@@ -177,17 +181,16 @@ pub fn pick(number: Option<usize>) -> Result<wgpu::Adapter> {
     }
 }
 
-/// The limits to ask the adapter for: what WebGPU promises (or less, where the adapter has
-/// less), with the sizes that large data sets and grids need raised to the adapter's own, and large workgroups where
-/// it has them.
+/// The limits to request of the adapter: WebGPU's defaults, or less where the adapter has less. The sizes of buffers
+/// and grids are raised to the adapter's own, and those of workgroups to large ones where it has them.
 pub fn limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
     let own = adapter.limits();
     let mut limits = wgpu::Limits::default().or_worse_values_from(&own);
     limits.max_buffer_size = own.max_buffer_size;
     limits.max_storage_buffer_binding_size = own.max_storage_buffer_binding_size;
     limits.max_compute_workgroups_per_dimension = own.max_compute_workgroups_per_dimension;
-    // Kernels on matrix units have as much memory.
-    if matrix_units(adapter).is_some() || large_workgroups(&own) {
+    // Kernels with cooperative matrices need as much workgroup memory.
+    if cooperative_side(adapter).is_some() || large_workgroups(&own) {
         limits.max_compute_workgroup_storage_size = LARGE_BYTES;
     }
     if large_workgroups(&own) {

@@ -1,4 +1,4 @@
-//! Running a recording: everything bound once, the list of dispatches encoded at every run.
+//! Running a recording: everything is bound once, and the list of dispatches encoded at every run.
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -17,13 +17,13 @@ pub struct Program {
     recording: Recording,
     gpu: Gpu,
     dispatches: Vec<Dispatch>,
-    /// Numbers of the dispatches in the order they run, loops unrolled.
+    /// Indices into `dispatches` in the order they run, loops unrolled.
     order: Vec<u32>,
-    /// Parts of `order` that are one submission each.
+    /// Ranges of `order`, each one submission.
     submissions: Vec<Range<usize>>,
 }
 
-/// A call made ready.
+/// A call with its pipeline and bindings.
 #[derive(Debug)]
 struct Dispatch {
     pipeline: wgpu::ComputePipeline,
@@ -31,12 +31,13 @@ struct Dispatch {
     workgroups: [u32; 3],
 }
 
-/// A desktop's watchdog resets a GPU that works on one submission for about two seconds. These
-/// bound a submission to a fraction of that even on a slow integrated GPU.
+/// The most work of a submission. A desktop's watchdog resets a GPU that works on one submission for about two seconds;
+/// this is a fraction of that even on a slow integrated GPU.
 const MAX_WORK: u64 = 100_000_000_000;
+/// The most dispatches of a submission, for the same reason.
 const MAX_DISPATCHES: usize = 2000;
 
-/// Floating-point operations that a call costs, a moved byte counted as ten.
+/// The work of a call in floating-point operations, a byte moved counted as ten.
 fn work(call: &Call) -> u64 {
     call.flops + 10 * call.bytes()
 }
@@ -65,13 +66,17 @@ impl Program {
         Ok(Program { recording, gpu: gpu.clone(), dispatches, order, submissions })
     }
 
+    /// The recording that it runs.
     pub fn recording(&self) -> &Recording {
         &self.recording
     }
 
-    /// Submits one run. Waits only where earlier runs pile up.
+    /// Submits one run. Waits only where too many submissions are in flight.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for what wgpu reports, such as a lost device.
     pub fn run(&mut self) -> Result<()> {
-        self.gpu.0.trouble.check()?;
+        self.gpu.0.errors.check()?;
         for span in 0..self.submissions.len() {
             let mut encoder = self.gpu.0.device.create_command_encoder(&Default::default());
             self.encode(&mut encoder.begin_compute_pass(&Default::default()), span);
@@ -84,7 +89,7 @@ impl Program {
         &self.gpu
     }
 
-    /// How many submissions make up a run.
+    /// The number of submissions of a run.
     pub(super) fn submissions(&self) -> usize {
         self.submissions.len()
     }
@@ -105,7 +110,7 @@ impl Program {
     }
 }
 
-/// The calls' numbers in the order they run.
+/// The calls' indices in the order they run.
 fn unroll(steps: &[Step]) -> Vec<u32> {
     let (mut order, mut next) = (Vec::new(), 0);
     for step in steps {
@@ -121,7 +126,7 @@ fn unroll(steps: &[Step]) -> Vec<u32> {
     order
 }
 
-/// Cuts the run where a submission would become too long. `work` is by call.
+/// Cuts a run into submissions of at most [`MAX_WORK`] and [`MAX_DISPATCHES`]. `work` is by call.
 fn split(order: &[u32], work: &[u64]) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let (mut start, mut sum) = (0, 0u64);
@@ -139,7 +144,7 @@ fn split(order: &[u32], work: &[u64]) -> Vec<Range<usize>> {
     spans
 }
 
-/// What wgpu would only say later, and without the kernel's name.
+/// Checks what wgpu would only report later, and without the kernel's name.
 fn check(gpu: &Gpu, call: &Call, recording: &Recording) -> Result<()> {
     let name = call.kernel.name;
     let fail = |text: String| Err(Error::device(format!("kernel {name}: {text}")));
@@ -159,7 +164,7 @@ fn check(gpu: &Gpu, call: &Call, recording: &Recording) -> Result<()> {
     Ok(())
 }
 
-/// One buffer with the uniform blocks of all calls, and where each starts.
+/// One buffer with the uniform blocks of all calls, and the word at which each starts.
 fn uniforms(gpu: &Gpu, calls: &[Cow<Call>]) -> Result<(wgpu::Buffer, Vec<usize>)> {
     let align = gpu.0.limits.min_uniform_buffer_offset_alignment.max(16) as usize / 4;
     let (mut words, mut slots) = (Vec::new(), Vec::new());
@@ -180,14 +185,14 @@ fn uniforms(gpu: &Gpu, calls: &[Cow<Call>]) -> Result<(wgpu::Buffer, Vec<usize>)
     Ok((made?, slots))
 }
 
-/// The part of the uniform buffer that starts at word `slot`, a multiple of 16 bytes long.
+/// The uniform block of a call, from word `slot` on, a multiple of 16 bytes long.
 fn uniform_binding<'a>(uniforms: &'a wgpu::Buffer, call: &Call, slot: usize) -> BindingResource<'a> {
     let words = call.params.len().max(1).next_multiple_of(4);
     binding(uniforms, slot, words)
 }
 
 fn binding(buffer: &wgpu::Buffer, offset: usize, words: usize) -> BindingResource<'_> {
-    // Whole vectors, for shaders that bind words as such; no view starts in the words between.
+    // Whole vectors of four words, for shaders that bind vectors. No view starts in the words added.
     let size = NonZeroU64::new(4 * words.next_multiple_of(4) as u64);
     BindingResource::Buffer(BufferBinding { buffer, offset: 4 * offset as u64, size })
 }
@@ -202,7 +207,7 @@ fn bind(
     let mut entries = vec![BindGroupEntry { binding: 0, resource: uniforms }];
     for ((arg, declared), i) in call.args.iter().zip(call.kernel.bindings).zip(1..) {
         let resource = if arg.view == NONE && declared.access == Access::Write {
-            // Words of its own for each binding: two that are written may not share any.
+            // Separate words for each binding, since written bindings may not overlap.
             binding(&gpu.0.sink, (i - 1) as usize * NONE.words, NONE.words)
         } else {
             binding(memory[arg.view.buffer.0 as usize].raw(), arg.view.offset, arg.view.words)

@@ -1,4 +1,4 @@
-//! Device memory, and its way to and from the host.
+//! Device memory, and copies to and from the host.
 
 use std::rc::Rc;
 
@@ -7,12 +7,12 @@ use wgpu::BufferUsages;
 use super::Gpu;
 use crate::error::{Error, Result};
 
-/// What every storage buffer may be used for.
+/// The usages of every storage buffer.
 pub(super) const STORAGE: BufferUsages =
     BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
 
-/// Words that cross to or from the host at a time (16 MiB), so that moving a large data set
-/// does not take as much memory again.
+/// Words that are copied to or from the host at a time (16 MiB), so that copying a large data set needs little staging
+/// memory.
 const PIECE: usize = 4 << 20;
 
 /// Device memory. Clones share it.
@@ -47,7 +47,7 @@ impl Buffer {
         Ok(Buffer { raw, words, gpu: gpu.clone() })
     }
 
-    /// Whether it is memory of this device.
+    /// Whether it is memory of `gpu`.
     pub fn is_of(&self, gpu: &Gpu) -> bool {
         Rc::ptr_eq(&self.gpu.0, &gpu.0)
     }
@@ -56,11 +56,15 @@ impl Buffer {
         &self.raw
     }
 
+    /// Its size in words.
     pub fn words(&self) -> usize {
         self.words
     }
 
     /// Copies `data` to words `offset ..`, after the work submitted before.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for words beyond the end and for what wgpu reports.
     pub fn write(&self, offset: usize, data: &[u32]) -> Result<()> {
         let queue = &self.gpu.0.queue;
         for (i, piece) in data.chunks(PIECE).enumerate() {
@@ -70,7 +74,7 @@ impl Buffer {
                 || queue.write_buffer(&self.raw, at, bytemuck::cast_slice(piece)),
             )?;
             if piece.len() == PIECE {
-                // Lets wgpu give the copy in host memory back before it makes the next.
+                // Lets wgpu free its staging memory before it allocates more.
                 queue.submit([]);
                 self.gpu.wait(None)?;
             }
@@ -79,6 +83,9 @@ impl Buffer {
     }
 
     /// Copies words `offset ..` to `data`, after the work submitted before.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for words beyond the end and for what wgpu reports.
     pub fn read(&self, offset: usize, data: &mut [u32]) -> Result<()> {
         for (i, piece) in data.chunks_mut(PIECE).enumerate() {
             self.read_piece(offset + i * PIECE, piece)?;
@@ -100,7 +107,7 @@ impl Buffer {
         let (done, mapped) = std::sync::mpsc::channel();
         gpu.scoped(what, || {
             staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
-                // The receiver outlives the wait below; where that fails nobody listens.
+                // The receiver is gone only where the wait below has failed.
                 let _ = done.send(result);
             });
         })?;
@@ -115,7 +122,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// The device's staging buffer, made larger where it must be.
+    /// The device's staging buffer, enlarged where it is too small.
     fn staging(&self, words: usize) -> Result<wgpu::Buffer> {
         let mut kept = self.gpu.0.staging.borrow_mut();
         if let Some(buffer) = kept.as_ref().filter(|b| b.size() >= 4 * words as u64) {

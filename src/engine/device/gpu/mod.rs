@@ -1,12 +1,11 @@
 //! The GPU back end, on wgpu: Vulkan, Metal and DX12.
 //!
-//! Everything a recording needs (memory, pipelines, bind groups, uniform blocks) is made when
-//! it is compiled; a run only encodes the flat list of dispatches anew, since wgpu's command
-//! buffers are for one use, and submits it.
+//! Everything a recording needs (memory, pipelines, bind groups, uniform blocks) is made when it is compiled. A run
+//! encodes the flat list of dispatches and submits it; it encodes anew every time, since a wgpu command buffer can be
+//! submitted only once.
 //!
-//! wgpu reports errors in its own time and panics by default. Here creation is wrapped in error
-//! scopes, and whatever arrives later (a lost device, say) is kept and returned by the next
-//! run, write or read.
+//! wgpu reports errors asynchronously and panics by default. Here everything is created in error scopes, and an error
+//! that arrives later (a lost device, say) is kept and returned by the next run, write or read.
 
 pub mod adapter;
 mod executor;
@@ -43,33 +42,34 @@ struct Inner {
     limits: wgpu::Limits,
     /// Bounds checks in the kernels and zeroed workgroup memory.
     checked: bool,
-    /// The first error that no scope caught.
-    trouble: Trouble,
+    /// The first error outside of any scope.
+    errors: DeviceErrors,
     pipelines: RefCell<pipelines::Pipelines>,
-    /// Variants of calls are measured where this is set; else each call has number `variant`, or its last.
+    /// Where set, variants of calls are measured; else each call has number `preferred`, or its last.
     tune: RefCell<Option<tune::Tune>>,
-    variant: Cell<usize>,
-    /// Sums within a workgroup go through subgroups.
+    preferred: Cell<usize>,
+    /// Whether sums within a workgroup go through subgroups.
     subgroups: Cell<bool>,
-    /// The side of the matrix units that kernels can use, and of those that they are to use.
-    matrix_units: Option<u32>,
-    units: Cell<Option<u32>>,
+    /// The side of the cooperative matrices that kernels can use.
+    cooperative_side: Option<u32>,
+    /// The same, `None` while kernels are not to use them.
+    cooperative: Cell<Option<u32>>,
     /// The host-visible buffer that reads go through.
     staging: RefCell<Option<wgpu::Buffer>>,
     in_flight: RefCell<VecDeque<wgpu::SubmissionIndex>>,
-    /// Bound where a call leaves a written binding unused, [`NONE`]'s words for each; wgpu refuses to bind the
-    /// recording's own spare buffer for reading and writing in one call.
+    /// Bound where a call leaves a written binding unused, [`NONE`]'s words for each. The recording's own spare buffer
+    /// would not do: wgpu refuses to bind one buffer for reading and for writing in one call.
     sink: wgpu::Buffer,
 }
 
-/// Submissions that may wait on the device before the host waits for the oldest.
+/// Submissions in flight before the host waits for the oldest.
 const MAX_IN_FLIGHT: usize = 3;
 
-/// An error that came outside of any scope, from whatever thread wgpu calls back on.
+/// The first error outside of any error scope, from whatever thread wgpu calls back on.
 #[derive(Debug, Clone, Default)]
-struct Trouble(Arc<Mutex<Option<String>>>);
+struct DeviceErrors(Arc<Mutex<Option<String>>>);
 
-impl Trouble {
+impl DeviceErrors {
     fn set(&self, text: impl Display) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if first.is_none() {
@@ -87,6 +87,9 @@ impl Trouble {
 
 impl Gpu {
     /// Opens an adapter. `checked` puts bounds checks in the kernels.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for an adapter that cannot run the kernels; [`Error::Device`] for one that does not open.
     pub fn open(adapter: &wgpu::Adapter, checked: bool) -> Result<Self> {
         let info = adapter.get_info();
         let limits = adapter::limits(adapter);
@@ -94,7 +97,7 @@ impl Gpu {
             let what = format!("{} cannot run the kernels ({why})", info.name);
             return Err(Error::request(what).with_hint("use `device` cpu"));
         }
-        // What measures, and what a kernel can use; none needs it.
+        // Optional: time stamps measure, and kernels use subgroups where there are some.
         let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
         let plain = wgpu::DeviceDescriptor {
             label: Some("smoothenc"),
@@ -102,98 +105,104 @@ impl Gpu {
             required_limits: limits.clone(),
             ..Default::default()
         };
-        let with_units = wgpu::DeviceDescriptor {
-            required_features: features | adapter::MATRIX_UNITS,
-            // SAFETY: what is experimental is the interface. Where a driver has matrix units, kernels that stay
+        let with_cooperative = wgpu::DeviceDescriptor {
+            required_features: features | adapter::COOPERATIVE_FEATURES,
+            // SAFETY: only the interface is experimental. Where a driver has cooperative matrices, kernels that stay
             // within their bindings are as safe as others.
             experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
             ..plain.clone()
         };
-        let mut matrix_units = adapter::matrix_units(adapter);
+        let mut cooperative_side = adapter::cooperative_side(adapter);
         let open = |descriptor| pollster::block_on(adapter.request_device(descriptor));
-        let opened = matrix_units.and_then(|_| open(&with_units).ok());
+        let opened = cooperative_side.and_then(|_| open(&with_cooperative).ok());
         let (device, queue) = match opened {
             Some(opened) => opened,
             None => {
-                matrix_units = None;
+                cooperative_side = None;
                 open(&plain).map_err(|e| Error::device(format!("{} does not open: {e}", info.name)))?
             }
         };
-        let trouble = Trouble::default();
-        let (on_error, on_loss) = (trouble.clone(), trouble.clone());
+        let errors = DeviceErrors::default();
+        let (on_error, on_loss) = (errors.clone(), errors.clone());
         device.on_uncaptured_error(Arc::new(move |error| on_error.set(error)));
         device.set_device_lost_callback(move |_, message| {
             on_loss.set(format!("the GPU was lost {message}").trim_end())
         });
         let subgroups = Cell::new(adapter::uses_subgroups(&info, adapter.features()));
-        let units = Cell::new(matrix_units.filter(|_| adapter::is_real(&info)));
-        let variant = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
+        let cooperative = Cell::new(cooperative_side.filter(|_| adapter::is_real(&info)));
+        let preferred = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
         let sink =
             memory::create(&device, "sink", adapter::STORAGE_BUFFERS as usize * NONE.words, memory::STORAGE);
-        trouble.check()?;
+        errors.check()?;
         Ok(Gpu(Rc::new(Inner {
             device,
             queue,
             info,
             limits,
             checked,
-            trouble,
+            errors,
             pipelines: RefCell::default(),
             tune: RefCell::new(None),
-            variant,
+            preferred,
             subgroups,
-            matrix_units,
-            units,
+            cooperative_side,
+            cooperative,
             staging: RefCell::new(None),
             in_flight: RefCell::default(),
             sink,
         })))
     }
 
-    /// One line for people.
+    /// One line for people: the adapter and its API.
     pub fn description(&self) -> String {
         let info = &self.0.info;
         let checks = if self.0.checked { ", bounds checks on" } else { "" };
         format!("{} ({}, {}{checks})", info.name, info.backend, report::kind(info))
     }
 
-    /// Gives the device up, which to programs looks as if it were lost: they return errors.
+    /// Destroys the device. Programs then return errors, as after a lost device.
     pub fn destroy(&self) {
         self.0.device.destroy();
     }
 
-    /// New memory, zeroed.
+    /// New zeroed memory of `words` words. Errors call it `name`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond the device's limit; [`Error::Device`] for what wgpu reports.
     pub fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
         Buffer::new(self, name, words)
     }
 
     /// Makes `recording` ready to run; see [`crate::engine::device::Device::compile`].
+    ///
+    /// # Errors
+    /// As [`crate::engine::device::Device::compile`].
     pub fn compile(&self, recording: Recording, variables: Vec<(BufferId, Buffer)>) -> Result<Program> {
         Program::new(self, recording, &variables)
     }
 
-    /// Runs `make` and turns whatever wgpu has against it into an error that starts with `what`.
+    /// Runs `make` in error scopes; returns the first wgpu error, prefixed by `what`.
     fn scoped<T>(&self, what: impl Fn() -> String, make: impl FnOnce() -> T) -> Result<T> {
-        self.0.trouble.check()?;
+        self.0.errors.check()?;
         let filters =
             [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
         let scopes = filters.map(|filter| self.0.device.push_error_scope(filter));
         let made = make();
-        // Scopes must end in the reverse of the order in which they began.
+        // Scopes end in reverse order.
         let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
         match errors.collect::<Vec<_>>().first() {
             Some(error) => Err(Error::device(format!("{}: {}", what(), full_text(error)))),
             None => {
-                self.0.trouble.check()?;
+                self.0.errors.check()?;
                 Ok(made)
             }
         }
     }
 
-    /// Hands commands to the device. Waits only where too many submissions are under way.
+    /// Submits commands. Waits only where more than [`MAX_IN_FLIGHT`] submissions are in flight.
     fn submit(&self, commands: wgpu::CommandBuffer) -> Result<()> {
         let index = self.0.queue.submit([commands]);
-        self.0.trouble.check()?;
+        self.0.errors.check()?;
         let oldest = {
             let mut in_flight = self.0.in_flight.borrow_mut();
             in_flight.push_back(index);
@@ -205,22 +214,22 @@ impl Gpu {
         }
     }
 
-    /// Waits for a submission, or for all.
+    /// Waits for a submission, or for all of them.
     fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         loop {
             let timeout = Some(Duration::from_secs(10));
             let wait = wgpu::PollType::Wait { submission_index: submission.clone(), timeout };
-            // wgpu panics in `poll` when the device is lost while it waits.
+            // wgpu panics in `poll` where the device is lost during the wait.
             match catch_unwind(AssertUnwindSafe(|| self.0.device.poll(wait))) {
-                Ok(Ok(_)) => return self.0.trouble.check(),
-                Ok(Err(wgpu::PollError::Timeout)) => self.0.trouble.check()?,
+                Ok(Ok(_)) => return self.0.errors.check(),
+                Ok(Err(wgpu::PollError::Timeout)) => self.0.errors.check()?,
                 Ok(Err(error)) => {
-                    self.0.trouble.set(error);
-                    return self.0.trouble.check();
+                    self.0.errors.set(error);
+                    return self.0.errors.check();
                 }
                 Err(_) => {
-                    self.0.trouble.set("the GPU was lost while the program waited for it");
-                    return self.0.trouble.check();
+                    self.0.errors.set("the GPU was lost while the program waited for it");
+                    return self.0.errors.check();
                 }
             }
         }

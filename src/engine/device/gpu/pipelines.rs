@@ -6,7 +6,7 @@ use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType
 
 use super::Gpu;
 use crate::engine::kernel::{Access, Binding, Kernel};
-use crate::engine::recording::{Call, MatrixUnits};
+use crate::engine::recording::Call;
 use crate::error::Result;
 
 /// What the variants of a kernel share.
@@ -20,8 +20,8 @@ struct Parts {
 /// The values of a variant's `override` constants.
 type Constants = Vec<(&'static str, u32)>;
 
-/// A kernel, whether its sums go through subgroups, and the side of the matrix units it runs on, else 0. Kernels are
-/// told apart by address, not by name, so that a test's altered copy of a kernel is its own.
+/// A kernel, whether its sums go through subgroups, and the side of its cooperative matrices, 0 without them. Kernels
+/// differ by address, not by name, so that a test can have an altered copy of a kernel.
 type Text = (*const Kernel, bool, u32);
 
 /// The pipelines made so far.
@@ -31,51 +31,51 @@ pub(super) struct Pipelines {
     made: HashMap<(Text, Constants), wgpu::ComputePipeline>,
 }
 
-/// The sum within a workgroup as a tree, which every device can do, and its twin through subgroups.
+/// The sum within a workgroup: as a tree, for every device, and through subgroups.
 const SUM: [&str; 2] = [
     include_str!("../../../../shaders/common/reduce.wgsl"),
     include_str!("../../../../shaders/common/reduce_subgroups.wgsl"),
 ];
 
-/// The text of a kernel: its files, one after the other, the sum within a workgroup through `subgroups` or not.
+/// The WGSL of a kernel: its files, one after the other, with sums within a workgroup through `subgroups` or not.
 pub fn text(kernel: &Kernel, subgroups: bool) -> String {
     let file = |file: &&'static str| if subgroups && *file == SUM[0] { SUM[1] } else { file };
     kernel.wgsl.iter().map(file).collect::<Vec<_>>().join("\n")
 }
 
-/// The text of a kernel for matrix units. What it enables must come first.
-pub fn units_text(units: &MatrixUnits) -> String {
-    let head = match units.side {
-        16 => include_str!("../../../../shaders/common/matrix_units_16.wgsl"),
-        _ => include_str!("../../../../shaders/common/matrix_units_8.wgsl"),
+/// The WGSL of a kernel for cooperative matrices of this side. Its `enable` directives must come first.
+pub fn cooperative_text(kernel: &Kernel, side: u32) -> String {
+    let head = match side {
+        16 => include_str!("../../../../shaders/common/cooperative_16.wgsl"),
+        _ => include_str!("../../../../shaders/common/cooperative_8.wgsl"),
     };
-    format!("{head}\n{}", units.wgsl.join("\n"))
+    format!("{head}\n{}", kernel.cooperative.join("\n"))
 }
 
 impl Gpu {
-    /// From now on compiles kernels with sums through subgroups, or without; for tests. False where the device has
-    /// none.
+    /// From now on compiles kernels with sums through subgroups, or without. False where the device has none. For
+    /// tests.
     pub fn use_subgroups(&self, wanted: bool) -> bool {
         let has = self.0.device.features().contains(wgpu::Features::SUBGROUP);
         self.0.subgroups.set(wanted && has);
         has || !wanted
     }
 
-    /// From now on takes variants for the device's matrix units, or none; for tests. False where it has none.
-    pub fn use_matrix_units(&self, wanted: bool) -> bool {
-        let has = self.0.matrix_units;
-        self.0.units.set(has.filter(|_| wanted));
+    /// From now on takes variants with cooperative matrices, or none. False where the device has none. For tests.
+    pub fn use_cooperative_matrices(&self, wanted: bool) -> bool {
+        let has = self.0.cooperative_side;
+        self.0.cooperative.set(has.filter(|_| wanted));
         has.is_some() || !wanted
     }
 
-    /// Whether variants for matrix units are taken.
-    pub fn uses_matrix_units(&self) -> bool {
-        self.0.units.get().is_some()
+    /// Whether variants with cooperative matrices are taken.
+    pub fn uses_cooperative_matrices(&self) -> bool {
+        self.0.cooperative.get().is_some()
     }
 
     /// The pipeline of a call's kernel and constants, and the layout of its bindings.
     pub(super) fn pipeline(&self, call: &Call) -> Result<(wgpu::ComputePipeline, BindGroupLayout)> {
-        let side = call.units.map_or(0, |units| units.side);
+        let side = call.target.cooperative_side().unwrap_or(0);
         let kernel: Text = (call.kernel, self.0.subgroups.get(), side);
         let parts = self.0.pipelines.borrow().parts.get(&kernel).cloned();
         let parts = match parts {
@@ -117,8 +117,8 @@ impl Gpu {
         self.scoped(
             || format!("kernel {}", kernel.name),
             || {
-                let text = match &call.units {
-                    Some(units) => units_text(units),
+                let text = match call.target.cooperative_side() {
+                    Some(side) => cooperative_text(kernel, side),
                     None => text(kernel, self.0.subgroups.get()),
                 };
                 let source = wgpu::ShaderSource::Wgsl(text.into());
@@ -153,7 +153,7 @@ impl Gpu {
 
     fn make_pipeline(&self, call: &Call, parts: &Parts) -> Result<wgpu::ComputePipeline> {
         let name = call.kernel.name;
-        let subgroup = call.units.map(|_| ("SUBGROUP", self.0.info.subgroup_max_size));
+        let subgroup = call.target.cooperative_side().map(|_| ("SUBGROUP", self.0.info.subgroup_max_size));
         let constants: Vec<_> = call.constants.iter().copied().chain(subgroup).collect();
         let constants: Vec<_> = constants.iter().map(|(name, v)| (*name, f64::from(*v))).collect();
         let descriptor = wgpu::ComputePipelineDescriptor {

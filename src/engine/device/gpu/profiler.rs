@@ -1,10 +1,13 @@
-//! Time as the device itself tells it, for `smoothenc bench`.
+//! Times by the device's own clock, for benchmarks.
 
 use super::{Buffer, Gpu, Program};
 use crate::error::Result;
 
 impl Gpu {
-    /// Waits until all work handed over is done.
+    /// Waits until all submitted work is done.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) for what wgpu reports, such as a lost device.
     pub fn finish(&self) -> Result<()> {
         self.wait(None)
     }
@@ -14,7 +17,7 @@ impl Gpu {
         self.0.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// Bytes that a kernel can be bound to at once.
+    /// The most bytes of a binding.
     pub fn binding_bytes(&self) -> u64 {
         self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
     }
@@ -25,9 +28,11 @@ impl Gpu {
 }
 
 impl Program {
-    /// Runs the recording once, waits for it, and returns the seconds between the device's time
-    /// stamps at the start and the end of its work. `None`, without a run, where the device has no
-    /// time stamps. They cannot be relied on alone: some drivers return zeros.
+    /// Runs the recording once, waits for it, and returns the seconds between the device's time stamps at the start and
+    /// the end of its work. `None`, without a run, where the device has no time stamps. Some drivers return zeros.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) for what wgpu reports.
     pub fn run_timed(&mut self) -> Result<Option<f64>> {
         let gpu = self.gpu().clone();
         if !gpu.has_timestamps() {

@@ -1,4 +1,4 @@
-//! What `smoothenc devices` tells: the adapters, their limits and what runs on them.
+//! A report of the adapters, their limits and which kernels run on them; `smoothenc devices` prints it.
 
 use serde::Serialize;
 
@@ -12,11 +12,13 @@ pub struct AdapterReport {
     pub device: String,
     /// True for the one that `--device auto` takes.
     pub auto: bool,
+    /// The adapter's name.
     pub name: String,
     /// `cpu`, `vulkan`, `metal` or `dx12`.
     pub backend: String,
     /// In words: `discrete GPU`, `software`, ...
     pub kind: String,
+    /// The driver's name and version; empty for the CPU.
     pub driver: String,
     /// True where the CPU does the work: the CPU back end and software Vulkan.
     pub software: bool,
@@ -27,42 +29,55 @@ pub struct AdapterReport {
     /// Why it runs none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfit: Option<String>,
-    /// The CPU back end only.
+    /// The number of threads. The CPU back end only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// The instruction set of its vectors. The CPU back end only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simd: Option<String>,
-    /// Adapters only.
+    /// The limits of an adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsReport>,
+    /// The features of an adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<FeaturesReport>,
 }
 
-/// The limits that matter here.
+/// The limits of an adapter that kernels depend on.
 #[derive(Debug, Clone, Serialize)]
 pub struct LimitsReport {
+    /// The most bytes of a buffer.
     pub buffer_bytes: u64,
+    /// The most bytes of a binding.
     pub storage_binding_bytes: u64,
+    /// The most storage buffers of a kernel.
     pub storage_buffers: u32,
+    /// The most bytes of workgroup memory.
     pub workgroup_memory_bytes: u32,
+    /// The most invocations of a workgroup.
     pub workgroup_invocations: u32,
+    /// The most workgroups in one dimension.
     pub workgroups_per_dimension: u32,
+    /// The smallest and the largest size of a subgroup.
     pub subgroup_sizes: [u32; 2],
 }
 
-/// The features that faster kernels could use.
+/// The optional features of an adapter that kernels use or could use.
 #[derive(Debug, Clone, Serialize)]
 pub struct FeaturesReport {
+    /// 16-bit floats in shaders.
     pub f16: bool,
+    /// Subgroup operations.
     pub subgroups: bool,
+    /// Time stamps.
     pub timestamps: bool,
+    /// Immediate data.
     pub immediates: bool,
-    /// Tile sizes, as `MxNxK inputs-result`.
+    /// The sizes and types of cooperative matrices, as `MxNxK inputs-result`.
     pub cooperative_matrix: Vec<String>,
 }
 
-/// The sort of hardware, in words.
+/// The type of hardware, in words.
 pub(super) fn kind(info: &wgpu::AdapterInfo) -> &'static str {
     match info.device_type {
         wgpu::DeviceType::DiscreteGpu => "discrete GPU",
@@ -91,7 +106,7 @@ pub fn list() -> Vec<AdapterReport> {
         kernels: vec!["base".into()],
         unfit: None,
         threads: Some(rayon::current_num_threads()),
-        simd: Some(simd::path().name().into()),
+        simd: Some(simd::instruction_set().name().into()),
         limits: None,
         features: None,
     }];
@@ -133,14 +148,14 @@ fn report(number: usize, adapter: &wgpu::Adapter) -> AdapterReport {
     }
 }
 
-/// The kernels that run there.
+/// Which variants of the kernels an adapter runs.
 fn kernels(adapter: &wgpu::Adapter) -> Vec<String> {
     let subgroups = adapter::uses_subgroups(&adapter.get_info(), adapter.features());
-    let units = adapter::matrix_units(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
-    let units = units.map(|side| format!("matrix units of {side} for half precision"));
+    let cooperative = adapter::cooperative_side(adapter).filter(|_| adapter::is_real(&adapter.get_info()));
+    let cooperative = cooperative.map(|side| format!("matrix units of {side} for half precision"));
     let subgroups = subgroups.then(|| "subgroup sums".to_string());
     let large = adapter::large_workgroups(&adapter.limits()).then(|| "large workgroups".to_string());
-    let names = [Some("base".to_string()), subgroups, large, units];
+    let names = [Some("base".to_string()), subgroups, large, cooperative];
     names.into_iter().flatten().collect()
 }
 

@@ -1,8 +1,8 @@
 //! Which variant of a call is the fastest on this device: measured once, and kept on disk.
 //!
-//! The variants of a call add up in different orders, so a resumed run must use the variant it started with. A choice
-//! is therefore written down before it is used, also where there was no time to measure. What another process has
-//! written meanwhile comes first.
+//! The variants of a call sum in different orders, so a resumed run must use the variant it started with. A choice is
+//! therefore written to the file before it is used, even where there was no time to measure. Where another process has
+//! written a choice in the meantime, that one is taken.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,102 +13,102 @@ use std::time::{Duration, Instant};
 
 use super::{Buffer, Gpu, Program, adapter};
 use crate::engine::kernel::{BufferId, NONE};
-use crate::engine::recording::{BufferSpec, Call, Recording, Step, Variant};
+use crate::engine::recording::{BufferSpec, Call, Recording, Step, Target, Variant};
 use crate::error::{Error, Result};
 use crate::files;
 
-/// Time for measuring in a process, most of which goes into compiling; what is left over then gets its usual variant.
+/// Time for measuring in a process, most of which goes into compiling. Calls met after it get their usual variant.
 const MOST_TIME: Duration = Duration::from_millis(4000);
-/// A sample is as many calls as take about this long, so that handing them over weighs little.
+/// A sample is as many calls as take about this long, so that the cost of submitting them is small beside them.
 const SAMPLE_SECONDS: f64 = 0.001;
 const MOST_REPETITIONS: f64 = 64.0;
 const SAMPLES: usize = 3;
-/// What is written behind a choice that was made for want of time.
+/// The mark in the file of a choice that was made without measuring, because time had run out.
 const UNMEASURED: &str = ", not measured";
-/// Time of work until a GPU runs at its full clock.
+/// Time of work after which a GPU runs at its full clock.
 const WARM_UP: Duration = Duration::from_millis(30);
-/// Choices of a device in the file, and devices. An experiment has some dozens; calls beyond these have their usual
-/// variant.
-const MOST_CHOICES: usize = 2000;
+/// The most choices of a device in the file, and the most devices. An experiment has some dozens of choices; calls
+/// beyond the limit have their usual variant.
+const MOST_CALLS: usize = 2000;
 const MOST_DEVICES: usize = 16;
-/// A variant that takes so many times as long as another at the first try is not measured further.
+/// A variant whose first run takes this many times as long as the fastest so far is not measured further.
 const HOPELESS: f64 = 2.0;
 
-/// For each call of a device, its variant.
-pub(crate) type Choices = BTreeMap<String, String>;
-/// The file: for each device, its choices.
-pub(crate) type Devices = BTreeMap<String, Choices>;
+/// The name of the variant chosen for each call, by [`key`].
+pub(crate) type VariantNames = BTreeMap<String, String>;
+/// The content of the file: for each device, its choices.
+pub(crate) type Devices = BTreeMap<String, VariantNames>;
 
-/// The choices of a device, and where they are kept.
+/// The choices of a device and the file they are in.
 #[derive(Debug)]
 pub(super) struct Tune {
     file: PathBuf,
     /// The device's key in the file: another driver or another version of the kernels measures anew.
     device: String,
-    choices: Choices,
+    variants: VariantNames,
     spent: Duration,
-    /// However long it takes.
+    /// Whether to measure without a limit of time, also the calls that were left unmeasured before.
     everything: bool,
 }
 
 impl Gpu {
-    /// From now on takes the fastest variants, found in `file` or measured and written there: within a few seconds of a
-    /// process, or `everything`, what was left out before too.
+    /// From now on takes the fastest variants, found in `file` or measured and written there. Measures for at most a
+    /// few seconds of a process; with `everything` without a limit, also calls that were left unmeasured before.
     pub fn tune(&self, file: PathBuf, everything: bool) {
         let info = &self.0.info;
         let (name, backend, version) = (&info.name, info.backend, env!("CARGO_PKG_VERSION"));
         let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
         let device = format!("{name}, {backend}, {}, smoothenc {version}", driver.trim());
-        let choices = read(&file).remove(&device).unwrap_or_default();
-        *self.0.tune.borrow_mut() = Some(Tune { file, device, choices, spent: Duration::ZERO, everything });
+        let variants = read(&file).remove(&device).unwrap_or_default();
+        *self.0.tune.borrow_mut() = Some(Tune { file, device, variants, spent: Duration::ZERO, everything });
     }
 
-    /// From now on takes, of every call that is not measured, variant number `variant` of those that the device runs,
-    /// or the last of them; for tests.
+    /// From now on takes, for every call that is not measured, variant number `variant` of those that the device runs,
+    /// or their last where there are fewer. For tests.
     pub fn prefer(&self, variant: usize) {
-        self.0.variant.set(variant);
+        self.0.preferred.set(variant);
     }
 
-    /// How the device runs a call, by the constants of its variant; none where there is nothing to choose. For
-    /// reports and tests.
-    pub fn way(&self, call: &Call) -> Option<String> {
-        let kept = self.0.tune.borrow().as_ref().and_then(|tune| tune.choice(call));
+    /// The name of the variant in which the device runs a call; `None` where there is nothing to choose. For reports
+    /// and tests.
+    pub fn variant_of(&self, call: &Call) -> Option<String> {
+        let kept = self.0.tune.borrow().as_ref().and_then(|tune| tune.variant(call));
         let number = kept.filter(|&i| self.runs(&call.variants[i])).or_else(|| self.usual(call))?;
         Some(variant_name(&call.variants[number]))
     }
 
-    /// Whether the device runs a variant: it has workgroups as large, the variant needs no matrix units, or those
-    /// that are to be used, and it is not one for software devices only, or the device is such.
+    /// Whether the device is one of those that a variant is for.
     fn runs(&self, variant: &Variant) -> bool {
-        let units = variant.units.is_none_or(|units| self.0.units.get() == Some(units.side));
-        let large = !variant.large || adapter::large_workgroups(&self.0.limits);
-        units && large && !(variant.software && adapter::is_real(&self.0.info))
+        match variant.target {
+            Target::Any => true,
+            Target::LargeWorkgroups => adapter::large_workgroups(&self.0.limits),
+            Target::Software => !adapter::is_real(&self.0.info),
+            Target::CooperativeMatrix { side } => self.0.cooperative.get() == Some(side),
+        }
     }
 
-    /// The number of the variant that is taken without measuring: of those on matrix units, else of the others, the
-    /// preferred one, or the last. None where there is nothing to choose.
+    /// The number of the variant that is taken without measuring: the preferred one, or the last, of those with
+    /// cooperative matrices where the device runs any, else of the others. `None` where there is nothing to choose.
     fn usual(&self, call: &Call) -> Option<usize> {
-        let of = |on_units: bool| {
-            let numbered = call.variants.iter().enumerate();
-            let able =
-                numbered.filter(|(_, v)| v.units.is_some() == on_units && self.runs(v)).map(|(i, _)| i);
-            let able: Vec<usize> = able.collect();
-            able.get(self.0.variant.get()).or(able.last()).copied()
+        let of = |cooperative: bool| {
+            let able = |v: &Variant| v.target.cooperative_side().is_some() == cooperative && self.runs(v);
+            let able: Vec<usize> = (0..call.variants.len()).filter(|&i| able(&call.variants[i])).collect();
+            able.get(self.0.preferred.get()).or(able.last()).copied()
         };
         of(true).or_else(|| of(false))
     }
 
-    /// The calls as they are to run here, with nothing left to choose.
+    /// The calls with their variants chosen.
     pub(super) fn choose<'a>(&self, calls: impl Iterator<Item = &'a Call>) -> Result<Vec<Cow<'a, Call>>> {
         let calls: Vec<&Call> = calls.collect();
         let usual = |call: &Call| self.usual(call);
-        // Taken out while it is at work: what it measures is compiled by this very function.
+        // Taken out while it measures: compiling what it measures comes back to this function.
         let tune = self.0.tune.borrow_mut().take();
         let Some(mut tune) = tune else {
             return Ok(calls.into_iter().map(|call| chosen(call, usual(call))).collect());
         };
         let measured = tune.learn(self, &calls);
-        let kept = |call: &Call| tune.choice(call).filter(|&i| self.runs(&call.variants[i]));
+        let kept = |call: &Call| tune.variant(call).filter(|&i| self.runs(&call.variants[i]));
         let choose = |call: &'a Call| chosen(call, kept(call).or_else(|| usual(call)));
         let calls = calls.into_iter().map(choose).collect();
         *self.0.tune.borrow_mut() = Some(tune);
@@ -122,25 +122,25 @@ fn chosen(call: &Call, variant: Option<usize>) -> Cow<'_, Call> {
 }
 
 impl Tune {
-    /// The variant of a call that was chosen before, if it is still offered.
-    fn choice(&self, call: &Call) -> Option<usize> {
-        let name = self.choices.get(&key(call))?;
+    /// The number of the variant chosen before for a call, if the call still offers it.
+    fn variant(&self, call: &Call) -> Option<usize> {
+        let name = self.variants.get(&key(call))?;
         let name = name.strip_suffix(UNMEASURED).unwrap_or(name);
         call.variants.iter().position(|variant| *name == variant_name(variant))
     }
 
-    /// Whether it was chosen for want of time.
+    /// Whether the choice for a call was made without measuring.
     fn unmeasured(&self, call: &Call) -> bool {
-        self.choices.get(&key(call)).is_some_and(|name| name.ends_with(UNMEASURED))
+        self.variants.get(&key(call)).is_some_and(|name| name.ends_with(UNMEASURED))
     }
 
-    /// Chooses for the calls that have a choice and were not met before.
+    /// Chooses variants for the calls that offer several and have no choice yet.
     fn learn(&mut self, gpu: &Gpu, calls: &[&Call]) -> Result<()> {
-        let mut new = Choices::new();
+        let mut new = VariantNames::new();
         for call in calls.iter().filter(|call| call.variants.len() > 1) {
-            let kept = self.choice(call).is_some_and(|i| gpu.runs(&call.variants[i]));
+            let kept = self.variant(call).is_some_and(|i| gpu.runs(&call.variants[i]));
             let kept = kept && !(self.everything && self.unmeasured(call));
-            let full = self.choices.len() + new.len() >= MOST_CHOICES;
+            let full = self.variants.len() + new.len() >= MOST_CALLS;
             if kept || full || new.contains_key(&key(call)) {
                 continue;
             }
@@ -165,21 +165,21 @@ impl Tune {
         Ok(())
     }
 
-    /// Adds `new` to the choices and to the file; where another process has chosen meanwhile, its choice holds.
-    fn keep(&mut self, new: Choices) {
+    /// Adds `new` to the choices and to the file. Where another process has chosen in the meantime, its choice is kept.
+    fn keep(&mut self, new: VariantNames) {
         let mut devices = read(&self.file);
         let kept = devices.entry(self.device.clone()).or_default();
-        // Another process may have made room by these.
-        for (key, name) in &self.choices {
+        // Another process may have removed this device's choices to make room.
+        for (key, name) in &self.variants {
             kept.entry(key.clone()).or_insert_with(|| name.clone());
         }
         for (key, name) in new {
-            // What stood there before was not followed: it is offered no more, or was not measured.
-            if kept.get(&key) == self.choices.get(&key) {
+            // An entry that this process knew is replaced: its variant is no longer offered, or was not measured.
+            if kept.get(&key) == self.variants.get(&key) {
                 kept.insert(key, name);
             }
         }
-        self.choices = kept.clone();
+        self.variants = kept.clone();
         forget(&mut devices, &self.device);
         if let Err(error) = write(&self.file, &devices) {
             log::warn!("{error}: the choice of kernels is not kept, and the next run may choose others");
@@ -187,7 +187,7 @@ impl Tune {
     }
 }
 
-/// Keeps the file from growing without bound: of too many devices, others go.
+/// Keeps the file from growing without bound: removes other devices where there are too many.
 fn forget(devices: &mut Devices, device: &str) {
     while devices.len() > MOST_DEVICES {
         let Some(other) = devices.keys().find(|name| *name != device).cloned() else { break };
@@ -195,8 +195,8 @@ fn forget(devices: &mut Devices, device: &str) {
     }
 }
 
-/// What tells calls apart: the kernel, its constants and the sizes of its work. Values in the uniform block (a seed, a
-/// step size, a radius) make no difference to the time, and must make none to the choice.
+/// The key of a call in the file: the kernel, its constants and the sizes of its work. Values in the uniform block (a
+/// seed, a step size, a radius) are left out: they do not change the time and must not change the choice.
 fn key(call: &Call) -> String {
     let sizes: Vec<_> = call.args.iter().map(|arg| arg.view.words.to_string()).collect();
     let (name, constants, sizes) = (call.kernel.name, text(&call.constants), sizes.join(" "));
@@ -207,20 +207,22 @@ fn key(call: &Call) -> String {
     )
 }
 
+/// How the file and reports name a variant; runs that are resumed find their variants by it.
 fn variant_name(variant: &Variant) -> String {
-    let units = variant.units.map_or(String::new(), |units| format!(" on matrix units of {}", units.side));
-    text(&variant.constants) + &units
+    let side = variant.target.cooperative_side();
+    let cooperative = side.map_or(String::new(), |side| format!(" on matrix units of {side}"));
+    text(&variant.constants) + &cooperative
 }
 
 fn text(constants: &[(&'static str, u32)]) -> String {
     constants.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The number of the fastest variant of those that there is time for until `deadline`, if there is one; none where
-/// that is time for one only.
+/// The number of the fastest of the variants that can be measured until `deadline`, if there is one; `None` where the
+/// time suffices for one only.
 fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<Option<usize>> {
     let late = || deadline.is_some_and(|deadline| Instant::now() > deadline);
-    // Memory of its own: the call's may hold something already.
+    // Measures in memory of its own, since the call's memory may hold data.
     let mut call = call.clone();
     let mut specs = vec![BufferSpec::scratch(NONE.words)];
     for arg in call.args.iter_mut().filter(|arg| arg.view != NONE) {
@@ -233,8 +235,8 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<Option<u
         let steps = vec![Step::Repeat { times, body: vec![call.chosen(variant)] }];
         Program::new(gpu, Recording { buffers: specs.clone(), steps }, &memory)
     };
-    // The usual one first: it stays where there is no time for the others. All are compiled before any is measured,
-    // since a GPU clocks down while it waits for a compiler.
+    // The usual one first, since it is kept where there is no time for others. All are compiled before any is measured,
+    // since a GPU lowers its clock while the host compiles.
     let usual = gpu.usual(&call).unwrap_or(0);
     let able = (0..call.variants.len()).filter(|&i| i != usual && gpu.runs(&call.variants[i]));
     let began = Instant::now();
@@ -273,7 +275,7 @@ fn fastest(gpu: &Gpu, call: &Call, deadline: Option<Instant>) -> Result<Option<u
     Ok(best)
 }
 
-/// Wall time of one run: time stamps are not to be had everywhere.
+/// Wall time of one run, since not every device has time stamps.
 fn seconds(gpu: &Gpu, program: &mut Program) -> Result<f64> {
     let start = Instant::now();
     program.run()?;
@@ -281,7 +283,7 @@ fn seconds(gpu: &Gpu, program: &mut Program) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// What the file has; nothing where it is missing or damaged.
+/// The content of the file; empty where it is missing or damaged.
 fn read(file: &Path) -> Devices {
     let damaged = |why: &dyn std::fmt::Display| {
         log::warn!("{}: {why}; the kernels are measured anew", file.display());
@@ -314,22 +316,33 @@ mod tests {
 
     fn call(m: u32) -> Call {
         let call = Call::new(KERNELS[0], vec![7, 200], vec![("BIAS", 1)], vec![]).flops(m as usize);
-        call.variant(&[("ROWS", 4)], [1, 2, 1]).variant(&[("ROWS", 8)], [1, 1, 1])
+        let call = call.variant(Target::Any, &[("ROWS", 4)], [1, 2, 1]);
+        call.variant(Target::Any, &[("ROWS", 8)], [1, 1, 1])
     }
 
     fn tune(file: &Path) -> Tune {
-        let choices = read(file).remove("a device").unwrap_or_default();
+        let variants = read(file).remove("a device").unwrap_or_default();
         Tune {
             file: file.into(),
             device: "a device".into(),
-            choices,
+            variants,
             spent: Duration::ZERO,
             everything: false,
         }
     }
 
-    fn new(m: u32, name: &str) -> Choices {
-        Choices::from([(key(&call(m)), name.to_string())])
+    fn new(m: u32, name: &str) -> VariantNames {
+        VariantNames::from([(key(&call(m)), name.to_string())])
+    }
+
+    #[test]
+    fn variants_keep_the_names_that_files_have() {
+        let name =
+            |target| variant_name(&Variant { target, constants: vec![("WIDE", 2)], workgroups: [1; 3] });
+        for target in [Target::Any, Target::LargeWorkgroups, Target::Software] {
+            assert_eq!(name(target), "WIDE=2");
+        }
+        assert_eq!(name(Target::CooperativeMatrix { side: 16 }), "WIDE=2 on matrix units of 16");
     }
 
     #[test]
@@ -338,11 +351,11 @@ mod tests {
         let file = folder.path().join("caches/smoothenc/tune.json");
         tune(&file).keep(new(3, "ROWS=8"));
         let mut again = tune(&file);
-        assert_eq!((again.choice(&call(3)), again.choice(&call(4))), (Some(1), None));
+        assert_eq!((again.variant(&call(3)), again.variant(&call(4))), (Some(1), None));
         again.keep(new(4, "ROWS=4"));
-        assert_eq!((tune(&file).choice(&call(3)), tune(&file).choice(&call(4))), (Some(1), Some(0)));
-        let other = Tune { device: "another".into(), choices: Choices::new(), ..tune(&file) };
-        assert_eq!(other.choice(&call(3)), None);
+        assert_eq!((tune(&file).variant(&call(3)), tune(&file).variant(&call(4))), (Some(1), Some(0)));
+        let other = Tune { device: "another".into(), variants: VariantNames::new(), ..tune(&file) };
+        assert_eq!(other.variant(&call(3)), None);
         assert_eq!(
             fs::read_dir(file.parent().unwrap()).unwrap().count(),
             1,
@@ -357,20 +370,20 @@ mod tests {
         let (mut one, mut other) = (tune(&file), tune(&file));
         one.keep(new(3, "ROWS=8"));
         other.keep(new(3, "ROWS=4"));
-        assert_eq!(other.choice(&call(3)), Some(1));
+        assert_eq!(other.variant(&call(3)), Some(1));
     }
 
     #[test]
-    fn a_choice_for_want_of_time_is_followed_and_known_as_such() {
+    fn an_unmeasured_choice_is_followed_and_known_as_such() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tune.json");
         tune(&file).keep(new(3, &format!("ROWS=8{UNMEASURED}")));
         tune(&file).keep(new(4, "ROWS=8"));
         let mut again = tune(&file);
-        assert_eq!((again.choice(&call(3)), again.unmeasured(&call(3))), (Some(1), true));
-        assert_eq!((again.choice(&call(4)), again.unmeasured(&call(4))), (Some(1), false));
+        assert_eq!((again.variant(&call(3)), again.unmeasured(&call(3))), (Some(1), true));
+        assert_eq!((again.variant(&call(4)), again.unmeasured(&call(4))), (Some(1), false));
         again.keep(new(3, "ROWS=4"));
-        assert_eq!((tune(&file).choice(&call(3)), tune(&file).unmeasured(&call(3))), (Some(0), false));
+        assert_eq!((tune(&file).variant(&call(3)), tune(&file).unmeasured(&call(3))), (Some(0), false));
     }
 
     #[test]
@@ -379,9 +392,9 @@ mod tests {
         let file = folder.path().join("tune.json");
         tune(&file).keep(new(3, "ROWS=16"));
         let mut again = tune(&file);
-        assert_eq!(again.choice(&call(3)), None);
+        assert_eq!(again.variant(&call(3)), None);
         again.keep(new(3, "ROWS=4"));
-        assert_eq!(tune(&file).choice(&call(3)), Some(0));
+        assert_eq!(tune(&file).variant(&call(3)), Some(0));
     }
 
     #[test]
@@ -406,9 +419,9 @@ mod tests {
         for damaged in ["", "{\"a device\": {", "[1]", "{\"a device\": 3}"] {
             fs::write(&file, damaged).unwrap();
             let mut tuned = tune(&file);
-            assert_eq!(tuned.choice(&call(3)), None);
+            assert_eq!(tuned.variant(&call(3)), None);
             tuned.keep(new(3, "ROWS=8"));
-            assert_eq!(tune(&file).choice(&call(3)), Some(1), "after {damaged:?}");
+            assert_eq!(tune(&file).variant(&call(3)), Some(1), "after {damaged:?}");
         }
     }
 
@@ -419,6 +432,6 @@ mod tests {
         fs::create_dir(&file).unwrap();
         let mut tuned = tune(&file);
         tuned.keep(new(3, "ROWS=8"));
-        assert_eq!(tuned.choice(&call(3)), Some(1));
+        assert_eq!(tuned.variant(&call(3)), Some(1));
     }
 }

@@ -1,16 +1,16 @@
 //! The CPU twins of `shaders/conv2d.wgsl` and `shaders/conv2d_transpose.wgsl`.
 //!
-//! 16 examples stand side by side (`src/engine/simd.rs`), pixel after pixel and in a pixel channel after channel,
-//! so that the taps of one kernel row are one run of columns. A transposed convolution is, for each
-//! remainder of the output's place by the stride, a plain one of stride 1 with every `stride`th tap of the
-//! kernel, turned round. Taps that would fall on padding are left out, not multiplied by zeros.
+//! 16 examples are side by side in columns (`src/engine/simd.rs`), ordered by pixel and then by channel, so that the
+//! taps of one kernel row are contiguous columns. The outputs of a transposed convolution whose positions leave the
+//! same remainder by the stride form a class: they are a plain convolution of stride 1 with every `stride`th tap of the
+//! kernel, in reverse order. Taps on padding are left out, not multiplied by zeros.
 
 use std::array::from_fn;
 use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{ImageShape, Params, len};
-use crate::engine::simd::{self, Column, LANES, Work, add_scaled, turn};
+use crate::engine::simd::{self, Column, LANES, Work, add_scaled, transpose4x4};
 
 /// The memory of a thread.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ struct Memory {
     weights: Vec<f32>,
 }
 
-/// Some examples: x, weights and bias, which is empty where there is none, to y.
+/// The convolution of some examples `x` to `y`. The bias is empty where there is none.
 pub(crate) fn correlate(
     p: Params,
     transposed: bool,
@@ -38,8 +38,8 @@ pub(crate) fn correlate(
     });
 }
 
-/// Outputs along one axis whose taps lie alike: output `out + q out_step` sums the inputs
-/// `input + q in_step + t`, t from 0 to `taps`, by the kernel's elements `first + t element_step`.
+/// The taps of a class of outputs along one axis: output `out + q out_step`, `q < count`, sums the inputs `input + q
+/// in_step + t`, `t < taps`, times the kernel's elements `first + t element_step`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Taps {
     out: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    /// Those of a convolution.
+    /// The taps of a convolution.
     pub(crate) fn plain(outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
         Taps {
             out: 0,
@@ -67,9 +67,9 @@ impl Taps {
         }
     }
 
-    /// Those of a transposed convolution for outputs of remainder `out` by the stride.
+    /// The taps of a transposed convolution for the outputs of remainder `out` by the stride.
     fn transposed(out: usize, outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
-        // Output y takes input i by the kernel's element y + padding - stride i.
+        // Output y takes input i times the kernel's element y + padding - stride i.
         let least = (out + padding) % stride;
         let taps = kernel.saturating_sub(least).div_ceil(stride);
         let last = (out + padding - least) / stride;
@@ -110,7 +110,7 @@ impl Taps {
     }
 }
 
-/// The examples that a thread was given.
+/// The convolution of a thread's examples.
 struct Correlate<'a> {
     p: Params,
     transposed: bool,
@@ -124,7 +124,7 @@ struct Correlate<'a> {
 
 impl Work for Correlate<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let Correlate { p, transposed, x, weights, bias, relu, y: out, memory } = self;
         let (large, small, [kernel_h, kernel_w]) = p.sides();
         let (stride, padding) = (p.stride as usize, p.padding as usize);
@@ -144,7 +144,7 @@ impl Work for Correlate<'_> {
         for y in 0..classes {
             for x in 0..classes {
                 let taps = (axis(y, 1, kernel_h), axis(x, 2, kernel_w));
-                for (first, width) in blocks(to[0], tile_channels(ROWS)) {
+                for (first, width) in blocks(to[0], tile_channels(COLUMNS)) {
                     let weight = |o: usize, i: usize, ty: usize, tx: usize| {
                         let at = taps.0.element(ty) * kernel_w + taps.1.element(tx);
                         weights[(first + o) * by_output + i * by_input + at]
@@ -160,7 +160,7 @@ impl Work for Correlate<'_> {
             for y in 0..classes {
                 for x in 0..classes {
                     let taps = [axis(y, 1, kernel_h), axis(x, 2, kernel_w)];
-                    for (first, width, blocks) in bands(to[0], tile_channels(ROWS)) {
+                    for (first, width, blocks) in bands(to[0], tile_channels(COLUMNS)) {
                         let words = taps[0].taps * taps[1].taps * from[0] * width * blocks;
                         let band = Band {
                             taps,
@@ -173,7 +173,7 @@ impl Work for Correlate<'_> {
                             bias,
                             relu,
                         };
-                        band.run::<FMA, ROWS>(width, &mut memory.output);
+                        band.run::<FMA, COLUMNS>(width, &mut memory.output);
                         at += words;
                     }
                 }
@@ -183,7 +183,7 @@ impl Work for Correlate<'_> {
     }
 }
 
-/// The [`blocks`] with those of one width together: (first channel, width, how many).
+/// The [`blocks`], those of one width together: (first channel, width, number of blocks).
 fn bands(channels: usize, most: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let wide = channels / most;
     let rest = blocks(channels, most).skip(wide).map(|(first, width)| (first, width, 1));
@@ -201,7 +201,7 @@ pub(crate) fn blocks(channels: usize, most: usize) -> impl Iterator<Item = (usiz
     })
 }
 
-/// Adds a block of `width` output channels: tap by tap, input by input, its outputs side by side.
+/// Packs the weights of a block of `width` output channels: by tap, by input channel, by output channel.
 #[inline(always)]
 fn pack(
     packed: &mut Vec<f32>,
@@ -219,7 +219,8 @@ fn pack(
     }
 }
 
-/// Up to 16 images, channel by channel, as columns `[height, width, channels]`. Lanes without an image repeat the last.
+/// Up to 16 images, channel by channel, to columns `[height, width, channels]`. Lanes without an image repeat the last
+/// one.
 #[inline(always)]
 fn to_panel(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
     let (channels, pixels) = (shape[0], shape[1] * shape[2]);
@@ -229,10 +230,10 @@ fn to_panel(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
         let row = |e: usize| &x[e.min(images - 1) * len(shape) + c * pixels..][..pixels];
         let rows: [_; LANES] = from_fn(|e| row(e).as_chunks::<4>());
         let mut at = c;
-        // Four by four: each word is then read and written among its neighbours.
+        // In blocks of 4 x 4, so that words are read and written four at a time.
         for quad in 0..pixels / 4 {
             for e in 0..4 {
-                let values = turn(from_fn(|r| rows[4 * e + r].0[quad]));
+                let values = transpose4x4(from_fn(|r| rows[4 * e + r].0[quad]));
                 for (k, values) in values.into_iter().enumerate() {
                     columns[at + k * channels].as_chunks_mut().0[e] = values;
                 }
@@ -246,7 +247,7 @@ fn to_panel(x: &[f32], shape: ImageShape, columns: &mut Vec<Column>) {
     }
 }
 
-/// The way back of [`to_panel`].
+/// The inverse of [`to_panel`].
 #[inline(always)]
 fn from_panel(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
     let (channels, pixels) = (shape[0], shape[1] * shape[2]);
@@ -259,7 +260,7 @@ fn from_panel(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
         let mut at = c;
         for quad in 0..pixels / 4 {
             for (e, rows) in rows.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                let values = turn(from_fn(|k| columns[at + k * channels].as_chunks().0[e]));
+                let values = transpose4x4(from_fn(|k| columns[at + k * channels].as_chunks().0[e]));
                 for ((row, _), values) in rows.iter_mut().zip(values) {
                     row.get_mut(quad).into_iter().for_each(|to| *to = values);
                 }
@@ -275,7 +276,7 @@ fn from_panel(columns: &[Column], shape: ImageShape, out: &mut [f32]) {
     }
 }
 
-/// Output channels, in blocks of one width, of the pixels of one class, for the 16 examples of a panel.
+/// The outputs of one class, in blocks of channels of one width, for the 16 examples of a panel.
 struct Band<'a> {
     /// Along height and width.
     taps: [Taps; 2],
@@ -292,46 +293,46 @@ struct Band<'a> {
     relu: bool,
 }
 
-/// Columns that a register tile of a convolution sums at once, a power of two, where one of a matrix product
-/// sums `rows`: here the weights lie side by side, so that what counts are the registers alone.
-pub(crate) const fn tile_columns(rows: usize) -> usize {
-    // AVX-512 has 32 registers of a column each.
-    if rows > 4 { 16 } else { rows }
+/// Columns that a register tile of a convolution sums at once, a power of two, where one of a matrix product sums
+/// `columns`. The weights are packed here, so only the number of registers limits the tile.
+pub(crate) const fn tile_columns(columns: usize) -> usize {
+    // AVX-512 has 32 registers of one column each.
+    if columns > 4 { 16 } else { columns }
 }
 
-/// Output channels of a register tile where there are enough; the rest of it are neighbouring pixels.
-const fn tile_channels(rows: usize) -> usize {
-    if rows > 4 { 8 } else { rows }
+/// The most output channels of a register tile; the rest of the tile are neighbouring pixels.
+const fn tile_channels(columns: usize) -> usize {
+    if columns > 4 { 8 } else { columns }
 }
 
-/// Calls a method with the sides of a register tile, powers of two that make at most 16, as constants.
+/// Calls a method with the sides of a register tile as const generics: powers of two whose product is at most 16.
 macro_rules! with_sides {
-    ($sides:expr, $object:ident.$method:ident::<$fma:ident, $rows:ident>($($argument:expr),*)) => {
+    ($sides:expr, $object:ident.$method:ident::<$fma:ident, $columns:ident>($($argument:expr),*)) => {
         match $sides {
-            (8, 2) => $object.$method::<$fma, $rows, 8, 2>($($argument),*),
-            (4, 4) => $object.$method::<$fma, $rows, 4, 4>($($argument),*),
-            (2, 8) => $object.$method::<$fma, $rows, 2, 8>($($argument),*),
-            (8, 1) => $object.$method::<$fma, $rows, 8, 1>($($argument),*),
-            (4, 2) => $object.$method::<$fma, $rows, 4, 2>($($argument),*),
-            (4, 1) => $object.$method::<$fma, $rows, 4, 1>($($argument),*),
-            (2, 4) => $object.$method::<$fma, $rows, 2, 4>($($argument),*),
-            (2, 2) => $object.$method::<$fma, $rows, 2, 2>($($argument),*),
-            (2, 1) => $object.$method::<$fma, $rows, 2, 1>($($argument),*),
-            (1, 8) => $object.$method::<$fma, $rows, 1, 8>($($argument),*),
-            (1, 4) => $object.$method::<$fma, $rows, 1, 4>($($argument),*),
-            (1, 2) => $object.$method::<$fma, $rows, 1, 2>($($argument),*),
-            (1, 1) => $object.$method::<$fma, $rows, 1, 1>($($argument),*),
+            (8, 2) => $object.$method::<$fma, $columns, 8, 2>($($argument),*),
+            (4, 4) => $object.$method::<$fma, $columns, 4, 4>($($argument),*),
+            (2, 8) => $object.$method::<$fma, $columns, 2, 8>($($argument),*),
+            (8, 1) => $object.$method::<$fma, $columns, 8, 1>($($argument),*),
+            (4, 2) => $object.$method::<$fma, $columns, 4, 2>($($argument),*),
+            (4, 1) => $object.$method::<$fma, $columns, 4, 1>($($argument),*),
+            (2, 4) => $object.$method::<$fma, $columns, 2, 4>($($argument),*),
+            (2, 2) => $object.$method::<$fma, $columns, 2, 2>($($argument),*),
+            (2, 1) => $object.$method::<$fma, $columns, 2, 1>($($argument),*),
+            (1, 8) => $object.$method::<$fma, $columns, 1, 8>($($argument),*),
+            (1, 4) => $object.$method::<$fma, $columns, 1, 4>($($argument),*),
+            (1, 2) => $object.$method::<$fma, $columns, 1, 2>($($argument),*),
+            (1, 1) => $object.$method::<$fma, $columns, 1, 1>($($argument),*),
             sides => unreachable!("a register tile of {sides:?}"),
         }
     };
 }
 pub(crate) use with_sides;
 
-/// `for i in 0..n` with n at most 8, written out: a loop over rows of a register tile would be turned into vectors
-/// across the rows, tens of times slower.
-macro_rules! written_out {
+/// `for i in 0..n`, n at most 8, unrolled. Compilers turn loops over a register tile into vectors across its columns,
+/// tens of times slower.
+macro_rules! unrolled {
     (for $i:ident in 0..$n:ident $body:block) => {
-        written_out!(@ $i $n $body 0 1 2 3 4 5 6 7)
+        unrolled!(@ $i $n $body 0 1 2 3 4 5 6 7)
     };
     (@ $i:ident $n:ident $body:block $($number:literal)*) => {$(
         if $number < $n {
@@ -340,23 +341,23 @@ macro_rules! written_out {
         }
     )*};
 }
-pub(crate) use written_out;
+pub(crate) use unrolled;
 
-/// Columns of the input, 16 KiB but at least a row of the kernel, that all blocks of a band take in turn before the
-/// next ones: half of a first-level cache, so that they stay there while the weights go by.
+/// Columns of the input (16 KiB, half of a first-level cache, but at least one row of the kernel) that all blocks of a
+/// band process before the next ones, so that they stay in the cache.
 const INPUT_AT_ONCE: usize = 256;
 
-/// The rows of a kernel that a tile adds to its sums.
+/// Rows of the kernel that a tile adds to its sums in one go.
 struct Part {
     rows: Range<usize>,
-    /// The sums begin here; else they go on with what the output holds.
+    /// Whether the sums begin here; else they start from what the output holds.
     first: bool,
-    /// The outputs are done.
+    /// Whether the outputs are complete afterwards.
     last: bool,
 }
 
 impl Part {
-    /// All of `rows`, `many` at a time; one part without any where there are none.
+    /// All of `rows`, `many` at a time; one empty part where there are none.
     fn of(rows: Range<usize>, many: usize) -> impl Iterator<Item = Part> {
         let part = move |start: usize| {
             let end = rows.end.min(start + many);
@@ -367,9 +368,9 @@ impl Part {
 }
 
 impl Band<'_> {
-    /// All outputs of this class and these channels, in blocks of `width`, into the panel `output`.
+    /// Computes all outputs of this class and these channels, in blocks of `width`, into the panel `output`.
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(&self, width: usize, output: &mut [Column]) {
+    fn run<const FMA: bool, const COLUMNS: usize>(&self, width: usize, output: &mut [Column]) {
         let [ty, tx] = self.taps;
         let all = 0..tx.taps;
         let words = ty.taps * tx.taps * self.from[0] * width;
@@ -378,10 +379,10 @@ impl Band<'_> {
             let mut qx = 0;
             while qx < tx.count {
                 let xs = tx.inside(qx, self.from[2]);
-                // Neighbours that have all their taps are summed together.
+                // Neighbouring pixels with all taps inside the image share a tile.
                 let mut pixels = 1;
                 while xs == all
-                    && 2 * pixels * width <= tile_columns(ROWS)
+                    && 2 * pixels * width <= tile_columns(COLUMNS)
                     && pixels < 8
                     && qx + 2 * pixels <= tx.count
                     && tx.inside(qx + 2 * pixels - 1, self.from[2]) == all
@@ -396,7 +397,7 @@ impl Band<'_> {
                         let first = self.first + block * width;
                         with_sides!(
                             (width, pixels),
-                            self.tile::<FMA, ROWS>([qy, qx], &part, &xs, first, weights, output)
+                            self.tile::<FMA, COLUMNS>([qy, qx], &part, &xs, first, weights, output)
                         );
                     }
                 }
@@ -405,9 +406,10 @@ impl Band<'_> {
         }
     }
 
-    /// Sums of C channels, from `first` on, of P neighbouring pixels, held in registers while the taps go by.
+    /// The sums of C channels from `first` on, of P neighbouring pixels, held in registers during the loop over the
+    /// taps.
     #[inline(always)]
-    fn tile<const FMA: bool, const ROWS: usize, const C: usize, const P: usize>(
+    fn tile<const FMA: bool, const COLUMNS: usize, const C: usize, const P: usize>(
         &self,
         [qy, qx]: [usize; 2],
         part: &Part,
@@ -430,17 +432,17 @@ impl Band<'_> {
             if run == 0 {
                 break;
             }
-            // Inside the image, since ranges hold such taps only.
+            // Inside the image: the ranges hold only taps that are.
             let (row, column) = (ty.origin(qy) + y as isize, tx.origin(qx) + xs.start as isize);
             let start = (row as usize * width + column as usize) * channels;
             let input = &self.input[start..][..(P - 1) * step + run];
             let weights = &weights[(y * tx.taps + xs.start) * channels * C..][..run * C];
             for (k, weights) in weights.as_chunks::<C>().0.iter().enumerate() {
-                written_out!(for p in 0..P {
+                unrolled!(for p in 0..P {
                     // SAFETY: k < run, p < P: within the slice above.
                     let x = unsafe { input.get_unchecked(p * step + k) };
-                    written_out!(for c in 0..C {
-                        add_scaled::<FMA, ROWS>(&mut sums[p][c], weights[c], x);
+                    unrolled!(for c in 0..C {
+                        add_scaled::<FMA, COLUMNS>(&mut sums[p][c], weights[c], x);
                     });
                 });
             }
@@ -450,7 +452,7 @@ impl Band<'_> {
                 sums.iter_mut().for_each(|sums| sums[c] = Column(sums[c].map(|sum| sum + shift)));
             }
             if self.relu {
-                // Not `max`, which would turn a NaN into 0.
+                // Not `max`, which makes a NaN 0.
                 let positive = |sum: f32| if sum < 0.0 { 0.0 } else { sum };
                 sums.as_flattened_mut().iter_mut().for_each(|sum| *sum = Column(sum.map(positive)));
             }

@@ -47,16 +47,16 @@ pub(super) fn pgd_mlp_cpu(tile: Tile) {
 struct Panel {
     x: Vec<Column>,
     x_adv: Vec<Column>,
-    /// For each layer its activations; on the way back their gradients take this place.
+    /// The activations of each layer; in the backward pass their gradients.
     activations: Vec<Vec<Column>>,
     /// The input's gradient, for the L2 norm.
     gradient: Vec<Column>,
     /// Reference heads.
     reference: Vec<Column>,
-    /// The columns of the image, and then of each layer's activations, that are not all zero. The
-    /// gradients of what a ReLU holds back are zero, so theirs are among the same.
+    /// The columns of the image, and then of each layer's activations, that are not all zero. Gradients are zero where
+    /// a ReLU's output is, so their columns are among these.
     active: [Active; MAX_LAYERS + 1],
-    /// The arena of weights, where it holds halves.
+    /// The arena of weights as floats, where it holds halves.
     weights: Vec<f32>,
 }
 
@@ -69,11 +69,11 @@ const CROSS_ENTROPY: u32 = 2;
 struct Climb<'a> {
     p: Params,
     constants: Constants,
-    /// The number of the panel's first row, which is even.
+    /// The index of the panel's first row, which is even.
     first: usize,
     weights: &'a [u32],
     probe: &'a [f32],
-    // Of the panel's rows:
+    // The panel's rows:
     x: &'a [f32],
     reference: &'a [u32],
     x_adv: &'a mut [f32],
@@ -84,7 +84,7 @@ struct Climb<'a> {
 
 impl Work for Climb<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const ROWS: usize>(self) {
+    fn run<const FMA: bool, const COLUMNS: usize>(self) {
         let Climb { p, constants, panel, .. } = self;
         let (inputs, layers) = (p.inputs as usize, p.layers as usize);
         let (norm, goal) = (constants.NORM, constants.GOAL);
@@ -117,8 +117,8 @@ impl Work for Climb<'_> {
             transpose(bytemuck::cast_slice(self.reference), head, reference);
         }
 
-        let looks = p.steps + u32::from(goal == CROSS_ENTROPY);
-        for turn in 0..looks {
+        let iterations = p.steps + u32::from(goal == CROSS_ENTROPY);
+        for iteration in 0..iterations {
             // Forwards: h_l = act(W_l h_(l-1) + b_l).
             for (l, layer) in network.iter().enumerate() {
                 let (before, after) = activations.split_at_mut(l);
@@ -127,19 +127,19 @@ impl Work for Climb<'_> {
                 if l == 0 {
                     active[0].find(below);
                 }
-                sparse_product::<FMA, ROWS>(layer.weight, &active[l], below, |n, sum| {
+                sparse_product::<FMA, COLUMNS>(layer.weight, &active[l], below, |n, sum| {
                     let with_bias = sum.map(|sum| sum + layer.bias[n]);
-                    // Not `max`, which would turn a NaN into 0.
+                    // Not `max`, which makes a NaN 0.
                     let relu = with_bias.map(|value| if value < 0.0 { 0.0 } else { value });
                     h[n] = Column(if layer.relu { relu } else { with_bias });
                 });
-                // Without a ReLU above it, a zero may have a gradient.
+                // Without a ReLU, a zero may have a gradient.
                 match layer.relu && l + 1 < layers {
                     true => active[l + 1].find(h),
                     false => active[l + 1].all(h.len()),
                 }
             }
-            // The goal's gradient takes the place of the output.
+            // The goal's gradient replaces the output.
             let h = &mut activations[layers - 1];
             match goal {
                 W2 => w2_gradient(reference, h),
@@ -147,33 +147,35 @@ impl Work for Climb<'_> {
                 _ => {
                     let labels = self.reference;
                     mark_wrong(h, labels, self.wrong);
-                    if turn == p.steps {
+                    if iteration == p.steps {
                         break;
                     }
                     cross_entropy_gradient(h, labels);
                 }
             }
-            // Backwards: dh_(l-1) = W_l^T dh_l where the ReLU passed, and is then in h_(l-1)'s place.
+            // Backwards: dh_(l-1) = W_l^T dh_l where the ReLU was positive; it replaces h_(l-1).
             for (l, layer) in network.iter().enumerate().skip(1).rev() {
                 let (before, after) = activations.split_at_mut(l);
                 let below = &mut before[l - 1];
                 let relu = network[l - 1].relu;
                 let (weight, above) = (layer.weight.transposed(), &after[0]);
-                masked_product::<FMA, ROWS>(weight, &active[l], &active[l + 1], above, |k, sum| {
+                masked_product::<FMA, COLUMNS>(weight, &active[l], &active[l + 1], above, |k, sum| {
                     let h = &mut below[k];
                     let masked = std::array::from_fn(|e| if h[e] > 0.0 { sum[e] } else { 0.0 });
                     *h = if relu { Column(masked) } else { sum };
                 });
             }
-            // Down to the image, and the step.
+            // The gradient by the image, and the step.
             let first = network[0].weight.transposed();
             if norm == Norm::Linf as u32 {
-                sparse_product::<FMA, ROWS>(first, &active[1], &activations[0], |i, sum| {
+                sparse_product::<FMA, COLUMNS>(first, &active[1], &activations[0], |i, sum| {
                     step_linf(&p, &sum, &x[i], &mut x_adv[i]);
                 });
             } else {
                 gradient.resize(inputs, Column::ZERO);
-                sparse_product::<FMA, ROWS>(first, &active[1], &activations[0], |i, sum| gradient[i] = sum);
+                sparse_product::<FMA, COLUMNS>(first, &active[1], &activations[0], |i, sum| {
+                    gradient[i] = sum
+                });
                 step_l2(&p, gradient, x, x_adv);
             }
         }
@@ -181,7 +183,7 @@ impl Work for Climb<'_> {
     }
 }
 
-/// As `pgd_start`, for the rows of a panel, whose first number is even.
+/// As `pgd_start`, for the rows of a panel; the index of the first is even, so that no block of two draws is split.
 #[inline(always)]
 fn start(p: &Params, clock: u32, first: usize, x: &[f32], x_adv: &mut [f32]) {
     let block = (first * p.inputs as usize / 2) as u32;
@@ -198,8 +200,7 @@ struct Layer<'a> {
     relu: bool,
 }
 
-/// Layer `l` of the call, without outputs where there is none. The last one is the probe's where the
-/// goal has one.
+/// Layer `l` of the call; without outputs where there is none. The last one is the probe's where the goal has one.
 #[inline(always)]
 fn layer<'a>([weights, probe]: [&'a [f32]; 2], p: &Params, goal: u32, l: usize) -> Layer<'a> {
     let [outputs, weight, bias, relu] = p.layer[l].map(|word| word as usize);
@@ -247,7 +248,7 @@ fn entropic_gradient(gamma: f32, reference: &[Column], h: &mut [Column]) {
     }
 }
 
-/// As in `classify`: wrong where the first largest logit is not the label, or one is a NaN.
+/// As `classify`: wrong where the first largest logit is not the label's, or one is a NaN.
 #[inline(always)]
 fn mark_wrong(logits: &[Column], labels: &[u32], wrong: &mut [u32]) {
     for ((e, label), wrong) in labels.iter().enumerate().zip(wrong) {
@@ -257,7 +258,7 @@ fn mark_wrong(logits: &[Column], labels: &[u32], wrong: &mut [u32]) {
             continue;
         };
         let right = |(c, column): (usize, &Column)| {
-            // A NaN fails either comparison.
+            // A NaN fails both comparisons.
             if c < label { column[e] < own } else { column[e] <= own }
         };
         if !logits.iter().enumerate().all(right) {
@@ -269,7 +270,7 @@ fn mark_wrong(logits: &[Column], labels: &[u32], wrong: &mut [u32]) {
 /// `softmax(logits) - (1 where c is the label)`, in the steps of `softmax_cross_entropy`.
 #[inline(always)]
 fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
-    // A NaN is never the larger, but reaches `rest`; as the first logit it stays the maximum.
+    // A NaN never compares larger, but it makes `rest` NaN; as the first logit it stays the maximum.
     let (mut top, mut m) = ([0; LANES], h[0]);
     for (c, logits) in h.iter().enumerate() {
         for e in 0..LANES {
@@ -293,7 +294,7 @@ fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
             h.iter_mut().for_each(|column| column[e] = f32::NAN);
             continue;
         }
-        // Minus the sum of the others, so that nothing cancels for a sure classifier.
+        // Minus the sum of the others, which does not cancel where the label's probability is near 1.
         let others = if label == top[e] { rest[e] } else { 1.0 + rest[e] - h[label][e] };
         h[label][e] = -others;
     }
@@ -309,7 +310,7 @@ fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
 fn step_linf(p: &Params, grad: &Column, x: &Column, x_adv: &mut Column) {
     for e in 0..LANES {
         let g = grad[e];
-        // The sign; of 0 it is 0 and of a NaN a NaN.
+        // The sign: 0 of 0, NaN of NaN.
         let negative = if g < 0.0 { -1.0 } else { g };
         let direction = if g > 0.0 { 1.0 } else { negative };
         let (low, high) = (x[e] - p.eps, x[e] + p.eps);
@@ -322,7 +323,7 @@ fn step_linf(p: &Params, grad: &Column, x: &Column, x_adv: &mut Column) {
 /// As `pgd_step`: x' + step grad / |grad|, scaled onto the ball and clipped to the box.
 #[inline(always)]
 fn step_l2(p: &Params, grad: &[Column], x: &[Column], x_adv: &mut [Column]) {
-    // A power of two brings the gradient's squares into range, whatever its size.
+    // A power of two scales the gradient so that its squares neither over- nor underflow.
     let size = sums(grad.iter().map(|g| Column(g.map(f32::abs))));
     let scale = size.map(|size| {
         let up = if size < 1e-10 { 2.0f32.powi(80) } else { 1.0 };

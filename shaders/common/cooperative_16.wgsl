@@ -1,4 +1,4 @@
-// matrix_units_16: what a subgroup multiplies at a time where the device's matrix units take 16 x 16 halves
+// cooperative_16: the cooperative matrices of devices where they are 16 x 16 halves
 enable f16;
 enable wgpu_cooperative_matrix;
 

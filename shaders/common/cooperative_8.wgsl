@@ -1,4 +1,4 @@
-// matrix_units_8: what a subgroup multiplies at a time where the device's matrix units take 8 x 8 halves
+// cooperative_8: the cooperative matrices of devices where they are 8 x 8 halves
 enable f16;
 enable wgpu_cooperative_matrix;
 
