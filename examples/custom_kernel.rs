@@ -4,11 +4,11 @@
 
 use smoothenc::Result;
 use smoothenc::engine::autodiff::gradients;
-use smoothenc::engine::graph::{Graph, Io, Node, Op, Tensor};
+use smoothenc::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use smoothenc::engine::ops::elementwise::{Function, elementwise, sigmoid};
 use smoothenc::engine::ops::store;
-use smoothenc::engine::recording::{Call, flat_grid, flat_tile};
-use smoothenc::engine::tensor::{DType, Shape};
+use smoothenc::engine::recording::Call;
+use smoothenc::engine::tensor::DType;
 use smoothenc::engine::{device, session::Session};
 
 smoothenc::kernel! {
@@ -48,7 +48,7 @@ impl Op for Softplus {
         SOFTPLUS.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(x, DType::F32)] => Ok(vec![((*x).clone(), DType::F32)]),
             _ => Err(format!("{inputs:?}: needs one float tensor")),
@@ -56,13 +56,7 @@ impl Op for Softplus {
     }
 
     /// `dL/dx = dL/dy sigmoid(x)`.
-    fn gradient(
-        &self,
-        g: &mut Graph,
-        node: &Node,
-        upstream: &[Option<Tensor>],
-        _: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    fn gradient(&self, g: &mut Graph, node: &Node, upstream: &[Option<Tensor>], _: &[bool]) -> Gradients {
         let Some(upstream) = upstream[0] else { return Ok(vec![None]) };
         let slope = sigmoid(g, node.inputs[0])?;
         Ok(vec![Some(elementwise(g, Function::Multiply, upstream, Some(slope), 0.0)?)])
@@ -72,7 +66,7 @@ impl Op for Softplus {
         let shape = &io.inputs[0].0;
         Args { x: io.input(0).by_row(), y: io.output(0).by_row() }
             .call(Params { n: shape.len() as u32 }, Constants {})
-            .grid(shape.rows(), flat_tile(shape.cols()), flat_grid(shape.len()))
+            .elementwise(shape)
     }
 }
 

@@ -3,13 +3,13 @@
 
 use libtest_mimic::Trial;
 use smoothenc::Result;
-use smoothenc::engine::graph::{Graph, Io, Op, Tensor};
+use smoothenc::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use smoothenc::engine::ops::store;
 use smoothenc::engine::ops::{normal, uniform};
 use smoothenc::engine::recording::{Call, flat_grid};
 use smoothenc::engine::rng::{self, Key, Purpose};
 use smoothenc::engine::session::Session;
-use smoothenc::engine::tensor::{DType, Shape};
+use smoothenc::engine::tensor::DType;
 
 use crate::devices::device;
 use crate::harness::{Case, Input, Verdict, trial};
@@ -113,7 +113,7 @@ impl Op for Words {
         WORDS.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let rows = inputs[0].0.rows();
         Ok(vec![([rows, 2].into(), DType::U32), ([rows, 2].into(), DType::F32)])
     }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use smoothenc::Result;
-use smoothenc::engine::graph::{Graph, Io, Op, Tensor};
+use smoothenc::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use smoothenc::engine::kernel::{CpuKernel, CpuTile, Kernel};
 use smoothenc::engine::ops::matmul;
 use smoothenc::engine::recording::Call;
-use smoothenc::engine::tensor::{DType, Shape};
 
 use crate::devices::device;
 use crate::harness::{Case, Input, MARGIN, Verdict, compare, margins_touched, trial, with_margins};
@@ -27,7 +26,7 @@ impl Op for Altered {
         self.op.name()
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         self.op.outputs(inputs)
     }
 

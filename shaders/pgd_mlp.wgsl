@@ -107,7 +107,7 @@ fn start(row0: u32, local: u32) {
     let end = min(row0 + TILE, p.rows) * p.inputs;
     for (var i = row0 * p.inputs + local; i < end; i += GROUP) {
         let bits = threefry(vec2u(i / 2, clock[0]), p.key.xy);
-        x_adv[i] = clip(x[i] + p.eps * (2.0 * unit(bits[i % 2]) - 1.0), 0.0, 1.0);
+        x_adv[i] = start_linf(x[i], unit(bits[i % 2]), p.eps);
     }
     storageBarrier();
 }
@@ -224,12 +224,13 @@ fn divergence_gradient(row0: u32, local: u32) {
         let l_a = reference_at(row, width, latents + j);
         let mu_b = memory[slot(v, j)];
         let l_b = memory[slot(v, latents + j)];
-        var d_mu = 2.0 * (mu_b - mu_a);
+        var d_mu = vec4f();
         var d_l = vec4f();
         for (var e = 0u; e < 4; e++) {
             if GOAL == 0 {
-                let s = deviations(l_a[e], l_b[e]);
-                d_l[e] = -s.difference * s.b;
+                let d = w2_squared(mu_a[e], l_a[e], mu_b[e], l_b[e]);
+                d_mu[e] = d.d_mu_b;
+                d_l[e] = d.d_l_b;
             } else {
                 let d = entropic(p.gamma, mu_a[e], l_a[e], mu_b[e], l_b[e]);
                 d_mu[e] = d.d_mu_b;

@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if NORM == 0 {
         let i = flat_index(group, groups, local);
         if i >= p.rows * p.cols { return; }
-        x_adv[i] = clip(x[i] + p.eps * (2.0 * noise[i] - 1.0), 0.0, 1.0);
+        x_adv[i] = start_linf(x[i], noise[i], p.eps);
     } else {
         let r = flat_group(group, groups);
         if r >= p.rows { return; }

@@ -27,11 +27,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var j = local; j < p.latents; j += FLAT) {
         let mu = 2 * r * p.latents + j;
         let l = mu + p.latents;
-        let apart = h_b[mu] - h_a[mu];
-        let s = deviations(h_a[l], h_b[l]);
-        dh_b[mu] = 2.0 * apart;
-        dh_b[l] = -s.difference * s.b;
-        sum += apart * apart + s.difference * s.difference;
+        let d = w2_squared(h_a[mu], h_a[l], h_b[mu], h_b[l]);
+        dh_b[mu] = d.d_mu_b;
+        dh_b[l] = d.d_l_b;
+        sum += d.value;
     }
     sum = workgroup_sum(sum, local);
     if local == 0 { w2[r] = sum; }

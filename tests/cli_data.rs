@@ -175,9 +175,10 @@ fn a_folder_of_others_beside_new_faces_stays() {
     // What a killed one leaves is known.
     let left = lab.path(".made.unfinished/made/img_align_celeba");
     fs::create_dir_all(&left).unwrap();
-    for file in ["../../.lock", "../.list_attr_celeba.txt.tmp", "../contact_sheet.png", "000001.jpg"] {
+    for file in ["../.list_attr_celeba.txt.tmp", "../contact_sheet.png", "000001.jpg"] {
         fs::write(left.join(file), "half").unwrap();
     }
+    fs::write(left.join("../../.lock"), "").unwrap();
     lab.ok(line);
     assert_eq!(names(&lab.path("")), ["base.toml", "made", "set"]);
 }

@@ -1,6 +1,11 @@
-// ball: a step of projected gradient ascent, for one pixel or one row                docs/method.md, section 4
+// ball: the start and a step of projected gradient ascent, for one pixel or one row   docs/method.md, section 4
 //
-// Needs common/bits.wgsl and common/box.wgsl. The Rust twins are in src/method/ops/pgd_step.rs.
+// Needs common/bits.wgsl and common/box.wgsl. The Rust twins are in src/method/ops/pgd_start.rs and pgd_step.rs.
+
+// L-infinity: a random point of the ball around x, by a uniform draw, clipped to the box.
+fn start_linf(x: f32, draw: f32, eps: f32) -> f32 {
+    return clip(x + eps * (2.0 * draw - 1.0), 0.0, 1.0);
+}
 
 // The sign: 0 of 0, NaN of NaN. By the bits, since comparisons may flush subnormal numbers to 0.
 fn direction(g: f32) -> f32 {

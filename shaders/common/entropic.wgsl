@@ -1,5 +1,5 @@
-// entropic: one latent dimension of the entropy-regularised Wasserstein divergence of two
-// factorised Gaussians, and its derivatives                                docs/method.md, section 3
+// entropic: one latent dimension of the Wasserstein distance of two factorised Gaussians and of the
+// entropy-regularised Wasserstein divergence, with derivatives               docs/method.md, section 3
 //
 //   mu_a, l_a, mu_b, l_b  means and log-variances; gamma >= 0 the coupling
 //
@@ -20,6 +20,15 @@ fn deviations(l_a: f32, l_b: f32) -> Deviations {
     let ratio = 0.5 * (l_a - l_b);
     if ratio > 0.0 { return Deviations(a, b, -a * expm1(-ratio)); }
     return Deviations(a, b, b * expm1(ratio));
+}
+
+struct W2 { value: f32, d_mu_b: f32, d_l_b: f32 }
+
+// One latent dimension of W2^2, docs/method.md, section 3: (mu_a - mu_b)^2 + (sa - sb)^2, and its derivatives.
+fn w2_squared(mu_a: f32, l_a: f32, mu_b: f32, l_b: f32) -> W2 {
+    let apart = mu_b - mu_a;
+    let s = deviations(l_a, l_b);
+    return W2(apart * apart + s.difference * s.difference, 2.0 * apart, -s.difference * s.b);
 }
 
 struct Entropic { value: f32, d_mu_a: f32, d_l_a: f32, d_mu_b: f32, d_l_b: f32 }

@@ -99,7 +99,7 @@ fn begin(row0: u32, local: u32) {
             point = x_adv[at];
             if START == 1 {
                 let bits = threefry(vec2u(at / 2, clock[0]), p.key.xy);
-                point = clip(x[at] + p.eps * (2.0 * unit(bits[at % 2]) - 1.0), 0.0, 1.0);
+                point = start_linf(x[at], unit(bits[at % 2]), p.eps);
                 x_adv[at] = point;
             }
         }
@@ -167,9 +167,8 @@ fn goal_gradient(row: u32, width: u32, u: u32, value: f32) -> f32 {
     let latents = width / 2;
     let own = reference[row * width + u];
     if GOAL == 0 {
-        if u < latents { return SCALE * 2.0 * (value - own); }
-        let s = deviations(own, value);
-        return -SCALE * s.difference * s.b;
+        if u < latents { return SCALE * w2_squared(own, 0.0, value, 0.0).d_mu_b; }
+        return SCALE * w2_squared(0.0, own, 0.0, value).d_l_b;
     }
     let scale = SCALE / max(1.0, p.gamma);
     if u < latents { return scale * p.gamma * (value - own); }

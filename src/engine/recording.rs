@@ -4,7 +4,7 @@
 //! and a test can run a single call.
 
 use crate::engine::kernel::{Access, Arg, CallParts, Kernel, NONE, Scope};
-use crate::engine::tensor::DType;
+use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
 
 /// Sides of the cooperative matrices that kernels use, the larger first.
@@ -139,6 +139,11 @@ impl Call {
         self.tile = tile.max(1);
         self.workgroups = workgroups;
         self
+    }
+
+    /// The rows, tiles and workgroups of a kernel with one invocation an element of a tensor of `shape`.
+    pub fn elementwise(self, shape: &Shape) -> Self {
+        self.grid(shape.rows(), flat_tile(shape.cols()), flat_grid(shape.len()))
     }
 
     /// Offers a GPU one more variant.

@@ -8,7 +8,7 @@ mod copies;
 mod op;
 mod plan;
 
-pub use op::{Io, Op};
+pub use op::{Gradients, Inputs, Io, Op, Outputs};
 pub use plan::{Plan, plan};
 
 use std::ops::Range;

@@ -8,6 +8,15 @@ use crate::engine::recording::Call;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::{Error, Result};
 
+/// Shapes and types of a node's inputs.
+pub type Inputs<'a> = [(&'a Shape, DType)];
+
+/// Those of its outputs, or what is wrong with the inputs.
+pub type Outputs = std::result::Result<Vec<(Shape, DType)>, String>;
+
+/// The gradients by a node's inputs; none where nothing flows back.
+pub type Gradients = Result<Vec<Option<Tensor>>>;
+
 /// An op: a shape rule, a gradient rule, and the one kernel call it becomes.
 pub trait Op: Debug + Send + Sync + 'static {
     /// The kernel's name.
@@ -17,7 +26,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// What is wrong with the inputs, in words.
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String>;
+    fn outputs(&self, inputs: &Inputs) -> Outputs;
 
     /// Adds nodes for the gradients by the inputs that are `wanted`, given those of the outputs; `None` is zero.
     /// Returns one for each input.
@@ -30,7 +39,7 @@ pub trait Op: Debug + Send + Sync + 'static {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         let _ = (graph, upstream, wanted);
         Err(Error::Shape { op: self.name(), message: format!("has no gradient (node {node:?})") })
     }

@@ -1,8 +1,8 @@
 //! One step of Adam over all weights at once; `shaders/adam.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -78,7 +78,7 @@ impl Op for AdamSettings {
         ADAM.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(clock, DType::U32), (grads, DType::F32)] if !clock.is_empty() => {
                 Ok(vec![((*grads).clone(), DType::F32); 3])

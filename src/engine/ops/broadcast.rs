@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::kernel::UNUSED;
 use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::{DType, Shape};
@@ -103,7 +103,7 @@ impl Op for Broadcast {
         BROADCAST.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let v = inputs[0].0.len();
         let floats = inputs.iter().all(|(_, dtype)| *dtype == DType::F32);
         let within = self.within.start <= self.within.end && self.within.end <= self.shape.rows();

@@ -1,8 +1,7 @@
 //! Two tensors stacked by rows; `shaders/concat.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid};
-use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 use crate::kernel;
 
@@ -32,7 +31,7 @@ impl Op for Concat {
         CONCAT.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let ((a, kind), (b, _)) = (inputs[0], inputs[1]);
         if a.cols() != b.cols() || inputs[1].1 != kind {
             return Err(format!("{a} and {b} do not stack"));

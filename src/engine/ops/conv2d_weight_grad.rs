@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::ops::convolution::{
     Convolution, Params, Taps, blocks, len, tile_columns, unrolled, with_sides,
 };
 use crate::engine::ops::reduce;
 use crate::engine::recording::Call;
 use crate::engine::simd::{self, Column, LANES, Work, add_scaled};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -52,7 +52,7 @@ impl Op for Conv2dWeightGrad {
         CONV2D_WEIGHT_GRAD.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let [(small, DType::F32), (large, DType::F32)] = inputs else {
             return Err(format!("{inputs:?}: needs floats"));
         };

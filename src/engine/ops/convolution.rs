@@ -9,9 +9,9 @@ mod cpu;
 
 pub(crate) use cpu::{Taps, blocks, correlate, tile_columns, unrolled, with_sides};
 
-use crate::engine::graph::{Graph, Tensor};
+use crate::engine::graph::{Graph, Inputs, Outputs, Tensor};
 use crate::engine::ops::reduce;
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 use crate::params;
 
@@ -131,12 +131,7 @@ impl Convolution {
     }
 
     /// The shape rule of both directions: x `[rows, from]`, the weights and, where there is one, a bias.
-    pub(crate) fn outputs(
-        &self,
-        inputs: &[(&Shape, DType)],
-        from: ImageShape,
-        to: ImageShape,
-    ) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    pub(crate) fn outputs(&self, inputs: &Inputs, from: ImageShape, to: ImageShape) -> Outputs {
         if inputs.iter().any(|(_, dtype)| *dtype != DType::F32) {
             return Err(format!("{inputs:?}: needs floats"));
         }

@@ -1,7 +1,7 @@
 //! The op of both convolutions: each direction is the other's gradient by the input. The kernels are in `conv2d.rs` and
 //! `conv2d_transpose.rs`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::kernel::{Kernel, UNUSED};
 use crate::engine::ops::conv2d::{self, CONV2D};
 use crate::engine::ops::conv2d_transpose::{self, CONV2D_TRANSPOSE};
@@ -9,7 +9,6 @@ use crate::engine::ops::conv2d_weight_grad::conv2d_weight_grad;
 use crate::engine::ops::convolution::{Convolution, ImageShape, channel_sums};
 use crate::engine::ops::elementwise;
 use crate::engine::recording::Call;
-use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 
 /// The direction through a [`Convolution`].
@@ -103,7 +102,7 @@ impl Op for Convolve {
         self.direction.kernel().name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let [from, to] = self.direction.ends(&self.convolution);
         self.convolution.outputs(inputs, from, to)
     }
@@ -114,7 +113,7 @@ impl Op for Convolve {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         let Some(mut dy) = upstream[0] else { return Ok(vec![None; node.inputs.len()]) };
         if self.relu {
             dy = elementwise::relu_grad(g, dy, node.outputs[0])?;

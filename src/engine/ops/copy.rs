@@ -1,8 +1,7 @@
 //! A copy of a tensor's words; `shaders/copy.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
+use crate::engine::recording::Call;
 use crate::error::Result;
 use crate::kernel;
 
@@ -33,7 +32,7 @@ impl Op for Copy {
         COPY.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let (shape, kind) = inputs[0];
         Ok(vec![(shape.clone(), kind)])
     }
@@ -47,7 +46,7 @@ impl Op for Copy {
         let n = shape.len();
         Args { x: io.input(0).by_row(), out: io.output(0).by_row() }
             .call(Params { n: n as u32 }, Constants {})
-            .grid(shape.rows(), flat_tile(shape.cols()), flat_grid(n))
+            .elementwise(shape)
     }
 }
 

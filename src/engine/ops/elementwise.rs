@@ -1,9 +1,9 @@
 //! Elementwise functions of one or two tensors; `shaders/elementwise.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::kernel::UNUSED;
-use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::recording::Call;
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -111,7 +111,7 @@ impl Op for Elementwise {
         ELEMENTWISE.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let wanted = 1 + usize::from(self.function.is_binary());
         if inputs.len() != wanted || inputs.iter().any(|&(s, d)| s != inputs[0].0 || d != DType::F32) {
             let shapes: Vec<_> = inputs.iter().map(|(s, _)| s.to_string()).collect();
@@ -129,7 +129,7 @@ impl Op for Elementwise {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         let Some(d) = upstream[0] else { return Ok(vec![None; node.inputs.len()]) };
         let (a, y) = (node.inputs[0], node.outputs[0]);
         let mut gradients = vec![match self.function {
@@ -171,7 +171,7 @@ impl Op for Elementwise {
                 Params { n: n as u32, alpha: self.alpha },
                 Constants { FUNCTION: self.function as u32, IN_PLACE: in_place.into() },
             )
-            .grid(shape.rows(), flat_tile(shape.cols()), flat_grid(n))
+            .elementwise(shape)
             .flops(n)
     }
 }

@@ -1,7 +1,7 @@
 //! A constant; `shaders/fill.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
-use crate::engine::recording::{Call, flat_grid, flat_tile};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
+use crate::engine::recording::Call;
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 use crate::kernel;
@@ -44,18 +44,16 @@ impl Op for Fill {
         FILL.name
     }
 
-    fn outputs(&self, _: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, _: &Inputs) -> Outputs {
         Ok(vec![(self.shape.clone(), DType::F32)])
     }
 
     fn call(&self, io: &Io) -> Call {
         let (shape, out) = &io.outputs[0];
         let n = shape.len();
-        Args { out: out.by_row() }.call(Params { n: n as u32, value: self.value }, Constants {}).grid(
-            shape.rows(),
-            flat_tile(shape.cols()),
-            flat_grid(n),
-        )
+        Args { out: out.by_row() }
+            .call(Params { n: n as u32, value: self.value }, Constants {})
+            .elementwise(shape)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Rows of a table by their indices; `shaders/gather.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -63,7 +63,7 @@ impl Op for Gather {
         GATHER.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let ((_, table), (indices, kind)) = (inputs[0], inputs[1]);
         let bytes = self.content != Content::Words;
         if kind != DType::U32 || (bytes && table != DType::U32) {

@@ -1,8 +1,8 @@
 //! Numbers in half precision, two to a word; `shaders/half.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -35,7 +35,7 @@ impl Op for Half {
         HALF.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(a, DType::F32)]
                 if a.len().is_multiple_of(2) && self.numbers.is_multiple_of(2) && self.numbers >= a.len() =>

@@ -1,11 +1,11 @@
 //! Logarithms of probabilities from logits, row by row; `shaders/log_softmax.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::elementwise::{Function, elementwise};
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::ops::{broadcast, reduce};
 use crate::engine::recording::{Call, flat_tile, row_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -35,7 +35,7 @@ impl Op for LogSoftmax {
         LOG_SOFTMAX.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(a, DType::F32)] => Ok(vec![((*a).clone(), DType::F32)]),
             _ => Err(format!("{inputs:?}: needs floats [rows, cols]")),
@@ -43,13 +43,7 @@ impl Op for LogSoftmax {
     }
 
     /// `d - softmax(a) sum of d`.
-    fn gradient(
-        &self,
-        g: &mut Graph,
-        node: &Node,
-        upstream: &[Option<Tensor>],
-        _: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    fn gradient(&self, g: &mut Graph, node: &Node, upstream: &[Option<Tensor>], _: &[bool]) -> Gradients {
         let Some(d) = upstream[0] else { return Ok(vec![None]) };
         let softmax = elementwise(g, Function::Exp, node.outputs[0], None, 0.0)?;
         let sums = reduce::row_sums(g, d)?;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::kernel::UNUSED;
 use crate::engine::ops::half::rounded;
 use crate::engine::ops::{elementwise, reduce};
@@ -82,7 +82,7 @@ impl Op for Matmul {
         MATMUL.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         if inputs.iter().any(|(_, dtype)| *dtype != DType::F32) {
             return Err(format!("{inputs:?}: needs floats"));
         }
@@ -100,7 +100,7 @@ impl Op for Matmul {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         let (a, b) = (node.inputs[0], node.inputs[1]);
         let Some(mut dc) = upstream[0] else { return Ok(vec![None; node.inputs.len()]) };
         if self.relu {

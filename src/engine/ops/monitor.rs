@@ -1,9 +1,9 @@
 //! Bookkeeping at the end of a training step; `shaders/monitor.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::ops::weighted_mean::TERMS;
 use crate::engine::recording::Call;
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -44,7 +44,7 @@ impl Op for Monitor {
         MONITOR.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let floats = inputs.iter().all(|(_, dtype)| *dtype == DType::F32);
         if !floats || inputs[0].0.len() != 1 || inputs[1].0.len() != TERMS {
             return Err(format!("{inputs:?}: needs a float total [1] and means [{TERMS}]"));

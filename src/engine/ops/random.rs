@@ -1,6 +1,6 @@
 //! Uniform and standard normal draws; `shaders/random.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid};
 use crate::engine::rng::{self, Key};
 use crate::engine::simd::{self, Work};
@@ -46,7 +46,7 @@ impl Op for Random {
         RANDOM.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs[0].1 {
             DType::U32 => Ok(vec![(self.shape.clone(), DType::F32)]),
             DType::F32 => Err("the clock counts in integers".into()),

@@ -1,9 +1,9 @@
 //! Sums along one side of a matrix; `shaders/reduce.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::{broadcast, lanes};
 use crate::engine::recording::{Call, flat_tile, row_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -43,7 +43,7 @@ impl Op for Reduce {
         REDUCE.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let (a, dtype) = inputs[0];
         if dtype != DType::F32 {
             return Err(format!("{a} of {dtype:?}: needs floats"));
@@ -51,13 +51,7 @@ impl Op for Reduce {
         Ok(vec![([if self.columns { a.cols() } else { a.rows() }].into(), DType::F32)])
     }
 
-    fn gradient(
-        &self,
-        g: &mut Graph,
-        node: &Node,
-        upstream: &[Option<Tensor>],
-        _: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    fn gradient(&self, g: &mut Graph, node: &Node, upstream: &[Option<Tensor>], _: &[bool]) -> Gradients {
         let Some(d) = upstream[0] else { return Ok(vec![None]) };
         let shape = g.shape(node.inputs[0])?.clone();
         Ok(vec![Some(if self.columns {

@@ -1,9 +1,9 @@
 //! The examples of a training step; `shaders/shuffle.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid};
 use crate::engine::rng::{Key, half_bits, permuted};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -49,7 +49,7 @@ impl Op for Shuffle {
         SHUFFLE.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs[0].1 {
             DType::U32 if self.n > 0 => Ok(vec![([self.batch].into(), DType::U32)]),
             DType::U32 => Err("there are no examples".into()),

@@ -1,10 +1,10 @@
 //! The classifier's loss with its derivative; `shaders/softmax_cross_entropy.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::broadcast;
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -52,7 +52,7 @@ impl Op for SoftmaxCrossEntropy {
         SOFTMAX_CROSS_ENTROPY.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(logits, DType::F32), (labels, DType::U32)] if labels.len() == logits.rows() => {
                 Ok(vec![([logits.rows()].into(), DType::F32), ((*logits).clone(), DType::F32)])
@@ -61,13 +61,7 @@ impl Op for SoftmaxCrossEntropy {
         }
     }
 
-    fn gradient(
-        &self,
-        g: &mut Graph,
-        node: &Node,
-        upstream: &[Option<Tensor>],
-        _: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    fn gradient(&self, g: &mut Graph, node: &Node, upstream: &[Option<Tensor>], _: &[bool]) -> Gradients {
         Ok(vec![broadcast::through_saved(g, self.name(), upstream, node.outputs[1])?, None])
     }
 

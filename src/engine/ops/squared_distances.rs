@@ -1,10 +1,10 @@
 //! Squared distances between the rows of two matrices; `shaders/squared_distances.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::elementwise::{self, Function};
 use crate::engine::ops::{broadcast, lanes, matmul, reduce};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -34,7 +34,7 @@ impl Op for SquaredDistances {
         SQUARED_DISTANCES.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(x, DType::F32), (y, DType::F32)] if x.cols() == y.cols() => {
                 Ok(vec![([x.rows(), y.rows()].into(), DType::F32)])
@@ -49,7 +49,7 @@ impl Op for SquaredDistances {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         let Some(d) = upstream[0] else { return Ok(vec![None; 2]) };
         let (x, y) = (node.inputs[0], node.inputs[1]);
         // dx_i = 2 sum over j of d_ij (x_i - y_j), and dy_j = 2 sum over i of d_ij (y_j - x_i).

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::kernel::UNUSED;
 use crate::engine::ops::{broadcast, lanes};
 use crate::engine::recording::Call;
@@ -63,7 +63,7 @@ impl Op for WeightedMean {
         WEIGHTED_MEAN.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let fits = |(term, (shape, dtype)): (&Term, &(&Shape, DType))| {
             term.rows.start <= term.rows.end && term.rows.end <= shape.len() && *dtype == DType::F32
         };
@@ -80,7 +80,7 @@ impl Op for WeightedMean {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         if upstream[1].is_some() {
             let message = "has no gradient through its means".to_string();
             return Err(Error::Shape { op: self.name(), message });

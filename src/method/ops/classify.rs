@@ -1,8 +1,8 @@
 //! Marks the rows that a classifier gets wrong; `shaders/classify.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -34,7 +34,7 @@ impl Op for Classify {
         CLASSIFY.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(logits, DType::F32), (labels, DType::U32)] if labels.len() == logits.rows() => {
                 Ok(vec![([logits.rows()].into(), DType::U32)])

@@ -2,11 +2,11 @@
 
 use std::f32::consts::TAU;
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::elementwise::{Function, elementwise, scale};
 use crate::engine::ops::reduce;
 use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -41,7 +41,7 @@ impl Op for CosineLogits {
         COSINE_LOGITS.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(m, DType::F32), (s, DType::F32)] if m.len() == s.len() && self.cols > 0 => {
                 Ok(vec![([m.len(), self.cols].into(), DType::F32)])
@@ -56,7 +56,7 @@ impl Op for CosineLogits {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         let Some(d) = upstream[0] else { return Ok(vec![None, None]) };
         let summed = |g: &mut Graph, by: Tensor, factor: f32| -> Result<Tensor> {
             let products = elementwise(g, Function::Multiply, d, Some(by), 0.0)?;

@@ -1,10 +1,9 @@
 //! The entropy-regularised Wasserstein divergence of two heads, with its gradient with respect to
 //! the second; `shaders/entropic_distance.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::recording::{Call, row_grid};
-use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 use crate::kernel;
 use crate::method::ops::entropic_wasserstein::{CPU_TILE, ENTROPIC_FLOPS, entropic};
@@ -47,7 +46,7 @@ impl Op for EntropicDistance {
         ENTROPIC_DISTANCE.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         distance_outputs(inputs)
     }
 
@@ -57,7 +56,7 @@ impl Op for EntropicDistance {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         distance_gradient(*self, g, node, upstream, wanted)
     }
 

@@ -4,11 +4,11 @@
 
 use std::f32::consts::LN_2;
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::broadcast;
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::recording::{Call, row_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -48,7 +48,7 @@ impl Op for EntropicWasserstein {
         ENTROPIC_WASSERSTEIN.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(h, DType::F32)] if h.rows().is_multiple_of(2) && h.cols().is_multiple_of(2) => {
                 Ok(vec![([h.rows() / 2].into(), DType::F32), ((*h).clone(), DType::F32)])
@@ -57,13 +57,7 @@ impl Op for EntropicWasserstein {
         }
     }
 
-    fn gradient(
-        &self,
-        g: &mut Graph,
-        node: &Node,
-        upstream: &[Option<Tensor>],
-        _: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    fn gradient(&self, g: &mut Graph, node: &Node, upstream: &[Option<Tensor>], _: &[bool]) -> Gradients {
         Ok(vec![broadcast::through_saved(g, self.name(), upstream, node.outputs[1])?])
     }
 
@@ -112,10 +106,36 @@ pub(crate) struct Deviations {
 
 /// The difference is computed as a multiple of the larger deviation, so that it neither cancels nor overflows.
 pub(crate) fn deviations(l_a: f32, l_b: f32) -> Deviations {
-    let (a, b) = ((0.5 * l_a).exp(), (0.5 * l_b).exp());
+    deviations_by(l_a, l_b, f32::exp, f32::exp_m1)
+}
+
+/// The same by these exponentials, `e^x` and `e^x - 1`.
+#[inline(always)]
+pub(crate) fn deviations_by(
+    l_a: f32,
+    l_b: f32,
+    exp: impl Fn(f32) -> f32,
+    exp_m1: impl Fn(f32) -> f32,
+) -> Deviations {
+    let (a, b) = (exp(0.5 * l_a), exp(0.5 * l_b));
     let ratio = 0.5 * (l_a - l_b);
-    let difference = if ratio > 0.0 { -a * (-ratio).exp_m1() } else { b * ratio.exp_m1() };
+    let part = exp_m1(-ratio.abs());
+    let difference = if ratio > 0.0 { -a * part } else { b * part };
     Deviations { b, difference, a }
+}
+
+/// One latent dimension's part of `W2^2`, and its derivatives.
+pub(crate) struct W2 {
+    pub value: f32,
+    pub d_mu_b: f32,
+    pub d_l_b: f32,
+}
+
+/// docs/method.md, section 3, given the deviations of the two log-variances.
+#[inline(always)]
+pub(crate) fn w2_squared(mu_a: f32, mu_b: f32, s: Deviations) -> W2 {
+    let apart = mu_b - mu_a;
+    W2 { value: apart * apart + s.difference * s.difference, d_mu_b: 2.0 * apart, d_l_b: -s.difference * s.b }
 }
 
 /// One latent dimension's part of `WD_gamma`, and its derivatives.

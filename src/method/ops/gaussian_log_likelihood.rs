@@ -2,11 +2,11 @@
 
 use std::f64::consts::PI;
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::lanes::{Lanes, sum_of};
 use crate::engine::ops::{broadcast, elementwise};
 use crate::engine::recording::{Call, flat_tile, row_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -47,7 +47,7 @@ impl Op for GaussianLogLikelihood {
         GAUSSIAN_LOG_LIKELIHOOD.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(output, DType::F32), (x, DType::F32)]
                 if output.rows() == x.rows() && output.cols() == x.cols() =>
@@ -64,7 +64,7 @@ impl Op for GaussianLogLikelihood {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         if wanted[1] && self.sigmoid {
             let message = "has no gradient with respect to x behind a sigmoid".to_string();
             return Err(crate::Error::Shape { op: self.name(), message });

@@ -23,6 +23,7 @@ pub use entropic_wasserstein::entropic_wasserstein;
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
 pub use paint::paint;
 pub use pgd_mlp::{Ascent, DrawnStart, Goal, MAX_LAYERS, SHARINGS, fits, in_half, pgd_mlp};
+pub(crate) use pgd_start::start_linf;
 pub use pgd_start::{StartNoise, pgd_start};
 pub use pgd_step::{Norm, pgd_step};
 pub use reparameterise::{Sample, reparameterise};

@@ -1,9 +1,9 @@
 //! Rows of a table of grey images, in the seven colours of ColorMNIST; `shaders/paint.wgsl`.
 
 use crate::data::color::COLORS;
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -41,7 +41,7 @@ impl Op for Paint {
         PAINT.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(_, DType::U32), (indices, DType::U32)] => {
                 Ok(vec![([indices.len(), 3 * self.pixels].into(), DType::F32)])

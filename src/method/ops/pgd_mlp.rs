@@ -5,7 +5,7 @@
 
 mod cpu;
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::kernel::{ALIGN_WORDS, UNUSED};
 use crate::engine::nn::Dense;
 use crate::engine::ops::half;
@@ -275,7 +275,7 @@ impl Op for PgdMlp {
         PGD_MLP.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         use DType::{F32, U32};
         let head = self.ascent.layers.last().map_or(0, |layer| layer.outputs);
         let started = self.ascent.start.is_some();

@@ -1,10 +1,10 @@
 //! The random start of projected gradient ascent; `shaders/pgd_start.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::kernel::UNUSED;
 use crate::engine::ops::lanes::sum_of;
 use crate::engine::recording::Call;
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 use crate::method::ops::pgd_step::{Norm, clip, image_grid};
@@ -16,6 +16,7 @@ kernel! {
             "common/reduce.wgsl",
             "common/bits.wgsl",
             "common/box.wgsl",
+            "common/ball.wgsl",
             "pgd_start.wgsl",
         ],
         params: { rows: u32, cols: u32, eps: f32 },
@@ -67,7 +68,7 @@ impl Op for PgdStart {
         PGD_START.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let (x, noise) = (inputs[0].0, inputs[1].0);
         let fits = x.rows() == noise.rows()
             && x.cols() == noise.cols()
@@ -99,7 +100,7 @@ fn pgd_start_cpu(Tile { p, constants, x, noise, radius, x_adv, .. }: Tile) {
     let cols = p.cols as usize;
     if constants.NORM == Norm::Linf as u32 {
         for ((x_adv, x), noise) in x_adv.iter_mut().zip(x).zip(noise) {
-            *x_adv = clip(x + p.eps * (2.0 * noise - 1.0), 0.0, 1.0);
+            *x_adv = start_linf(*x, *noise, p.eps);
         }
         return;
     }
@@ -112,4 +113,10 @@ fn pgd_start_cpu(Tile { p, constants, x, noise, radius, x_adv, .. }: Tile) {
             *x_adv = clip(x + factor * noise, 0.0, 1.0);
         }
     }
+}
+
+/// A random point of the L-infinity ball around `x`, by a uniform draw, clipped to the box.
+#[inline(always)]
+pub(crate) fn start_linf(x: f32, draw: f32, eps: f32) -> f32 {
+    clip(x + eps * (2.0 * draw - 1.0), 0.0, 1.0)
 }

@@ -1,9 +1,9 @@
 //! One step of projected gradient ascent; `shaders/pgd_step.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::ops::lanes::sum_of;
 use crate::engine::recording::{Call, flat_grid, flat_tile, row_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -69,6 +69,7 @@ pub(crate) fn image_grid(norm: Norm, call: Call, rows: usize, cols: usize) -> Ca
 }
 
 /// `value` clipped to `[low, high]`. Unlike `clamp` it accepts bounds that are NaN; a NaN value stays one.
+#[inline(always)]
 pub(crate) fn clip(value: f32, low: f32, high: f32) -> f32 {
     let raised = if value < low { low } else { value };
     if raised > high { high } else { raised }
@@ -79,7 +80,7 @@ impl Op for PgdStep {
         PGD_STEP.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(grad, DType::F32), (x, DType::F32)] if grad.rows() == x.rows() && grad.cols() == x.cols() => {
                 Ok(vec![((*x).clone(), DType::F32)])
@@ -102,23 +103,25 @@ impl Op for PgdStep {
 fn pgd_step_cpu(Tile { p, constants, grad, x, x_adv, .. }: Tile) {
     let cols = p.cols as usize;
     if constants.NORM == Norm::Linf as u32 {
-        step_linf(&p, grad, x, x_adv);
+        for ((x_adv, x), grad) in x_adv.iter_mut().zip(x).zip(grad) {
+            *x_adv = step_linf(*x_adv, *x, *grad, p.eps, p.step);
+        }
     } else {
         let rows = grad.chunks_exact(cols).zip(x.chunks_exact(cols)).zip(x_adv.chunks_exact_mut(cols));
         rows.for_each(|((grad, x), x_adv)| step_l2(&p, grad, x, x_adv));
     }
 }
 
-fn step_linf(p: &Params, grad: &[f32], x: &[f32], x_adv: &mut [f32]) {
-    for ((x_adv, &x), &g) in x_adv.iter_mut().zip(x).zip(grad) {
-        // The sign: 0 of 0, NaN of NaN.
-        let negative = if g < 0.0 { -1.0 } else { g };
-        let direction = if g > 0.0 { 1.0 } else { negative };
-        let (low, high) = (x - p.eps, x + p.eps);
-        let low = if low < 0.0 { 0.0 } else { low };
-        let high = if high > 1.0 { 1.0 } else { high };
-        *x_adv = clip(*x_adv + p.step * direction, low, high);
-    }
+/// The new `x_adv`: a step along the sign of the gradient, projected onto the ball around `x` and onto the box.
+#[inline(always)]
+pub(crate) fn step_linf(x_adv: f32, x: f32, grad: f32, eps: f32, step: f32) -> f32 {
+    // The sign; of 0 it is 0 and of a NaN a NaN.
+    let negative = if grad < 0.0 { -1.0 } else { grad };
+    let direction = if grad > 0.0 { 1.0 } else { negative };
+    let (low, high) = (x - eps, x + eps);
+    let low = if low < 0.0 { 0.0 } else { low };
+    let high = if high > 1.0 { 1.0 } else { high };
+    clip(x_adv + step * direction, low, high)
 }
 
 /// The L2 step of one row.

@@ -2,12 +2,12 @@
 
 use std::f64::consts::PI;
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::kernel::View;
 use crate::engine::ops::fill;
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::recording::{Call, row_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 use crate::kernel;
 use crate::method::ops::reparameterise_grad::reparameterise_grad;
@@ -53,7 +53,7 @@ impl Op for Reparameterise {
         REPARAMETERISE.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(h, DType::F32), (u, DType::F32)]
                 if h.cols() == 2 * u.cols() && [u.rows(), 2 * u.rows()].contains(&h.rows()) =>
@@ -71,7 +71,7 @@ impl Op for Reparameterise {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         if wanted[1] {
             let message = "has no gradient with respect to the draws".to_string();
             return Err(Error::Shape { op: self.name(), message });

@@ -1,9 +1,9 @@
 //! The gradient of `reparameterise`; `shaders/reparameterise_grad.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::kernel::View;
 use crate::engine::recording::{Call, flat_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -43,7 +43,7 @@ impl Op for ReparameteriseGrad {
         REPARAMETERISE_GRAD.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
             [(h, _), (u, _), (dz, _), (dprior, _), (dminus_kl, _)]
                 if inputs.iter().all(|(_, dtype)| *dtype == DType::F32)

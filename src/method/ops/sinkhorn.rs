@@ -1,6 +1,6 @@
 //! Entropic optimal transport between rows of probabilities; `shaders/sinkhorn.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::broadcast;
 use crate::engine::ops::elementwise::{Function, elementwise};
 use crate::engine::ops::lanes::{self, Lanes};
@@ -73,7 +73,7 @@ impl Op for Sinkhorn {
         SINKHORN.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let [(a, DType::F32), (b, DType::F32), (cost, DType::F32)] = inputs else {
             return Err(format!("{inputs:?}: needs floats log_a, log_b and cost"));
         };
@@ -97,7 +97,7 @@ impl Op for Sinkhorn {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         if upstream[1..].iter().any(Option::is_some) {
             let message = "only the value is differentiated, not the potentials".to_string();
             return Err(Error::Shape { op: self.name(), message });

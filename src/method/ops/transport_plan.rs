@@ -1,9 +1,9 @@
 //! Plans of entropic optimal transport; `shaders/transport_plan.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Op, Tensor};
+use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::simd::exp_and_exp_m1;
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
 
@@ -34,7 +34,7 @@ impl Op for TransportPlan {
         TRANSPORT_PLAN.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         let [(d, DType::F32), (f, DType::F32), (h, DType::F32), (cost, DType::F32)] = inputs else {
             return Err(format!("{inputs:?}: needs floats d, f, h and cost"));
         };

@@ -1,13 +1,13 @@
 //! The squared 2-Wasserstein distance of two heads, with its gradient; `shaders/wasserstein2.wgsl`.
 
-use crate::engine::graph::{Graph, Io, Node, Op, Tensor};
+use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::broadcast;
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::recording::{Call, row_grid};
-use crate::engine::tensor::{DType, Shape};
+use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
-use crate::method::ops::entropic_wasserstein::{CPU_TILE, deviations};
+use crate::method::ops::entropic_wasserstein::{CPU_TILE, deviations, w2_squared};
 
 kernel! {
     pub static WASSERSTEIN2: "wasserstein2" {
@@ -50,9 +50,7 @@ pub fn wasserstein2(g: &mut Graph, h_a: Tensor, h_b: Tensor) -> Result<Distance>
 }
 
 /// The shape rule of a metric between two heads.
-pub(crate) fn distance_outputs(
-    inputs: &[(&Shape, DType)],
-) -> std::result::Result<Vec<(Shape, DType)>, String> {
+pub(crate) fn distance_outputs(inputs: &Inputs) -> Outputs {
     match inputs {
         [(h_a, DType::F32), (h_b, DType::F32)]
             if h_a.rows() == h_b.rows() && h_a.cols() == h_b.cols() && h_b.cols().is_multiple_of(2) =>
@@ -86,7 +84,7 @@ impl Op for Wasserstein2 {
         WASSERSTEIN2.name
     }
 
-    fn outputs(&self, inputs: &[(&Shape, DType)]) -> std::result::Result<Vec<(Shape, DType)>, String> {
+    fn outputs(&self, inputs: &Inputs) -> Outputs {
         distance_outputs(inputs)
     }
 
@@ -96,7 +94,7 @@ impl Op for Wasserstein2 {
         node: &Node,
         upstream: &[Option<Tensor>],
         wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Gradients {
         distance_gradient(*self, g, node, upstream, wanted)
     }
 
@@ -123,11 +121,9 @@ fn wasserstein2_cpu(Tile { p, h_a, h_b, w2, dh_b, .. }: Tile) {
         let (d_mu, d_l) = d.split_at_mut(latents);
         let mut sum = Lanes::default();
         for j in 0..latents {
-            let apart = mu_b[j] - mu_a[j];
-            let s = deviations(l_a[j], l_b[j]);
-            d_mu[j] = 2.0 * apart;
-            d_l[j] = -s.difference * s.b;
-            sum.add(j, apart * apart + s.difference * s.difference);
+            let e = w2_squared(mu_a[j], mu_b[j], deviations(l_a[j], l_b[j]));
+            (d_mu[j], d_l[j]) = (e.d_mu_b, e.d_l_b);
+            sum.add(j, e.value);
         }
         *w2 = sum.total();
     }

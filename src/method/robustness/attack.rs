@@ -14,7 +14,7 @@ use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
-use crate::method::ops::{Ascent, Goal, Norm, fits, mark_wrong, pgd_mlp, pgd_step};
+use crate::method::ops::{Ascent, Goal, Norm, fits, mark_wrong, pgd_mlp, pgd_step, start_linf};
 use crate::method::robustness::Accuracies;
 use crate::method::robustness::Probe;
 use crate::method::vae::Vae;
@@ -301,7 +301,7 @@ fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart
     let first_block = (image * out.len().div_ceil(2)) as u32;
     rng::fill(key, restart as u32, first_block, settings.norm == Norm::L2, out);
     match settings.norm {
-        Norm::Linf => out.iter_mut().zip(x).for_each(|(o, x)| *o = x + radius * (2.0 * *o - 1.0)),
+        Norm::Linf => out.iter_mut().zip(x).for_each(|(o, x)| *o = start_linf(*x, *o, radius)),
         Norm::L2 => {
             let key = Key::new(settings.seed, Purpose::AttackRadius);
             let share = rng::uniform(key, restart as u32, image as u32).powf(1.0 / out.len() as f32);

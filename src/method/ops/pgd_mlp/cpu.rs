@@ -9,8 +9,9 @@ use crate::engine::simd::{
     self, Active, Column, LANES, Matrix, Work, exp_and_exp_m1, masked_product, sparse_product, transpose,
     transpose_back,
 };
-use crate::method::ops::entropic_wasserstein::entropic;
-use crate::method::ops::pgd_step::{Norm, clip};
+use crate::method::ops::entropic_wasserstein::{deviations_by, entropic, w2_squared};
+use crate::method::ops::pgd_start::start_linf;
+use crate::method::ops::pgd_step::{Norm, clip, step_linf};
 
 pub(super) fn pgd_mlp_cpu(tile: Tile) {
     thread_local! {
@@ -169,7 +170,10 @@ impl Work for Climb<'_> {
             let first = network[0].weight.transposed();
             if norm == Norm::Linf as u32 {
                 sparse_product::<FMA, COLUMNS>(first, &active[1], &activations[0], |i, sum| {
-                    step_linf(&p, &sum, &x[i], &mut x_adv[i]);
+                    let (x, x_adv) = (&x[i], &mut x_adv[i]);
+                    for e in 0..LANES {
+                        x_adv[e] = step_linf(x_adv[e], x[e], sum[e], p.eps, p.step);
+                    }
                 });
             } else {
                 gradient.resize(inputs, Column::ZERO);
@@ -189,7 +193,7 @@ fn start(p: &Params, clock: u32, first: usize, x: &[f32], x_adv: &mut [f32]) {
     let block = (first * p.inputs as usize / 2) as u32;
     rng::fill(Key([p.key[0], p.key[1]]), clock, block, false, x_adv);
     for (point, x) in x_adv.iter_mut().zip(x) {
-        *point = clip(x + p.eps * (2.0 * *point - 1.0), 0.0, 1.0);
+        *point = start_linf(*x, *point, p.eps);
     }
 }
 
@@ -219,19 +223,13 @@ fn layer<'a>([weights, probe]: [&'a [f32]; 2], p: &Params, goal: u32, l: usize) 
 fn w2_gradient(reference: &[Column], h: &mut [Column]) {
     let latents = h.len() / 2;
     let ((mu_a, l_a), (mu_b, l_b)) = (reference.split_at(latents), h.split_at_mut(latents));
-    for (mu_a, mu_b) in mu_a.iter().zip(mu_b) {
+    for j in 0..latents {
         for e in 0..LANES {
-            mu_b[e] = 2.0 * (mu_b[e] - mu_a[e]);
-        }
-    }
-    for (l_a, l_b) in l_a.iter().zip(l_b) {
-        for e in 0..LANES {
-            let (a, _) = exp_and_exp_m1(0.5 * l_a[e]);
-            let (b, _) = exp_and_exp_m1(0.5 * l_b[e]);
-            let ratio = 0.5 * (l_a[e] - l_b[e]);
-            let (_, part) = exp_and_exp_m1(-ratio.abs());
-            let difference = if ratio > 0.0 { -a * part } else { b * part };
-            l_b[e] = -difference * b;
+            let exp = |x| exp_and_exp_m1(x).0;
+            let exp_m1 = |x| exp_and_exp_m1(x).1;
+            let s = deviations_by(l_a[j][e], l_b[j][e], exp, exp_m1);
+            let d = w2_squared(mu_a[j][e], mu_b[j][e], s);
+            (mu_b[j][e], l_b[j][e]) = (d.d_mu_b, d.d_l_b);
         }
     }
 }
@@ -302,21 +300,6 @@ fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
         for e in 0..LANES {
             column[e] /= 1.0 + rest[e];
         }
-    }
-}
-
-/// As `pgd_step`: x' + step sign(grad), clipped to the ball and the box.
-#[inline(always)]
-fn step_linf(p: &Params, grad: &Column, x: &Column, x_adv: &mut Column) {
-    for e in 0..LANES {
-        let g = grad[e];
-        // The sign: 0 of 0, NaN of NaN.
-        let negative = if g < 0.0 { -1.0 } else { g };
-        let direction = if g > 0.0 { 1.0 } else { negative };
-        let (low, high) = (x[e] - p.eps, x[e] + p.eps);
-        let low = if low < 0.0 { 0.0 } else { low };
-        let high = if high > 1.0 { 1.0 } else { high };
-        x_adv[e] = clip(x_adv[e] + p.step * direction, low, high);
     }
 }
 
