@@ -83,9 +83,12 @@ impl Change {
         self.list.moves.push((from.into(), to.into()));
     }
 
-    /// The file `name` goes.
+    /// The file `name` goes. A folder of that name is no file of a run's, and stays.
     pub fn remove(&mut self, name: impl AsRef<Path>) {
-        self.list.remove.push(name.as_ref().to_path_buf());
+        let found = fs::symlink_metadata(self.run.join(&name));
+        if !found.is_ok_and(|found| found.is_dir()) {
+            self.list.remove.push(name.as_ref().to_path_buf());
+        }
     }
 
     /// The folder `name` goes where it is empty then.

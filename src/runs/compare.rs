@@ -83,34 +83,36 @@ fn says_nothing(setting: &str) -> bool {
 /// # Errors
 /// [`Error::Request`] naming the run that is none, is not finished, or is on another data set than the first.
 pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
-    let (mut read, mut unfinished) = (Vec::new(), Vec::new());
+    let mut read = Vec::new();
     for path in paths {
         let run = RunDir::open(path)?;
         let config = run.config()?;
         run.require(&[run.result_path()])?;
         run.warn_of_changed_settings();
         let record = RunRecord::load(&run.result_path())?.shown(&config);
-        identity::check_record(&record, &run, &config, None)?;
-        if record.iterations != config.iterations {
-            unfinished.push(format!(
-                "{}: its numbers are those of {} steps; its training goes on to {}",
-                path.display(),
-                record.iterations,
-                config.iterations
-            ));
-        }
-        // What was measured is compared, not what is still to be trained.
-        let config = Config { iterations: record.iterations, ..config };
         read.push((path.display().to_string(), config, record));
     }
     let Some((first, Config { dataset, .. }, _)) = read.first() else {
         return Err(Error::request("there is no run to compare"));
     };
-    if let Some((path, other, _)) = read.iter().find(|(_, config, _)| config.dataset != *dataset) {
+    let (first, dataset) = (first.clone(), dataset.clone());
+    if let Some((path, other, _)) = read.iter().find(|(_, config, _)| config.dataset != dataset) {
         return Err(Error::request(format!(
             "only runs on one data set can be compared: {first} is on {dataset}, {path} on {}",
             other.dataset
         )));
+    }
+    let mut unfinished = Vec::new();
+    for ((path, config, record), folder) in read.iter_mut().zip(paths) {
+        identity::check_record(record, &RunDir::open(folder)?, config, None)?;
+        let (done, asked) = (record.iterations, config.iterations);
+        if done != asked {
+            unfinished.push(format!(
+                "{path}: its numbers are those of {done} steps; its training goes on to {asked}"
+            ));
+            // What was measured is compared, not what is still to be trained.
+            config.iterations = done;
+        }
     }
     let settings = read.iter().map(|(_, config, _)| settings(config)).collect::<Result<Vec<_>>>()?;
     let differing = differing(&settings);
@@ -139,7 +141,7 @@ pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
         remarks.extend(result.remarks().into_iter().map(|remark| format!("{path}: {remark}")));
     }
     let synthetic = read.iter().any(|(_, _, result)| result.synthetic);
-    Ok(Comparison { dataset: dataset.clone(), differing, runs, common_radii, synthetic, remarks })
+    Ok(Comparison { dataset, differing, runs, common_radii, synthetic, remarks })
 }
 
 impl Comparison {
