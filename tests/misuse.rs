@@ -7,9 +7,10 @@ use graphs::cpu;
 use smoothenc::engine::autodiff::{gradients, gradients_from};
 use smoothenc::engine::device;
 use smoothenc::engine::graph::{Graph, plan};
-use smoothenc::engine::kernel::BufferId;
+use smoothenc::engine::kernel::{Arg, BufferId, View};
 use smoothenc::engine::ops::elementwise::{add, scale};
 use smoothenc::engine::ops::{fill, gather_bytes, store};
+use smoothenc::engine::recording::{BufferSpec, Call, Recording, Step, Target};
 use smoothenc::engine::tensor::DType::{F32, U32};
 use smoothenc::error::Result;
 
@@ -126,4 +127,45 @@ fn variables_without_a_buffer() {
     refused(device.compile(recording.clone(), &[(BufferId(1), large.clone())]), &["variable y"]);
     let both = [(BufferId(1), large), (BufferId(2), small)];
     refused(device.compile(recording, &both), &["y has 2 words", "4"]);
+}
+
+smoothenc::kernel! {
+    /// Of the CPU alone: `y = x`.
+    static COPY: "copy" {
+        wgsl: [],
+        params: { n: u32 },
+        constants: { UNUSED },
+        bindings: { x: read f32, y: write f32 },
+        cpu: copy_cpu,
+    }
+}
+
+fn copy_cpu(Tile { x, y, .. }: Tile) {
+    y.copy_from_slice(x);
+}
+
+/// Slices of a CPU kernel never overlap, and lie inside their buffers: a call where they would is refused.
+#[test]
+fn calls_that_do_not_fit_their_kernel_or_their_memory() {
+    let view = |buffer: u32, words: usize| View { buffer: BufferId(buffer), offset: 0, words };
+    let call =
+        |x: Arg, y: Arg| Args { x, y }.call(Params { n: 64 }, Constants { UNUSED: 0 }).grid(64, 16, [1; 3]);
+    let compiled = |call: Call| {
+        let buffers = vec![BufferSpec::scratch(64), BufferSpec::scratch(128), BufferSpec::scratch(128)];
+        device::open("cpu", false).unwrap().compile(Recording { buffers, steps: vec![Step::Call(call)] }, &[])
+    };
+    let (x, y) = (view(1, 128), view(2, 128));
+    compiled(call(x.by_row(), y.by_row())).unwrap().run().unwrap();
+    compiled(call(x.whole(), y.whole()).grid(1, 1, [1; 3])).unwrap().run().unwrap();
+    refused(compiled(call(x.whole(), y.whole())), &["copy", "y", "Whole", "64 rows"]);
+    refused(compiled(call(view(1, 100).by_row(), y.by_row())), &["x of 100 words", "Row"]);
+    refused(compiled(call(view(1, 64).by_pair(), y.by_pair())), &["x of 64 words", "Pair"]);
+    refused(compiled(call(view(1, 129).whole(), y.by_row())), &["x ends beyond"]);
+    refused(compiled(call(y.by_row(), y.by_row())), &["reads and writes"]);
+    let good = || call(x.by_row(), y.by_row());
+    refused(compiled(Call { args: vec![x.by_row()], ..good() }), &["1 arguments for 2 bindings"]);
+    refused(compiled(Call { params: vec![1, 2], ..good() }), &["a uniform block of 2 words for 1"]);
+    refused(compiled(Call { constants: vec![("OTHER", 0)], ..good() }), &["OTHER", "UNUSED"]);
+    let target = Target::CooperativeMatrix { side: 16 };
+    refused(compiled(Call { target, ..good() }), &["cooperative"]);
 }

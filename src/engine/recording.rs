@@ -181,6 +181,10 @@ impl Call {
         {
             return Err(format!("constants {:?} for {declared:?}", self.constants));
         }
+        let mut targets = self.variants.iter().map(|variant| variant.target).chain([self.target]);
+        if self.kernel.cooperative.is_empty() && targets.any(|target| target.cooperative_side().is_some()) {
+            return Err("has no text for cooperative matrices".into());
+        }
         let words: usize = self.kernel.params.iter().map(|member| member.words).sum();
         if self.params.len() != words {
             return Err(format!("a uniform block of {} words for {words}", self.params.len()));

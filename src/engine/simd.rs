@@ -103,7 +103,7 @@ fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// In register tiles of more than a few columns, compilers turn plain loops over lanes into scalars or into vectors
 /// across the columns, so on x86 this calls the intrinsics.
 #[inline(always)]
-pub fn add_scaled<const FMA: bool, const COLUMNS: usize>(sum: &mut Column, weight: f32, x: &Column) {
+pub(crate) fn add_scaled<const FMA: bool, const COLUMNS: usize>(sum: &mut Column, weight: f32, x: &Column) {
     #[cfg(target_arch = "x86_64")]
     match COLUMNS {
         // SAFETY: only `avx512` and `avx2` run with this many columns.
