@@ -84,6 +84,8 @@ class Lab:
             return None
         for key in ("train_seconds", "seconds_per_step", "sha256"):
             record.pop(key, None)
+        # Its lines have times.
+        record.get("files", {}).pop("metrics.jsonl", None)
         lines = (folder / "metrics.jsonl").read_text().splitlines()
         return model, record, [json.loads(line)["step"] for line in lines]
 

@@ -224,7 +224,7 @@ fn divergence_gradient(row0: u32, local: u32) {
         let l_a = reference_at(row, width, latents + j);
         let mu_b = memory[slot(v, j)];
         let l_b = memory[slot(v, latents + j)];
-        // As in w2_squared, for four examples at once: software Vulkan takes ten times as long to compile it one by one.
+        // As in w2_squared, for four examples at once: one by one takes software Vulkan ten times as long to compile.
         var d_mu = 2.0 * (mu_b - mu_a);
         var d_l = vec4f();
         for (var e = 0u; e < 4; e++) {

@@ -99,7 +99,9 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<()> {
     for path in runs.into_iter().map(|entry| entry.path) {
         args.unlock.apply(&path)?;
         let found = check::check(&path, &RunPage);
-        let mend = found.iter().any(|finding| finding.mendable) || check::lacks_page(&path);
+        let mend = found.iter().any(|finding| finding.mendable)
+            || check::lacks_page(&path)
+            || check::has_dead_lock(&path);
         let found = match args.repair && mend {
             true => repair(&path, context),
             false => found,

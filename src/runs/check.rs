@@ -182,6 +182,11 @@ pub fn is_trained(path: &Path) -> bool {
     step.is_some() && step == run.config().ok().map(|config| config.iterations)
 }
 
+/// Whether a process that ended has left its lock there, which harms nobody.
+pub fn has_dead_lock(path: &Path) -> bool {
+    path.join(lock::NAME).exists() && !lock::Lock::is_held(path)
+}
+
 /// Whether a run that is whole lacks its page.
 pub fn lacks_page(path: &Path) -> bool {
     let run = RunDir { path: path.to_path_buf() };
