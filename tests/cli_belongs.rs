@@ -119,7 +119,8 @@ fn a_change_that_cannot_be_finished_is_set_aside() {
     let model = lab.read("run/model.safetensors");
     fs::create_dir(lab.path("run/.change")).unwrap();
     fs::write(lab.path("run/.change/0"), "junk").unwrap();
-    let list = r#"{"put":["model.safetensors"],"marks":[{"bytes":9,"sha256":"0"}],"remove":["metrics.jsonl"],"remove_folders":[]}"#;
+    let list = r#"{"put": ["model.safetensors"], "marks": [{"bytes": 9, "sha256": "0"}],
+                   "remove": ["metrics.jsonl"], "remove_folders": []}"#;
     fs::write(lab.path("run/.change/list.json"), list).unwrap();
     lab.refused(2, "compare run run", &[".change", "--repair"]);
     lab.refused(2, "attack run", &[".change", "--repair"]);

@@ -20,8 +20,8 @@ pub const RESULTS: &str = "results.csv";
 /// Makes what is missing of a grid's runs in `folder`, then its table and plot.
 ///
 /// # Errors
-/// As [`Grid::run`]; [`Error::Request`] for a folder that is a run, has the data, or has files of others where these are
-/// to be; [`Error::Locked`] where another process makes the sweep.
+/// As [`Grid::run`]; [`Error::Request`] for a folder that is a run, has the data, or has files of others where these
+/// are to be; [`Error::Locked`] where another process makes the sweep.
 pub fn make(grid: &Grid, folder: &Path, context: &Context) -> Result<Vec<Row>> {
     output::check_place(folder, &grid.data_folders())?;
     disk::create_directories(folder).map_err(|error| Error::file(folder, "cannot be made").because(error))?;

@@ -1,9 +1,9 @@
 //! A change of a run that happens whole or not at all: files that are replaced, and files that go.
 //!
-//! The new files are written into the folder `.change` of the run, each to the disk. Then the list of what is to happen,
-//! with their checksums, is written there, in one step: from now on the change is decided. Only then do the files take
-//! their places. Whoever opens the run to write it first calls [`settle`], which finishes a change that was decided and
-//! drops one that was not.
+//! The new files are written into the folder `.change` of the run, each to the disk. Then the list of what is to
+//! happen, with their checksums, is written there, in one step: from now on the change is decided. Only then do the
+//! files take their places. Whoever opens the run to write it first calls [`settle`], which finishes a change that was
+//! decided and drops one that was not.
 
 use std::fs;
 use std::io;

@@ -20,9 +20,10 @@ pub fn file(task: &str, number: usize, outcomes: &[Outcome]) -> Result<(String, 
 /// The folder in a run.
 pub const FOLDER: &str = "outcomes";
 
-/// Whether a record's file of this name is one of outcomes.
+/// Whether a record's file of this name is one of outcomes. The record may be anyone's, so no name leads elsewhere.
 pub fn is_name(name: &str) -> bool {
-    name.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/') && rest.ends_with(".npz"))
+    let file = name.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/'));
+    file.is_some_and(|file| file.ends_with(".npz") && !file.contains(['/', '\\']))
 }
 
 fn bytes(outcomes: &[Outcome]) -> Result<Vec<u8>> {
@@ -51,6 +52,16 @@ mod tests {
     use std::io::{Cursor, Read};
 
     use super::*;
+
+    #[test]
+    fn only_files_of_the_folder_are_outcomes() {
+        assert!(is_name("outcomes/digit-1.npz"));
+        for name in
+            ["outcomes/../../mine.npz", "outcomes/..\\mine.npz", "mine.npz", "outcomes.npz", "outcomes/a.txt"]
+        {
+            assert!(!is_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn the_archive_has_a_row_an_image() {

@@ -51,7 +51,8 @@ impl List {
         Ok(List { program: String::new(), files: names.iter().filter_map(mark).collect() })
     }
 
-    /// Refuses to replace what is not of this list, or was changed since. `same` says whether that would change nothing.
+    /// Refuses to replace what is not of this list, or was changed since. `same` says whether that would change
+    /// nothing.
     fn check(&self, folder: &Path, names: &[&str], same: impl Fn(&str, &FileMark) -> bool) -> Result<()> {
         for name in names {
             let path = folder.join(name);
@@ -102,7 +103,8 @@ fn is_of_an_earlier_version(folder: &Path) -> bool {
     table || has("what") && has("preset") || !claims.is_empty() && claims.iter().all(judged)
 }
 
-/// Refuses a folder for results that is a run, or has the data: both have files and locks of their own. Touches nothing.
+/// Refuses a folder for results that is a run, or has the data: both have files and locks of their own. Touches
+/// nothing.
 ///
 /// # Errors
 /// [`Error::Request`] saying which.

@@ -3,14 +3,13 @@
 use std::f64::consts::PI;
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
-use crate::engine::kernel::View;
 use crate::engine::ops::fill;
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::recording::{Call, row_grid};
 use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 use crate::kernel;
-use crate::method::ops::reparameterise_grad::reparameterise_grad;
+use crate::method::ops::reparameterise_grad::{by_point, reparameterise_grad};
 
 kernel! {
     pub static REPARAMETERISE: "reparameterise" {
@@ -93,8 +92,7 @@ impl Op for Reparameterise {
             latents: latents as u32,
             normaliser: (0.5 * latents as f64 * (2.0 * PI).ln()) as f32,
         };
-        // A row of the call is a data point, with its fictive point where there are some.
-        let by_point = |view: View| if rows == batch { view.by_row() } else { view.by_pair() };
+        let by_point = |view| by_point(view, rows == batch);
         Args {
             h: by_point(io.input(0)),
             u: io.input(1).by_row(),

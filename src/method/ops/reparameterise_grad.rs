@@ -1,7 +1,7 @@
 //! The gradient of `reparameterise`; `shaders/reparameterise_grad.wgsl`.
 
 use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
-use crate::engine::kernel::View;
+use crate::engine::kernel::{Arg, View};
 use crate::engine::recording::{Call, flat_grid};
 use crate::engine::tensor::DType;
 use crate::error::Result;
@@ -62,8 +62,7 @@ impl Op for ReparameteriseGrad {
     fn call(&self, io: &Io) -> Call {
         let (rows, batch, latents) = (io.inputs[0].0.rows(), io.inputs[1].0.rows(), io.inputs[1].0.cols());
         let params = Params { rows: rows as u32, batch: batch as u32, latents: latents as u32 };
-        // A row of the call is a data point, with its fictive point where there are some.
-        let by_point = |view: View| if rows == batch { view.by_row() } else { view.by_pair() };
+        let by_point = |view| by_point(view, rows == batch);
         Args {
             h: by_point(io.input(0)),
             u: io.input(1).by_row(),
@@ -80,6 +79,11 @@ impl Op for ReparameteriseGrad {
 
 /// Rows that one thread computes at a time, mostly pairs of a point and its fictive point.
 const CPU_TILE: usize = 16;
+
+/// A row of the call is a data point, with its fictive point unless there are data points `alone`.
+pub(super) fn by_point(view: View, alone: bool) -> Arg {
+    if alone { view.by_row() } else { view.by_pair() }
+}
 
 fn reparameterise_grad_cpu(Tile { p, h, u, dz, dprior, dminus_kl, dh, .. }: Tile) {
     let (latents, width) = (p.latents as usize, 2 * p.latents as usize);

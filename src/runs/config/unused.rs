@@ -9,8 +9,8 @@ use super::{Arch, Config, Objective, Preset, Selection, declared};
 use crate::error::{Error, Result};
 
 impl Config {
-    /// Why the setting of this name (as in [`Setting::path`](super::Setting::path)) is not what a user would think under
-    /// these settings: it changes nothing, or never comes to its value. None where all is well.
+    /// Why the setting of this name (as in [`Setting::path`](super::Setting::path)) is not what a user would think
+    /// under these settings: it changes nothing, or never comes to its value. None where all is well.
     pub fn why_unused(&self, name: &str) -> Option<String> {
         let ends_within = name == "gamma-warmup" && self.gamma_warmup > self.iterations;
         self.why_without_effect(name).or_else(|| {
@@ -44,8 +44,8 @@ impl Config {
         }
     }
 
-    /// The settings given in a table, by name, that are not used under these settings, and why. Those that are what they
-    /// are `beneath` it are left out: a run's own file has every setting.
+    /// The settings given in a table, by name, that are not used under these settings, and why. Those that are what
+    /// they are `beneath` it are left out: a run's own file has every setting.
     ///
     /// # Errors
     /// As [`Config::to_toml`].
