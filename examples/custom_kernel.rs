@@ -5,7 +5,7 @@
 use smoothenc::Result;
 use smoothenc::engine::autodiff::gradients;
 use smoothenc::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
-use smoothenc::engine::ops::elementwise::{Function, elementwise, sigmoid};
+use smoothenc::engine::ops::elementwise::{multiply, sigmoid};
 use smoothenc::engine::ops::store;
 use smoothenc::engine::recording::Call;
 use smoothenc::engine::tensor::DType;
@@ -59,7 +59,7 @@ impl Op for Softplus {
     fn gradient(&self, g: &mut Graph, node: &Node, upstream: &[Option<Tensor>], _: &[bool]) -> Gradients {
         let Some(upstream) = upstream[0] else { return Ok(vec![None]) };
         let slope = sigmoid(g, node.inputs[0])?;
-        Ok(vec![Some(elementwise(g, Function::Multiply, upstream, Some(slope), 0.0)?)])
+        Ok(vec![Some(multiply(g, upstream, slope)?)])
     }
 
     fn call(&self, io: &Io) -> Call {

@@ -23,22 +23,21 @@ fn oracle(function: Function, a: f64, b: f64) -> f64 {
 }
 
 fn case(name: String, function: Function, inputs: Vec<Input>) -> Case {
-    let binary = function.is_binary();
+    let binary = function.arguments() == 2;
     let apply = move |x: &[Vec<f64>]| {
         let b = |i: usize| if binary { x[1][i] } else { 0.0 };
         vec![x[0].iter().enumerate().map(|(i, a)| oracle(function, *a, b(i))).collect()]
     };
-    let build =
-        move |g: &mut _, x: &[_]| Ok(vec![elementwise(g, function, x[0], binary.then(|| x[1]), ALPHA)?]);
+    let build = move |g: &mut _, x: &[_]| Ok(vec![elementwise(g, function, x, ALPHA)?]);
     inputs.into_iter().fold(Case::new(name, build, apply), Case::input)
 }
 
 /// Between two scalings, so that the plan lets it overwrite its first argument.
 fn in_place(function: Function) -> Case {
-    let binary = function.is_binary();
+    let binary = function.arguments() == 2;
     let build = move |g: &mut _, x: &[_]| {
         let a = scale(g, x[0], 2.0)?;
-        let y = elementwise(g, function, a, binary.then(|| x[1]), ALPHA)?;
+        let y = elementwise(g, function, &[&[a], &x[1..]].concat(), ALPHA)?;
         Ok(vec![scale(g, y, 0.5)?])
     };
     let apply = move |x: &[Vec<f64>]| {
@@ -51,16 +50,15 @@ fn in_place(function: Function) -> Case {
 
 fn with_inputs(case: Case, function: Function, shape: [usize; 2]) -> Case {
     let case = case.input(Input::normal(shape));
-    if function.is_binary() { case.input(Input::normal(shape)) } else { case }
+    if function.arguments() == 2 { case.input(Input::normal(shape)) } else { case }
 }
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for function in Function::ALL {
+    for &function in Function::ALL {
         for shape in [[1, 1], [7, 200], [3, 785]] {
             let name = format!("{function:?}_{}x{}", shape[0], shape[1]).to_lowercase();
-            let inputs = if function.is_binary() { 2 } else { 1 };
-            let inputs = (0..inputs).map(|_| Input::normal(shape)).collect();
+            let inputs = (0..function.arguments()).map(|_| Input::normal(shape)).collect();
             let case = case(name, function, inputs);
             let wrt: &[usize] = match function {
                 Function::Add | Function::Subtract | Function::Multiply => &[0, 1],

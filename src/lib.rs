@@ -30,8 +30,7 @@ pub fn kernels() -> impl Iterator<Item = &'static engine::kernel::Kernel> + Clon
     engine::ops::KERNELS.iter().chain(method::ops::KERNELS).copied()
 }
 
-/// The programs in README.md and docs/library.md compile.
+/// The programs in docs/library.md compile.
 #[cfg(all(doctest, feature = "cli"))]
-#[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/library.md")]
 struct Pages;

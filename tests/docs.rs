@@ -108,3 +108,26 @@ fn the_guide_has_every_page() {
         );
     }
 }
+
+/// A block of code that begins with a file's name is a part of that file.
+#[test]
+fn excerpts_are_what_the_files_have() {
+    let mut pages = files(&root().join("docs"), &["md"]);
+    pages.push(root().join("README.md"));
+    let mut excerpts = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in text.split("\n```rust").skip(1) {
+            let (_, code) = block.split_once('\n').unwrap();
+            let (code, _) = code.split_once("```").unwrap();
+            let Some((file, code)) = code.strip_prefix("// ").and_then(|code| code.split_once(".rs\n"))
+            else {
+                continue;
+            };
+            let whole = fs::read_to_string(root().join(format!("{file}.rs"))).unwrap();
+            assert!(whole.contains(code), "{}: {file}.rs does not have\n{code}", page.display());
+            excerpts += 1;
+        }
+    }
+    assert!(excerpts > 3, "only {excerpts} excerpts were found");
+}

@@ -4,12 +4,12 @@
 #[path = "common/graphs.rs"]
 mod graphs;
 
-use graphs::{cpu, function, keep};
+use graphs::{cpu, keep};
 use smoothenc::engine::autodiff::{gradients, gradients_from};
 use smoothenc::engine::device::Device;
 use smoothenc::engine::graph::{Graph, Tensor, plan};
 use smoothenc::engine::nn::{Layout, Stack, Weights};
-use smoothenc::engine::ops::elementwise::{self, Function, add, scale, sigmoid};
+use smoothenc::engine::ops::elementwise::{Function, add, multiply, relu, scale, sigmoid};
 use smoothenc::engine::ops::matmul::matmul;
 use smoothenc::engine::ops::reduce::row_sums;
 use smoothenc::engine::ops::{self, Term, broadcast, concat, linear, weighted_mean};
@@ -130,29 +130,29 @@ fn memory_is_taken_over_only_where_nobody_reads_it_again() {
         (g, x, a)
     };
     let (mut g, _, a) = graph();
-    let y = function(&mut g, Function::Relu, a, None);
+    let y = relu(&mut g, a).unwrap();
     keep(&mut g, "y", y);
     assert!(in_place(&g, Function::Relu), "the only reader");
 
     let (mut g, _, a) = graph();
-    let y = function(&mut g, Function::Relu, a, None);
+    let y = relu(&mut g, a).unwrap();
     let z = add(&mut g, y, a).unwrap();
     keep(&mut g, "y", z);
     assert!(!in_place(&g, Function::Relu), "read again by the sum");
 
     let (mut g, _, a) = graph();
-    let y = function(&mut g, Function::Multiply, a, Some(a));
+    let y = multiply(&mut g, a, a).unwrap();
     keep(&mut g, "y", y);
     assert!(!in_place(&g, Function::Multiply), "both arguments");
 
     let (mut g, x, _) = graph();
-    let y = function(&mut g, Function::Relu, x, None);
+    let y = relu(&mut g, x).unwrap();
     keep(&mut g, "y", y);
     assert!(!in_place(&g, Function::Relu), "a variable keeps its content");
 
     let (mut g, _, a) = graph();
     let part = g.view(a, 0, [3]).unwrap();
-    let y = function(&mut g, Function::Relu, part, None);
+    let y = relu(&mut g, part).unwrap();
     keep(&mut g, "y", y);
     assert!(!in_place(&g, Function::Relu), "a part");
 
@@ -161,7 +161,7 @@ fn memory_is_taken_over_only_where_nobody_reads_it_again() {
         let (mut g, x, a) = graph();
         let mut y = x;
         g.repeat(3, |g| {
-            y = function(g, Function::Relu, a, None);
+            y = relu(g, a).unwrap();
             if !last {
                 keep(g, "in the loop", x);
             }
@@ -288,10 +288,10 @@ fn gradients_add_up_where_a_tensor_is_used_twice() {
     // y = x^2 + 3 x + x sigmoid(x), of which x itself and x^2 are used more than once.
     let x = [0.5f32, -1.25, 2.0];
     let slope = run(&x, |g, x| {
-        let square = function(g, Function::Multiply, x, Some(x));
+        let square = multiply(g, x, x).unwrap();
         let triple = scale(g, x, 3.0).unwrap();
         let s = sigmoid(g, x).unwrap();
-        let xs = function(g, Function::Multiply, x, Some(s));
+        let xs = multiply(g, x, s).unwrap();
         let sum = add(g, square, triple).unwrap();
         let sum = add(g, sum, xs).unwrap();
         let sum = add(g, sum, square).unwrap();
@@ -332,7 +332,7 @@ fn gradients_that_would_be_wrong_are_errors() {
     refused(
         &|g, x| {
             let (low, high) = (g.view(x, 0, [64])?, g.view(x, 64, [64])?);
-            let product = elementwise::elementwise(g, Function::Multiply, low, Some(high), 0.0)?;
+            let product = multiply(g, low, high)?;
             let whole = scale(g, x, 1.0)?;
             let part = g.view(whole, 0, [64])?;
             add(g, product, part)
@@ -364,7 +364,7 @@ fn loops_cut_by_rows_give_the_same_bits() {
         let narrow = g.variable("narrow", [50, 70], F32).unwrap();
         g.repeat(20, |g| {
             let up = matmul(g, x, false, wide, true)?;
-            let up = function(g, Function::Relu, up, None);
+            let up = relu(g, up).unwrap();
             let down = matmul(g, up, false, narrow, true)?;
             let next = sigmoid(g, down)?;
             if crossing {

@@ -4,10 +4,10 @@
 #[path = "common/graphs.rs"]
 mod graphs;
 
-use graphs::{cpu, function, keep};
+use graphs::{cpu, keep};
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::ops::broadcast;
-use smoothenc::engine::ops::elementwise::{Function, add, scale, sigmoid};
+use smoothenc::engine::ops::elementwise::{add, relu, scale, sigmoid, subtract};
 use smoothenc::engine::ops::matmul::matmul;
 use smoothenc::engine::ops::reduce::row_sums;
 use smoothenc::engine::ops::store;
@@ -111,9 +111,9 @@ fn build(g: &mut Graph, steps: &[Step], widths: &[usize], values: &mut Vec<Tenso
     for step in steps {
         let value = match step {
             Add(a, b) => add(g, values[*a], values[*b])?,
-            Subtract(a, b) => function(g, Function::Subtract, values[*a], Some(values[*b])),
+            Subtract(a, b) => subtract(g, values[*a], values[*b]).unwrap(),
             Halve(a) => scale(g, values[*a], 0.5)?,
-            Relu(a) => function(g, Function::Relu, values[*a], None),
+            Relu(a) => relu(g, values[*a]).unwrap(),
             Sigmoid(a) => sigmoid(g, values[*a])?,
             Product(a, to) => {
                 let from = widths[*a];

@@ -4,10 +4,10 @@
 #[path = "common/graphs.rs"]
 mod graphs;
 
-use graphs::{cpu, function};
+use graphs::cpu;
 use smoothenc::engine::autodiff::gradients;
 use smoothenc::engine::graph::{Graph, Tensor, plan};
-use smoothenc::engine::ops::elementwise::{Function, add, scale};
+use smoothenc::engine::ops::elementwise::{add, multiply, scale, subtract};
 use smoothenc::engine::ops::reduce::row_sums;
 use smoothenc::engine::ops::{self, Term, store, weighted_mean};
 use smoothenc::engine::tensor::DType::F32;
@@ -62,7 +62,7 @@ fn stores_keep_their_order() {
     // z = y - x reads x before y takes its place.
     let ([x, _, out], copied) = after(|g, x, _, out| {
         let y = scale(g, x, 2.0)?;
-        let z = function(g, Function::Subtract, y, Some(x));
+        let z = subtract(g, y, x).unwrap();
         store(g, y, x)?;
         store(g, z, out)
     });
@@ -135,7 +135,7 @@ fn gradients_refuse_what_was_overwritten() {
     let build = |late: bool| {
         let mut g = Graph::new();
         let [w, x] = ["w", "x"].map(|name| g.variable(name, [2, 3], F32).unwrap());
-        let y = function(&mut g, Function::Multiply, w, Some(x));
+        let y = multiply(&mut g, w, x).unwrap();
         let sum = row_sums(&mut g, y).unwrap();
         let loss = weighted_mean(&mut g, &[Term { values: sum, rows: 0..2, weight: 1.0 }], 2).unwrap().0;
         if !late {

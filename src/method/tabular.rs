@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::device::{Device, Program};
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Layout, Weights, train_step};
-use crate::engine::ops::elementwise::{Function, elementwise, scale};
+use crate::engine::ops::elementwise::{add, exp, multiply, scale, subtract};
 use crate::engine::ops::store;
 use crate::engine::ops::{self, AdamSettings, reduce};
 use crate::engine::rng::{Key, Purpose, uniform};
@@ -222,27 +222,27 @@ pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
     let mut g = Graph::new();
     let weights = Weights::new(&mut g, &layout, "tables")?;
     let (log_q, log_p) = tables(&mut g, &weights, settings)?;
-    let q = elementwise(&mut g, Function::Exp, log_q, None, 0.0)?;
+    let q = exp(&mut g, log_q)?;
     // log p(i|j) at [i, j], where log q has log q(j|i).
     let identity = g.variable("identity", [nx, nx], DType::F32)?;
     let turned = ops::matmul(&mut g, identity, false, log_p, true)?;
     let inner = match settings.smooth {
         Some(_) => turned,
-        None => elementwise(&mut g, Function::Subtract, turned, Some(log_q), 0.0)?,
+        None => subtract(&mut g, turned, log_q)?,
     };
-    let products = elementwise(&mut g, Function::Multiply, q, Some(inner), 0.0)?;
+    let products = multiply(&mut g, q, inner)?;
     let rows = reduce::row_sums(&mut g, products)?;
     let share = g.variable("data", [nx], DType::F32)?;
-    let weighted = elementwise(&mut g, Function::Multiply, rows, Some(share), 0.0)?;
+    let weighted = multiply(&mut g, rows, share)?;
     let fit = reduce::column_sums(&mut g, weighted)?;
     let mut loss = scale(&mut g, fit, -1.0)?;
     let coupled = settings.smooth.map(|smooth| (smooth, pairs(&counts, &smooth)));
     if let Some((smooth, pairs)) = &coupled {
         let values = divergences(&mut g, log_q, pairs.len(), settings)?;
         let weight = g.variable("pairs.weight", [pairs.len()], DType::F32)?;
-        let weighted = elementwise(&mut g, Function::Multiply, values, Some(weight), 0.0)?;
+        let weighted = multiply(&mut g, values, weight)?;
         let coupling = reduce::column_sums(&mut g, weighted)?;
-        loss = ops::elementwise::add(&mut g, loss, coupling)?;
+        loss = add(&mut g, loss, coupling)?;
         session.set("pairs.a", &one(&|r| pairs[r].0, pairs.len()))?;
         session.set("pairs.b", &one(&|r| pairs[r].1, pairs.len()))?;
         let angle = |i: usize| std::f32::consts::TAU * i as f32 / nz as f32;

@@ -5,7 +5,7 @@
 
 use smoothenc::engine::device;
 use smoothenc::engine::graph::{Graph, Tensor};
-use smoothenc::engine::ops::elementwise::{self, Function, scale};
+use smoothenc::engine::ops::elementwise::scale;
 use smoothenc::engine::ops::store;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType::F32;
@@ -13,11 +13,6 @@ use smoothenc::engine::tensor::DType::F32;
 /// A session on the CPU.
 pub fn cpu() -> Session {
     Session::new(device::open("cpu", false).unwrap())
-}
-
-/// An elementwise function without a parameter.
-pub fn function(g: &mut Graph, f: Function, a: Tensor, b: Option<Tensor>) -> Tensor {
-    elementwise::elementwise(g, f, a, b, 0.0).unwrap()
 }
 
 /// Keeps a copy of `t`, which the plan remains free to put anywhere.

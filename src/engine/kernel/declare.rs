@@ -50,9 +50,10 @@
 /// - `Tile`, what the CPU twin sees of some rows: `rows`, `p`, `constants`, and the arguments as slices.
 #[macro_export]
 macro_rules! kernel {
-    // Kernels of this crate, by their files in shaders/, with a text for cooperative matrices where there is one.
+    // Kernels of this crate, by their files in shaders/, with a text for cooperative matrices where there is one. In
+    // parentheses: a text made in Rust.
     ($(#[$doc:meta])* $vis:vis static $KERNEL:ident: $name:literal {
-        shaders: [$($file:literal),* $(,)?],
+        shaders: [$($file:tt),* $(,)?],
         $(cooperative: [$($cooperative:literal),* $(,)?],)?
         params: $($rest:tt)*
     }) => {
@@ -189,13 +190,13 @@ macro_rules! params {
     };
 }
 
-/// The texts of these files in `shaders/`.
+/// The texts of these files in `shaders/`; in parentheses: a text itself.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! shaders {
-    ($($file:literal),* $(,)?) => {
-        &[$(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file))),*]
-    };
+    (@text ($text:expr)) => { $text };
+    (@text $file:literal) => { include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file)) };
+    ($($file:tt),* $(,)?) => { &[$($crate::shaders!(@text $file)),*] };
 }
 
 #[macro_export]

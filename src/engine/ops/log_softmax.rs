@@ -1,7 +1,7 @@
 //! Logarithms of probabilities from logits, row by row; `shaders/log_softmax.wgsl`.
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
-use crate::engine::ops::elementwise::{Function, elementwise};
+use crate::engine::ops::elementwise::{exp, subtract};
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::ops::{broadcast, reduce};
 use crate::engine::recording::{Call, flat_tile, row_grid};
@@ -45,10 +45,10 @@ impl Op for LogSoftmax {
     /// `d - softmax(a) sum of d`.
     fn gradient(&self, g: &mut Graph, node: &Node, upstream: &[Option<Tensor>], _: &[bool]) -> Gradients {
         let Some(d) = upstream[0] else { return Ok(vec![None]) };
-        let softmax = elementwise(g, Function::Exp, node.outputs[0], None, 0.0)?;
+        let softmax = exp(g, node.outputs[0])?;
         let sums = reduce::row_sums(g, d)?;
         let back = broadcast::scale_rows(g, sums, softmax)?;
-        Ok(vec![Some(elementwise(g, Function::Subtract, d, Some(back), 0.0)?)])
+        Ok(vec![Some(subtract(g, d, back)?)])
     }
 
     fn call(&self, io: &Io) -> Call {

@@ -1,7 +1,7 @@
 //! Squared distances between the rows of two matrices; `shaders/squared_distances.wgsl`.
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
-use crate::engine::ops::elementwise::{self, Function};
+use crate::engine::ops::elementwise::{scale, subtract};
 use crate::engine::ops::{broadcast, lanes, matmul, reduce};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::DType;
@@ -57,8 +57,8 @@ impl Op for SquaredDistances {
             let weights = if transpose { reduce::column_sums(g, d)? } else { reduce::row_sums(g, d)? };
             let own = broadcast::scale_rows(g, weights, points)?;
             let drawn = matmul::matmul(g, d, transpose, others, false)?;
-            let difference = elementwise::elementwise(g, Function::Subtract, own, Some(drawn), 0.0)?;
-            elementwise::scale(g, difference, 2.0).map(Some)
+            let difference = subtract(g, own, drawn)?;
+            scale(g, difference, 2.0).map(Some)
         };
         Ok(vec![
             if wanted[0] { towards(x, y, false)? } else { None },

@@ -3,7 +3,7 @@
 use std::f32::consts::TAU;
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
-use crate::engine::ops::elementwise::{Function, elementwise, scale};
+use crate::engine::ops::elementwise::{multiply, scale};
 use crate::engine::ops::reduce;
 use crate::engine::recording::{Call, flat_grid, flat_tile};
 use crate::engine::tensor::DType;
@@ -59,7 +59,7 @@ impl Op for CosineLogits {
     ) -> Gradients {
         let Some(d) = upstream[0] else { return Ok(vec![None, None]) };
         let summed = |g: &mut Graph, by: Tensor, factor: f32| -> Result<Tensor> {
-            let products = elementwise(g, Function::Multiply, d, Some(by), 0.0)?;
+            let products = multiply(g, d, by)?;
             let sums = reduce::row_sums(g, products)?;
             scale(g, sums, factor)
         };

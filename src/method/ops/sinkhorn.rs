@@ -2,7 +2,7 @@
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::broadcast;
-use crate::engine::ops::elementwise::{Function, elementwise};
+use crate::engine::ops::elementwise::{exp, multiply};
 use crate::engine::ops::lanes::{self, Lanes};
 use crate::engine::recording::{Call, row_grid};
 use crate::engine::simd::exp_and_exp_m1;
@@ -109,8 +109,8 @@ impl Op for Sinkhorn {
                 return Ok(None);
             }
             // d value / d log a = a f.
-            let mass = elementwise(g, Function::Exp, node.inputs[i], None, 0.0)?;
-            let slope = elementwise(g, Function::Multiply, mass, Some(node.outputs[1 + i]), 0.0)?;
+            let mass = exp(g, node.inputs[i])?;
+            let slope = multiply(g, mass, node.outputs[1 + i])?;
             broadcast::scale_rows(g, d, slope).map(Some)
         };
         let (by_a, by_b) = (by_logarithms(0)?, by_logarithms(1)?);
