@@ -17,13 +17,27 @@ fn number(i: usize) -> f32 {
     }
 }
 
-/// A half's bits by search: the nearest of all halves, ties to even.
-fn nearest(x: f32) -> u32 {
-    let value = |bits: u32| match bits >> 10 {
+/// The value of a positive half's bits; of infinity's, as if exponents went on.
+fn value(bits: u32) -> f64 {
+    match bits >> 10 {
         0 => f64::from(bits) * 2.0f64.powi(-24),
         exponent => (1.0 + f64::from(bits & 1023) / 1024.0) * 2.0f64.powi(exponent as i32 - 15),
-    };
-    let magnitude = f64::from(x.abs());
+    }
+}
+
+/// The half nearest to a number, ties to even.
+pub fn to_half(x: f64) -> f64 {
+    if x.is_nan() {
+        return x;
+    }
+    let bits = nearest(x);
+    let magnitude = if bits & 0x7fff == 0x7c00 { f64::INFINITY } else { value(bits & 0x7fff) };
+    magnitude.copysign(x)
+}
+
+/// A half's bits by search: the nearest of all halves, ties to even.
+fn nearest(x: f64) -> u32 {
+    let magnitude = x.abs();
     // The first half not below it, infinity's bits beyond the last.
     let (mut low, mut high) = (0_u32, 0x7c00);
     while low < high {
@@ -39,7 +53,11 @@ fn nearest(x: f32) -> u32 {
 pub fn cases() -> Vec<Case> {
     let case = |[words, all]: [usize; 2]| {
         let numbers: Vec<f32> = (0..2 * words).map(number).collect();
-        let packed = numbers.as_chunks().0.iter().map(|[a, b]| f64::from(nearest(*a) | nearest(*b) << 16));
+        let packed = numbers
+            .as_chunks()
+            .0
+            .iter()
+            .map(|[a, b]| f64::from(nearest(f64::from(*a)) | nearest(f64::from(*b)) << 16));
         let packed: Vec<f64> = packed.chain(std::iter::repeat_n(0.0, all - words)).collect();
         let name = format!("{words}_of_{all}_words");
         Case::new(name, move |g, x| Ok(vec![half(g, x[0], 2 * all)?]), move |_| vec![packed.clone()])

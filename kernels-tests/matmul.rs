@@ -4,6 +4,7 @@ use smoothenc::engine::autodiff;
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::ops::{COOPERATIVE_TILINGS, TILINGS, half_linear, linear, matmul};
 
+use crate::half::to_half;
 use crate::harness::{Case, Input};
 
 /// op(A) op(B) by the definition.
@@ -115,13 +116,6 @@ fn half_gradients([m, n, k]: [usize; 3]) -> Case {
         .input(Input::normal([m, n]))
         .tolerance(1e-4, 1e-4)
         .on_cooperative_matrices(COOPERATIVE_TILINGS)
-}
-
-/// The half nearest to a number, ties to even.
-pub fn to_half(x: f64) -> f64 {
-    let unit = 2.0f64.powi((x.abs().log2().floor() as i32).max(-14) - 10);
-    let nearest = (x / unit).round_ties_even() * unit;
-    if nearest.abs() > 65_504.0 { nearest * f64::INFINITY } else { nearest }
 }
 
 /// Factors that are no halves: too small, between two halves, too large; and a NaN. Each has its own row.

@@ -9,6 +9,7 @@ use smoothenc::engine::nn::Dense;
 use smoothenc::engine::rng::{self, Key};
 use smoothenc::method::ops::{Ascent, DrawnStart, Goal, Norm, SHARINGS, in_half, pgd_mlp};
 
+use crate::half::to_half;
 use crate::harness::{Case, Input};
 use crate::inputs::Rng;
 use crate::pgd_step::oracle_row;
@@ -134,7 +135,7 @@ impl Setting {
             width = layer.outputs;
         }
         if self.half {
-            arenas[0].iter_mut().for_each(|w| *w = to_half(*w));
+            arenas[0].iter_mut().for_each(|w| *w = to_half(f64::from(*w)) as f32);
         }
         arenas
     }
@@ -158,7 +159,7 @@ impl Setting {
         let iterations = self.steps + usize::from(self.aim == Aim::CrossEntropy);
         // The factors that cooperative matrices multiply.
         let factors = |values: Vec<f64>| match self.cooperative {
-            true => values.into_iter().map(|v| f64::from(to_half(v as f32))).collect(),
+            true => values.into_iter().map(to_half).collect(),
             false => values,
         };
         for iteration in 0..iterations {
@@ -266,12 +267,6 @@ fn goal_gradient(aim: Aim, gamma: f64, reference: &[f64], h: &[f64]) -> Vec<f64>
 /// The key of drawn starts.
 const START_KEY: Key = Key([17, 4]);
 const CLOCK: u32 = 1234;
-
-/// A number with the 11 digits of a half, not smaller than any.
-fn to_half(x: f32) -> f32 {
-    let unit = 2.0f32.powi((x.abs().log2().floor() as i32).max(-14) - 10);
-    (x / unit).round() * unit
-}
 
 /// The random inputs of a case.
 #[derive(Clone)]

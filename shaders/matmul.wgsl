@@ -24,6 +24,13 @@ override COLUMNS: u32 = 8;
 override SPLIT: u32 = 1;
 override DEPTH: u32 = 16;
 override PAD: u32 = 1; // 0 or 1
+override HALF: u32 = 0;
+
+// Where HALF = 1, factors are the halves nearest to the words.
+fn rounded(words: vec4f) -> vec4f {
+    if HALF == 0 { return words; }
+    return nearest_halves(words);
+}
 
 // Blocks across a slice of op(A) and of op(B), vectors from the blocks at one depth to those at the next, and vectors
 // of a slice.

@@ -4,6 +4,10 @@
 //! A draw is a pure function of (seed, purpose, step, index), so a run repeats, resumes, and
 //! gives the same bits on the CPU and on any GPU.
 
+use std::convert::Infallible;
+
+use rand_core::{TryRng, utils};
+
 /// The purpose of a stream of draws. Different purposes have different keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -103,6 +107,62 @@ pub fn normal_pair(bits: (u32, u32)) -> (f32, f32) {
 pub fn uniform(key: Key, step: u32, index: u32) -> f32 {
     let (x, y) = threefry([index / 2], [step], key);
     unit(if index.is_multiple_of(2) { x[0] } else { y[0] })
+}
+
+/// The draws of one step of a stream, one after another, for the host. It is a generator of `rand_core`, so that `rand`
+/// and `rand_distr` draw from it. After 2^33 words it begins again.
+///
+/// ```
+/// use rand_core::Rng;
+/// use smoothenc::engine::rng::{Key, Purpose, Stream, uniform};
+///
+/// let key = Key::new(7, Purpose::Init);
+/// let mut draws = Stream::new(key, 3);
+/// assert_eq!(draws.uniform(), uniform(key, 3, 0));
+/// let word: u32 = draws.next_u32();
+/// assert_eq!(draws.uniform(), uniform(key, 3, 2));
+/// # _ = word;
+/// ```
+#[derive(Debug, Clone)]
+pub struct Stream {
+    key: Key,
+    step: u32,
+    /// Words drawn so far.
+    drawn: u64,
+}
+
+impl Stream {
+    /// The draws of `step` of the stream of `key`, from the first on.
+    pub fn new(key: Key, step: u32) -> Self {
+        Stream { key, step, drawn: 0 }
+    }
+
+    /// The next word as a uniform number between 0 and 1, neither of them: [`unit`].
+    pub fn uniform(&mut self) -> f32 {
+        unit(self.word())
+    }
+
+    fn word(&mut self) -> u32 {
+        let (x, y) = threefry([(self.drawn / 2) as u32], [self.step], self.key);
+        self.drawn += 1;
+        if self.drawn % 2 == 1 { x[0] } else { y[0] }
+    }
+}
+
+impl TryRng for Stream {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.word())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        utils::next_u64_via_u32(self)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        utils::fill_bytes_via_next_word(bytes, || self.try_next_u32())
+    }
 }
 
 /// Blocks computed together, to fill vector registers.

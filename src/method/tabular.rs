@@ -13,7 +13,7 @@ use crate::engine::nn::{Layout, Weights, train_step};
 use crate::engine::ops::elementwise::{add, exp, multiply, scale, subtract};
 use crate::engine::ops::store;
 use crate::engine::ops::{self, AdamSettings, reduce};
-use crate::engine::rng::{Key, Purpose, uniform};
+use crate::engine::rng::{Key, Purpose, Stream};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::Result;
@@ -136,9 +136,10 @@ fn target(n: usize) -> Vec<f64> {
 
 /// The number of times each observation is among `draws` draws from `target`.
 fn sample(target: &[f64], draws: usize, seed: u64) -> Vec<usize> {
+    let mut stream = Stream::new(Key::new(seed, Purpose::Tabular), 0);
     let mut counts = vec![0; target.len()];
-    for draw in 0..draws {
-        let mut left = f64::from(uniform(Key::new(seed, Purpose::Tabular), 0, draw as u32));
+    for _ in 0..draws {
+        let mut left = f64::from(stream.uniform());
         let at = target.iter().position(|share| {
             left -= share;
             left < 0.0
@@ -157,9 +158,8 @@ fn layout_and_start(settings: &Settings) -> (Layout, Vec<f32>) {
     }
     let mut start = vec![0.0; layout.words()];
     for (i, step) in [(0, 1), (2, 2)] {
-        for (k, mode) in layout.slice_mut(&mut start, i).iter_mut().enumerate() {
-            *mode = uniform(Key::new(seed, Purpose::Tabular), step, k as u32);
-        }
+        let mut draws = Stream::new(Key::new(seed, Purpose::Tabular), step);
+        layout.slice_mut(&mut start, i).fill_with(|| draws.uniform());
     }
     layout.slice_mut(&mut start, 1).fill(DECODER_WIDTH.ln());
     layout.slice_mut(&mut start, 3).fill(ENCODER_WIDTH.ln());
@@ -352,12 +352,12 @@ impl Chooser {
             }
             _ => vec![0.0; pairs],
         };
-        for (w, (share, range)) in self.windows.iter().enumerate() {
+        let mut draws = Stream::new(Key::new(self.seed, Purpose::Tabular), 3 + step);
+        for (share, range) in &self.windows {
             match self.pick {
                 Pick::Mean => weight[range.clone()].fill(share / range.len() as f32),
                 Pick::Random => {
-                    let draw = uniform(Key::new(self.seed, Purpose::Tabular), 3 + step, w as u32);
-                    weight[range.start + (draw * range.len() as f32) as usize] = *share;
+                    weight[range.start + (draws.uniform() * range.len() as f32) as usize] = *share;
                 }
                 Pick::Adversarial => {
                     let farthest = range.clone().max_by(|&a, &b| values[a].total_cmp(&values[b]));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::data::{Dataset, Images};
 use crate::engine::nn::NamedTensor;
 use crate::engine::nn::load_weights;
-use crate::engine::rng::{Key, Purpose, uniform};
+use crate::engine::rng::{Key, Purpose, Stream};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::robustness::{self, Accuracies, Outcome, Probe, ProbeSettings, Target, encode_means};
@@ -75,9 +75,8 @@ impl Labels {
     /// The examples to train on, of those with these labels; where balanced, those of the rarer classes in turn until
     /// there are enough.
     pub fn examples(&self, labels: &[u32]) -> Vec<usize> {
-        let key = Key::new(self.seed, Purpose::ProbeLabels);
-        let seen = |i: &usize| self.fraction >= 1.0 || uniform(key, 0, *i as u32) < self.fraction;
-        let seen = (0..labels.len()).filter(seen);
+        let mut draws = Stream::new(Key::new(self.seed, Purpose::ProbeLabels), 0);
+        let seen = (0..labels.len()).filter(|_| self.fraction >= 1.0 || draws.uniform() < self.fraction);
         if !self.balanced {
             return seen.collect();
         }

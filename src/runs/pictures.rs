@@ -1,7 +1,7 @@
 //! Images that a run's model makes, as many as are asked for: what `reconstruct` and `traverse` draw. Prior samples are
 //! [`LoadedRun::samples`].
 
-use crate::engine::rng::{Key, Purpose, uniform};
+use crate::engine::rng::{Key, Purpose, Stream};
 use crate::error::Result;
 use crate::runs::LoadedRun;
 use crate::runs::showcase::{Images, Traversal, encode, means_of, telling_dimensions};
@@ -42,8 +42,8 @@ impl LoadedRun {
 /// `count` of the numbers below `all`, each at most once.
 fn by_chance(all: usize, count: usize, seed: u64) -> Vec<usize> {
     // Step 0 of this stream is the samples' codes.
-    let draw = |i: usize| uniform(Key::new(seed, Purpose::Showcase), 1, i as u32);
-    let mut order: Vec<(f32, usize)> = (0..all).map(|i| (draw(i), i)).collect();
+    let mut draws = Stream::new(Key::new(seed, Purpose::Showcase), 1);
+    let mut order: Vec<(f32, usize)> = (0..all).map(|i| (draws.uniform(), i)).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     order.into_iter().take(count).map(|(_, i)| i).collect()
 }

@@ -1,7 +1,7 @@
 //! Initial weights.
 
 use crate::engine::nn::Layout;
-use crate::engine::rng::{Key, uniform};
+use crate::engine::rng::{Key, Stream};
 use crate::error::Result;
 use crate::memory;
 
@@ -40,9 +40,9 @@ pub fn initialise(layout: &Layout, init: Init, key: Key) -> Result<Vec<f32>> {
             (Init::Torch, _) => 1.0 / fan_in.sqrt(),
             (_, false) => 0.0,
         };
-        for (i, w) in layout.slice_mut(&mut arena, e).iter_mut().enumerate() {
-            *w = bound * (2.0 * uniform(key, e as u32, i as u32) - 1.0);
-        }
+        let mut draws = Stream::new(key, e as u32);
+        let weights = layout.slice_mut(&mut arena, e);
+        weights.fill_with(|| bound * (2.0 * draws.uniform() - 1.0));
     }
     Ok(arena)
 }

@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 
+use ::half::f16;
+use ::half::slice::HalfFloatSliceExt;
+
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::kernel::UNUSED;
-use crate::engine::ops::half::rounded;
 use crate::engine::ops::{elementwise, reduce};
 use crate::engine::recording::{COOPERATIVE_SIDES, Call, Target};
 use crate::engine::simd::{
@@ -17,7 +19,7 @@ use crate::kernel;
 
 kernel! {
     pub static MATMUL: "matmul" {
-        shaders: ["common/rounded.wgsl", "common/bits.wgsl", "common/factors.wgsl", "matmul.wgsl"],
+        shaders: ["common/halves.wgsl", "common/bits.wgsl", "common/factors.wgsl", "matmul.wgsl"],
         cooperative: ["common/bits.wgsl", "common/factors.wgsl", "cooperative/matmul.wgsl"],
         params: { m: u32, n: u32, k: u32 },
         constants: { TRANSPOSE_A, TRANSPOSE_B, BIAS, RELU, VECTORS_A, VECTORS_B, HALF },
@@ -273,23 +275,31 @@ fn matmul_cpu(tile: Tile) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
         static MEMORY: RefCell<Memory> = RefCell::default();
-        static HALVES: RefCell<[Vec<f32>; 2]> = RefCell::default();
+        static HALVES: RefCell<[Halves; 2]> = RefCell::default();
     }
     HALVES.with_borrow_mut(|[a_halves, b_halves]| {
         let Tile { a, b, .. } = tile;
         let (a, b) = match tile.constants.HALF {
             0 => (a, b),
-            _ => (halves(a, a_halves), halves(b, b_halves)),
+            _ => (a_halves.nearest(a), b_halves.nearest(b)),
         };
         MEMORY.with_borrow_mut(|memory| simd::run(Rows { tile: Tile { a, b, ..tile }, memory }));
     });
 }
 
-/// The halves nearest to `words`, in `memory`.
-fn halves<'a>(words: &[f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
-    memory.clear();
-    memory.extend(words.iter().map(|word| rounded(*word)));
-    memory
+/// Factors as halves, and these as floats.
+#[derive(Debug, Default)]
+struct Halves(Vec<f16>, Vec<f32>);
+
+impl Halves {
+    /// The halves nearest to `words`, as floats.
+    fn nearest(&mut self, words: &[f32]) -> &[f32] {
+        self.0.resize(words.len(), f16::ZERO);
+        self.1.resize(words.len(), 0.0);
+        self.0.convert_from_f32_slice(words);
+        self.0.convert_to_f32_slice(&mut self.1);
+        &self.1
+    }
 }
 
 /// The memory of a thread.

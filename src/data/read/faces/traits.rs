@@ -3,26 +3,20 @@
 //! that a small set may have enough of each.
 
 use crate::data::celeba::attribute;
-use crate::engine::rng::{Key, Purpose, uniform};
+use crate::engine::rng::{Key, Purpose, Stream};
 
 /// Draws for one face: functions of the seed, the face's number and how many came before.
 #[derive(Debug)]
-pub struct Draws {
-    key: Key,
-    face: u32,
-    next: u32,
-}
+pub struct Draws(Stream);
 
 impl Draws {
     pub fn new(seed: u64, face: u32) -> Self {
-        Draws { key: Key::new(seed, Purpose::Faces), face, next: 0 }
+        Draws(Stream::new(Key::new(seed, Purpose::Faces), face))
     }
 
     /// Uniform between two numbers.
     pub fn between(&mut self, low: f32, high: f32) -> f32 {
-        let draw = uniform(self.key, self.face, self.next);
-        self.next += 1;
-        low + draw * (high - low)
+        low + self.0.uniform() * (high - low)
     }
 
     fn chance(&mut self, percent: f32) -> bool {
