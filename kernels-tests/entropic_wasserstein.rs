@@ -4,7 +4,7 @@
 use smoothenc::engine::autodiff;
 use smoothenc::engine::graph::{Graph, Tensor};
 use smoothenc::engine::ops::fill;
-use smoothenc::method::ops::entropic_wasserstein;
+use smoothenc::method::ops::{Rise, entropic_wasserstein};
 
 use crate::harness::{Case, Input};
 use crate::inputs::{Rng, seed};
@@ -139,7 +139,7 @@ pub fn golden() -> Vec<Golden> {
 fn case(name: String, gamma: f32, latents: usize, head: Vec<f32>) -> Case {
     let batch = head.len() / (4 * latents);
     let build = move |g: &mut Graph, x: &[Tensor]| {
-        let wd = entropic_wasserstein(g, x[0], gamma)?;
+        let wd = entropic_wasserstein(g, x[0], gamma, None)?;
         let one = fill(g, [batch], 1.0)?;
         Ok(vec![wd, autodiff::gradients_from(g, &[(wd, one)], x)?[0]])
     };
@@ -165,12 +165,25 @@ pub fn cases() -> Vec<Case> {
             }
         }
     }
+    // The first and last steps of the first, a middle and the last stair, and after them; stairs of uneven lengths.
+    for (step, stair) in
+        [(0, 1), (2, 1), (3, 2), (12, 5), (14, 6), (22, 9), (23, 10), (24, 10), (25, 10), (900, 10)]
+    {
+        let name = format!("rising_step{step}");
+        let heads = PAIRS[0].draw(&name, [3, 7], 2.0).concat();
+        let rising = Case::new(
+            name,
+            |g, x| Ok(vec![entropic_wasserstein(g, x[0], 2.0, Some(Rise { clock: x[1], steps: 25 }))?]),
+            move |x| vec![divergence(2.0 * stair as f32 / 10.0, 7, &x[0][..42], &x[0][42..]).0],
+        );
+        cases.push(rising.input(Input::values([6, 14], heads)).input(Input::words([2], vec![step, 0])));
+    }
     for gamma in [0.0, 2.0] {
         let name = format!("flow_gamma{gamma}");
         let heads = PAIRS[0].draw(&name, [3, 7], gamma).concat();
         let value = Case::new(
             name,
-            move |g, x| Ok(vec![entropic_wasserstein(g, x[0], gamma)?]),
+            move |g, x| Ok(vec![entropic_wasserstein(g, x[0], gamma, None)?]),
             move |x| vec![divergence(gamma, 7, &x[0][..42], &x[0][42..]).0],
         );
         cases.push(value.input(Input::values([6, 14], heads)).gradient(&[0]));

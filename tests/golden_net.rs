@@ -220,7 +220,7 @@ impl Net {
             false => Objective::Elbo { beta: 1.0 },
         };
         let selected = smooth.then_some(selected);
-        let loss = objective.loss(&mut g, &self.vae, &weights.views, x, selected, u).unwrap();
+        let loss = objective.loss(&mut g, &self.vae, &weights.views, x, selected, u, None).unwrap();
         weight_gradients(&mut g, &self.vae.layout, &weights, loss.total, 1.0).unwrap();
         let kept = g.variable("means", [4], DType::F32).unwrap();
         store(&mut g, loss.means, kept).unwrap();

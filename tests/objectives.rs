@@ -43,7 +43,7 @@ fn evaluate(vae: &Vae, objective: Objective, moved: f32) -> Outcome {
     let mut input = |name, cols| g.variable(name, [BATCH, cols], F32).unwrap();
     let [x, x_b, u] = [input("x", 784), input("x_b", 784), input("u", vae.latent)];
     let selected = objective.needs_selection().then_some(x_b);
-    let loss = objective.loss(&mut g, vae, &weights.views, x, selected, u).unwrap();
+    let loss = objective.loss(&mut g, vae, &weights.views, x, selected, u, None).unwrap();
     weight_gradients(&mut g, &vae.layout, &weights, loss.total, 1.0).unwrap();
     for (name, value, n) in [("loss", loss.total, 1), ("means", loss.means, 4)] {
         let kept = g.variable(name, [n], F32).unwrap();

@@ -20,9 +20,9 @@ use crate::data::Images;
 use crate::engine::device::{Device, Program};
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::{Init, Layout, Stack, Weights, initialise, train_step};
-use crate::engine::ops::elementwise::{add, scale, sigmoid};
+use crate::engine::ops::elementwise::{scale, sigmoid};
 use crate::engine::ops::store;
-use crate::engine::ops::{self, AdamSettings};
+use crate::engine::ops::{self, AdamSettings, SUMS, Term};
 use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
@@ -118,12 +118,15 @@ pub fn experiment(
             curve.push((done, measure.mean(&mut session, &tested, &samples)?));
         }
         if done < settings.steps {
-            session.set("sampler.clock", &[done, 0])?;
             step.run()?;
             task.advance(u64::from(done) + 1, all);
         }
     }
     drop(task);
+    let fault: Vec<u32> = session.get("sampler.fault")?;
+    if fault[0] != 0 {
+        return Err(Error::run(format!("the sampler's loss is not finite from step {} on", fault[0])));
+    }
     let samples = drawing.samples(&mut session, draws)?;
     let samples = samples.chunks_exact(train.image_len()).map(<[f32]>::to_vec).collect();
     Ok(Outcome { curve, floor, samples })
@@ -172,10 +175,16 @@ impl Generator {
         let y = self.draw(&mut g, &weights, clock, Key::new(seed, Purpose::Sampler), batch)?;
         let towards = transport(&mut g, x, y, settings)?;
         let own = transport(&mut g, y, y, settings)?;
-        let own = scale(&mut g, own, -0.5)?;
-        let loss = add(&mut g, towards, own)?;
+        let terms = [(towards, 1.0), (own, -0.5)].map(|(values, weight)| Term { values, rows: 0..1, weight });
+        let (loss, means) = ops::weighted_mean(&mut g, &terms, 1)?;
         let adam = AdamSettings::new(learning_rate, 0.0, steps);
         train_step(&mut g, &self.layout, &weights, loss, clock, adam)?;
+        session.set("sampler.clock", &[0_u32; 2])?;
+        session.set("sampler.sums", &[0.0_f32; SUMS])?;
+        session.set("sampler.fault", &[0_u32; 2])?;
+        let sums = g.variable("sampler.sums", [SUMS], DType::F32)?;
+        let fault = g.variable("sampler.fault", [2], DType::U32)?;
+        ops::monitor(&mut g, loss, means, clock, sums, fault)?;
         session.compile(&g)
     }
 

@@ -11,6 +11,7 @@ use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
+use crate::method::ops::Rise;
 use crate::method::selection::{Selection, Start};
 use crate::method::vae::{Objective, Vae};
 use crate::method::{RESIDENT_BYTES, Table};
@@ -37,9 +38,6 @@ pub struct TrainSettings {
     pub half: bool,
 }
 
-/// Stairs of a rising coupling.
-pub const STAIRS: u32 = 10;
-
 /// Averages since the last call of [`Trainer::take_averages`].
 #[derive(Debug, Clone)]
 pub struct Averages {
@@ -61,7 +59,6 @@ pub struct Trainer {
     program: Program,
     objective: Objective,
     stream: Option<Stream>,
-    rise: Option<Rise>,
 }
 
 /// A training set that is not kept on the device: before each step the host writes the step's images, those that the
@@ -81,36 +78,6 @@ impl Stream {
         let examples = ops::examples_of(self.step, self.batch, self.images.count, self.key);
         self.step += 1;
         self.table.write(session, &self.images, examples)
-    }
-}
-
-/// The rise of the coupling at the start of training; each stair has its own program. With a strong coupling from the
-/// first step on the encoder collapses and does not recover.
-#[derive(Debug)]
-struct Rise {
-    settings: TrainSettings,
-    table: Table,
-    examples: Option<usize>,
-    /// Steps done.
-    step: u32,
-    /// The stair of the current program.
-    stair: u32,
-}
-
-impl Rise {
-    /// The stair of the next step, from 1 to [`STAIRS`].
-    fn due(&self) -> u32 {
-        let TrainSettings { warmup, .. } = self.settings;
-        match self.step < warmup {
-            true => 1 + (u64::from(self.step) * u64::from(STAIRS) / u64::from(warmup)) as u32,
-            false => STAIRS,
-        }
-    }
-
-    fn graph(&self, vae: &Vae) -> Result<Graph> {
-        let objective = self.settings.objective.coupled(self.stair as f32 / STAIRS as f32);
-        let settings = TrainSettings { objective, ..self.settings.clone() };
-        training_graph(vae, &settings, &self.table, self.examples)
     }
 }
 
@@ -156,11 +123,8 @@ impl Trainer {
             table.upload(&mut session, images)?;
             (table, Some(images.count), None)
         };
-        let mut rise = Rise { settings: settings.clone(), table, examples, step: 0, stair: 0 };
-        rise.stair = rise.due();
-        let program = session.compile(&rise.graph(&vae)?)?;
-        let rise = (settings.warmup > 0).then_some(rise);
-        Ok(Trainer { session, vae, program, objective: settings.objective, stream, rise })
+        let program = session.compile(&training_graph(&vae, settings, &table, examples)?)?;
+        Ok(Trainer { session, vae, program, objective: settings.objective, stream })
     }
 
     /// Runs one training step. On a GPU it returns when the work is submitted.
@@ -170,13 +134,6 @@ impl Trainer {
     pub fn step(&mut self) -> Result<()> {
         if let Some(stream) = &mut self.stream {
             stream.bring(&self.session)?;
-        }
-        if let Some(rise) = &mut self.rise {
-            if rise.due() != rise.stair {
-                rise.stair = rise.due();
-                self.program = self.session.compile(&rise.graph(&self.vae)?)?;
-            }
-            rise.step += 1;
         }
         self.program.run()
     }
@@ -281,9 +238,6 @@ impl Trainer {
                 if let Some(stream) = &mut self.stream {
                     stream.step = clock[0];
                 }
-                if let Some(rise) = &mut self.rise {
-                    rise.step = clock[0];
-                }
                 self.session.set("clock", clock)
             }
             _ => Err(Error::request("the checkpoint has no `clock` of this program")),
@@ -322,7 +276,8 @@ pub fn training_graph(
         false => None,
     };
     let u = ops::normal(g, clock, [batch, vae.latent], key(Purpose::Reparameterise))?;
-    let loss = settings.objective.loss(g, vae, &weights.views, x, selected, u)?;
+    let rise = (settings.warmup > 0).then_some(Rise { clock, steps: settings.warmup });
+    let loss = settings.objective.loss(g, vae, &weights.views, x, selected, u, rise)?;
     // The loss is a mean over the batch, so its gradients are small: halves would underflow without the scale.
     let loss_scale = if settings.half { batch.next_power_of_two() as f32 } else { 1.0 };
     let adam = AdamSettings { loss_scale, ..settings.adam };
@@ -378,7 +333,8 @@ mod tests {
         let mut state = rising.state().unwrap();
         for step in 0..30 {
             let share = ((step / 2 + 1) as f32 / 10.0).min(1.0);
-            let [mut plain, mut resumed] = [trainer(full.coupled(share), 0), trainer(full, 20)];
+            let [mut plain, mut resumed] =
+                [trainer(Objective::Smooth { gamma: share * 50.0 }, 0), trainer(full, 20)];
             for trainer in [&mut plain, &mut resumed] {
                 trainer.restore(&state).unwrap();
                 trainer.step().unwrap();

@@ -5,6 +5,7 @@
 use std::f32::consts::LN_2;
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
+use crate::engine::kernel::UNUSED;
 use crate::engine::ops::broadcast;
 use crate::engine::ops::lanes::Lanes;
 use crate::engine::recording::{Call, row_grid};
@@ -21,26 +22,43 @@ kernel! {
             "common/entropic.wgsl",
             "entropic_wasserstein.wgsl",
         ],
-        params: { batch: u32, latents: u32, gamma: f32 },
+        params: { batch: u32, latents: u32, gamma: f32, rise: u32 },
         constants: {},
-        bindings: { h: read_pair f32, wd: write f32, dh: write_pair f32 },
+        bindings: { h: read_pair f32, clock: read u32, wd: write f32, dh: write_pair f32 },
         cpu: entropic_wasserstein_cpu,
     }
 }
 
-/// Input: the head. Outputs: the divergences and their gradients.
+/// Inputs: the head, and the clock of a rise. Outputs: the divergences and their gradients.
 #[derive(Debug, Clone, Copy)]
 struct EntropicWasserstein {
     gamma: f32,
+    rise: u32,
 }
 
+/// The rise of a coupling at the start of training. With a strong coupling from the first step on the encoder collapses
+/// and does not recover.
+#[derive(Debug, Clone, Copy)]
+pub struct Rise {
+    /// `[2]` (u32): the steps done.
+    pub clock: Tensor,
+    /// The steps over which the coupling rises, in [`STAIRS`] equal stairs.
+    pub steps: u32,
+}
+
+/// Stairs of a rising coupling.
+pub const STAIRS: u32 = 10;
+
 /// `WD_gamma` `[batch]` between rows `r` and `batch + r` of the head `h` `[2 batch, 2 latents]`, means and
-/// log-variances side by side; all constants included, `gamma >= 0`.
+/// log-variances side by side; all constants included, `gamma >= 0`, which rises to its value where `rise` is given.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for another shape.
-pub fn entropic_wasserstein(g: &mut Graph, h: Tensor, gamma: f32) -> Result<Tensor> {
-    g.apply_one(EntropicWasserstein { gamma }, &[h])
+pub fn entropic_wasserstein(g: &mut Graph, h: Tensor, gamma: f32, rise: Option<Rise>) -> Result<Tensor> {
+    match rise {
+        Some(Rise { clock, steps }) => g.apply_one(EntropicWasserstein { gamma, rise: steps }, &[h, clock]),
+        None => g.apply_one(EntropicWasserstein { gamma, rise: 0 }, &[h]),
+    }
 }
 
 impl Op for EntropicWasserstein {
@@ -50,25 +68,34 @@ impl Op for EntropicWasserstein {
 
     fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
-            [(h, DType::F32)] if h.rows().is_multiple_of(2) && h.cols().is_multiple_of(2) => {
+            [(h, DType::F32)] | [(h, DType::F32), (_, DType::U32)]
+                if h.rows().is_multiple_of(2) && h.cols().is_multiple_of(2) =>
+            {
                 Ok(vec![([h.rows() / 2].into(), DType::F32), ((*h).clone(), DType::F32)])
             }
-            _ => Err(format!("{inputs:?}: needs float h [2 batch, 2 latents]")),
+            _ => Err(format!("{inputs:?}: needs float h [2 batch, 2 latents], and a u32 clock for a rise")),
         }
     }
 
     fn gradient(&self, g: &mut Graph, node: &Node, upstream: &[Option<Tensor>], _: &[bool]) -> Gradients {
-        Ok(vec![broadcast::through_saved(g, self.name(), upstream, node.outputs[1])?])
+        let mut gradients = vec![None; node.inputs.len()];
+        gradients[0] = broadcast::through_saved(g, self.name(), upstream, node.outputs[1])?;
+        Ok(gradients)
     }
 
     fn call(&self, io: &Io) -> Call {
         let h = &io.inputs[0].0;
         let (batch, latents) = (h.rows() / 2, h.cols() / 2);
-        let params = Params { batch: batch as u32, latents: latents as u32, gamma: self.gamma };
-        Args { h: io.input(0).by_pair(), wd: io.output(0).by_row(), dh: io.output(1).by_pair() }
-            .call(params, Constants {})
-            .grid(batch, CPU_TILE, row_grid(batch))
-            .flops(batch * latents * ENTROPIC_FLOPS)
+        let Self { gamma, rise } = *self;
+        Args {
+            h: io.input(0).by_pair(),
+            clock: if rise > 0 { io.input(1).whole() } else { UNUSED },
+            wd: io.output(0).by_row(),
+            dh: io.output(1).by_pair(),
+        }
+        .call(Params { batch: batch as u32, latents: latents as u32, gamma, rise }, Constants {})
+        .grid(batch, CPU_TILE, row_grid(batch))
+        .flops(batch * latents * ENTROPIC_FLOPS)
     }
 }
 
@@ -78,7 +105,11 @@ pub(crate) const CPU_TILE: usize = 32;
 /// Operations of one latent dimension; an elementary function counts as one.
 pub(crate) const ENTROPIC_FLOPS: usize = 45;
 
-fn entropic_wasserstein_cpu(Tile { p, h, wd, dh, .. }: Tile) {
+fn entropic_wasserstein_cpu(Tile { p, h, clock, wd, dh, .. }: Tile) {
+    let gamma = match clock {
+        [step, ..] if *step < p.rise => share(*step, p.rise) * p.gamma,
+        _ => p.gamma,
+    };
     let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
     let ([a, b], [d_a, d_b]) = (h, dh);
     let heads = a.chunks_exact(width).zip(b.chunks_exact(width));
@@ -88,13 +119,20 @@ fn entropic_wasserstein_cpu(Tile { p, h, wd, dh, .. }: Tile) {
         let ((d_mu_a, d_l_a), (d_mu_b, d_l_b)) = (d_a.split_at_mut(latents), d_b.split_at_mut(latents));
         let mut sum = Lanes::default();
         for j in 0..latents {
-            let e = entropic(p.gamma, mu_a[j], l_a[j], mu_b[j], l_b[j]);
+            let e = entropic(gamma, mu_a[j], l_a[j], mu_b[j], l_b[j]);
             (d_mu_a[j], d_l_a[j]) = (e.d_mu_a, e.d_l_a);
             (d_mu_b[j], d_l_b[j]) = (e.d_mu_b, e.d_l_b);
             sum.add(j, e.value);
         }
         *wd = sum.total();
     }
+}
+
+/// The share of the coupling at a step of a rise: that of the stair, counted from 1.
+fn share(step: u32, rise: u32) -> f32 {
+    let stairs = u64::from(STAIRS);
+    let stair = 1 + u64::from(step) * stairs / u64::from(rise);
+    stair as f32 / STAIRS as f32
 }
 
 /// The deviations `sa` and `sb` of two log-variances, and `sa - sb`.

@@ -3,7 +3,7 @@
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::ops::{self, Term};
 use crate::error::Result;
-use crate::method::ops::{entropic_wasserstein, reparameterise};
+use crate::method::ops::{Rise, entropic_wasserstein, reparameterise};
 use crate::method::vae::Vae;
 
 /// The objective of training, which is maximised.
@@ -39,24 +39,18 @@ impl Objective {
         }
     }
 
-    /// The objective with its coupling multiplied by `share`.
-    pub fn coupled(self, share: f32) -> Self {
-        match self {
-            Objective::Smooth { gamma } => Objective::Smooth { gamma: share * gamma },
-            elbo => elbo,
-        }
-    }
-
     /// Whether the objective couples every example to a selected one.
     pub fn needs_selection(&self) -> bool {
         matches!(self, Objective::Smooth { .. })
     }
 
     /// The loss of the batch `x` `[batch, inputs]` with noise `u` `[batch, latent]`. `selected` is x_b, of the shape of
-    /// `x`, for [`Smooth`](Objective::Smooth), else `None`. x_b does not enter the decoder.
+    /// `x`, for [`Smooth`](Objective::Smooth), else `None`. x_b does not enter the decoder. `rise` is for a coupling
+    /// that rises.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
+    #[allow(clippy::too_many_arguments, reason = "the terms of the objective")]
     pub fn loss(
         &self,
         g: &mut Graph,
@@ -65,6 +59,7 @@ impl Objective {
         x: Tensor,
         selected: Option<Tensor>,
         u: Tensor,
+        rise: Option<Rise>,
     ) -> Result<Loss> {
         let batch = g.shape(x)?.rows();
         let encoded = match selected {
@@ -81,7 +76,7 @@ impl Objective {
                 vec![term(log_likelihood, a.clone(), -1.0), term(code.minus_kl, a, -beta)]
             }
             Objective::Smooth { gamma } => {
-                let wd = entropic_wasserstein(g, head, gamma)?;
+                let wd = entropic_wasserstein(g, head, gamma, rise)?;
                 vec![
                     term(log_likelihood, a.clone(), -1.0),
                     term(code.prior, a.clone(), -1.0),
