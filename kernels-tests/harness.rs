@@ -6,15 +6,14 @@ use libtest_mimic::{Failed, Trial};
 use smoothenc::Result;
 use smoothenc::engine::autodiff;
 use smoothenc::engine::device::Device;
+use smoothenc::engine::device::gpu::Options;
 use smoothenc::engine::graph::{Graph, Tensor, plan};
 use smoothenc::engine::ops::elementwise;
 use smoothenc::engine::ops::store;
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::{DType, Shape};
 
-use crate::devices::{
-    cooperative_matrices, device, on_cooperative_matrices, subgroups, sums_in_workgroups, with_subgroups,
-};
+use crate::devices::{PLAIN, cooperative_matrices, device, gpu_with, subgroups, sums_in_workgroups};
 use crate::inputs::{self, Rng};
 
 /// Builds the op under test from the input tensors; returns what is compared: new values, or
@@ -139,27 +138,35 @@ impl Case {
         self
     }
 
+    /// The words of all inputs.
+    pub fn words(&self) -> usize {
+        self.inputs.iter().map(|input| input.shape.len()).sum()
+    }
+
     /// The trials of this case: one a device, and the gradient's where it has one.
     pub fn trials(self, kernel: &str, gpu: bool) -> Vec<Trial> {
         let name = format!("{kernel}::{}", self.name);
         let case = Arc::new(self);
         let (on_cpu, on_gpu, in_gradient) = (case.clone(), case.clone(), case.clone());
+        let plain = Options { variant: case.variant.or(PLAIN.variant), ..PLAIN };
         let mut trials = vec![
             trial(format!("{name}::cpu"), move |rng| on_cpu.run(&device(false)?, rng)),
-            trial(format!("{name}::gpu"), move |rng| on_gpu.run(&device(true)?, rng)).with_ignored_flag(!gpu),
+            trial(format!("{name}::gpu"), move |rng| on_gpu.run(&gpu_with(plain)?, rng))
+                .with_ignored_flag(!gpu),
         ];
         if case.variant.is_some() {
             trials.remove(0);
         }
         if sums_in_workgroups(kernel) {
             let case = case.clone();
-            let run = move |rng: &mut Rng| with_subgroups(|device| case.run(device, rng));
+            let options = Options { subgroups: Some(true), ..plain };
+            let run = move |rng: &mut Rng| case.run(&gpu_with(options)?, rng);
             trials.push(trial(format!("{name}::gpu_subgroups"), run).with_ignored_flag(!subgroups()));
         }
         for variant in 0..case.cooperative_variants {
             let case = case.clone();
-            let run =
-                move |rng: &mut Rng| on_cooperative_matrices(|device| case.run_variant(device, variant, rng));
+            let options = Options { cooperative_matrices: Some(true), variant: Some(variant), ..PLAIN };
+            let run = move |rng: &mut Rng| case.run(&gpu_with(options)?, rng);
             let name = format!("{name}::gpu_cooperative_{variant}");
             trials.push(trial(name, run).with_ignored_flag(!cooperative_matrices()));
         }
@@ -169,17 +176,10 @@ impl Case {
         trials
     }
 
-    /// Draws inputs, runs the op on `device` and compares with the oracle.
+    /// Draws inputs, runs the op on `device` and compares with the oracle. Where the device has cooperative matrices, at
+    /// least one call must use them.
     pub fn run(&self, device: &Device, rng: &mut Rng) -> Verdict {
-        self.run_variant(device, self.variant.unwrap_or(0), rng)
-    }
-
-    /// Runs with cooperative matrices where these are switched on; at least one call must then use them.
-    fn run_variant(&self, device: &Device, variant: usize, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
-        if let Device::Gpu(gpu) = device {
-            gpu.prefer(variant);
-        }
         let ran = self.execute(device, &drawn)?;
         let expected = (self.oracle)(&self.as_floats(&drawn));
         let tolerance = match device {

@@ -109,17 +109,22 @@ const SUITES: &[Suite] = &[
     ("weighted_mean", weighted_mean::cases),
 ];
 
+/// The most words of inputs of a case under Miri.
+const MIRI_WORDS: usize = 1000;
+
 fn main() {
     let mut arguments = Arguments::from_args();
     // One thread, so that all trials share one device and its pipelines.
     arguments.test_threads = arguments.test_threads.or(Some(1));
-    let gpu = !smoothenc::engine::device::gpu::adapter::adapters().is_empty();
+    // Miri runs no drivers, and takes a thousand times as long (docs/testing.md).
+    let gpu = !cfg!(miri) && !smoothenc::engine::device::gpu::adapter::adapters().is_empty();
     if !gpu && std::env::var("SMOOTHENC_REQUIRE_GPU").is_ok_and(|v| v == "1") {
         eprintln!("SMOOTHENC_REQUIRE_GPU=1, and there is no GPU adapter: install a Vulkan driver");
         std::process::exit(1);
     }
     let cases = |(kernel, cases): &Suite| {
-        let trials = cases().into_iter().flat_map(|case| case.trials(kernel, gpu));
+        let cases = cases().into_iter().filter(|case| !cfg!(miri) || case.words() <= MIRI_WORDS);
+        let trials = cases.flat_map(|case| case.trials(kernel, gpu));
         trials.collect::<Vec<_>>()
     };
     let mut trials: Vec<_> = SUITES.iter().flat_map(cases).collect();

@@ -14,6 +14,7 @@ mod gpu;
 use std::cmp::Ordering;
 
 use smoothenc::data::Images;
+use smoothenc::engine::device::gpu::{Options, adapter};
 use smoothenc::engine::device::{self, Device};
 use smoothenc::engine::nn::Init;
 use smoothenc::engine::ops::{AdamSettings, Convolution};
@@ -230,13 +231,11 @@ fn half_precision_stays_beside_single() {
 
 /// In both ways that a GPU has for it, where it has both.
 fn half_precision_of_a_gpu_stays_beside_single() {
-    let device = gpu();
-    let Device::Gpu(gpu) = &device else { panic!("not a GPU") };
-    gpu.use_cooperative_matrices(false);
-    let plain = losses_in(device.clone(), true);
+    let with = |wanted| gpu::open_with(Options { cooperative_matrices: Some(wanted), ..Options::default() });
+    let plain = losses_in(with(false).unwrap(), true);
     beside_single("GPU", &plain);
-    if gpu.use_cooperative_matrices(true) {
-        let cooperative = losses_in(device.clone(), true);
+    if adapter::cooperative_side(&gpu::adapter().unwrap()).is_some() {
+        let cooperative = losses_in(with(true).unwrap(), true);
         beside_single("cooperative matrices", &cooperative);
         assert_ne!(plain, cooperative, "the cooperative matrices had no part in it");
     }

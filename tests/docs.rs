@@ -131,3 +131,23 @@ fn excerpts_are_what_the_files_have() {
     }
     assert!(excerpts > 3, "only {excerpts} excerpts were found");
 }
+
+/// Functions of the engine that add to a graph show how in their docs, or in those of their file.
+#[test]
+fn every_op_has_an_example() {
+    let mut ops = 0;
+    for path in files(&root().join("src/engine/ops"), &["rs"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (at, _) in text.match_indices("\npub fn ") {
+            let rest = &text[at + "\npub fn ".len()..];
+            let (name, arguments) = rest.split_once('(').unwrap();
+            if !arguments.trim_start().starts_with("g: &mut Graph") {
+                continue;
+            }
+            ops += 1;
+            let docs = text[..at].rsplit("\n\n").next().unwrap();
+            assert!(docs.contains("/// ```") || text.contains("//! ```"), "{}: {name}", path.display());
+        }
+    }
+    assert!(ops > 20, "only {ops} were found");
+}

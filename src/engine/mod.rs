@@ -5,6 +5,7 @@
 
 pub mod autodiff;
 pub mod device;
+pub mod evaluate;
 pub mod graph;
 pub mod kernel;
 pub mod nn;

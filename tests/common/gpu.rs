@@ -5,8 +5,8 @@
 
 use libtest_mimic::{Arguments, Trial};
 use smoothenc::engine::device::Device;
-use smoothenc::engine::device::gpu::Gpu;
 use smoothenc::engine::device::gpu::adapter::{self, Choice};
+use smoothenc::engine::device::gpu::{Gpu, Options};
 use smoothenc::error::{Error, Result};
 
 /// The adapter that `SMOOTHENC_TEST_DEVICE` names (`gpu:1`), or else the best.
@@ -22,7 +22,12 @@ pub fn adapter() -> Result<wgpu::Adapter> {
 
 /// Opens [`adapter`] anew, with bounds checks in the kernels.
 pub fn open() -> Result<Device> {
-    Ok(Device::Gpu(Gpu::open(&adapter()?, true)?))
+    open_with(Options::default())
+}
+
+/// The same with other options.
+pub fn open_with(options: Options) -> Result<Device> {
+    Ok(Device::Gpu(Gpu::open(&adapter()?, Options { checked: true, ..options })?))
 }
 
 /// A test: its name, whether it needs a GPU, and what panics where it fails.

@@ -110,7 +110,7 @@ pub fn open_tuned(choice: &str, checked: bool, tuning: &Tuning) -> Result<Device
 /// With bounds checks, all kernels have their usual variants: checks change the times, and who looks for an error wants
 /// the same kernels every time.
 fn open_gpu(adapter: &wgpu::Adapter, checked: bool, tuning: &Tuning) -> Result<gpu::Gpu> {
-    let gpu = gpu::Gpu::open(adapter, checked)?;
+    let gpu = gpu::Gpu::open(adapter, gpu::Options { checked, ..gpu::Options::default() })?;
     match tuning {
         _ if checked => {}
         Tuning::Brief(file) if adapter::is_real(&adapter.get_info()) => gpu.tune(file.clone(), false),

@@ -59,6 +59,22 @@ impl AdamSettings {
 /// Adds one step of Adam: updates the moments `m` and `v` and the weights `w`, variables of one shape, by the gradients
 /// `grads` of that shape. `clock` (u32) holds the step in its first word.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats, words};
+/// use smoothenc::engine::ops::{AdamSettings, adam};
+///
+/// let (zero, inputs) = (floats([2], &[0.0, 0.0]), floats([2], &[0.5, -3.0]));
+/// let clock = words([2], &[0, 0]);
+/// let w: Vec<f32> = evaluate([clock, inputs, zero.clone(), zero, floats([2], &[1.0, 1.0])], |g, x| {
+///     let [clock, grads, m, v, w] = x;
+///     adam(g, AdamSettings::new(0.25, 0.0, 10), clock, grads, m, v, w)?;
+///     Ok(w)
+/// })?;
+/// // The first step is as long as the rate, whatever the gradient.
+/// assert_eq!(w, [0.75, 1.25]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn adam(

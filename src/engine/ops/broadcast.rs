@@ -52,6 +52,15 @@ fn broadcast(g: &mut Graph, mode: Mode, shape: Shape, inputs: &[Tensor]) -> Resu
 
 /// `alpha v[0]` in the rows `within` of a tensor of `shape`, 0 in the others; `v` has one element.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::broadcast::scalar;
+///
+/// let y: Vec<f32> = evaluate([floats([1], &[3.0])], |g, [v]| scalar(g, v, [3, 2].into(), 2.0, 1..3))?;
+/// assert_eq!(y, [0.0, 0.0, 6.0, 6.0, 6.0, 6.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] where they do not fit.
 pub fn scalar(g: &mut Graph, v: Tensor, shape: Shape, alpha: f32, within: Range<usize>) -> Result<Tensor> {
@@ -59,6 +68,15 @@ pub fn scalar(g: &mut Graph, v: Tensor, shape: Shape, alpha: f32, within: Range<
 }
 
 /// `out[r, c] = v[r]`, of shape `shape`.
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::broadcast::columns;
+///
+/// let y: Vec<f32> = evaluate([floats([2], &[1.0, 2.0])], |g, [v]| columns(g, v, [2, 3].into()))?;
+/// assert_eq!(y, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] where they do not fit.
@@ -68,6 +86,15 @@ pub fn columns(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
 
 /// `out[r, c] = v[c]`, of shape `shape`.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::broadcast::rows;
+///
+/// let y: Vec<f32> = evaluate([floats([2], &[1.0, 2.0])], |g, [v]| rows(g, v, [3, 2].into()))?;
+/// assert_eq!(y, [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] where they do not fit.
 pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
@@ -76,6 +103,16 @@ pub fn rows(g: &mut Graph, v: Tensor, shape: Shape) -> Result<Tensor> {
 
 /// `out[r, c] = v[r] a[r, c]`: the gradient of a fused op from its saved derivative `a`. Where `a` has a multiple of
 /// `v`'s rows, `v` repeats, so that the value of a pair of rows `r` and `batch + r` scales both.
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::broadcast::scale_rows;
+///
+/// let inputs = [floats([2], &[1.0, 10.0]), floats([2, 2], &[1.0, 2.0, 3.0, 4.0])];
+/// let y: Vec<f32> = evaluate(inputs, |g, [v, a]| scale_rows(g, v, a))?;
+/// assert_eq!(y, [1.0, 2.0, 30.0, 40.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] where they do not fit.

@@ -20,6 +20,16 @@ struct Concat;
 
 /// The rows of `a` `[ra, cols]`, then those of `b` `[rb, cols]`: `[ra + rb, cols]`, of either type.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::concat;
+///
+/// let inputs = [floats([1, 2], &[1.0, 2.0]), floats([2, 2], &[3.0, 4.0, 5.0, 6.0])];
+/// let y: Vec<f32> = evaluate(inputs, |g, [a, b]| concat(g, a, b))?;
+/// assert_eq!(y, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn concat(g: &mut Graph, a: Tensor, b: Tensor) -> Result<Tensor> {

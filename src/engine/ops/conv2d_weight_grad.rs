@@ -35,6 +35,17 @@ struct Conv2dWeightGrad(Convolution);
 /// pixel of `large` `[rows, large]` that the weight joins it to. For `conv2d`, `small` is the gradient of its output
 /// and `large` its input; for `conv2d_transpose` `small` is the input.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::{Convolution, conv2d_weight_grad};
+///
+/// let kernel = Convolution::new([1, 1, 3], 1, [1, 2], 1, 0)?;
+/// let inputs = [floats([1, 2], &[1.0, 10.0]), floats([1, 3], &[1.0, 2.0, 3.0])];
+/// let d: Vec<f32> = evaluate(inputs, |g, [small, large]| conv2d_weight_grad(g, kernel, small, large))?;
+/// assert_eq!(d, [21.0, 32.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn conv2d_weight_grad(

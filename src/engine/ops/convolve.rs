@@ -31,6 +31,18 @@ struct Convolve {
 /// `act(x * W + b)` `[rows, small]` for x `[rows, large]`, W as in [`Convolution::weight_shape`] and b `[small
 /// channels]`. Without a bias there is no ReLU.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::{Convolution, conv2d};
+///
+/// // Differences of neighbours in a row of three pixels.
+/// let kernel = Convolution::new([1, 1, 3], 1, [1, 2], 1, 0)?;
+/// let inputs = [floats([1, 3], &[1.0, 4.0, 9.0]), floats([1, 1, 1, 2], &[-1.0, 1.0])];
+/// let y: Vec<f32> = evaluate(inputs, |g, [x, weight]| conv2d(g, kernel, x, weight, None, false))?;
+/// assert_eq!(y, [3.0, 5.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn conv2d(
@@ -46,6 +58,17 @@ pub fn conv2d(
 
 /// The transposed convolution, with bias and ReLU: `[rows, large]` for x `[rows, small]`, W as in
 /// [`Convolution::weight_shape`] and b `[large channels]`. Without a bias there is no ReLU.
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::{Convolution, conv2d_transpose};
+///
+/// let kernel = Convolution::new([1, 1, 3], 1, [1, 2], 1, 0)?;
+/// let inputs = [floats([1, 2], &[3.0, 5.0]), floats([1, 1, 1, 2], &[-1.0, 1.0])];
+/// let y: Vec<f32> = evaluate(inputs, |g, [x, weight]| conv2d_transpose(g, kernel, x, weight, None, false))?;
+/// assert_eq!(y, [-3.0, -2.0, 5.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.

@@ -21,6 +21,19 @@ struct Copy;
 /// Sets (a view of) the variable `target` to `value`, of its shape and type. Most such copies are elided: where no node
 /// sees a difference, the node that makes the value writes the variable.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::{elementwise::scale, store};
+///
+/// let x: Vec<f32> = evaluate([floats([2], &[1.0, 2.0])], |g, [x]| {
+///     let doubled = scale(g, x, 2.0)?;
+///     store(g, doubled, x)?;
+///     Ok(x)
+/// })?;
+/// assert_eq!(x, [2.0, 4.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit, and where `target` is no variable.
 pub fn store(g: &mut Graph, value: Tensor, target: Tensor) -> Result<()> {

@@ -5,21 +5,16 @@
 //!
 //! ```
 //! use smoothenc::engine::autodiff::gradients;
-//! use smoothenc::engine::ops::{elementwise::{multiply, sigmoid}, store};
-//! use smoothenc::engine::{device, graph::Graph, session::Session, tensor::DType::F32};
+//! use smoothenc::engine::evaluate::{evaluate, floats};
+//! use smoothenc::engine::ops::elementwise::{multiply, sigmoid};
 //!
-//! let mut g = Graph::new();
-//! let x = g.variable("x", [3], F32)?;
-//! let probability = sigmoid(&mut g, x)?;
-//! let y = multiply(&mut g, x, probability)?; // the swish, x sigmoid(x)
-//! let slope = gradients(&mut g, y, &[x])?[0];
-//! let out = g.variable("slope", [3], F32)?;
-//! store(&mut g, slope, out)?;
-//!
-//! let mut session = Session::new(device::open("cpu", false)?);
-//! session.set("x", &[-100.0_f32, 0.0, 100.0])?;
-//! session.compile(&g)?.run()?;
-//! assert_eq!(session.get::<f32>("slope")?, [0.0, 0.5, 1.0]);
+//! // The slope of x sigmoid(x).
+//! let slope: Vec<f32> = evaluate([floats([3], &[-1000.0, 0.0, 1000.0])], |g, [x]| {
+//!     let probability = sigmoid(g, x)?;
+//!     let y = multiply(g, x, probability)?;
+//!     Ok(gradients(g, y, &[x])?[0])
+//! })?;
+//! assert_eq!(slope, [0.0, 0.5, 1.0]);
 //! # smoothenc::Result::Ok(())
 //! ```
 

@@ -24,6 +24,15 @@ struct Fill {
 
 /// A tensor of `shape` with every element `value`.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::evaluate;
+/// use smoothenc::engine::ops::fill;
+///
+/// let y: Vec<f32> = evaluate([], |g, []| fill(g, [3], 0.5))?;
+/// assert_eq!(y, [0.5; 3]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for a shape without elements; [`Error::TooLarge`](crate::Error::TooLarge).
 pub fn fill(g: &mut Graph, shape: impl Into<Shape>, value: f32) -> Result<Tensor> {
@@ -31,6 +40,18 @@ pub fn fill(g: &mut Graph, shape: impl Into<Shape>, value: f32) -> Result<Tensor
 }
 
 /// Sets every element of the variable `target` to `value`.
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::fill_to;
+///
+/// let x: Vec<f32> = evaluate([floats([2], &[1.0, 2.0])], |g, [x]| {
+///     fill_to(g, x, 0.5)?;
+///     Ok(x)
+/// })?;
+/// assert_eq!(x, [0.5; 2]);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for what is no variable of floats.

@@ -37,6 +37,16 @@ enum Content {
 /// The rows `[indices, cols]` of a word table `[n, cols]` at `indices` (u32), of its type. The row of an index from `n`
 /// on is NaN. So it is for [`gather_bytes`], where rows in the padding of the last word count as rows.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats, words};
+/// use smoothenc::engine::ops::gather;
+///
+/// let inputs = [floats([3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), words([2], &[2, 0])];
+/// let y: Vec<f32> = evaluate(inputs, |g, [table, indices]| gather(g, table, indices))?;
+/// assert_eq!(y, [5.0, 6.0, 1.0, 2.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for indices that are floats.
 pub fn gather(g: &mut Graph, table: Tensor, indices: Tensor) -> Result<Tensor> {
@@ -46,6 +56,17 @@ pub fn gather(g: &mut Graph, table: Tensor, indices: Tensor) -> Result<Tensor> {
 
 /// The rows `[indices, cols]` of a table of bytes at `indices` (u32), as floats in [0, 1]. `table` holds `[n, cols]`
 /// bytes in [`byte_table_words`] words.
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, words};
+/// use smoothenc::engine::ops::gather_bytes;
+///
+/// // Two rows of two bytes: 0 and 255, 51 and 0.
+/// let inputs = [words([1], &[u32::from_le_bytes([0, 255, 51, 0])]), words([2], &[1, 0])];
+/// let y: Vec<f32> = evaluate(inputs, |g, [table, indices]| gather_bytes(g, table, indices, 2))?;
+/// assert_eq!(y, [0.2, 0.0, 0.0, 1.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for a table or indices that are floats.

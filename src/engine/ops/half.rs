@@ -26,6 +26,15 @@ struct Half {
 /// The floats of `a` `[n]`, n even, as halves (IEEE 754 binary16), followed by zeros up to `numbers`, an even number of
 /// at least n; packed in words `[numbers / 2]` (u32).
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::half;
+///
+/// let y: Vec<u32> = evaluate([floats([2], &[1.0, -2.0])], |g, [a]| half(g, a, 4))?;
+/// assert_eq!(y, [0xc000_3c00, 0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for other numbers, and for integers.
 pub fn half(g: &mut Graph, a: Tensor, numbers: usize) -> Result<Tensor> {

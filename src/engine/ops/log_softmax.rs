@@ -24,6 +24,15 @@ struct LogSoftmax;
 
 /// `a - log sum exp a` of each row of `a` `[rows, cols]`.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::log_softmax;
+///
+/// let y: Vec<f32> = evaluate([floats([1, 2], &[7.0, 7.0])], |g, [a]| log_softmax(g, a))?;
+/// assert_eq!(y, [-std::f32::consts::LN_2; 2]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for integers.
 pub fn log_softmax(g: &mut Graph, a: Tensor) -> Result<Tensor> {

@@ -41,6 +41,17 @@ struct Matmul {
 
 /// A dense layer `act(x Wᵀ + b)` `[rows, out]`: x `[rows, in]`, W `[out, in]` as PyTorch stores it, b `[out]`.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::linear;
+///
+/// let x = floats([1, 2], &[1.0, 2.0]);
+/// let (weight, bias) = (floats([2, 2], &[3.0, 4.0, -5.0, -6.0]), floats([2], &[0.5, 0.5]));
+/// let y: Vec<f32> = evaluate([x, weight, bias], |g, [x, w, b]| linear(g, x, w, b, true))?;
+/// assert_eq!(y, [11.5, 0.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Result<Tensor> {
@@ -49,6 +60,17 @@ pub fn linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu: bool
 
 /// [`linear`] with the factors of its products rounded to halves, also those of its gradients; sums are floats. Devices
 /// with cooperative matrices use them.
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::half_linear;
+///
+/// // 2049 lies between two halves.
+/// let (x, weight, bias) = (floats([1, 1], &[2049.0]), floats([1, 1], &[1.0]), floats([1], &[0.25]));
+/// let y: Vec<f32> = evaluate([x, weight, bias], |g, [x, w, b]| half_linear(g, x, w, b, false))?;
+/// assert_eq!(y, [2048.25]);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// As [`linear`].
@@ -59,6 +81,16 @@ pub fn half_linear(g: &mut Graph, x: Tensor, weight: Tensor, bias: Tensor, relu:
 const LAYER: Matmul = Matmul { transpose_a: false, transpose_b: true, bias: true, relu: false, half: false };
 
 /// The product `op(A) op(B)` of matrices, each transposed where asked for.
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::matmul;
+///
+/// let inputs = [floats([2, 2], &[1.0, 2.0, 3.0, 4.0]), floats([1, 2], &[5.0, 6.0])];
+/// let c: Vec<f32> = evaluate(inputs, |g, [a, b]| matmul(g, a, false, b, true))?;
+/// assert_eq!(c, [17.0, 39.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.

@@ -26,6 +26,22 @@ struct Monitor;
 /// Advances `clock` `[2]` (u32) by one, adds `total` `[1]` and `means` `[4]` to `sums` `[SUMS]`, and writes to `fault`
 /// `[2]` (u32) the first step at which one of them was not finite, counted from 1, and a mask of which.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats, words};
+/// use smoothenc::engine::ops::monitor;
+///
+/// let inputs = [floats([1], &[2.0]), floats([4], &[f32::NAN, 0.0, 0.0, 0.0]), words([2], &[6, 0])];
+/// let state = [floats([8], &[0.0; 8]), words([2], &[0, 0])];
+/// let [total, means, clock] = inputs;
+/// let [sums, fault] = state;
+/// let fault: Vec<u32> = evaluate([total, means, clock, sums, fault], |g, x| {
+///     monitor(g, x[0], x[1], x[2], x[3], x[4])?;
+///     Ok(x[4])
+/// })?;
+/// assert_eq!(fault, [7, 0b10]); // in the seventh step, the first mean
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn monitor(

@@ -27,6 +27,19 @@ struct Random {
 
 /// Uniform draws in (0, 1), functions of the key, the step in `clock` (u32, its first word) and their index.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, words};
+/// use smoothenc::engine::ops::uniform;
+/// use smoothenc::engine::rng::{Key, Purpose};
+///
+/// let key = Key::new(7, Purpose::Selection);
+/// let draws = |step| evaluate([words([1], &[step])], |g, [clock]| uniform(g, clock, [100], key));
+/// let (first, second): (Vec<f32>, Vec<f32>) = (draws(0)?, draws(1)?);
+/// assert!(first != second && first.iter().all(|u| 0.0 < *u && *u < 1.0));
+/// assert_eq!(first, draws(0)?);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for a clock of floats.
 pub fn uniform(g: &mut Graph, clock: Tensor, shape: impl Into<Shape>, key: Key) -> Result<Tensor> {
@@ -34,6 +47,19 @@ pub fn uniform(g: &mut Graph, clock: Tensor, shape: impl Into<Shape>, key: Key) 
 }
 
 /// Standard normal draws; else as [`uniform`].
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, words};
+/// use smoothenc::engine::ops::normal;
+/// use smoothenc::engine::rng::{Key, Purpose};
+///
+/// let key = Key::new(7, Purpose::Selection);
+/// let draws = |step| evaluate([words([1], &[step])], |g, [clock]| normal(g, clock, [100], key));
+/// let (first, second): (Vec<f32>, Vec<f32>) = (draws(0)?, draws(1)?);
+/// assert!(first != second && first.iter().all(|u| u.abs() < 6.0));
+/// assert_eq!(first, draws(0)?);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// As [`uniform`].

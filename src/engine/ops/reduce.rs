@@ -24,6 +24,15 @@ struct Reduce {
 
 /// The sum of each row: `[rows]` for `[rows, cols]`.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::reduce::row_sums;
+///
+/// let y: Vec<f32> = evaluate([floats([2, 2], &[1.0, 2.0, 3.0, 4.0])], |g, [a]| row_sums(g, a))?;
+/// assert_eq!(y, [3.0, 7.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for integers.
 pub fn row_sums(g: &mut Graph, a: Tensor) -> Result<Tensor> {
@@ -31,6 +40,15 @@ pub fn row_sums(g: &mut Graph, a: Tensor) -> Result<Tensor> {
 }
 
 /// The sum of each column: `[cols]` for `[rows, cols]`. It is the gradient of a bias.
+///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::reduce::column_sums;
+///
+/// let y: Vec<f32> = evaluate([floats([2, 2], &[1.0, 2.0, 3.0, 4.0])], |g, [a]| column_sums(g, a))?;
+/// assert_eq!(y, [4.0, 6.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for integers.

@@ -27,6 +27,19 @@ struct Shuffle {
 /// The indices `[batch]` (u32) of the examples, of `n`, of the step in `clock` (u32, its first word). Every epoch
 /// visits every example once, in its own order. Steps times `batch` must stay below 2^32.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, words};
+/// use smoothenc::engine::ops::{examples_of, shuffle};
+/// use smoothenc::engine::rng::{Key, Purpose};
+///
+/// let key = Key::new(7, Purpose::Shuffle);
+/// let mut first: Vec<u32> = evaluate([words([1], &[0])], |g, [clock]| shuffle(g, clock, 5, 5, key))?;
+/// assert!(examples_of(0, 5, 5, key).eq(first.iter().map(|&i| i as usize)));
+/// first.sort();
+/// assert_eq!(first, [0, 1, 2, 3, 4]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for a clock of floats, and without examples.
 pub fn shuffle(g: &mut Graph, clock: Tensor, batch: usize, n: usize, key: Key) -> Result<Tensor> {

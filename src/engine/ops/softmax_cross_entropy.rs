@@ -40,6 +40,16 @@ pub struct CrossEntropy {
 /// The cross-entropy of `labels` `[rows]` (u32, each below `cols`) under `logits` `[rows, cols]`. The row of a label
 /// that is no class is NaN.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats, words};
+/// use smoothenc::engine::ops::softmax_cross_entropy;
+///
+/// let inputs = [floats([1, 2], &[3.0, 3.0]), words([1], &[0])];
+/// let d: Vec<f32> = evaluate(inputs, |g, [x, label]| Ok(softmax_cross_entropy(g, x, label)?.d_logits))?;
+/// assert_eq!(d, [-0.5, 0.5]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn softmax_cross_entropy(g: &mut Graph, logits: Tensor, labels: Tensor) -> Result<CrossEntropy> {

@@ -23,6 +23,16 @@ struct SquaredDistances;
 
 /// `|x_i - y_j|^2` `[n, m]` between the rows of `x` `[n, dims]` and `y` `[m, dims]`.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::squared_distances;
+///
+/// let inputs = [floats([1, 2], &[0.0, 0.0]), floats([2, 2], &[3.0, 4.0, 1.0, 0.0])];
+/// let y: Vec<f32> = evaluate(inputs, |g, [x, y]| squared_distances(g, x, y))?;
+/// assert_eq!(y, [25.0, 1.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn squared_distances(g: &mut Graph, x: Tensor, y: Tensor) -> Result<Tensor> {

@@ -50,6 +50,19 @@ struct WeightedMean {
 /// `(total [1], means [4])` of at most [`TERMS`] terms. A term's mean is the sum of its rows divided by `batch`; the
 /// total is the weighted sum of the means.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::engine::ops::{Term, weighted_mean};
+///
+/// let inputs = [floats([2], &[1.0, 3.0]), floats([2], &[10.0, 30.0])];
+/// let total: Vec<f32> = evaluate(inputs, |g, [a, b]| {
+///     let terms = [(a, 1.0), (b, -0.5)].map(|(values, weight)| Term { values, rows: 0..2, weight });
+///     Ok(weighted_mean(g, &terms, 2)?.0)
+/// })?;
+/// assert_eq!(total, [-8.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] for too many terms, and for rows that a vector lacks.
 pub fn weighted_mean(g: &mut Graph, terms: &[Term], batch: usize) -> Result<(Tensor, Tensor)> {

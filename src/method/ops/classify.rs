@@ -23,6 +23,19 @@ struct Classify;
 /// Sets the variable `wrong` `[rows]` (u32) to 1 in every row of `logits` `[rows, cols]` whose first largest logit is
 /// not that of the label in `labels` `[rows]` (u32), or that has a NaN. Other rows are left as they are.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats, words};
+/// use smoothenc::method::ops::mark_wrong;
+///
+/// let inputs = [floats([2, 2], &[1.0, 2.0, 4.0, 3.0]), words([2], &[1, 1]), words([2], &[0, 0])];
+/// let wrong: Vec<u32> = evaluate(inputs, |g, [logits, labels, wrong]| {
+///     mark_wrong(g, logits, labels, wrong)?;
+///     Ok(wrong)
+/// })?;
+/// assert_eq!(wrong, [0, 1]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn mark_wrong(g: &mut Graph, logits: Tensor, labels: Tensor, wrong: Tensor) -> Result<()> {

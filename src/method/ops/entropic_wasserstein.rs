@@ -52,6 +52,17 @@ pub const STAIRS: u32 = 10;
 /// `WD_gamma` `[batch]` between rows `r` and `batch + r` of the head `h` `[2 batch, 2 latents]`, means and
 /// log-variances side by side; all constants included, `gamma >= 0`, which rises to its value where `rise` is given.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::method::ops::entropic_wasserstein;
+///
+/// // A point and its fictive point, of one latent, with deviations 1; without a coupling: minus both entropies.
+/// let head = floats([2, 2], &[0.0, 0.0, 3.0, 0.0]);
+/// let wd: Vec<f32> = evaluate([head], |g, [h]| entropic_wasserstein(g, h, 0.0, None))?;
+/// assert!((wd[0] + (std::f32::consts::TAU.ln() + 1.0)).abs() < 1e-6);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for another shape.
 pub fn entropic_wasserstein(g: &mut Graph, h: Tensor, gamma: f32, rise: Option<Rise>) -> Result<Tensor> {

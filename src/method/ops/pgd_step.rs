@@ -44,6 +44,19 @@ struct PgdStep {
 /// Moves the variable `x_adv` `[rows, cols]` by `step` up the gradient `grad`, then projects it onto the ball of radius
 /// `eps` around `x` and onto the box [0, 1]; all of one shape.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::method::ops::{Norm, pgd_step};
+///
+/// let inputs = [floats([1, 2], &[0.5, 0.02]), floats([1, 2], &[7.0, -7.0]), floats([1, 2], &[0.5, 0.02])];
+/// let moved: Vec<f32> = evaluate(inputs, |g, [x_adv, grad, x]| {
+///     pgd_step(g, Norm::Linf, x_adv, grad, x, 0.125, 0.25)?;
+///     Ok(x_adv)
+/// })?;
+/// assert_eq!(moved, [0.625, 0.0]); // onto the ball, and onto the box
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn pgd_step(

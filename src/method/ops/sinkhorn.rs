@@ -56,6 +56,18 @@ fn rounds(n: usize, m: usize) -> usize {
 /// The gradients by the logarithms and by the cost are those at the optimum (the envelope theorem), so they are as
 /// exact as the potentials.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::method::ops::sinkhorn;
+///
+/// // Without a cost the best plan is the product of the marginals, whose entropy is log 4.
+/// let half = floats([1, 2], &[0.5_f32.ln(); 2]);
+/// let cost = floats([2, 2], &[0.0; 4]);
+/// let y: Vec<f32> = evaluate([half.clone(), half, cost], |g, [a, b, cost]| sinkhorn(g, a, b, cost, 3))?;
+/// assert!((y[0] + 4.0_f32.ln()).abs() < 1e-6);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] where they do not fit, for more than [`MOST_STATES`] states, and for too many iterations.
 pub fn sinkhorn(

@@ -42,6 +42,17 @@ pub struct Distance {
 /// `W2^2` of eq 12 between the rows of the heads `h_a` and `h_b`, `[rows, 2 latents]` each, means and log-variances
 /// side by side.
 ///
+/// ```
+/// use smoothenc::engine::evaluate::{evaluate, floats};
+/// use smoothenc::method::ops::wasserstein2;
+///
+/// // Of one latent: means 0 and 3, deviations 1 and 1.
+/// let inputs = [floats([1, 2], &[0.0, 0.0]), floats([1, 2], &[3.0, 0.0])];
+/// let w2: Vec<f32> = evaluate(inputs, |g, [a, b]| Ok(wasserstein2(g, a, b)?.value))?;
+/// assert_eq!(w2, [9.0]);
+/// # smoothenc::Result::Ok(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
 pub fn wasserstein2(g: &mut Graph, h_a: Tensor, h_b: Tensor) -> Result<Distance> {

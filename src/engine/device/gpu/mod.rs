@@ -18,7 +18,7 @@ pub(crate) mod tune;
 pub use executor::Program;
 pub use memory::Buffer;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,26 +40,38 @@ struct Inner {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
-    /// Bounds checks in the kernels and zeroed workgroup memory.
+    /// [`Options::checked`].
     checked: bool,
     /// The first error outside of any scope.
     errors: DeviceErrors,
     pipelines: RefCell<pipelines::Pipelines>,
-    /// Where set, variants of calls are measured; else each call has number `preferred`, or its last.
+    /// Where set, variants of calls are measured; else each call has number `variant`, or its last.
     tune: RefCell<Option<tune::Tune>>,
-    preferred: Cell<usize>,
+    variant: usize,
     /// Whether sums within a workgroup go through subgroups.
-    subgroups: Cell<bool>,
-    /// The side of the cooperative matrices that kernels can use.
+    subgroups: bool,
+    /// The side of the cooperative matrices that kernels use, if any.
     cooperative_side: Option<u32>,
-    /// The same, `None` while kernels are not to use them.
-    cooperative: Cell<Option<u32>>,
     /// The host-visible buffer that reads go through.
     staging: RefCell<Option<wgpu::Buffer>>,
     in_flight: RefCell<VecDeque<wgpu::SubmissionIndex>>,
     /// Bound where a call leaves a written binding unused, [`NONE`]'s words for each. The recording's own spare buffer
     /// would not do: wgpu refuses to bind one buffer for reading and for writing in one call.
     sink: wgpu::Buffer,
+}
+
+/// How a GPU is opened. What is left out is as the adapter does best.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// Bounds checks in the kernels and zeroed workgroup memory.
+    pub checked: bool,
+    /// Whether sums within a workgroup go through subgroups.
+    pub subgroups: Option<bool>,
+    /// Whether variants with cooperative matrices are taken.
+    pub cooperative_matrices: Option<bool>,
+    /// The variant of every call that is not measured, by its number among those that the device runs, or the last where
+    /// there are fewer.
+    pub variant: Option<usize>,
 }
 
 /// Submissions in flight before the host waits for the oldest.
@@ -86,11 +98,12 @@ impl DeviceErrors {
 }
 
 impl Gpu {
-    /// Opens an adapter. `checked` puts bounds checks in the kernels.
+    /// Opens an adapter.
     ///
     /// # Errors
-    /// [`Error::Request`] for an adapter that cannot run the kernels; [`Error::Device`] for one that does not open.
-    pub fn open(adapter: &wgpu::Adapter, checked: bool) -> Result<Self> {
+    /// [`Error::Request`] for an adapter that cannot run the kernels or lacks what the options ask for;
+    /// [`Error::Device`] for one that does not open.
+    pub fn open(adapter: &wgpu::Adapter, options: Options) -> Result<Self> {
         let info = adapter.get_info();
         let limits = adapter::limits(adapter);
         if let Some(why) = adapter::lacks(&limits) {
@@ -128,9 +141,17 @@ impl Gpu {
         device.set_device_lost_callback(move |_, message| {
             on_loss.set(format!("the GPU was lost {message}").trim_end())
         });
-        let subgroups = Cell::new(adapter::uses_subgroups(&info, adapter.features()));
-        let cooperative = Cell::new(cooperative_side.filter(|_| adapter::is_real(&info)));
-        let preferred = Cell::new(if adapter::is_real(&info) { 0 } else { usize::MAX });
+        let is_real = adapter::is_real(&info);
+        let lacks = |what| Err(Error::request(format!("{} has no {what}", info.name)));
+        let subgroups = match options.subgroups {
+            Some(true) if !features.contains(wgpu::Features::SUBGROUP) => return lacks("subgroups"),
+            wanted => wanted.unwrap_or(adapter::uses_subgroups(&info, adapter.features())),
+        };
+        let cooperative_side = match options.cooperative_matrices {
+            Some(true) if cooperative_side.is_none() => return lacks("cooperative matrices"),
+            wanted => cooperative_side.filter(|_| wanted.unwrap_or(is_real)),
+        };
+        let variant = options.variant.unwrap_or(if is_real { 0 } else { usize::MAX });
         let sink =
             memory::create(&device, "sink", adapter::STORAGE_BUFFERS as usize * NONE.words, memory::STORAGE);
         errors.check()?;
@@ -139,14 +160,13 @@ impl Gpu {
             queue,
             info,
             limits,
-            checked,
+            checked: options.checked,
             errors,
             pipelines: RefCell::default(),
             tune: RefCell::new(None),
-            preferred,
+            variant,
             subgroups,
             cooperative_side,
-            cooperative,
             staging: RefCell::new(None),
             in_flight: RefCell::default(),
             sink,

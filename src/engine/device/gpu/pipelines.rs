@@ -53,30 +53,15 @@ pub fn cooperative_text(kernel: &Kernel, side: u32) -> String {
 }
 
 impl Gpu {
-    /// From now on compiles kernels with sums through subgroups, or without. False where the device has none. For
-    /// tests.
-    pub fn use_subgroups(&self, wanted: bool) -> bool {
-        let has = self.0.device.features().contains(wgpu::Features::SUBGROUP);
-        self.0.subgroups.set(wanted && has);
-        has || !wanted
-    }
-
-    /// From now on takes variants with cooperative matrices, or none. False where the device has none. For tests.
-    pub fn use_cooperative_matrices(&self, wanted: bool) -> bool {
-        let has = self.0.cooperative_side;
-        self.0.cooperative.set(has.filter(|_| wanted));
-        has.is_some() || !wanted
-    }
-
     /// Whether variants with cooperative matrices are taken.
     pub fn uses_cooperative_matrices(&self) -> bool {
-        self.0.cooperative.get().is_some()
+        self.0.cooperative_side.is_some()
     }
 
     /// The pipeline of a call's kernel and constants, and the layout of its bindings.
     pub(super) fn pipeline(&self, call: &Call) -> Result<(wgpu::ComputePipeline, BindGroupLayout)> {
         let side = call.target.cooperative_side().unwrap_or(0);
-        let kernel: Text = (call.kernel, self.0.subgroups.get(), side);
+        let kernel: Text = (call.kernel, self.0.subgroups, side);
         let parts = self.0.pipelines.borrow().parts.get(&kernel).cloned();
         let parts = match parts {
             Some(parts) => parts,
@@ -119,7 +104,7 @@ impl Gpu {
             || {
                 let text = match call.target.cooperative_side() {
                     Some(side) => cooperative_text(kernel, side),
-                    None => text(kernel, self.0.subgroups.get()),
+                    None => text(kernel, self.0.subgroups),
                 };
                 let source = wgpu::ShaderSource::Wgsl(text.into());
                 let descriptor = wgpu::ShaderModuleDescriptor { label: name, source };

@@ -63,12 +63,6 @@ impl Gpu {
         *self.0.tune.borrow_mut() = Some(Tune { file, device, variants, spent: Duration::ZERO, everything });
     }
 
-    /// From now on takes, for every call that is not measured, variant number `variant` of those that the device runs,
-    /// or their last where there are fewer. For tests.
-    pub fn prefer(&self, variant: usize) {
-        self.0.preferred.set(variant);
-    }
-
     /// The name of the variant in which the device runs a call; `None` where there is nothing to choose. For reports
     /// and tests.
     pub fn variant_of(&self, call: &Call) -> Option<String> {
@@ -83,17 +77,17 @@ impl Gpu {
             Target::Any => true,
             Target::LargeWorkgroups => adapter::large_workgroups(&self.0.limits),
             Target::Software => !adapter::is_real(&self.0.info),
-            Target::CooperativeMatrix { side } => self.0.cooperative.get() == Some(side),
+            Target::CooperativeMatrix { side } => self.0.cooperative_side == Some(side),
         }
     }
 
-    /// The number of the variant that is taken without measuring: the preferred one, or the last, of those with
+    /// The number of the variant that is taken without measuring: that of the options, or the last, of those with
     /// cooperative matrices where the device runs any, else of the others. `None` where there is nothing to choose.
     fn usual(&self, call: &Call) -> Option<usize> {
         let of = |cooperative: bool| {
             let able = |v: &Variant| v.target.cooperative_side().is_some() == cooperative && self.runs(v);
             let able: Vec<usize> = (0..call.variants.len()).filter(|&i| able(&call.variants[i])).collect();
-            able.get(self.0.preferred.get()).or(able.last()).copied()
+            able.get(self.0.variant).or(able.last()).copied()
         };
         of(true).or_else(|| of(false))
     }
