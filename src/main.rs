@@ -1,6 +1,6 @@
 //! The `smoothenc` command.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,10 @@ const SAME_WISH: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     quieten_vulkan();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return print(&answer),
+    };
     let filter = env_logger::Env::default().default_filter_or(cli.talk.log_filter());
     env_logger::Builder::from_env(filter).init();
     match run(cli) {
@@ -31,6 +34,19 @@ fn main() -> ExitCode {
             // 2: the request was wrong; 1: it failed while running (docs/interface.md).
             ExitCode::from(if error.is_request() { 2 } else { 1 })
         }
+    }
+}
+
+/// Prints help, or what is wrong with the arguments. Help that cannot be written is a failure, but for a reader that has
+/// seen enough.
+fn print(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(error) if !answer.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+            tell(&format!("error: stdout: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2)),
     }
 }
 

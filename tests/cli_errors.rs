@@ -471,3 +471,22 @@ fn a_closed_or_full_stderr_is_no_crash() {
         assert_eq!(status.code(), Some(2), "{stderr}");
     }
 }
+
+/// Help that nobody gets is a failure; a reader that has seen enough is none.
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let lab = Lab::new();
+    for (line, code) in [
+        ("\"$0\" --help >/dev/full", 1),
+        ("\"$0\" train --help >/dev/full", 1),
+        ("\"$0\" --version >/dev/full", 1),
+        ("\"$0\" --help >/dev/null", 0),
+        ("\"$0\" --hlep >/dev/full", 2),
+    ] {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("{line} 2>/dev/null"), env!("CARGO_BIN_EXE_smoothenc")]);
+        let status = shell.current_dir(lab.path(".")).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{line}");
+    }
+}

@@ -214,51 +214,8 @@ pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
     session.set("tables", &start)?;
     let shares: Vec<f32> = data.iter().map(|&share| share as f32).collect();
     session.set("data", &shares)?;
-    let one = |hot: &dyn Fn(usize) -> usize, rows: usize| -> Vec<f32> {
-        (0..rows * nx).map(|k| f32::from(u8::from(hot(k / nx) == k % nx))).collect()
-    };
-    session.set("identity", &one(&|r| r, nx))?;
-
-    let mut g = Graph::new();
-    let weights = Weights::new(&mut g, &layout, "tables")?;
-    let (log_q, log_p) = tables(&mut g, &weights, settings)?;
-    let q = exp(&mut g, log_q)?;
-    // log p(i|j) at [i, j], where log q has log q(j|i).
-    let identity = g.variable("identity", [nx, nx], DType::F32)?;
-    let turned = ops::matmul(&mut g, identity, false, log_p, true)?;
-    let inner = match settings.smooth {
-        Some(_) => turned,
-        None => subtract(&mut g, turned, log_q)?,
-    };
-    let products = multiply(&mut g, q, inner)?;
-    let rows = reduce::row_sums(&mut g, products)?;
-    let share = g.variable("data", [nx], DType::F32)?;
-    let weighted = multiply(&mut g, rows, share)?;
-    let fit = reduce::column_sums(&mut g, weighted)?;
-    let mut loss = scale(&mut g, fit, -1.0)?;
     let coupled = settings.smooth.map(|smooth| (smooth, pairs(&counts, &smooth)));
-    if let Some((smooth, pairs)) = &coupled {
-        let values = divergences(&mut g, log_q, pairs.len(), settings)?;
-        let weight = g.variable("pairs.weight", [pairs.len()], DType::F32)?;
-        let weighted = multiply(&mut g, values, weight)?;
-        let coupling = reduce::column_sums(&mut g, weighted)?;
-        loss = add(&mut g, loss, coupling)?;
-        session.set("pairs.a", &one(&|r| pairs[r].0, pairs.len()))?;
-        session.set("pairs.b", &one(&|r| pairs[r].1, pairs.len()))?;
-        let angle = |i: usize| std::f32::consts::TAU * i as f32 / nz as f32;
-        let chord = |k: usize| smooth.coupling * (2.0 - 2.0 * (angle(k / nz) - angle(k % nz)).cos());
-        session.set("cost", &(0..nz * nz).map(chord).collect::<Vec<f32>>())?;
-    }
-    let clock = g.variable("clock", [2], DType::U32)?;
-    train_step(
-        &mut g,
-        &layout,
-        &weights,
-        loss,
-        clock,
-        AdamSettings::new(settings.learning_rate, 0.0, steps),
-    )?;
-    let mut program = session.compile(&g)?;
+    let mut program = training(&mut session, &layout, settings, coupled.as_ref())?;
     let mut chooser = match &coupled {
         Some((smooth, pairs)) => Some(Chooser::new(&mut session, &layout, settings, smooth, pairs, &shares)?),
         None => None,
@@ -281,6 +238,53 @@ pub fn experiment(device: &Device, settings: &Settings) -> Result<Outcome> {
     let kl = target.iter().zip(&model).map(|(t, m)| t * (t / m).ln()).sum();
     let chord = (0..nx).map(apart).sum::<f64>() / nx as f64;
     Ok(Outcome { target, data, model, encoder_before, encoder, decoder, chord, kl })
+}
+
+/// A step of training: of minus the ELBO, or of the smooth encoder's loss with these pairs.
+fn training(
+    session: &mut Session,
+    layout: &Layout,
+    settings: &Settings,
+    coupled: Option<&(Smooth, Vec<(usize, usize)>)>,
+) -> Result<Program> {
+    let Settings { observations: nx, codes: nz, steps, learning_rate, .. } = *settings;
+    let one = |hot: &dyn Fn(usize) -> usize, rows: usize| -> Vec<f32> {
+        (0..rows * nx).map(|k| f32::from(u8::from(hot(k / nx) == k % nx))).collect()
+    };
+    session.set("identity", &one(&|r| r, nx))?;
+
+    let mut g = Graph::new();
+    let weights = Weights::new(&mut g, layout, "tables")?;
+    let (log_q, log_p) = tables(&mut g, &weights, settings)?;
+    let q = exp(&mut g, log_q)?;
+    // log p(i|j) at [i, j], where log q has log q(j|i).
+    let identity = g.variable("identity", [nx, nx], DType::F32)?;
+    let turned = ops::matmul(&mut g, identity, false, log_p, true)?;
+    let inner = match coupled {
+        Some(_) => turned,
+        None => subtract(&mut g, turned, log_q)?,
+    };
+    let products = multiply(&mut g, q, inner)?;
+    let rows = reduce::row_sums(&mut g, products)?;
+    let share = g.variable("data", [nx], DType::F32)?;
+    let weighted = multiply(&mut g, rows, share)?;
+    let fit = reduce::column_sums(&mut g, weighted)?;
+    let mut loss = scale(&mut g, fit, -1.0)?;
+    if let Some((smooth, pairs)) = coupled {
+        let values = divergences(&mut g, log_q, pairs.len(), settings)?;
+        let weight = g.variable("pairs.weight", [pairs.len()], DType::F32)?;
+        let weighted = multiply(&mut g, values, weight)?;
+        let coupling = reduce::column_sums(&mut g, weighted)?;
+        loss = add(&mut g, loss, coupling)?;
+        session.set("pairs.a", &one(&|r| pairs[r].0, pairs.len()))?;
+        session.set("pairs.b", &one(&|r| pairs[r].1, pairs.len()))?;
+        let angle = |i: usize| std::f32::consts::TAU * i as f32 / nz as f32;
+        let chord = |k: usize| smooth.coupling * (2.0 - 2.0 * (angle(k / nz) - angle(k % nz)).cos());
+        session.set("cost", &(0..nz * nz).map(chord).collect::<Vec<f32>>())?;
+    }
+    let clock = g.variable("clock", [2], DType::U32)?;
+    train_step(&mut g, layout, &weights, loss, clock, AdamSettings::new(learning_rate, 0.0, steps))?;
+    session.compile(&g)
 }
 
 /// The current `q` and `p`.

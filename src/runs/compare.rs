@@ -2,7 +2,7 @@
 //! intervals.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -83,15 +83,7 @@ fn says_nothing(setting: &str) -> bool {
 /// # Errors
 /// [`Error::Request`] naming the run that is none, is not finished, or is on another data set than the first.
 pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
-    let mut read = Vec::new();
-    for path in paths {
-        let run = RunDir::open(path)?;
-        let config = run.config()?;
-        run.require(&[run.result_path()])?;
-        run.warn_of_changed_settings();
-        let record = RunRecord::load(&run.result_path())?.shown(&config);
-        read.push((path.display().to_string(), config, record));
-    }
+    let mut read = paths.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     let Some((first, Config { dataset, .. }, _)) = read.first() else {
         return Err(Error::request("there is no run to compare"));
     };
@@ -142,6 +134,16 @@ pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
     }
     let synthetic = read.iter().any(|(_, _, result)| result.synthetic);
     Ok(Comparison { dataset, differing, runs, common_radii, synthetic, remarks })
+}
+
+/// A run's folder, settings and record.
+fn read(path: &Path) -> Result<(String, Config, RunRecord)> {
+    let run = RunDir::open(path)?;
+    let config = run.config()?;
+    run.require(&[run.result_path()])?;
+    run.warn_of_changed_settings();
+    let record = RunRecord::load(&run.result_path())?.shown(&config);
+    Ok((path.display().to_string(), config, record))
 }
 
 impl Comparison {

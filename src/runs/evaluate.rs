@@ -48,7 +48,8 @@ impl Attacked {
     ) -> Result<()> {
         let mut change = run.change()?;
         if let Some(number) = record.add_attack(task, self.result, made_by) {
-            let (name, content) = outcomes::file(task, number + 1, &self.outcomes)?;
+            let taken = |name: &str| !record.files.contains_key(name) && run.path().join(name).exists();
+            let (name, content) = outcomes::file(task, number + 1, &self.outcomes, taken)?;
             record.name_outcomes(number, &name);
             record.put(&mut change, &name, &content)?;
         }

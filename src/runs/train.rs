@@ -78,15 +78,9 @@ pub fn train(
     let mut evaluator = Evaluator { session, vae, data, context };
     let made_by = Provenance::of(device_name.clone(), &fingerprint);
     let mut record = RunRecord {
-        train_seconds: clock.seconds_before,
-        seconds_per_step: clock.seconds_per_step,
-        elbo_test,
-        synthetic: data.synthetic,
-        skipped_images: data.skipped,
         data: Some(fingerprint.clone()),
-        test_images: data.test.count(),
-        class_names: data.class_names.clone(),
-        ..RunRecord::new(config, device_name)?
+        elbo_test,
+        ..new_record(config, data, device_name, &clock)?
     };
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();
     let probed = evaluator.probe(&tasks, Labels::ALL, recipe::probe(config, data.train.count()))?;
@@ -112,6 +106,19 @@ pub fn train(
         }
     }
     Ok(record)
+}
+
+/// The record of a training, without evaluations.
+fn new_record(config: &Config, data: &Dataset, device: String, clock: &TrainClock) -> Result<RunRecord> {
+    Ok(RunRecord {
+        train_seconds: clock.seconds_before,
+        seconds_per_step: clock.seconds_per_step,
+        synthetic: data.synthetic,
+        skipped_images: data.skipped,
+        test_images: data.test.count(),
+        class_names: data.class_names.clone(),
+        ..RunRecord::new(config, device)?
+    })
 }
 
 /// The result of a run that has nothing left to do: trained to the end, probed for every task of `data`, and
@@ -249,13 +256,7 @@ fn train_to_the_end(
     let first = trainer.steps_done()?;
     let watching = context.stop.watch();
     let mut metrics = Metrics::append(&run.metrics_path())?;
-    let mut events = match config.tensorboard {
-        true => {
-            let directory = run.tensorboard_path();
-            Some(EventFile::follow(&directory, &run.metrics_path(), clock.seconds_before)?)
-        }
-        false => None,
-    };
+    let mut events = events(config, run, clock.seconds_before)?;
     let task = context.begin("training", first, config.iterations);
     let (seconds_before, started) = (clock.seconds_before, Instant::now());
     let mut durations: Vec<f64> = Vec::new();
@@ -301,6 +302,14 @@ fn train_to_the_end(
     match context.stop.requested() {
         true => Err(stopped(config.iterations, run)),
         false => Ok(()),
+    }
+}
+
+/// TensorBoard's file, where the settings ask for it.
+fn events(config: &Config, run: &RunDir, seconds_before: f64) -> Result<Option<EventFile>> {
+    match config.tensorboard {
+        true => EventFile::follow(&run.tensorboard_path(), &run.metrics_path(), seconds_before).map(Some),
+        false => Ok(None),
     }
 }
 

@@ -29,32 +29,8 @@ const LAYOUT: &str =
 /// that is not trained on, a picture that cannot be read, is too large or of another size than the first.
 pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
     let [train, test] = ["train", "test"].map(|part| directory.join(part));
-    let laid_out =
-        |folder: &Path| -> Result<bool> { Ok(entries(folder)?.iter().any(|class| class.is_dir())) };
-    match (laid_out(&train)?, laid_out(&test)?) {
-        (true, true) => {}
-        (false, false) => {
-            let pictured =
-                |class: &&PathBuf| class.is_dir() && pictures(class).is_ok_and(|found| !found.is_empty());
-            return match entries(directory)?.iter().find(pictured) {
-                Some(class) => Err(refuse(
-                    directory,
-                    &format!(
-                        "has pictures in {} and does not say which are to train and which to test on: {LAYOUT}",
-                        class.display()
-                    ),
-                )),
-                None if !pictures(directory)?.is_empty() => {
-                    Err(refuse(directory, &format!("has pictures, but no train/CLASS: {LAYOUT}")))
-                }
-                None => Ok(None),
-            };
-        }
-        (_, there) => {
-            let missing = if there { "train" } else { "test" };
-            let text = format!("has no folder {missing} with a folder for each class in it: {LAYOUT}");
-            return Err(refuse(directory, &text));
-        }
+    if !is_laid_out(directory, &train, &test)? {
+        return Ok(None);
     }
     let classes: Vec<PathBuf> = entries(&train)?.into_iter().filter(|class| class.is_dir()).collect();
     let names: Vec<_> = classes.iter().filter_map(|class| class.file_name()).collect();
@@ -96,6 +72,40 @@ pub fn load(directory: &Path, resize: Option<usize>) -> Result<Option<Loaded>> {
         label_files: [directory.display().to_string(), directory.display().to_string()],
         class_names,
     }))
+}
+
+/// Whether both parts have a folder for each class.
+///
+/// # Errors
+/// For what is laid out only in part, and for pictures laid out otherwise.
+fn is_laid_out(directory: &Path, train: &Path, test: &Path) -> Result<bool> {
+    let laid_out =
+        |folder: &Path| -> Result<bool> { Ok(entries(folder)?.iter().any(|class| class.is_dir())) };
+    match (laid_out(train)?, laid_out(test)?) {
+        (true, true) => Ok(true),
+        (false, false) => {
+            let pictured =
+                |class: &&PathBuf| class.is_dir() && pictures(class).is_ok_and(|found| !found.is_empty());
+            match entries(directory)?.iter().find(pictured) {
+                Some(class) => Err(refuse(
+                    directory,
+                    &format!(
+                        "has pictures in {} and does not say which are to train and which to test on: {LAYOUT}",
+                        class.display()
+                    ),
+                )),
+                None if !pictures(directory)?.is_empty() => {
+                    Err(refuse(directory, &format!("has pictures, but no train/CLASS: {LAYOUT}")))
+                }
+                None => Ok(false),
+            }
+        }
+        (_, there) => {
+            let missing = if there { "train" } else { "test" };
+            let text = format!("has no folder {missing} with a folder for each class in it: {LAYOUT}");
+            Err(refuse(directory, &text))
+        }
+    }
 }
 
 /// The files with their classes spread over them.

@@ -270,6 +270,28 @@ impl PgdMlp {
     }
 }
 
+impl PgdMlp {
+    fn params(&self, rows: usize, inputs: usize) -> Params {
+        let Ascent { eps, step, steps, goal, start, .. } = self.ascent;
+        let mut layer = [[0; 4]; MAX_LAYERS];
+        for (entry, l) in layer.iter_mut().zip(self.ascent.all_layers()) {
+            *entry = [l.outputs as u32, l.weight as u32, l.bias as u32, l.relu.into()];
+        }
+        Params {
+            rows: rows as u32,
+            inputs: inputs as u32,
+            layers: self.ascent.all_layers().count() as u32,
+            steps: steps as u32,
+            eps,
+            step,
+            gamma: if let Goal::Entropic { gamma, .. } = goal { gamma } else { 0.0 },
+            padding: 0,
+            key: start.map_or([0; 4], |DrawnStart { key: Key([a, b]), .. }| [a, b, 0, 0]),
+            layer,
+        }
+    }
+}
+
 impl Op for PgdMlp {
     fn name(&self) -> &'static str {
         PGD_MLP.name
@@ -309,25 +331,8 @@ impl Op for PgdMlp {
     }
 
     fn call(&self, io: &Io) -> Call {
-        let Ascent { norm, eps, step, steps, goal, start, points, .. } = self.ascent;
+        let Ascent { norm, goal, start, points, .. } = self.ascent;
         let (rows, inputs) = (io.inputs[1].0.rows(), io.inputs[1].0.cols());
-        let mut layer = [[0; 4]; MAX_LAYERS];
-        for (entry, l) in layer.iter_mut().zip(self.ascent.all_layers()) {
-            *entry = [l.outputs as u32, l.weight as u32, l.bias as u32, l.relu.into()];
-        }
-        let gamma = if let Goal::Entropic { gamma, .. } = goal { gamma } else { 0.0 };
-        let params = Params {
-            rows: rows as u32,
-            inputs: inputs as u32,
-            layers: self.ascent.all_layers().count() as u32,
-            steps: steps as u32,
-            eps,
-            step,
-            gamma,
-            padding: 0,
-            key: start.map_or([0; 4], |DrawnStart { key: Key([a, b]), .. }| [a, b, 0, 0]),
-            layer,
-        };
         // Whether rows of all weights, as long as their layer's inputs, are multiples of n.
         let rows_of = |n: usize| {
             let widths = std::iter::once(inputs).chain(self.ascent.all_layers().map(|layer| layer.outputs));
@@ -352,7 +357,7 @@ impl Op for PgdMlp {
             clock: if start.is_some() { io.input(3).whole() } else { UNUSED },
             points: if has_points { io.output(1).by_row() } else { UNUSED },
         };
-        let call = args.call(params, constants);
+        let call = args.call(self.params(rows, inputs), constants);
         let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
         let mut sharings: Vec<_> = VARIANTS.iter().filter(|sharing| sharing.fits(norm, widest)).collect();

@@ -97,6 +97,38 @@ impl DeviceErrors {
     }
 }
 
+/// The adapter's device with what kernels use of its features, and the side of the cooperative matrices that it has.
+fn request(
+    adapter: &wgpu::Adapter,
+    limits: &wgpu::Limits,
+) -> Result<(wgpu::Device, wgpu::Queue, Option<u32>)> {
+    // Optional: time stamps measure, and kernels use subgroups where there are some.
+    let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+    let plain = wgpu::DeviceDescriptor {
+        label: Some("smoothenc"),
+        required_features: features,
+        required_limits: limits.clone(),
+        ..Default::default()
+    };
+    let with_cooperative = wgpu::DeviceDescriptor {
+        required_features: features | adapter::COOPERATIVE_FEATURES,
+        // SAFETY: only the interface is experimental. Where a driver has cooperative matrices, kernels that stay within
+        // their bindings are as safe as others.
+        experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
+        ..plain.clone()
+    };
+    let open = |descriptor| pollster::block_on(adapter.request_device(descriptor));
+    if let Some(side) = adapter::cooperative_side(adapter)
+        && let Ok((device, queue)) = open(&with_cooperative)
+    {
+        return Ok((device, queue, Some(side)));
+    }
+    match open(&plain) {
+        Ok((device, queue)) => Ok((device, queue, None)),
+        Err(e) => Err(Error::device(format!("{} does not open: {e}", adapter.get_info().name))),
+    }
+}
+
 impl Gpu {
     /// Opens an adapter.
     ///
@@ -110,31 +142,7 @@ impl Gpu {
             let what = format!("{} cannot run the kernels ({why})", info.name);
             return Err(Error::request(what).with_hint("use `device` cpu"));
         }
-        // Optional: time stamps measure, and kernels use subgroups where there are some.
-        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
-        let plain = wgpu::DeviceDescriptor {
-            label: Some("smoothenc"),
-            required_features: features,
-            required_limits: limits.clone(),
-            ..Default::default()
-        };
-        let with_cooperative = wgpu::DeviceDescriptor {
-            required_features: features | adapter::COOPERATIVE_FEATURES,
-            // SAFETY: only the interface is experimental. Where a driver has cooperative matrices, kernels that stay
-            // within their bindings are as safe as others.
-            experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
-            ..plain.clone()
-        };
-        let mut cooperative_side = adapter::cooperative_side(adapter);
-        let open = |descriptor| pollster::block_on(adapter.request_device(descriptor));
-        let opened = cooperative_side.and_then(|_| open(&with_cooperative).ok());
-        let (device, queue) = match opened {
-            Some(opened) => opened,
-            None => {
-                cooperative_side = None;
-                open(&plain).map_err(|e| Error::device(format!("{} does not open: {e}", info.name)))?
-            }
-        };
+        let (device, queue, cooperative_side) = request(adapter, &limits)?;
         let errors = DeviceErrors::default();
         let (on_error, on_loss) = (errors.clone(), errors.clone());
         device.on_uncaptured_error(Arc::new(move |error| on_error.set(error)));
@@ -144,7 +152,7 @@ impl Gpu {
         let is_real = adapter::is_real(&info);
         let lacks = |what| Err(Error::request(format!("{} has no {what}", info.name)));
         let subgroups = match options.subgroups {
-            Some(true) if !features.contains(wgpu::Features::SUBGROUP) => return lacks("subgroups"),
+            Some(true) if !device.features().contains(wgpu::Features::SUBGROUP) => return lacks("subgroups"),
             wanted => wanted.unwrap_or(adapter::uses_subgroups(&info, adapter.features())),
         };
         let cooperative_side = match options.cooperative_matrices {

@@ -120,26 +120,7 @@ impl Work for Climb<'_> {
 
         let iterations = p.steps + u32::from(goal == CROSS_ENTROPY);
         for iteration in 0..iterations {
-            // Forwards: h_l = act(W_l h_(l-1) + b_l).
-            for (l, layer) in network.iter().enumerate() {
-                let (before, after) = activations.split_at_mut(l);
-                let below = before.last().unwrap_or(x_adv);
-                let h = &mut after[0];
-                if l == 0 {
-                    active[0].find(below);
-                }
-                sparse_product::<FMA, COLUMNS>(layer.weight, &active[l], below, |n, sum| {
-                    let with_bias = sum.map(|sum| sum + layer.bias[n]);
-                    // Not `max`, which makes a NaN 0.
-                    let relu = with_bias.map(|value| if value < 0.0 { 0.0 } else { value });
-                    h[n] = Column(if layer.relu { relu } else { with_bias });
-                });
-                // Without a ReLU, a zero may have a gradient.
-                match layer.relu && l + 1 < layers {
-                    true => active[l + 1].find(h),
-                    false => active[l + 1].all(h.len()),
-                }
-            }
+            forwards::<FMA, COLUMNS>(network, x_adv, activations, active);
             // The goal's gradient replaces the output.
             let h = &mut activations[layers - 1];
             match goal {
@@ -154,37 +135,94 @@ impl Work for Climb<'_> {
                     cross_entropy_gradient(h, labels);
                 }
             }
-            // Backwards: dh_(l-1) = W_l^T dh_l where the ReLU was positive; it replaces h_(l-1).
-            for (l, layer) in network.iter().enumerate().skip(1).rev() {
-                let (before, after) = activations.split_at_mut(l);
-                let below = &mut before[l - 1];
-                let relu = network[l - 1].relu;
-                let (weight, above) = (layer.weight.transposed(), &after[0]);
-                masked_product::<FMA, COLUMNS>(weight, &active[l], &active[l + 1], above, |k, sum| {
-                    let h = &mut below[k];
-                    let masked = std::array::from_fn(|e| if h[e] > 0.0 { sum[e] } else { 0.0 });
-                    *h = if relu { Column(masked) } else { sum };
-                });
-            }
+            backwards::<FMA, COLUMNS>(network, activations, active);
             // The gradient by the image, and the step.
-            let first = network[0].weight.transposed();
-            if norm == Norm::Linf as u32 {
-                sparse_product::<FMA, COLUMNS>(first, &active[1], &activations[0], |i, sum| {
-                    let (x, x_adv) = (&x[i], &mut x_adv[i]);
-                    for e in 0..LANES {
-                        x_adv[e] = step_linf(x_adv[e], x[e], sum[e], p.eps, p.step);
-                    }
-                });
-            } else {
-                gradient.resize(inputs, Column::ZERO);
-                sparse_product::<FMA, COLUMNS>(first, &active[1], &activations[0], |i, sum| {
-                    gradient[i] = sum
-                });
-                step_l2(&p, gradient, x, x_adv);
+            let product = (network[0].weight.transposed(), &active[1], activations[0].as_slice());
+            match norm == Norm::Linf as u32 {
+                true => ascend_linf::<FMA, COLUMNS>(&p, product, x, x_adv),
+                false => ascend_l2::<FMA, COLUMNS>(&p, product, gradient, x, x_adv),
             }
         }
         transpose_back(x_adv, inputs, self.x_adv);
     }
+}
+
+/// `h_l = act(W_l h_(l-1) + b_l)`, from the points on. `active` lists the inputs of each layer that are not 0.
+#[inline(always)]
+fn forwards<const FMA: bool, const COLUMNS: usize>(
+    network: &[Layer],
+    x_adv: &[Column],
+    activations: &mut [Vec<Column>],
+    active: &mut [Active],
+) {
+    active[0].find(x_adv);
+    for (l, layer) in network.iter().enumerate() {
+        let (before, after) = activations.split_at_mut(l);
+        let below = before.last().map_or(x_adv, Vec::as_slice);
+        let h = &mut after[0];
+        sparse_product::<FMA, COLUMNS>(layer.weight, &active[l], below, |n, sum| {
+            let with_bias = sum.map(|sum| sum + layer.bias[n]);
+            // Not `max`, which makes a NaN 0.
+            let relu = with_bias.map(|value| if value < 0.0 { 0.0 } else { value });
+            h[n] = Column(if layer.relu { relu } else { with_bias });
+        });
+        // Without a ReLU, a zero may have a gradient.
+        match layer.relu && l + 1 < network.len() {
+            true => active[l + 1].find(h),
+            false => active[l + 1].all(h.len()),
+        }
+    }
+}
+
+/// `dh_(l-1) = W_l^T dh_l` where the ReLU was positive; it replaces `h_(l-1)`, down to the first layer's output.
+#[inline(always)]
+fn backwards<const FMA: bool, const COLUMNS: usize>(
+    network: &[Layer],
+    activations: &mut [Vec<Column>],
+    active: &[Active],
+) {
+    for (l, layer) in network.iter().enumerate().skip(1).rev() {
+        let (before, after) = activations.split_at_mut(l);
+        let below = &mut before[l - 1];
+        let relu = network[l - 1].relu;
+        let (weight, above) = (layer.weight.transposed(), &after[0]);
+        masked_product::<FMA, COLUMNS>(weight, &active[l], &active[l + 1], above, |k, sum| {
+            let h = &mut below[k];
+            let masked = std::array::from_fn(|e| if h[e] > 0.0 { sum[e] } else { 0.0 });
+            *h = if relu { Column(masked) } else { sum };
+        });
+    }
+}
+
+/// The gradient by the image: the first layer's transposed weights, the active units, and the gradients of these.
+type ByImage<'a> = (Matrix<'a>, &'a Active, &'a [Column]);
+
+#[inline(always)]
+fn ascend_linf<const FMA: bool, const COLUMNS: usize>(
+    p: &Params,
+    (weight, active, above): ByImage,
+    x: &[Column],
+    x_adv: &mut [Column],
+) {
+    sparse_product::<FMA, COLUMNS>(weight, active, above, |i, sum| {
+        let (x, x_adv) = (&x[i], &mut x_adv[i]);
+        for e in 0..LANES {
+            x_adv[e] = step_linf(x_adv[e], x[e], sum[e], p.eps, p.step);
+        }
+    });
+}
+
+#[inline(always)]
+fn ascend_l2<const FMA: bool, const COLUMNS: usize>(
+    p: &Params,
+    (weight, active, above): ByImage,
+    gradient: &mut Vec<Column>,
+    x: &[Column],
+    x_adv: &mut [Column],
+) {
+    gradient.resize(x.len(), Column::ZERO);
+    sparse_product::<FMA, COLUMNS>(weight, active, above, |i, sum| gradient[i] = sum);
+    step_l2(p, gradient, x, x_adv);
 }
 
 /// As `pgd_start`, for the rows of a panel; the index of the first is even, so that no block of two draws is split.
