@@ -127,7 +127,11 @@ fn main() {
         let trials = cases.flat_map(|case| case.trials(kernel, gpu));
         trials.collect::<Vec<_>>()
     };
-    let mut trials: Vec<_> = SUITES.iter().flat_map(cases).collect();
+    // A filter `matmul::` asks for no other kernel's cases, which take a moment to draw.
+    let asked =
+        arguments.filter.as_ref().and_then(|filter| filter.split_once("::")).map(|(kernel, _)| kernel);
+    let suites = SUITES.iter().filter(|(kernel, _)| asked.is_none_or(|asked| kernel.ends_with(asked)));
+    let mut trials: Vec<_> = suites.flat_map(cases).collect();
     trials.extend(self_test::trials(gpu));
     trials.extend(gpu::trials(gpu));
     trials.extend(random::trials(gpu));

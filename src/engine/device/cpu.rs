@@ -22,9 +22,11 @@ use crate::memory;
 pub struct Cpu;
 
 impl Cpu {
-    /// One line for people: the threads and the instruction set.
+    /// One line for people: the processor, the threads and the instruction set.
     pub fn description(&self) -> String {
-        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::instruction_set().name())
+        let processor = processor().map_or(String::new(), |name| format!("{name}, "));
+        let (threads, set) = (rayon::current_num_threads(), simd::instruction_set().name());
+        format!("CPU backend ({processor}{threads} threads, {set})")
     }
 
     pub(super) fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
@@ -51,6 +53,29 @@ impl Cpu {
         let base = Base(memory.iter().map(Buffer::pointer).collect());
         Ok(Program { cuts: cuts.collect(), recording, base, _memory: memory })
     }
+}
+
+/// The processor's name, where it tells.
+pub fn processor() -> Option<String> {
+    #[cfg(target_arch = "x86_64")]
+    let name = {
+        // The name is in three leaves of 16 letters.
+        // SAFETY: every 64-bit processor of this architecture has `cpuid`.
+        #[allow(unused_unsafe, reason = "newer compilers know that")]
+        let leaf = |number| unsafe { std::arch::x86_64::__cpuid(number) };
+        let leaves = if leaf(0x8000_0000).eax >= 0x8000_0004 { 0x8000_0002..0x8000_0005 } else { 0..0 };
+        let words = leaves.map(leaf).flat_map(|r| [r.eax, r.ebx, r.ecx, r.edx]);
+        let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).take_while(|byte| *byte != 0).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let name = {
+        let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let line = told.lines().find(|line| line.starts_with("model name"));
+        line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, name)| name.to_string())
+    };
+    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!name.is_empty()).then_some(name)
 }
 
 /// A cache line: memory is aligned to it, for vector loads.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::adapter;
+use crate::engine::device::cpu;
 use crate::engine::simd;
 
 /// One device that `--device` can name.
@@ -35,6 +36,8 @@ pub struct AdapterReport {
     /// The instruction set of its vectors. The CPU back end only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simd: Option<String>,
+    /// The processor's name, of the CPU back end, where it tells.
+    pub processor: Option<String>,
     /// The limits of an adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsReport>,
@@ -107,6 +110,7 @@ pub fn list() -> Vec<AdapterReport> {
         unfit: None,
         threads: Some(rayon::current_num_threads()),
         simd: Some(simd::instruction_set().name().into()),
+        processor: cpu::processor(),
         limits: None,
         features: None,
     }];
@@ -135,6 +139,7 @@ fn report(number: usize, adapter: &wgpu::Adapter) -> AdapterReport {
         unfit,
         threads: None,
         simd: None,
+        processor: None,
         limits: Some(LimitsReport {
             buffer_bytes: limits.max_buffer_size,
             storage_binding_bytes: limits.max_storage_buffer_binding_size,
@@ -194,6 +199,7 @@ pub fn text(reports: &[AdapterReport]) -> String {
         }
         if let (Some(threads), Some(simd)) = (r.threads, &r.simd) {
             lines.push(format!("       threads   {threads}, {simd}"));
+            lines.extend(r.processor.iter().map(|name| format!("       processor {name}")));
         }
         if let Some(l) = &r.limits {
             lines.push(format!(
