@@ -165,18 +165,22 @@ pub fn cases() -> Vec<Case> {
             }
         }
     }
-    // The first and last steps of the first, a middle and the last stair, and after them; stairs of uneven lengths.
-    for (step, stair) in
-        [(0, 1), (2, 1), (3, 2), (12, 5), (14, 6), (22, 9), (23, 10), (24, 10), (25, 10), (900, 10)]
-    {
-        let name = format!("rising_step{step}");
+    // The first and last steps of the first, a middle and the last stair, and after them; stairs of uneven lengths. A
+    // rise of as many steps as there may be.
+    const MOST: u32 = u32::MAX;
+    let short = [0, 2, 3, 12, 13, 14, 22, 23, 24, 25, 900].map(|step| (25, step));
+    let long = [0, MOST / 10, MOST / 10 + 1, 4_000_000_000, MOST].map(|step| (MOST, step));
+    for (steps, step) in short.into_iter().chain(long) {
+        let stair = (1 + u64::from(step) * 10 / u64::from(steps)).min(10);
+        let name = format!("rising_step{step}_of{steps}");
         let heads = PAIRS[0].draw(&name, [3, 7], 2.0).concat();
         let rising = Case::new(
             name,
-            |g, x| Ok(vec![entropic_wasserstein(g, x[0], 2.0, Some(Rise { clock: x[1], steps: 25 }))?]),
+            move |g, x| Ok(vec![entropic_wasserstein(g, x[0], 2.0, Some(Rise { clock: x[1], steps }))?]),
             move |x| vec![divergence(2.0 * stair as f32 / 10.0, 7, &x[0][..42], &x[0][42..]).0],
         );
-        cases.push(rising.input(Input::values([6, 14], heads)).input(Input::words([2], vec![step, 0])));
+        let rising = rising.input(Input::values([6, 14], heads)).input(Input::words([2], vec![step, 0]));
+        cases.push(if step == 13 { rising.gradient(&[0]) } else { rising });
     }
     for gamma in [0.0, 2.0] {
         let name = format!("flow_gamma{gamma}");

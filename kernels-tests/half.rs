@@ -4,15 +4,17 @@ use smoothenc::engine::ops::half;
 
 use crate::harness::{Case, Input};
 
-/// Ordinary numbers, numbers halfway between two halves, small ones, and ones that are too large.
+/// Ordinary numbers, numbers halfway between two halves, small ones, ones that are too large, infinity and NaN.
 fn number(i: usize) -> f32 {
     let sign = if i.is_multiple_of(2) { 1.0 } else { -1.0 };
     let digits = (i * 619 % 4096) as f32 / 4096.0;
-    sign * match i % 11 {
+    sign * match i % 13 {
         0 => 0.0,
         1 => digits * 2.0f32.powi(-14),
         2 => 65_000.0 + 600.0 * digits,
         3 => digits / 3.0,
+        11 => f32::INFINITY,
+        12 => f32::NAN,
         e => (1.0 + digits) * 2.0f32.powi(3 * e as i32 - 25),
     }
 }
@@ -37,6 +39,10 @@ pub fn to_half(x: f64) -> f64 {
 
 /// A half's bits by search: the nearest of all halves, ties to even.
 fn nearest(x: f64) -> u32 {
+    let sign = if x.is_sign_negative() { 0x8000 } else { 0 };
+    if x.is_nan() {
+        return sign | 0x7e00;
+    }
     let magnitude = x.abs();
     // The first half not below it, infinity's bits beyond the last.
     let (mut low, mut high) = (0_u32, 0x7c00);
@@ -47,7 +53,7 @@ fn nearest(x: f64) -> u32 {
     let below = low.saturating_sub(1);
     let (down, up) = (magnitude - value(below), value(low) - magnitude);
     let bits = if down < up || down == up && below % 2 == 0 { below } else { low };
-    bits | if x.is_sign_negative() { 0x8000 } else { 0 }
+    bits | sign
 }
 
 pub fn cases() -> Vec<Case> {

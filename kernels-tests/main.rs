@@ -128,9 +128,9 @@ fn main() {
         trials.collect::<Vec<_>>()
     };
     // A filter `matmul::` asks for no other kernel's cases, which take a moment to draw.
-    let asked =
-        arguments.filter.as_ref().and_then(|filter| filter.split_once("::")).map(|(kernel, _)| kernel);
-    let suites = SUITES.iter().filter(|(kernel, _)| asked.is_none_or(|asked| kernel.ends_with(asked)));
+    let head = arguments.filter.as_ref().and_then(|filter| filter.split_once("::")).map(|(head, _)| head);
+    let asked = head.filter(|head| SUITES.iter().any(|(kernel, _)| kernel == head));
+    let suites = SUITES.iter().filter(|(kernel, _)| asked.is_none_or(|asked| *kernel == asked));
     let mut trials: Vec<_> = suites.flat_map(cases).collect();
     trials.extend(self_test::trials(gpu));
     trials.extend(gpu::trials(gpu));

@@ -10,7 +10,8 @@
 //   wd  [batch]
 //   dh  [2 batch, 2 latents]
 //
-// Over the first `rise` steps the coupling rises to gamma in STAIRS equal stairs. One workgroup a pair; each of its 256 invocations adds every 256th latent, then the partial sums are added in a tree.
+// Over the first `rise` steps the coupling rises to gamma in STAIRS equal stairs. One workgroup a pair; each of its 256
+// invocations adds every 256th latent, then the partial sums are added in a tree.
 
 const STAIRS = 10u;
 

@@ -37,8 +37,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints help, or what is wrong with the arguments. Help that cannot be written is a failure, but for a reader that has
-/// seen enough.
+/// Prints help, or what is wrong with the arguments. Help that cannot be written is a failure, unless its reader has
+/// closed the pipe.
 fn print(answer: &clap::Error) -> ExitCode {
     let printed = answer.print().and_then(|()| std::io::stdout().flush());
     match printed {

@@ -472,7 +472,7 @@ fn a_closed_or_full_stderr_is_no_crash() {
     }
 }
 
-/// Help that nobody gets is a failure; a reader that has seen enough is none.
+/// Help that nobody gets is a failure.
 #[cfg(target_os = "linux")]
 #[test]
 fn help_that_cannot_be_written_is_an_error() {

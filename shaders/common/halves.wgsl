@@ -13,9 +13,8 @@ fn nearest_halves(words: vec4f) -> vec4f {
     let small = vec4f(bitcast<vec4u>(abs(words) + 0.5) - bitcast<vec4u>(vec4f(0.5))) * 0x1p-24;
     let nearest = select(digits, small, magnitude < vec4u(0x38800000));
     // From half a step above the largest half on the result is infinity; a NaN stays one.
-    let infinity = bitcast<vec4f>(vec4u(0x7f800000));
-    let ranged = select(nearest, infinity, magnitude >= vec4u(0x477ff000));
-    let signed = bitcast<vec4f>(bitcast<vec4u>(ranged) | (bits & vec4u(0x80000000)));
+    let ranged = select(bitcast<vec4u>(nearest), vec4u(0x7f800000), magnitude >= vec4u(0x477ff000));
+    let signed = bitcast<vec4f>(ranged | (bits & vec4u(0x80000000)));
     return select(signed, words, magnitude > vec4u(0x7f800000));
 }
 
@@ -27,5 +26,6 @@ fn half_bits(words: vec4f) -> vec4u {
     let digits = min((magnitude >> vec4u(13)) - vec4u(112 << 10), vec4u(0x7c00));
     let small = vec4u(bitcast<vec4f>(magnitude) * 0x1p+24);
     let finite = select(digits, small, magnitude < vec4u(0x38800000));
-    return select(finite, vec4u(0x7e00), magnitude > vec4u(0x7f800000)) | (bits >> vec4u(16) & vec4u(0x8000));
+    let nan = vec4u(0x7e00) | (magnitude >> vec4u(13) & vec4u(0x3ff));
+    return select(finite, nan, magnitude > vec4u(0x7f800000)) | (bits >> vec4u(16) & vec4u(0x8000));
 }

@@ -17,7 +17,7 @@ pub use steps::{Fit, Line, StepTime};
 use serde::Serialize;
 
 use crate::data::Images;
-use crate::engine::device::Device;
+use crate::engine::device::{Device, cpu};
 use crate::engine::ops::ImageShape;
 use crate::engine::rng::{Key, Purpose, threefry};
 use crate::error::Result;
@@ -57,10 +57,19 @@ pub struct Report {
     pub attack: Option<AttackTime>,
 }
 
+/// The device, a CPU with the processor's name.
+fn described(device: &Device) -> String {
+    let processor = match device {
+        Device::Cpu(_) => cpu::processor(),
+        Device::Gpu(_) => None,
+    };
+    processor.map_or(device.description(), |name| format!("{}, {name}", device.description()))
+}
+
 /// Measures on `device`. Calls `progress` with what comes next.
 pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Result<Report> {
     let mut report = Report {
-        device: device.description(),
+        device: described(device),
         software: device.is_software(),
         threads: rayon::current_num_threads(),
         precision: options.precision,

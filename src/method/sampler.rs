@@ -114,6 +114,7 @@ pub fn experiment(
     let task = observer.begin("sampler", 0, all);
     for done in 0..=settings.steps {
         if done % settings.steps.div_ceil(MEASUREMENTS).max(1) == 0 || done == settings.steps {
+            check_finite(&session)?;
             let samples = drawing.samples(&mut session, need)?;
             curve.push((done, measure.mean(&mut session, &tested, &samples)?));
         }
@@ -123,13 +124,17 @@ pub fn experiment(
         }
     }
     drop(task);
-    let fault: Vec<u32> = session.get("sampler.fault")?;
-    if fault[0] != 0 {
-        return Err(Error::run(format!("the sampler's loss is not finite from step {} on", fault[0])));
-    }
     let samples = drawing.samples(&mut session, draws)?;
     let samples = samples.chunks_exact(train.image_len()).map(<[f32]>::to_vec).collect();
     Ok(Outcome { curve, floor, samples })
+}
+
+/// Fails where a step so far had a loss that is not finite.
+fn check_finite(session: &Session) -> Result<()> {
+    match session.get::<u32>("sampler.fault")?[0] {
+        0 => Ok(()),
+        step => Err(Error::run(format!("the sampler's loss is not finite from step {step} on"))),
+    }
 }
 
 /// `W(a, b)` of uniform weights on the rows of `x` and of `y`, both `[batch, dims]`: `[1]`.

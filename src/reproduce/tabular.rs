@@ -123,9 +123,9 @@ pub fn figure3(lab: &Lab) -> Result<Vec<Claim>> {
 /// What figure 3's claims are judged by, a number for each draw of the data.
 #[derive(Debug, Default)]
 struct Figure3 {
-    /// The percentage of rows without data that stayed as they were with the VAE, and that moved with the smooth
-    /// encoder.
+    /// The percentage of rows without data that stayed as they were with the VAE.
     stayed: Vec<f64>,
+    /// That of those that moved with the smooth encoder.
     moved: Vec<f64>,
     /// The mean chords between neighbours' modes: the VAE's, the smooth encoder's.
     chords: [Vec<f64>; 2],
@@ -152,17 +152,16 @@ impl Figure3 {
         .measure("rows that moved (%)", Spread::of(moved))
         .judge(moved.iter().all(|&share| share >= 90.0));
         let smooth = Claim::new(
-        "fig3b-smooth",
-        "the smooth encoder's representation is smoother at essentially the same quality of fit",
-        "in each draw the mean chord between neighbours' modes at most 0.4 of the VAE's, and KL(target, model) at \
-         most 0.05 \
-         nats above the VAE's",
-    )
-    .measure("chord, VAE", Spread::of(&chords[0]))
-    .measure("chord, SE", Spread::of(&chords[1]))
-    .measure("ratio", Spread::of(&ratios))
-    .measure("KL beyond the VAE's", Spread::of(excess))
-    .judge(ratios.iter().all(|&r| r <= 0.4) && excess.iter().all(|&e| e <= 0.05));
+            "fig3b-smooth",
+            "the smooth encoder's representation is smoother at essentially the same quality of fit",
+            "in each draw the mean chord between neighbours' modes at most 0.4 of the VAE's, and KL(target, \
+         model) at most 0.05 nats above the VAE's",
+        )
+        .measure("chord, VAE", Spread::of(&chords[0]))
+        .measure("chord, SE", Spread::of(&chords[1]))
+        .measure("ratio", Spread::of(&ratios))
+        .measure("KL beyond the VAE's", Spread::of(excess))
+        .judge(ratios.iter().all(|&r| r <= 0.4) && excess.iter().all(|&e| e <= 0.05));
         vec![untouched, learnt, smooth]
     }
 }

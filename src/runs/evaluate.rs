@@ -48,8 +48,7 @@ impl Attacked {
     ) -> Result<()> {
         let mut change = run.change()?;
         if let Some(number) = record.add_attack(task, self.result, made_by) {
-            let taken = |name: &str| !record.files.contains_key(name) && run.path().join(name).exists();
-            let (name, content) = outcomes::file(task, number + 1, &self.outcomes, taken)?;
+            let (name, content) = outcomes::file(task, number + 1, &self.outcomes)?;
             record.name_outcomes(number, &name);
             record.put(&mut change, &name, &content)?;
         }

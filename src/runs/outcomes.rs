@@ -9,19 +9,12 @@ const PGD: &str = "pgd";
 
 /// The file with the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
 /// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded) and `attack` (the name of the one that did first).
-/// Returns the path relative to the run, and the content. A name that is `taken`, by a file of the user's, is passed over.
+/// Returns the path relative to the run, and the content.
 ///
 /// # Errors
 /// [`Error::Run`](crate::Error::Run) where the archive cannot be made.
-pub fn file(
-    task: &str,
-    number: usize,
-    outcomes: &[Outcome],
-    taken: impl Fn(&str) -> bool,
-) -> Result<(String, Vec<u8>)> {
-    let mut names = (number..).map(|number| format!("{FOLDER}/{task}-{number}.npz"));
-    let name = names.find(|name| !taken(name)).unwrap_or_default();
-    Ok((name, bytes(outcomes)?))
+pub fn file(task: &str, number: usize, outcomes: &[Outcome]) -> Result<(String, Vec<u8>)> {
+    Ok((format!("{FOLDER}/{task}-{number}.npz"), bytes(outcomes)?))
 }
 
 /// The folder in a run.
@@ -68,13 +61,6 @@ mod tests {
         {
             assert!(!is_name(name), "{name}");
         }
-    }
-
-    #[test]
-    fn a_file_of_the_users_is_not_replaced() {
-        let named = |taken: &[&str]| file("digit", 3, &[], |name| taken.contains(&name)).unwrap().0;
-        assert_eq!(named(&["outcomes/digit-2.npz"]), "outcomes/digit-3.npz");
-        assert_eq!(named(&["outcomes/digit-3.npz", "outcomes/digit-4.npz"]), "outcomes/digit-5.npz");
     }
 
     #[test]

@@ -22,11 +22,9 @@ use crate::memory;
 pub struct Cpu;
 
 impl Cpu {
-    /// One line for people: the processor, the threads and the instruction set.
+    /// One line for people: the threads and the instruction set.
     pub fn description(&self) -> String {
-        let processor = processor().map_or(String::new(), |name| format!("{name}, "));
-        let (threads, set) = (rayon::current_num_threads(), simd::instruction_set().name());
-        format!("CPU backend ({processor}{threads} threads, {set})")
+        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::instruction_set().name())
     }
 
     pub(super) fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {

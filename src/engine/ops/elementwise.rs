@@ -118,6 +118,8 @@ fn apply(a: &mut [f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {
 
 /// Declares everything that a row of the table stands for.
 macro_rules! functions {
+    (@alpha) => { 0.0 };
+    (@alpha $parameter:ident) => { $parameter };
     (
         $a:ident, $b:ident, $alpha:ident, $g:ident, $d:ident, $y:ident;
         $(
@@ -137,9 +139,9 @@ macro_rules! functions {
             pub const ALL: &[Function] = &[$(Function::$Name),*];
 
             /// How many tensors it takes: 1 or 2.
-            pub fn arguments(self) -> usize {
+            pub const fn arguments(self) -> usize {
                 match self {
-                    $(Function::$Name => [$(stringify!($gradient)),+].len()),*
+                    $(Function::$Name => [stringify!($first) $(, stringify!($second))?].len()),*
                 }
             }
 
@@ -185,9 +187,17 @@ macro_rules! functions {
                 $(, $second: Tensor)?
                 $(, $parameter: f32)?
             ) -> Result<Tensor> {
-                elementwise(g, Function::$Name, &[$first $(, $second)?], 0.0 $(+ $parameter)?)
+                elementwise(g, Function::$Name, &[$first $(, $second)?], functions!(@alpha $($parameter)?))
             }
         )*
+
+        // Numbers count from 0, and there is a gradient by each argument.
+        const _: () = {
+            $(
+                assert!(Function::ALL[$number] as usize == $number);
+                assert!([$(stringify!($gradient)),+].len() == Function::$Name.arguments());
+            )*
+        };
 
         /// The table in WGSL.
         const FUNCTIONS: &str = concat!(

@@ -79,7 +79,25 @@ fn half_cpu(Tile { rows, a, out, .. }: Tile) {
     }
 }
 
-/// The two floats of a word of halves.
+/// The two floats of a word of finite halves. Infinity and NaN become numbers from 65,536 on, as in
+/// `shaders/common/dense.wgsl`, which spares the weights of an ascent that case.
 pub(crate) fn floats_of(word: u32) -> [f32; 2] {
-    [word, word >> 16].map(|half| f16::from_bits(half as u16).to_f32())
+    [word, word >> 16].map(|half| {
+        // The half's exponent and digits at a float's places: the exponent's bias is then 112 too small.
+        let magnitude = f32::from_bits((half & 0x7fff) << 13) * 2.0f32.powi(112);
+        if half & 0x8000 == 0 { magnitude } else { -magnitude }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finite_halves_are_floats() {
+        for bits in (0..0x7c00).chain(0x8000..0xfc00) {
+            let word = u32::from(bits) << 16 | 0x3c00;
+            assert_eq!(floats_of(word), [1.0, f16::from_bits(bits).to_f32()], "{bits:x}");
+        }
+    }
 }

@@ -42,7 +42,7 @@ struct EntropicWasserstein {
 pub struct Rise {
     /// `[2]` (u32): the steps done.
     pub clock: Tensor,
-    /// The steps over which the coupling rises, in [`STAIRS`] equal stairs.
+    /// The steps over which the coupling rises, in [`STAIRS`] equal stairs; with 0 it does not.
     pub steps: u32,
 }
 

@@ -19,7 +19,7 @@ mod wasserstein2;
 pub use classify::mark_wrong;
 pub use cosine_logits::cosine_logits;
 pub use entropic_distance::entropic_distance;
-pub use entropic_wasserstein::{Rise, entropic_wasserstein};
+pub use entropic_wasserstein::{Rise, STAIRS, entropic_wasserstein};
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
 pub use paint::paint;
 pub use pgd_mlp::{Ascent, DrawnStart, Goal, MAX_LAYERS, SHARINGS, fits, in_half, pgd_mlp};

@@ -268,9 +268,7 @@ impl PgdMlp {
         }
         Ok(())
     }
-}
 
-impl PgdMlp {
     fn params(&self, rows: usize, inputs: usize) -> Params {
         let Ascent { eps, step, steps, goal, start, .. } = self.ascent;
         let mut layer = [[0; 4]; MAX_LAYERS];

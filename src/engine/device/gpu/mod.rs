@@ -60,7 +60,7 @@ struct Inner {
     sink: wgpu::Buffer,
 }
 
-/// How a GPU is opened. What is left out is as the adapter does best.
+/// How a GPU is opened. What is `None` is as suits the adapter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Options {
     /// Bounds checks in the kernels and zeroed workgroup memory.
@@ -69,8 +69,8 @@ pub struct Options {
     pub subgroups: Option<bool>,
     /// Whether variants with cooperative matrices are taken.
     pub cooperative_matrices: Option<bool>,
-    /// The variant of every call that is not measured, by its number among those that the device runs, or the last where
-    /// there are fewer.
+    /// The variant of every call that is not measured: its number among those with cooperative matrices where the
+    /// device runs any of these, else among the others that it runs; the last where there are fewer.
     pub variant: Option<usize>,
 }
 

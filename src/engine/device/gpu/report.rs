@@ -36,7 +36,8 @@ pub struct AdapterReport {
     /// The instruction set of its vectors. The CPU back end only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub simd: Option<String>,
-    /// The processor's name, of the CPU back end, where it tells.
+    /// The processor's name, where it tells. The CPU back end only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub processor: Option<String>,
     /// The limits of an adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
