@@ -283,7 +283,8 @@ impl Case {
                 complaint = Some(format!("input {i} was written to"));
             }
         }
-        if !updates {
+        // Miri gives a NaN other bits each time.
+        if !updates && !(cfg!(miri) && self.nonfinite) {
             program.run()?;
             for ((name, dtype, len), (_, first)) in found.iter().zip(&outputs) {
                 if get(&session, name, *dtype)?[MARGIN..MARGIN + len] != first[..] {
