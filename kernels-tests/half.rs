@@ -56,20 +56,35 @@ fn nearest(x: f64) -> u32 {
     bits | sign
 }
 
-pub fn cases() -> Vec<Case> {
-    let case = |[words, all]: [usize; 2]| {
-        let numbers: Vec<f32> = (0..2 * words).map(number).collect();
-        let packed = numbers
-            .as_chunks()
-            .0
-            .iter()
-            .map(|[a, b]| f64::from(nearest(f64::from(*a)) | nearest(f64::from(*b)) << 16));
-        let packed: Vec<f64> = packed.chain(std::iter::repeat_n(0.0, all - words)).collect();
-        let name = format!("{words}_of_{all}_words");
-        Case::new(name, move |g, x| Ok(vec![half(g, x[0], 2 * all)?]), move |_| vec![packed.clone()])
-            .input(Input::values([2 * words], numbers))
-            .tolerance(0.0, 0.0)
+/// Every half, the middle between it and the next, and the floats beside the middle; of either sign.
+fn every_half_and_middle() -> Vec<f32> {
+    let around = |bits: u32| {
+        let [low, high] = [bits, bits + 1].map(|bits| value(bits) as f32);
+        let middle = 0.5 * (low + high);
+        [low, middle, middle.next_down(), -low, -middle, -middle.next_up()]
     };
+    (0..0x7c00).flat_map(around).collect()
+}
+
+fn case(name: &str, numbers: Vec<f32>, all: usize) -> Case {
+    let bits: Vec<u32> = numbers.iter().map(|x| nearest(f64::from(*x))).collect();
+    let packed = bits.as_chunks().0.iter().map(|[low, high]| f64::from(low | high << 16));
+    let mut packed: Vec<f64> = packed.collect();
+    packed.resize(all, 0.0);
+    Case::new(name, move |g, x| Ok(vec![half(g, x[0], 2 * all)?]), move |_| vec![packed.clone()])
+        .input(Input::values([numbers.len()], numbers))
+        .tolerance(0.0, 0.0)
+}
+
+pub fn cases() -> Vec<Case> {
     // One, ragged, and more than the CPU's tile of 16384.
-    [[1, 1], [33, 40], [785, 785], [40_000, 41_001]].map(case).into()
+    let mut cases: Vec<Case> = [[1, 1], [33, 40], [785, 785], [40_000, 41_001]]
+        .map(|[words, all]| {
+            case(&format!("{words}_of_{all}_words"), (0..2 * words).map(number).collect(), all)
+        })
+        .into();
+    let halves = every_half_and_middle();
+    let words = halves.len() / 2;
+    cases.push(case("every_half_and_middle", halves, words));
+    cases
 }

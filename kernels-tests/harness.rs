@@ -176,8 +176,8 @@ impl Case {
         trials
     }
 
-    /// Draws inputs, runs the op on `device` and compares with the oracle. On a device with cooperative matrices at least
-    /// one call must use them.
+    /// Draws inputs, runs the op on `device` and compares with the oracle. On a device with cooperative matrices, at
+    /// least one call must use them.
     pub fn run(&self, device: &Device, rng: &mut Rng) -> Verdict {
         let drawn = self.draw(rng);
         let ran = self.execute(device, &drawn)?;

@@ -63,9 +63,9 @@ impl AdamSettings {
 /// use smoothenc::engine::evaluate::{evaluate, floats, words};
 /// use smoothenc::engine::ops::{AdamSettings, adam};
 ///
-/// let (zero, inputs) = (floats([2], &[0.0, 0.0]), floats([2], &[0.5, -3.0]));
+/// let (zero, grads) = (floats([2], &[0.0, 0.0]), floats([2], &[0.5, -3.0]));
 /// let clock = words([2], &[0, 0]);
-/// let w: Vec<f32> = evaluate([clock, inputs, zero.clone(), zero, floats([2], &[1.0, 1.0])], |g, x| {
+/// let w: Vec<f32> = evaluate([clock, grads, zero.clone(), zero, floats([2], &[1.0, 1.0])], |g, x| {
 ///     let [clock, grads, m, v, w] = x;
 ///     adam(g, AdamSettings::new(0.25, 0.0, 10), clock, grads, m, v, w)?;
 ///     Ok(w)

@@ -70,12 +70,10 @@ impl Op for Half {
 const CPU_TILE: usize = 16384;
 
 fn half_cpu(Tile { rows, a, out, .. }: Tile) {
-    let packed = rows.end.min(a.len() / 2).saturating_sub(rows.start);
-    let (packed, zeros) = out.split_at_mut(packed);
-    zeros.fill(0);
-    for (word, [low, high]) in packed.iter_mut().zip(&a.as_chunks::<2>().0[rows.start.min(a.len() / 2)..]) {
-        let [low, high] = [low, high].map(|x| u32::from(f16::from_f32(*x).to_bits()));
-        *word = low | high << 16;
+    let pairs = a.as_chunks::<2>().0;
+    for (word, i) in out.iter_mut().zip(rows) {
+        let halves = |pair: &[f32; 2]| pair.map(|x| u32::from(f16::from_f32(x).to_bits()));
+        *word = pairs.get(i).map(halves).map_or(0, |[low, high]| low | high << 16);
     }
 }
 

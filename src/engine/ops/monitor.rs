@@ -30,10 +30,8 @@ struct Monitor;
 /// use smoothenc::engine::evaluate::{evaluate, floats, words};
 /// use smoothenc::engine::ops::monitor;
 ///
-/// let inputs = [floats([1], &[2.0]), floats([4], &[f32::NAN, 0.0, 0.0, 0.0]), words([2], &[6, 0])];
-/// let state = [floats([8], &[0.0; 8]), words([2], &[0, 0])];
-/// let [total, means, clock] = inputs;
-/// let [sums, fault] = state;
+/// let (total, means) = (floats([1], &[2.0]), floats([4], &[f32::NAN, 0.0, 0.0, 0.0]));
+/// let (clock, sums, fault) = (words([2], &[6, 0]), floats([8], &[0.0; 8]), words([2], &[0, 0]));
 /// let fault: Vec<u32> = evaluate([total, means, clock, sums, fault], |g, x| {
 ///     monitor(g, x[0], x[1], x[2], x[3], x[4])?;
 ///     Ok(x[4])
