@@ -79,6 +79,9 @@ pub struct Call {
     /// Rows of a tile, which the CPU gives to one thread at a time. The call's shape fixes it, not the number of
     /// threads, so that results do not depend on the machine.
     pub tile: usize,
+    /// The most rows that the CPU gives to one thread at a time where there are enough for all threads; `tile` where a
+    /// row's results depend on the rows that share its tile.
+    pub most: usize,
     /// Floating-point operations, for reports.
     pub flops: u64,
 }
@@ -123,6 +126,7 @@ impl Call {
             target: Target::Any,
             rows: 1,
             tile: 1,
+            most: 1,
             flops: 0,
         }
     }
@@ -137,7 +141,14 @@ impl Call {
     pub fn grid(mut self, rows: usize, tile: usize, workgroups: [u32; 3]) -> Self {
         self.rows = rows;
         self.tile = tile.max(1);
+        self.most = self.tile;
         self.workgroups = workgroups;
+        self
+    }
+
+    /// Lets the CPU give a thread up to `most` rows at a time, in whole tiles.
+    pub fn up_to(mut self, most: usize) -> Self {
+        self.most = most.max(self.tile);
         self
     }
 

@@ -1,15 +1,20 @@
 //! Vector arithmetic for CPU kernels: plain Rust over arrays of lanes, compiled for each instruction set, one of which
 //! is chosen at run time.
 
-mod exp;
+mod elementary;
 mod panel;
 mod product;
+mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use exp::exp_and_exp_m1;
-pub use panel::{Column, LANES, copy_lanes, transpose, transpose_back, transpose4x4, words};
-pub use product::{Active, Matrix, masked_product, product, sparse_product};
+pub use elementary::{exp, exp_and_exp_m1, ln};
+pub use panel::{
+    Column, LANES, Panels, WIDEST, columns, copy_lanes, first, for_panels, transpose, transpose_back,
+    transpose4x4, words,
+};
+pub use product::{Active, Matrix, product};
+pub use vector::Vector;
 
 /// An instruction set that [`run`] has a version for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +60,8 @@ pub fn instruction_set() -> InstructionSet {
 /// `run` must be `#[inline(always)]`, and so must the functions that it calls in inner loops: code is compiled for the
 /// instruction set of the function that it is inlined into.
 pub trait Work {
-    /// Does the work. `FMA`: whether the instruction set multiplies and adds in one instruction. `COLUMNS`: the columns
-    /// that a register tile sums at once, at most 6.
-    fn run<const FMA: bool, const COLUMNS: usize>(self);
+    /// Does the work with the registers `V`.
+    fn run<V: Vector>(self);
 }
 
 /// Runs `work` with the widest instruction set of this machine.
@@ -73,55 +77,35 @@ fn run_on(set: InstructionSet, work: impl Work) {
         InstructionSet::Avx512 => unsafe { avx512(work) },
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx2Fma => unsafe { avx2(work) },
-        // NEON is part of every 64-bit ARM processor, so no target feature has to be enabled.
-        InstructionSet::Neon => work.run::<true, 4>(),
-        _ => work.run::<false, 2>(),
+        #[cfg(target_arch = "aarch64")]
+        InstructionSet::Neon => work.run::<vector::Neon>(),
+        _ => work.run::<vector::Portable>(),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512(work: impl Work) {
-    work.run::<true, AVX512_COLUMNS>();
+    work.run::<x86::Avx512>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2(work: impl Work) {
-    work.run::<true, AVX2_COLUMNS>();
+    work.run::<x86::Avx2>();
 }
 
-/// `a b + c`, rounded once where the processor can.
-#[inline(always)]
-fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    // Without the instruction, `mul_add` calls a slow function.
-    if FMA { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// `sum += weight x` in every lane. `FMA` and `COLUMNS` as in [`Work::run`].
-///
-/// In register tiles of more than a few columns, compilers turn plain loops over lanes into scalars or into vectors
-/// across the columns, so on x86 this calls the intrinsics.
-#[inline(always)]
-pub(crate) fn add_scaled<const FMA: bool, const COLUMNS: usize>(sum: &mut Column, weight: f32, x: &Column) {
-    #[cfg(target_arch = "x86_64")]
-    match COLUMNS {
-        // SAFETY: only `avx512` and `avx2` run with this many columns.
-        AVX512_COLUMNS => return unsafe { x86::add_scaled_512(sum, weight, x) },
-        AVX2_COLUMNS => return unsafe { x86::add_scaled_256(sum, weight, x) },
-        _ => {}
+/// The instruction sets of this machine that [`run_on`] takes.
+#[cfg(test)]
+fn instruction_sets() -> Vec<InstructionSet> {
+    let mut sets = vec![InstructionSet::Portable];
+    match instruction_set() {
+        InstructionSet::Avx512 => sets.extend([InstructionSet::Avx2Fma, InstructionSet::Avx512]),
+        InstructionSet::Portable => {}
+        other => sets.push(other),
     }
-    for e in 0..LANES {
-        sum[e] = multiply_add::<FMA>(weight, x[e], sum[e]);
-    }
+    sets
 }
-
-/// The columns of a register tile for each instruction set of x86; [`add_scaled`] tells the instruction sets apart by
-/// them.
-#[cfg(target_arch = "x86_64")]
-const AVX512_COLUMNS: usize = 6;
-#[cfg(target_arch = "x86_64")]
-const AVX2_COLUMNS: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -131,18 +115,15 @@ mod tests {
 
     impl Work for Scaled<'_> {
         #[inline(always)]
-        fn run<const FMA: bool, const COLUMNS: usize>(self) {
-            add_scaled::<FMA, COLUMNS>(self.0, 0.5, &Column(std::array::from_fn(|e| e as f32)));
+        fn run<V: Vector>(self) {
+            let x = Column(std::array::from_fn(|e| e as f32));
+            *self.0 = Column::of(self.0.vector::<V>().add_product(V::splat(0.5), x.vector()));
         }
     }
 
     #[test]
     fn every_instruction_set_adds_every_lane() {
-        let mut sets = vec![InstructionSet::Portable, instruction_set()];
-        if instruction_set() == InstructionSet::Avx512 {
-            sets.push(InstructionSet::Avx2Fma);
-        }
-        for set in sets {
+        for set in instruction_sets() {
             let mut sum = Column([3.0; LANES]);
             run_on(set, Scaled(&mut sum));
             assert_eq!(sum.0, std::array::from_fn(|e| 3.0 + 0.5 * e as f32), "{set:?}");

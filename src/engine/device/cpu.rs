@@ -1,21 +1,22 @@
 //! The CPU back end: rows of every call spread over threads.
 //!
 //! A call is cut into tiles of rows. Their size is fixed by the call's shape, so results do not depend on the number of
-//! threads. A loop in which no row depends on another is cut once, around the loop: each thread carries its tile
+//! threads; only where a row's results do not depend on its tile, a tile is larger the fewer threads there are. A loop in which no row depends on another is cut once, around the loop: each thread carries its tile
 //! through all iterations without waiting for others.
+
+mod team;
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::rc::Rc;
-
-use bytemuck::Zeroable;
-use rayon::prelude::*;
 
 use crate::engine::kernel::{Access, Arg, BufferId, CpuTile, NONE, Scope};
 use crate::engine::recording::{Call, Recording, Step};
 use crate::engine::simd;
 use crate::error::Result;
 use crate::memory;
+use bytemuck::Zeroable;
+use team::{Cut, Team};
 
 /// The CPU device.
 #[derive(Debug, Clone)]
@@ -121,8 +122,8 @@ impl Buffer {
 #[derive(Debug)]
 pub struct Program {
     recording: Recording,
-    /// For each step that is a loop cut by rows: its rows and tile.
-    cuts: Vec<Option<(usize, usize)>>,
+    /// For each step that is a loop cut by rows.
+    cuts: Vec<Option<Cut>>,
     base: Base,
     /// The memory that `base` points to.
     _memory: Vec<Buffer>,
@@ -144,18 +145,18 @@ impl Program {
     /// Runs the recording once.
     pub fn run(&mut self) {
         let (base, steps, cuts) = (&self.base, &self.recording.steps, &self.cuts);
-        // The whole list runs inside the pool, so that no call has to wake a thread up.
-        rayon::scope(|_| {
+        Team::run(|team| {
+            let run_tiles = |call| team.for_tiles(cut_of(call), |rows| run_rows(call, base, rows));
             for (step, cut) in steps.iter().zip(cuts) {
                 match (step, cut) {
-                    (Step::Call(call), _) => run_tiles(call, base),
-                    (Step::Repeat { times, body }, Some((rows, tile))) => for_tiles(*rows, *tile, |rows| {
+                    (Step::Call(call), _) => run_tiles(call),
+                    (Step::Repeat { times, body }, Some(cut)) => team.for_tiles(*cut, |rows| {
                         for call in std::iter::repeat_n(body, *times).flatten() {
                             run_rows(call, base, rows.clone());
                         }
                     }),
                     (Step::Repeat { times, body }, None) => {
-                        std::iter::repeat_n(body, *times).flatten().for_each(|call| run_tiles(call, base));
+                        std::iter::repeat_n(body, *times).flatten().for_each(run_tiles);
                     }
                 }
             }
@@ -163,8 +164,8 @@ impl Program {
     }
 }
 
-fn run_tiles(call: &Call, base: &Base) {
-    for_tiles(call.rows, call.tile, |rows| run_rows(call, base, rows));
+fn cut_of(call: &Call) -> Cut {
+    Cut { rows: call.rows, tile: call.tile, most: call.most }
 }
 
 fn run_rows(call: &Call, base: &Base, rows: Range<usize>) {
@@ -174,18 +175,9 @@ fn run_rows(call: &Call, base: &Base, rows: Range<usize>) {
     (call.kernel.cpu)(tile);
 }
 
-/// Runs `work` on every tile of `rows`, in parallel where there is more than one.
-fn for_tiles(rows: usize, tile: usize, work: impl Fn(Range<usize>) + Sync) {
-    let tiles = rows.div_ceil(tile);
-    if tiles <= 1 {
-        return work(0..rows);
-    }
-    (0..tiles).into_par_iter().for_each(|t| work(t * tile..rows.min((t + 1) * tile)));
-}
-
-/// The rows and tile of a loop body in which row r of every call reads only row r of what the body writes, so that the
-/// loop can be cut by rows once; else `None`.
-fn row_local(body: &[Call]) -> Option<(usize, usize)> {
+/// How a loop body in which row r of every call reads only row r of what the body writes is cut by rows once, around
+/// the loop; else `None`.
+fn row_local(body: &[Call]) -> Option<Cut> {
     let rows = body.first()?.rows;
     let args = || body.iter().flat_map(|call| call.args.iter().zip(call.kernel.bindings));
     let written = args().filter(|(arg, binding)| binding.access == Access::Write && arg.view != NONE);
@@ -197,8 +189,8 @@ fn row_local(body: &[Call]) -> Option<(usize, usize)> {
     };
     let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
     // A single call is cut as outside of a loop.
-    let tile = if let [call] = body { call.tile } else { LOOP_TILE };
-    local.then_some((rows, tile))
+    let together = Cut { rows, tile: LOOP_TILE, most: LOOP_TILE };
+    local.then_some(if let [call] = body { cut_of(call) } else { together })
 }
 
 /// Rows that a thread carries through a loop.
@@ -233,14 +225,15 @@ mod tests {
     #[test]
     fn a_loop_is_cut_by_rows_only_where_a_row_is_the_same_words_throughout() {
         let aligned = [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(1, 8))];
-        assert_eq!(row_local(&aligned), Some((64, LOOP_TILE)));
+        let cut = |tile| Some(Cut { rows: 64, tile, most: tile });
+        assert_eq!(row_local(&aligned), cut(LOOP_TILE));
         // Buffer 2 holds rows of 4 words, then rows of 8: row 16 of the one is row 8 of the other.
         let shifted =
             [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(3, 8)), copy(view(3, 8), view(2, 8))];
         assert_eq!(row_local(&shifted), None);
         // What the body only reads may be read in any way.
         let read = [copy(view(1, 8), view(2, 4)), copy(view(1, 4), view(3, 8))];
-        assert_eq!(row_local(&read), Some((64, LOOP_TILE)));
-        assert_eq!(row_local(&read[..1]), Some((64, 16)));
+        assert_eq!(row_local(&read), cut(LOOP_TILE));
+        assert_eq!(row_local(&read[..1]), cut(16));
     }
 }

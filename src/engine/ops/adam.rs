@@ -2,6 +2,7 @@
 
 use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
+use crate::engine::simd::{self, Vector, Work};
 use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
@@ -132,16 +133,24 @@ impl Op for AdamSettings {
     }
 }
 
-fn adam_cpu(Tile { p, clock, g, m, v, w, .. }: Tile) {
-    let step = clock[0] as f32;
-    let done = (step / p.total as f32).min(1.0);
-    let rate = p.rate * (1.0 - (1.0 - p.last) * done);
-    let mean_share = -((step + 1.0) * p.log_b1).exp_m1();
-    let square_share = -((step + 1.0) * p.log_b2).exp_m1();
-    for (((&scaled, m), v), w) in g.iter().zip(m).zip(v).zip(w) {
-        let gradient = p.unscale * scaled;
-        *m = p.b1 * *m + p.one_minus_b1 * gradient;
-        *v = p.b2 * *v + p.one_minus_b2 * gradient * gradient;
-        *w -= rate * (*m / mean_share) / ((*v / square_share).sqrt() + p.eps);
+fn adam_cpu(tile: Tile) {
+    simd::run(tile);
+}
+
+impl Work for Tile<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Tile { p, clock, g, m, v, w, .. } = self;
+        let step = clock[0] as f32;
+        let done = (step / p.total as f32).min(1.0);
+        let rate = p.rate * (1.0 - (1.0 - p.last) * done);
+        let mean_share = -((step + 1.0) * p.log_b1).exp_m1();
+        let square_share = -((step + 1.0) * p.log_b2).exp_m1();
+        for (((&scaled, m), v), w) in g.iter().zip(m).zip(v).zip(w) {
+            let gradient = p.unscale * scaled;
+            *m = p.b1 * *m + p.one_minus_b1 * gradient;
+            *v = p.b2 * *v + p.one_minus_b2 * gradient * gradient;
+            *w -= rate * (*m / mean_share) / ((*v / square_share).sqrt() + p.eps);
+        }
     }
 }

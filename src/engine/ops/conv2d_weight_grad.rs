@@ -4,12 +4,10 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
-use crate::engine::ops::convolution::{
-    Convolution, Params, Taps, blocks, len, tile_columns, unrolled, with_sides,
-};
+use crate::engine::ops::convolution::{Convolution, Params, Taps, blocks, len, with_sides};
 use crate::engine::ops::reduce;
 use crate::engine::recording::Call;
-use crate::engine::simd::{self, Column, LANES, Work, add_scaled};
+use crate::engine::simd::{self, Column, LANES, Vector, Work};
 use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
@@ -130,7 +128,7 @@ const GROUP: usize = 2;
 
 impl Work for Chunk<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const COLUMNS: usize>(self) {
+    fn run<V: Vector>(self) {
         let Chunk { p, chunk, small: small_images, large: large_images, d, memory } = self;
         let (large, small, [kernel_h, kernel_w]) = p.sides();
         let (stride, padding) = (p.stride as usize, p.padding as usize);
@@ -152,8 +150,8 @@ impl Work for Chunk<'_> {
                 examples: group.len(),
                 stride,
             };
-            for (column, many) in blocks(columns, tile_columns(COLUMNS).min(4)) {
-                for (channel, width) in blocks(large[0], (tile_columns(COLUMNS) / many).min(8)) {
+            for (column, many) in blocks(columns, V::CONVOLUTION[0].min(4)) {
+                for (channel, width) in blocks(large[0], (V::CONVOLUTION[0] / many).min(8)) {
                     for element in 0..elements {
                         let (ky, kx) = (element / kernel_w, element % kernel_w);
                         let y = Taps::plain(small[1], kernel_h, stride, padding);
@@ -164,7 +162,7 @@ impl Work for Chunk<'_> {
                         let sums = &mut memory.sums;
                         with_sides!(
                             (width, many),
-                            sum.tile::<FMA, COLUMNS>([column, channel], &inside, shift, at, sums)
+                            sum.tile::<V>([column, channel], &inside, shift, at, sums)
                         );
                     }
                 }
@@ -214,7 +212,7 @@ impl Sum<'_> {
     /// For one element of the kernel, adds C large channels times V columns of small channels over the pixels `[ys,
     /// xs]`, with the sums in registers. `at(v)` is the place in `sums` of those of column v.
     #[inline(always)]
-    fn tile<const FMA: bool, const COLUMNS: usize, const C: usize, const V: usize>(
+    fn tile<R: Vector, const C: usize, const V: usize>(
         &self,
         [column, channel]: [usize; 2],
         [ys, xs]: &[Range<usize>; 2],
@@ -227,9 +225,9 @@ impl Sum<'_> {
         }
         let [channels, height, width] = self.shape;
         let [_, small_h, small_w] = self.small_shape;
-        let mut tile = [[Column::ZERO; C]; V];
+        let mut tile = [[R::splat(0.0); C]; V];
         for (v, tile) in tile.iter_mut().enumerate() {
-            tile.iter_mut().zip(&sums[at(v)..][..C]).for_each(|(tile, sum)| *tile = *sum);
+            tile.iter_mut().zip(&sums[at(v)..][..C]).for_each(|(tile, sum)| *tile = sum.vector());
         }
         let plane = height * width;
         for example in 0..self.examples {
@@ -241,19 +239,19 @@ impl Sum<'_> {
                 let first = ((example * small_h + qy) * small_w + xs.start) * self.columns + column;
                 let small = &self.small[first..][..(xs.len() - 1) * self.columns + V];
                 for q in 0..xs.len() {
-                    unrolled!(for v in 0..V {
+                    for (v, tile) in tile.iter_mut().enumerate() {
                         // SAFETY: q < xs.len(), v < V, c < C: within the slices above.
-                        let s = unsafe { small.get_unchecked(q * self.columns + v) };
-                        unrolled!(for c in 0..C {
+                        let s = unsafe { small.get_unchecked(q * self.columns + v) }.vector();
+                        for (c, sum) in tile.iter_mut().enumerate() {
                             let l = unsafe { *large.get_unchecked(c * plane + q * self.stride) };
-                            add_scaled::<FMA, COLUMNS>(&mut tile[v][c], l, s);
-                        });
-                    });
+                            *sum = sum.add_product(R::splat(l), s);
+                        }
+                    }
                 }
             }
         }
-        for (v, tile) in tile.iter().enumerate() {
-            sums[at(v)..][..C].iter_mut().zip(tile).for_each(|(sum, tile)| *sum = *tile);
+        for (v, tile) in tile.into_iter().enumerate() {
+            sums[at(v)..][..C].iter_mut().zip(tile).for_each(|(sum, tile)| *sum = Column::of(tile));
         }
     }
 }

@@ -7,7 +7,7 @@
 
 mod cpu;
 
-pub(crate) use cpu::{Taps, blocks, correlate, tile_columns, unrolled, with_sides};
+pub(crate) use cpu::{Taps, blocks, correlate, with_sides};
 
 use crate::engine::graph::{Graph, Inputs, Outputs, Tensor};
 use crate::engine::ops::reduce;

@@ -1,6 +1,7 @@
 //! Matrix product with an optional bias and ReLU; `shaders/matmul.wgsl`.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use ::half::f16;
 use ::half::slice::HalfFloatSliceExt;
@@ -10,8 +11,8 @@ use crate::engine::kernel::UNUSED;
 use crate::engine::ops::{elementwise, reduce};
 use crate::engine::recording::{COOPERATIVE_SIDES, Call, Target};
 use crate::engine::simd::{
-    self, Active, Column, LANES, Matrix, Work, copy_lanes, product, sparse_product, transpose,
-    transpose_back, words,
+    self, Active, Column, LANES, Matrix, Panels, Vector, WIDEST, Work, columns, copy_lanes, first,
+    for_panels, product, transpose, transpose_back, words,
 };
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
@@ -102,6 +103,12 @@ const PRODUCT: Matmul =
     Matmul { transpose_a: false, transpose_b: false, bias: false, relu: false, half: false };
 
 impl Matmul {
+    /// Whether the CPU takes op(B)'s columns side by side, not op(A)'s rows: where these lie in memory as vectors, or
+    /// those of op(A) are spread.
+    fn by_columns(&self) -> bool {
+        self.transpose_a || !self.transpose_b
+    }
+
     /// The sides m, n and k of the product; `None` where the factors do not fit.
     fn sizes(&self, a: &Shape, b: &Shape) -> Option<(usize, usize, usize)> {
         let ([a0, a1], [b0, b1]) = ([a.rows(), a.cols()], [b.rows(), b.cols()]);
@@ -182,7 +189,8 @@ impl Op for Matmul {
         let bias = if self.bias { io.input(2).whole() } else { UNUSED };
         let call = Args { a, b: io.input(1).whole(), bias, c: io.output(0).by_row() }
             .call(Params { m: m as u32, n: n as u32, k: k as u32 }, constants)
-            .grid(m, if self.transpose_a { even_tile(m) } else { LANES }, [1, 1, 1])
+            .grid(m, LANES, [1, 1, 1])
+            .up_to(if self.by_columns() { m } else { WIDEST })
             .flops(2 * m * n * k);
         // The usual tiling first; the last one stays last.
         let first = usual(m, n);
@@ -295,14 +303,6 @@ impl CooperativeTiling {
     }
 }
 
-/// The most rows of C that one thread computes at a time where A is transposed.
-const CPU_TILE: usize = 36;
-
-/// Rows of a tile, at most [`CPU_TILE`], that give an even number of tiles, for two threads to share.
-fn even_tile(m: usize) -> usize {
-    m.div_ceil(2 * m.div_ceil(2 * CPU_TILE))
-}
-
 fn matmul_cpu(tile: Tile) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
@@ -337,7 +337,7 @@ impl Halves {
 /// The memory of a thread.
 #[derive(Debug, Default)]
 struct Memory {
-    /// 16 columns of B, or 16 rows of A, transposed.
+    /// Columns of op(B), or rows of op(A), transposed.
     panel: Vec<Column>,
     /// Columns of C.
     product: Vec<Column>,
@@ -352,63 +352,76 @@ struct Rows<'a> {
 
 impl Work for Rows<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const COLUMNS: usize>(self) {
-        let p = self.tile.p;
-        let [m, n, k] = [p.m, p.n, p.k].map(|side| side as usize);
-        match self.tile.constants.TRANSPOSE_A {
-            0 => self.by_examples::<FMA, COLUMNS>(n, k),
-            _ => self.by_columns::<FMA, COLUMNS>(m, n, k),
+    fn run<V: Vector>(self) {
+        let Rows { tile, memory } = self;
+        match (tile.constants.TRANSPOSE_A, tile.constants.TRANSPOSE_B) {
+            (0, 1) => for_panels::<V>(0..tile.rows.len(), &mut ByExamples(Rows { tile, memory })),
+            _ => {
+                memory.active.all(tile.p.k as usize);
+                for_panels::<V>(0..tile.p.n as usize, &mut ByColumns(Rows { tile, memory }));
+            }
         }
     }
 }
 
-impl Rows<'_> {
-    /// Takes A's rows as examples, 16 of them side by side, as in `pgd_mlp`. Columns that are zero for all 16, as many
-    /// are after a ReLU, are skipped.
+/// Takes A's rows as the examples of panels, as in `pgd_mlp`. Columns that are zero for all of a panel, as many are
+/// after a ReLU, are skipped.
+struct ByExamples<'a>(Rows<'a>);
+
+impl Panels for ByExamples<'_> {
     #[inline(always)]
-    fn by_examples<const FMA: bool, const COLUMNS: usize>(self, n: usize, k: usize) {
-        let Rows { tile, memory: Memory { panel, product, active } } = self;
-        let epilogue = Epilogue::of(&tile);
-        let b = match tile.constants.TRANSPOSE_B {
-            0 => Matrix::new(tile.b, k, n).transposed(),
-            _ => Matrix::new(tile.b, n, k),
+    fn panel_of<V: Vector, const N: usize>(&mut self, rows: Range<usize>) -> Range<usize> {
+        let Rows { tile, memory: Memory { panel, product: sums, active } } = &mut self.0;
+        let (rows, rest) = first(rows, N);
+        let [n, k] = [tile.p.n, tile.p.k].map(|side| side as usize);
+        let epilogue = Epilogue::of(tile);
+        let b = Matrix::new(tile.b, n, k);
+        let a = &*transpose::<N>(&tile.a[rows.start * k..rows.end * k], k, panel);
+        active.find(a);
+        let sums = columns::<N>(sums, n);
+        product::<V, N>(b, None, active, (words(a), N), |j, sum| {
+            let bias = epilogue.bias.map_or(0.0, |bias| bias[j]);
+            epilogue.finish(sum, &Column([bias; N]), &mut sums[j]);
+        });
+        transpose_back(sums, &mut tile.c[rows.start * n..rows.end * n]);
+        rest
+    }
+}
+
+/// Takes op(B)'s columns as the examples of panels, where they lie if they can stay there, and op(A)'s rows as outputs.
+struct ByColumns<'a>(Rows<'a>);
+
+impl Panels for ByColumns<'_> {
+    #[inline(always)]
+    fn panel_of<V: Vector, const N: usize>(&mut self, columns: Range<usize>) -> Range<usize> {
+        let Rows { tile, memory: Memory { panel, active, .. } } = &mut self.0;
+        let (columns, rest) = first(columns, N);
+        let [m, n, k] = [tile.p.m, tile.p.n, tile.p.k].map(|side| side as usize);
+        let epilogue = Epilogue::of(tile);
+        let rows = &tile.rows;
+        let a = match tile.constants.TRANSPOSE_A {
+            0 => Matrix::new(tile.a, rows.len(), k),
+            _ => Matrix { data: &tile.a[rows.start..], outputs: rows.len(), inputs: k, output: 1, input: m },
         };
-        product.resize(n, Column::ZERO);
-        for (a, c) in tile.a.chunks(LANES * k).zip(tile.c.chunks_mut(LANES * n)) {
-            transpose(a, k, panel);
-            active.find(panel);
-            sparse_product::<FMA, COLUMNS>(b, active, panel, |j, sum| {
-                let bias = epilogue.bias.map_or(0.0, |bias| bias[j]);
-                product[j] = epilogue.finish(sum, Column([bias; LANES]));
-            });
-            transpose_back(product, n, c);
-        }
-    }
-
-    /// Multiplies the rows of op(A), which are columns of A, with 16 columns of op(B) at a time.
-    #[inline(always)]
-    fn by_columns<const FMA: bool, const COLUMNS: usize>(self, m: usize, n: usize, k: usize) {
-        let Rows { tile, memory: Memory { panel, .. } } = self;
-        let epilogue = Epilogue::of(&tile);
-        let transpose_b = tile.constants.TRANSPOSE_B == 1;
-        let Tile { rows, a, b, c, .. } = tile;
-        let data = &a[rows.start..];
-        let a = Matrix { data, outputs: rows.len(), inputs: k, output: 1, input: m };
-        for first in (0..n).step_by(LANES) {
-            let width = LANES.min(n - first);
-            let bias = epilogue.bias.map_or(Column::ZERO, |bias| Column::from_slice(&bias[first..][..width]));
-            let (x, stride) = if width == LANES && !transpose_b {
-                (&b[first..], n)
-            } else {
-                pack(b, transpose_b, [n, k], first, panel);
-                (words(panel), LANES)
-            };
-            product::<FMA, COLUMNS>(a, x, stride, |r, sum| {
-                copy_lanes(&epilogue.finish(sum, bias), &mut c[r * n + first..][..width]);
-            });
-        }
+        let bias = epilogue.bias.map_or(Column::ZERO, |bias| Column::<N>::from_slice(&bias[columns.clone()]));
+        let in_place = columns.len() == N && tile.b.len() <= IN_PLACE;
+        let x = match tile.constants.TRANSPOSE_B {
+            0 if in_place => (&tile.b[columns.start..], n),
+            0 => (words(pack::<N>(tile.b, n, &columns, panel)), N),
+            _ => (words(transpose::<N>(&tile.b[columns.start * k..columns.end * k], k, panel)), N),
+        };
+        product::<V, N>(a, None, active, x, |r, sum| {
+            let mut c = Column::ZERO;
+            epilogue.finish(sum, &bias, &mut c);
+            copy_lanes(&c.0, &mut tile.c[r * n..][columns.clone()]);
+        });
+        rest
     }
 }
+
+/// The most words of a B whose columns are taken where they lie; those of a larger one, often of the same few sets of a
+/// cache, are copied together.
+const IN_PLACE: usize = 1 << 18;
 
 /// The bias and the ReLU, applied to a sum before it is stored.
 struct Epilogue<'a> {
@@ -423,22 +436,26 @@ impl<'a> Epilogue<'a> {
     }
 
     #[inline(always)]
-    fn finish(&self, sum: Column, bias: Column) -> Column {
-        let sum = std::array::from_fn(|e| sum[e] + bias[e]);
-        // Not `max`, which makes a NaN 0.
-        let positive = sum.map(|sum| if sum < 0.0 { 0.0 } else { sum });
-        Column(if self.relu { positive } else { sum })
+    fn finish<const N: usize>(&self, sum: &Column<N>, bias: &Column<N>, c: &mut Column<N>) {
+        for e in 0..N {
+            let value = sum[e] + bias[e];
+            // Not `max`, which makes a NaN 0.
+            c[e] = if self.relu && value < 0.0 { 0.0 } else { value };
+        }
     }
 }
 
-/// Copies columns `first .. first + 16` of op(B) `[k, n]` to `panel`, with zeros beyond n.
+/// Copies some columns of B, `n` words a row, to a panel.
 #[inline(always)]
-fn pack(b: &[f32], transpose_b: bool, [n, k]: [usize; 2], first: usize, panel: &mut Vec<Column>) {
-    let width = LANES.min(n - first);
-    if transpose_b {
-        transpose(&b[first * k..(first + width) * k], k, panel);
-    } else {
-        panel.clear();
-        panel.extend(b.chunks_exact(n).map(|row| Column::from_slice(&row[first..first + width])));
+fn pack<'a, const N: usize>(
+    b: &[f32],
+    n: usize,
+    some: &Range<usize>,
+    memory: &'a mut Vec<Column>,
+) -> &'a [Column<N>] {
+    let panel = columns(memory, b.len() / n);
+    for (column, row) in panel.iter_mut().zip(b.chunks_exact(n)) {
+        *column = Column::from_slice(&row[some.clone()]);
     }
+    panel
 }

@@ -3,7 +3,7 @@
 use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid};
 use crate::engine::rng::{self, Key};
-use crate::engine::simd::{self, Work};
+use crate::engine::simd::{self, Vector, Work};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 use crate::kernel;
@@ -97,7 +97,7 @@ fn random_cpu(tile: Tile) {
 
 impl Work for Tile<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const COLUMNS: usize>(self) {
+    fn run<V: Vector>(self) {
         let Tile { p, constants, rows, clock, out } = self;
         let key = Key([p.key0, p.key1]);
         rng::fill(key, clock[0], (rows.start / 2) as u32, constants.NORMAL == 1, out);

@@ -1,54 +1,118 @@
-//! Sixteen examples side by side.
+//! Examples side by side.
 //!
-//! A *panel* is a list of [`Column`]s, one for each feature, with that feature of 16 examples. A layer is then a sum of
-//! columns, each times one weight, so vectors are full whatever the layer's width. Each example's sums run in the order
-//! of the features, so results do not depend on which examples share a panel.
+//! A *panel* is a list of [`Column`]s, one for each feature, with that feature of 16, 32 or 64 examples. A layer is then
+//! a sum of columns, each times one weight, so vectors are full whatever the layer's width, and a weight that is loaded
+//! serves all examples. Each example's sums run in the order of the features, so results depend neither on the width of
+//! a panel nor on which examples share it.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
-/// Examples of a panel: one vector of AVX-512, two of AVX2, four of NEON.
+use super::vector::Vector;
+
+/// Examples of the narrowest panel: one vector of AVX-512, two of AVX2, four of NEON.
 pub const LANES: usize = 16;
 
+/// The most examples of a panel.
+pub const WIDEST: usize = 64;
+
 /// One feature of the examples of a panel.
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub struct Column(pub [f32; LANES]);
+pub struct Column<const N: usize = LANES>(pub [f32; N]);
 
-impl Column {
+// SAFETY: floats without padding, since only widths of whole cache lines are used: `NO_PADDING`.
+unsafe impl<const N: usize> bytemuck::Zeroable for Column<N> {}
+unsafe impl<const N: usize> bytemuck::Pod for Column<N> {}
+
+impl<const N: usize> Column<N> {
+    const NO_PADDING: () = assert!(N.is_multiple_of(LANES));
+
     /// Zeros.
-    pub const ZERO: Column = Column([0.0; LANES]);
+    pub const ZERO: Self = {
+        let () = Self::NO_PADDING;
+        Column([0.0; N])
+    };
 
-    /// The first 16 of `values`, followed by zeros where there are fewer.
+    /// The first of `values`, followed by zeros where there are fewer.
     #[inline(always)]
     pub fn from_slice(values: &[f32]) -> Self {
+        let mut column = Self::ZERO;
+        copy_lanes(values, &mut column.0);
+        column
+    }
+}
+
+impl Column {
+    /// The lanes in registers.
+    #[inline(always)]
+    pub fn vector<V: Vector>(&self) -> V {
+        // SAFETY: a column has the lanes of a vector.
+        unsafe { V::load(self.0.as_ptr()) }
+    }
+
+    /// The lanes of `vector`.
+    #[inline(always)]
+    pub fn of<V: Vector>(vector: V) -> Self {
         let mut column = Column::ZERO;
-        match values.first_chunk() {
-            Some(all) => column.0 = *all,
-            None => copy_few(values, &mut column.0),
-        }
+        // SAFETY: as above.
+        unsafe { vector.store(column.0.as_mut_ptr()) };
         column
     }
 }
 
 /// The words of a panel, column after column.
 #[inline(always)]
-pub fn words(panel: &[Column]) -> &[f32] {
+pub fn words<const N: usize>(panel: &[Column<N>]) -> &[f32] {
     bytemuck::cast_slice(panel)
 }
 
-/// The first values of `column`, as many as `out` holds.
+/// `count` columns in `memory`, which grows where it must. They hold whatever was there.
 #[inline(always)]
-pub fn copy_lanes(column: &[f32; LANES], out: &mut [f32]) {
-    match out.first_chunk_mut() {
-        Some(out) => *out = *column,
-        None => copy_few(column, out),
+pub fn columns<const N: usize>(memory: &mut Vec<Column>, count: usize) -> &mut [Column<N>] {
+    let needed = count * N / LANES;
+    if memory.len() < needed {
+        memory.resize(needed, Column::ZERO);
+    }
+    bytemuck::cast_slice_mut(&mut memory[..needed])
+}
+
+/// Work on many rows that goes panel by panel.
+pub trait Panels {
+    /// Takes N of `rows`, or all where there are fewer, and returns the rest. Must be `#[inline(always)]`, as
+    /// [`Work::run`](super::Work::run).
+    fn panel_of<V: Vector, const N: usize>(&mut self, rows: Range<usize>) -> Range<usize>;
+}
+
+/// Runs `work` on all of `rows`, in panels as wide as the instruction set has registers for.
+#[inline(always)]
+pub fn for_panels<V: Vector>(rows: Range<usize>, work: &mut impl Panels) {
+    let mut rest = rows;
+    while !rest.is_empty() {
+        rest = V::panel(work, rest);
     }
 }
 
-/// Copies fewer than 16 values in pieces of a fixed size, each a move and not a call.
+/// The first N of `rows`, or all where there are fewer, and the rest.
+#[inline(always)]
+pub fn first(rows: Range<usize>, count: usize) -> (Range<usize>, Range<usize>) {
+    let middle = rows.end.min(rows.start + count);
+    (rows.start..middle, middle..rows.end)
+}
+
+/// Copies as many values as both have, in pieces of a fixed size, each a move and not a call.
+#[inline(always)]
+pub fn copy_lanes(from: &[f32], to: &mut [f32]) {
+    let count = from.len().min(to.len());
+    let (from, from_rest) = from[..count].as_chunks::<LANES>();
+    let (to, to_rest) = to[..count].as_chunks_mut::<LANES>();
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    copy_few(from_rest, to_rest);
+}
+
+/// Copies fewer than 16 values, as many in one as in the other.
 #[inline(always)]
 fn copy_few(from: &[f32], to: &mut [f32]) {
-    let count = from.len().min(to.len());
+    let count = from.len();
     let mut at = 0;
     if count & 8 != 0 {
         to[..8].copy_from_slice(&from[..8]);
@@ -67,57 +131,72 @@ fn copy_few(from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Transposes up to 16 rows of `width` values into `width` columns. Lanes without a row are 0.
+/// Features whose columns are turned together, so that rows and columns stay in the first-level cache.
+const TURNED: usize = 32;
+
+/// Transposes up to N rows of `width` values into the first `width` columns of `memory`. Lanes without a row are 0.
 #[inline(always)]
-pub fn transpose(rows: &[f32], width: usize, columns: &mut Vec<Column>) {
-    columns.resize(width, Column::ZERO);
-    if rows.len() < LANES * width {
-        columns.fill(Column::ZERO);
-        for (e, row) in rows.chunks_exact(width).enumerate() {
-            columns.iter_mut().zip(row).for_each(|(column, value)| column[e] = *value);
-        }
-        return;
+pub fn transpose<'a, const N: usize>(
+    rows: &[f32],
+    width: usize,
+    memory: &'a mut Vec<Column>,
+) -> &'a mut [Column<N>] {
+    let panel = columns(memory, width);
+    let count = (rows.len() / width.max(1)).min(N);
+    if count < N {
+        panel.fill(Column::ZERO);
     }
-    // In blocks of 4 x 4, so that words are read and written four at a time.
-    for e in (0..LANES).step_by(4) {
-        let rows: [&[f32]; 4] = std::array::from_fn(|r| &rows[(e + r) * width..][..width]);
-        let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0);
-        let (blocks, rest) = columns.as_chunks_mut::<4>();
-        for ((((block, a), b), c), d) in blocks.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            for (column, values) in block.iter_mut().zip(transpose4x4([*a, *b, *c, *d])) {
-                column.as_chunks_mut().0[e / 4] = values;
+    for (start, block) in (0..width).step_by(TURNED).zip(panel.chunks_mut(TURNED)) {
+        let features = block.len();
+        let part = |e: usize| &rows[e * width + start..][..features];
+        let quads = count / 4;
+        // In blocks of 4 x 4, so that words are read and written four at a time.
+        for quad in 0..quads {
+            let rows: [&[f32]; 4] = std::array::from_fn(|r| part(4 * quad + r));
+            let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0);
+            let (blocks, rest) = block.as_chunks_mut::<4>();
+            let done = 4 * blocks.len();
+            for ((((block, a), b), c), d) in blocks.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                for (column, values) in block.iter_mut().zip(transpose4x4([*a, *b, *c, *d])) {
+                    column.as_chunks_mut().0[quad] = values;
+                }
+            }
+            for (column, at) in rest.iter_mut().zip(done..) {
+                column.as_chunks_mut().0[quad] = rows.map(|row| row[at]);
             }
         }
-        for (column, at) in rest.iter_mut().zip(width / 4 * 4..) {
-            column.as_chunks_mut().0[e / 4] = rows.map(|row| row[at]);
+        for e in 4 * quads..count {
+            block.iter_mut().zip(part(e)).for_each(|(column, value)| column[e] = *value);
         }
     }
+    panel
 }
 
-/// Transposes `width` columns back into up to 16 rows: the inverse of [`transpose`].
-///
-/// # Panics
-/// Where there are not `width` columns.
+/// Transposes columns back into up to N rows: the inverse of [`transpose`].
 #[inline(always)]
-pub fn transpose_back(columns: &[Column], width: usize, rows: &mut [f32]) {
-    assert_eq!(columns.len(), width);
-    if rows.len() < LANES * width {
-        for (e, row) in rows.chunks_exact_mut(width).enumerate() {
-            columns.iter().zip(row).for_each(|(column, value)| *value = column[e]);
+pub fn transpose_back<const N: usize>(panel: &[Column<N>], rows: &mut [f32]) {
+    let width = panel.len();
+    let count = (rows.len() / width.max(1)).min(N);
+    for (start, block) in (0..width).step_by(TURNED).zip(panel.chunks(TURNED)) {
+        let quads = count / 4;
+        for (quad, rows) in (0..quads).zip(rows.chunks_exact_mut(4 * width)) {
+            let (blocks, rest) = block.as_chunks::<4>();
+            let (a, others) = rows.split_at_mut(width);
+            let (b, others) = others.split_at_mut(width);
+            let (c, d) = others.split_at_mut(width);
+            let mut rows = [a, b, c, d].map(|row| &mut row[start..][..block.len()]);
+            for (column, at) in rest.iter().zip(4 * blocks.len()..) {
+                let values: [f32; 4] = column.as_chunks().0[quad];
+                rows.iter_mut().zip(values).for_each(|(row, value)| row[at] = value);
+            }
+            let [a, b, c, d] = rows.map(|row| row.as_chunks_mut::<4>().0);
+            for ((((block, a), b), c), d) in blocks.iter().zip(a).zip(b).zip(c).zip(d) {
+                [*a, *b, *c, *d] = transpose4x4(block.each_ref().map(|column| column.as_chunks().0[quad]));
+            }
         }
-        return;
-    }
-    for (e, rows) in (0..4).zip(rows.chunks_exact_mut(4 * width)) {
-        let (blocks, rest) = columns.as_chunks::<4>();
-        let (a, others) = rows.split_at_mut(width);
-        let (b, others) = others.split_at_mut(width);
-        let (c, d) = others.split_at_mut(width);
-        for (column, at) in rest.iter().zip(width / 4 * 4..) {
-            [a[at], b[at], c[at], d[at]] = column.as_chunks().0[e];
-        }
-        let [a, b, c, d] = [a, b, c, d].map(|row| row.as_chunks_mut::<4>().0);
-        for ((((block, a), b), c), d) in blocks.iter().zip(a).zip(b).zip(c).zip(d) {
-            [*a, *b, *c, *d] = transpose4x4(block.map(|column| column.as_chunks().0[e]));
+        for e in 4 * quads..count {
+            let row = &mut rows[e * width + start..][..block.len()];
+            block.iter().zip(row).for_each(|(column, value)| *value = column[e]);
         }
     }
 }
@@ -144,14 +223,14 @@ pub fn transpose4x4(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
     std::array::from_fn(|k| rows.map(|row| row[k]))
 }
 
-impl Deref for Column {
-    type Target = [f32; LANES];
+impl<const N: usize> Deref for Column<N> {
+    type Target = [f32; N];
     fn deref(&self) -> &Self::Target {
         &self.0
     }
 }
 
-impl DerefMut for Column {
+impl<const N: usize> DerefMut for Column<N> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
     }
@@ -161,19 +240,26 @@ impl DerefMut for Column {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_transposed_panel_turned_back_is_itself() {
-        for (rows, width) in [(16, 1), (16, 4), (16, 23), (5, 7)] {
+    fn turn_and_back<const N: usize>() {
+        for (rows, width) in [(N, 1), (N, 4), (N, 23), (N, 70), (5, 7), (N - 1, 40)] {
             let values: Vec<f32> = (0..rows * width).map(|i| i as f32).collect();
-            let mut columns = vec![Column([f32::NAN; LANES]); 3];
-            transpose(&values, width, &mut columns);
-            for (k, column) in columns.iter().enumerate() {
+            let mut memory = vec![Column([f32::NAN; LANES]); 3];
+            let panel = transpose::<N>(&values, width, &mut memory);
+            assert_eq!(panel.len(), width);
+            for (k, column) in panel.iter().enumerate() {
                 let expected = |e: usize| if e < rows { values[e * width + k] } else { 0.0 };
                 assert_eq!(column.0, std::array::from_fn(expected), "{rows}x{width}: column {k}");
             }
             let mut back = vec![f32::NAN; rows * width];
-            transpose_back(&columns, width, &mut back);
+            transpose_back(panel, &mut back);
             assert_eq!(back, values, "{rows}x{width}");
         }
+    }
+
+    #[test]
+    fn a_transposed_panel_turned_back_is_itself() {
+        turn_and_back::<16>();
+        turn_and_back::<32>();
+        turn_and_back::<64>();
     }
 }

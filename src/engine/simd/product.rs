@@ -1,8 +1,8 @@
-//! Products of a matrix of weights and a panel. Sums stay in registers during the loop over the inputs. Weights are
-//! read in place, in the forward and in the backward pass, so nothing is packed.
+//! Products of a matrix of weights and a panel, in register tiles: the sums of a few outputs stay in registers during
+//! the loop over the inputs. Weights are read in place, in the forward and in the backward pass, so nothing is packed.
 
-use super::multiply_add;
-use super::panel::{Column, LANES, words};
+use super::panel::{Column, LANES};
+use super::vector::Vector;
 
 /// A matrix of weights with strides: the weight of output `n` for input `k` is `data[n * output + k * input]`.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +44,11 @@ impl Active {
     /// Finds the columns of `panel` that are not zero in every example. Leaving out the others changes no bit of a sum.
     /// After a ReLU many are left out, the more the more alike the examples are.
     #[inline(always)]
-    pub fn find(&mut self, panel: &[Column]) {
+    pub fn find<const N: usize>(&mut self, panel: &[Column<N>]) {
         self.0.clear();
         for (k, column) in panel.iter().enumerate() {
             let mut any = false;
-            for e in 0..LANES {
+            for e in 0..N {
                 // True of a NaN.
                 any |= column[e] != 0.0;
             }
@@ -65,290 +65,231 @@ impl Active {
     }
 }
 
-/// The outputs or inputs of a matrix that a product takes, in rising order.
-trait Indices: Copy {
-    /// Whether they are `0..len`.
-    const ALL: bool;
-    fn len(self) -> usize;
-    /// Index number `i`, `i < len`.
-    fn at(self, i: usize) -> usize;
-}
-
-/// All of so many.
-impl Indices for usize {
-    const ALL: bool = true;
-    #[inline(always)]
-    fn len(self) -> usize {
-        self
-    }
-    #[inline(always)]
-    fn at(self, i: usize) -> usize {
-        i
-    }
-}
-
-impl Indices for &Active {
-    const ALL: bool = false;
-    #[inline(always)]
-    fn len(self) -> usize {
-        self.0.len()
-    }
-    #[inline(always)]
-    fn at(self, i: usize) -> usize {
-        self.0[i] as usize
-    }
-}
-
-/// Calls `finish(n, sum over k of matrix[n, k] x_k)` for every output n. Column x_k is the 16 words from `x[k *
-/// stride]` on. `FMA` and `COLUMNS` are as in [`Work::run`](super::Work::run).
+/// Calls `finish(n, sum over k of matrix[n, k] x_k)` for every output n, or for those in `outputs`. The sum runs over
+/// the inputs in `inputs`, in their order, whatever the tile. Column x_k is the N words from `x[k * stride]` on.
 #[inline(always)]
-pub fn product<const FMA: bool, const COLUMNS: usize>(
+pub fn product<V: Vector, const N: usize>(
     matrix: Matrix,
-    x: &[f32],
-    stride: usize,
-    finish: impl FnMut(usize, Column),
-) {
-    sums_of::<FMA, COLUMNS>(matrix, matrix.outputs, matrix.inputs, x, stride, finish);
-}
-
-/// [`product`] with a panel of which only the columns `inputs` are not zero.
-#[inline(always)]
-pub fn sparse_product<const FMA: bool, const COLUMNS: usize>(
-    matrix: Matrix,
+    outputs: Option<&Active>,
     inputs: &Active,
-    panel: &[Column],
-    finish: impl FnMut(usize, Column),
+    (x, stride): (&[f32], usize),
+    mut finish: impl FnMut(usize, &Column<N>),
 ) {
-    sums_of::<FMA, COLUMNS>(matrix, matrix.outputs, inputs, words(panel), LANES, finish);
+    let count = outputs.map_or(matrix.outputs, |some| some.0.len());
+    let output = |i: usize| outputs.map_or(i, |some| some.0[i] as usize);
+    let mut sums = [Column::ZERO; MOST_OUTPUTS];
+    for first in (0..count).step_by(V::outputs::<N>()) {
+        let mut rows = [0; MOST_OUTPUTS];
+        let rows = &mut rows[..V::outputs::<N>().min(count - first)];
+        rows.iter_mut().zip(first..).for_each(|(row, i)| *row = output(i));
+        let sums = &mut sums[..rows.len()];
+        V::add_to(Tile { matrix, rows, inputs, x, stride, sums });
+        rows.iter().zip(sums).for_each(|(row, sum)| finish(*row, sum));
+    }
 }
 
-/// [`sparse_product`] for the outputs `outputs` only.
-#[inline(always)]
-pub fn masked_product<const FMA: bool, const COLUMNS: usize>(
-    matrix: Matrix,
-    outputs: &Active,
-    inputs: &Active,
-    panel: &[Column],
-    finish: impl FnMut(usize, Column),
-) {
-    sums_of::<FMA, COLUMNS>(matrix, outputs, inputs, words(panel), LANES, finish);
-}
+/// The most outputs of a register tile.
+pub(super) const MOST_OUTPUTS: usize = 8;
 
-#[inline(always)]
-fn sums_of<const FMA: bool, const COLUMNS: usize>(
-    matrix: Matrix,
-    outputs: impl Indices,
-    inputs: impl Indices,
-    x: &[f32],
+/// A register tile: some outputs of a product, for all examples of a panel.
+pub struct Tile<'a, const N: usize> {
+    matrix: Matrix<'a>,
+    /// The outputs, at most [`MOST_OUTPUTS`].
+    rows: &'a [usize],
+    inputs: &'a Active,
+    x: &'a [f32],
     stride: usize,
-    mut finish: impl FnMut(usize, Column),
-) {
-    let mut done = 0;
-    if COLUMNS == MOST_COLUMNS && matrix.output == 1 && all(outputs) {
-        done = outputs.len() - outputs.len() % ADJACENT;
-        for first in (0..done).step_by(ADJACENT) {
-            let sums = adjacent_tile::<FMA>(matrix, first, inputs, x, stride);
-            sums.into_iter().zip(first..).for_each(|(sum, n)| finish(n, sum));
-        }
-    }
-    let whole = outputs.len() - (outputs.len() - done) % COLUMNS;
-    for first in (done..whole).step_by(COLUMNS) {
-        let rows: [usize; COLUMNS] = std::array::from_fn(|r| outputs.at(first + r));
-        for (n, sum) in rows.into_iter().zip(tile::<FMA, COLUMNS>(matrix, rows, inputs, x, stride)) {
-            finish(n, sum);
-        }
-    }
-    // The rest in one tile: a single sum would wait for each of its additions.
-    macro_rules! rest {
+    /// Where the sum of each output goes.
+    sums: &'a mut [Column<N>],
+}
+
+/// Computes the sums of `tile`.
+#[inline(always)]
+pub(super) fn add_to<V: Vector, const N: usize>(tile: Tile<N>) {
+    macro_rules! with_count {
         ($($count:literal)*) => {
-            match outputs.len() - whole {
-                $($count => {
-                    let rows: [usize; $count] = std::array::from_fn(|r| outputs.at(whole + r));
-                    let sums = tile::<FMA, $count>(matrix, rows, inputs, x, stride);
-                    rows.into_iter().zip(sums).for_each(|(n, sum)| finish(n, sum));
-                })*
-                _ => {}
+            match tile.rows.len() {
+                $($count => tile.compute::<V, $count>(),)*
+                many => unreachable!("{many} outputs in a register tile"),
             }
         };
     }
-    rest!(1 2 3 4 5);
+    with_count!(0 1 2 3 4 5 6 7 8);
 }
 
-fn all<C: Indices>(_: C) -> bool {
-    C::ALL
-}
+impl<const N: usize> Tile<'_, N> {
+    /// The vectors of a column.
+    const VECTORS: usize = N / LANES;
 
-/// Columns of the largest register tile, that of the instruction set with the most registers.
-const MOST_COLUMNS: usize = 6;
-
-/// Outputs of a tile whose weights for an input are adjacent. They need one address, which leaves registers for twice
-/// as many sums.
-const ADJACENT: usize = 2 * MOST_COLUMNS;
-
-/// The sums of [`ADJACENT`] outputs from `first` on; `matrix.output` is 1.
-#[inline(always)]
-fn adjacent_tile<const FMA: bool>(
-    matrix: Matrix,
-    first: usize,
-    inputs: impl Indices,
-    x: &[f32],
-    stride: usize,
-) -> [Column; ADJACENT] {
-    let mut sums = [[0.0f32; LANES]; ADJACENT];
-    let count = inputs.len();
-    if count == 0 {
-        return sums.map(Column);
-    }
-    let last = inputs.at(count - 1);
-    assert!(first + ADJACENT + last * matrix.input <= matrix.data.len() && last * stride + LANES <= x.len());
-    for i in 0..count {
-        let k = inputs.at(i);
-        // SAFETY: k <= `last`, so the words are within what the assertion covers.
-        let (weights, x): (&[f32; ADJACENT], &[f32; LANES]) = unsafe {
-            let weights = matrix.data.as_ptr().add(first + k * matrix.input);
-            (&*weights.cast(), &*x.as_ptr().add(k * stride).cast())
+    #[inline(always)]
+    fn compute<V: Vector, const OUTPUTS: usize>(self) {
+        const {
+            assert!(N.is_multiple_of(LANES) && Self::VECTORS <= 4, "the vectors of an input are four at most")
         };
-        // Unrolled, as below.
-        macro_rules! add_to_row {
-            ($($r:literal)*) => {$(
-                for e in 0..LANES {
-                    sums[$r][e] = multiply_add::<FMA>(weights[$r], x[e], sums[$r][e]);
-                }
-            )*};
+        let Tile { matrix: Matrix { data, output, input, .. }, inputs: Active(inputs), x, stride, .. } = self;
+        let rows: &[usize; OUTPUTS] = self.rows.try_into().expect("so many outputs");
+        let mut sums = [[V::splat(0.0); 4]; OUTPUTS];
+        if let Some(&last) = inputs.last() {
+            // Indices rise, so the last is the largest.
+            let (last, top) = (last as usize, rows.iter().fold(0, |top, row| top.max(*row)));
+            assert!(top * output + last * input < data.len() && last * stride + N <= x.len());
         }
-        add_to_row!(0 1 2 3 4 5 6 7 8 9 10 11);
-    }
-    sums.map(Column)
-}
-
-/// The sums of the outputs `rows`, one column each, held in registers during the loop over the inputs.
-#[inline(always)]
-fn tile<const FMA: bool, const COLUMNS: usize>(
-    matrix: Matrix,
-    rows: [usize; COLUMNS],
-    inputs: impl Indices,
-    x: &[f32],
-    stride: usize,
-) -> [Column; COLUMNS] {
-    const { assert!(COLUMNS <= MOST_COLUMNS, "the sums are unrolled below") };
-    let Matrix { data, output, input, .. } = matrix;
-    let mut sums = [[0.0f32; LANES]; COLUMNS];
-    let count = inputs.len();
-    if count == 0 {
-        return sums.map(Column);
-    }
-    // Indices rise, so the last is the largest.
-    let last = inputs.at(count - 1);
-    let top = rows.into_iter().fold(0, usize::max);
-    assert!(top * output + last * input < data.len() && last * stride + LANES <= x.len());
-    // SAFETY: within what the assertion covers.
-    let rows: [*const f32; COLUMNS] = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
-    for i in 0..count {
-        let k = inputs.at(i);
-        // SAFETY: k <= `last`, so the words are within what the assertion covers.
-        let x: &[f32; LANES] = unsafe { &*x.as_ptr().add(k * stride).cast() };
-        // Unrolled: compilers turn a loop over rows into vectors across the rows, forty times slower.
-        macro_rules! add_to_row {
-            ($($r:literal)*) => {$(
-                if $r < COLUMNS {
-                    // SAFETY: as above.
-                    let weight = unsafe { *rows[$r].add(k * input) };
-                    for e in 0..LANES {
-                        sums[$r][e] = multiply_add::<FMA>(weight, x[e], sums[$r][e]);
-                    }
+        // SAFETY: within what the assertion covers, here and below, where k <= `last`.
+        let rows = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
+        for &k in inputs {
+            let k = k as usize;
+            let mut values = [V::splat(0.0); 4];
+            for (v, values) in values.iter_mut().enumerate().take(Self::VECTORS) {
+                *values = unsafe { V::load(x.as_ptr().add(k * stride + v * LANES)) };
+            }
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let weight = V::splat(unsafe { *row.add(k * input) });
+                for v in 0..Self::VECTORS {
+                    sums[v] = sums[v].add_product(weight, values[v]);
                 }
-            )*};
+            }
         }
-        add_to_row!(0 1 2 3 4 5);
+        for (to, sums) in self.sums.iter_mut().zip(sums) {
+            for (to, sum) in to.0.chunks_exact_mut(LANES).zip(sums) {
+                // SAFETY: there is room for a vector.
+                unsafe { sum.store(to.as_mut_ptr()) }
+            }
+        }
     }
-    sums.map(Column)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
-    use crate::engine::simd::{InstructionSet, Work, instruction_set, run_on};
+    use crate::engine::simd::{Panels, Work, first, for_panels, instruction_sets, run_on, transpose, words};
 
-    struct Product<'a>(Matrix<'a>, &'a [Column], &'a mut Vec<Column>);
+    /// The sums of every row of `x` and output; the zero columns of `x` are skipped where `sparse`.
+    struct Products<'a> {
+        matrix: Matrix<'a>,
+        x: &'a [f32],
+        outputs: Option<&'a Active>,
+        sparse: bool,
+        /// `[outputs, rows of x]`; as they were for outputs not asked for.
+        sums: &'a mut [f32],
+    }
 
-    impl Work for Product<'_> {
+    impl Work for Products<'_> {
         #[inline(always)]
-        fn run<const FMA: bool, const COLUMNS: usize>(self) {
-            product::<FMA, COLUMNS>(self.0, words(self.1), LANES, |_, sum| self.2.push(sum));
+        fn run<V: Vector>(mut self) {
+            for_panels::<V>(0..self.x.len() / self.matrix.inputs, &mut self);
         }
     }
 
-    fn sets() -> Vec<InstructionSet> {
-        let mut sets = vec![InstructionSet::Portable];
-        match instruction_set() {
-            InstructionSet::Avx512 => sets.extend([InstructionSet::Avx2Fma, InstructionSet::Avx512]),
-            InstructionSet::Portable => {}
-            other => sets.push(other),
+    impl Panels for Products<'_> {
+        #[inline(always)]
+        fn panel_of<V: Vector, const N: usize>(&mut self, rows: Range<usize>) -> Range<usize> {
+            let (rows, rest) = first(rows, N);
+            let (inputs, count) = (self.matrix.inputs, self.sums.len() / self.matrix.outputs);
+            let mut memory = Vec::new();
+            let panel = transpose::<N>(&self.x[rows.start * inputs..rows.end * inputs], inputs, &mut memory);
+            let mut active = Active::default();
+            match self.sparse {
+                true => active.find(panel),
+                false => active.all(inputs),
+            }
+            product::<V, N>(self.matrix, self.outputs, &active, (words(panel), N), |n, sum| {
+                self.sums[n * count..][rows.clone()].copy_from_slice(&sum[..rows.len()]);
+            });
+            rest
         }
-        sets
     }
+
+    fn value(i: usize) -> f32 {
+        (i * 37 % 101) as f32 / 50.0 - 1.0
+    }
+
+    /// Rows that take panels of every width, with and without idle lanes.
+    const ROWS: [usize; 6] = [5, 16, 30, 41, 64, 150];
 
     #[test]
     fn products_of_every_instruction_set_agree_with_the_definition() {
         for (outputs, inputs) in [(1, 1), (7, 5), (8, 16), (21, 30)] {
-            let value = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
             let weights: Vec<f32> = (0..outputs * inputs).map(value).collect();
-            for transposed in [false, true] {
-                let matrix = Matrix::new(&weights, outputs, inputs);
-                let matrix = if transposed { matrix.transposed() } else { matrix };
-                let x: Vec<Column> = (0..matrix.inputs)
-                    .map(|k| Column(std::array::from_fn(|e| value(k * LANES + e + 11))))
-                    .collect();
-                for set in sets() {
-                    let mut sums = Vec::new();
-                    run_on(set, Product(matrix, &x, &mut sums));
-                    assert_eq!(sums.len(), matrix.outputs);
-                    for (n, sum) in sums.iter().enumerate() {
-                        for e in 0..LANES {
-                            let weight = |k| f64::from(weights[n * matrix.output + k * matrix.input]);
-                            let exact: f64 = (0..x.len()).map(|k| weight(k) * f64::from(x[k][e])).sum();
-                            let error = (f64::from(sum[e]) - exact).abs();
-                            assert!(error <= 1e-5, "{set:?}: output {n}, example {e}: {error}");
-                        }
+            let matrix = Matrix::new(&weights, outputs, inputs);
+            let turned = Matrix::new(&weights, inputs, outputs).transposed();
+            for (matrix, rows) in [matrix, turned].into_iter().flat_map(|m| ROWS.map(|rows| (m, rows))) {
+                let x: Vec<f32> = (0..rows * inputs).map(|i| value(i + 11)).collect();
+                for set in instruction_sets() {
+                    let mut sums = vec![f32::NAN; outputs * rows];
+                    run_on(set, Products { matrix, x: &x, outputs: None, sparse: false, sums: &mut sums });
+                    for (i, sum) in sums.into_iter().enumerate() {
+                        let (n, e) = (i / rows, i % rows);
+                        let weight = |k| f64::from(weights[n * matrix.output + k * matrix.input]);
+                        let exact: f64 = (0..inputs).map(|k| weight(k) * f64::from(x[e * inputs + k])).sum();
+                        let error = (f64::from(sum) - exact).abs();
+                        assert!(error <= 1e-5, "{set:?}: output {n}, row {e} of {rows}: {error}");
                     }
                 }
             }
         }
     }
 
-    struct Sparse<'a>(Matrix<'a>, &'a Active, &'a [Column], &'a mut Vec<(usize, Column)>);
-
-    impl Work for Sparse<'_> {
-        #[inline(always)]
-        fn run<const FMA: bool, const COLUMNS: usize>(self) {
-            let mut inputs = Active::default();
-            inputs.find(self.2);
-            masked_product::<FMA, COLUMNS>(self.0, self.1, &inputs, self.2, |n, sum| self.3.push((n, sum)));
+    #[test]
+    fn a_row_has_the_same_sums_in_every_panel() {
+        let weights: Vec<f32> = (0..20 * 9).map(value).collect();
+        let matrix = Matrix::new(&weights, 20, 9);
+        let x: Vec<f32> = (0..150 * 9).map(|i| 1.0 / value(i)).collect();
+        for set in instruction_sets() {
+            let of = |x: &[f32]| {
+                let mut sums = vec![f32::NAN; 20 * x.len() / 9];
+                run_on(set, Products { matrix, x, outputs: None, sparse: false, sums: &mut sums });
+                sums
+            };
+            let together = of(&x);
+            for rows in ROWS {
+                let some = of(&x[..rows * 9]);
+                for (n, sums) in some.chunks_exact(rows).enumerate() {
+                    let bits = |sums: &[f32]| sums.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    assert_eq!(
+                        bits(sums),
+                        bits(&together[n * 150..][..rows]),
+                        "{set:?}: output {n}, {rows} rows"
+                    );
+                }
+            }
         }
     }
 
     #[test]
     fn sums_without_the_zeros_are_the_same_to_the_bit() {
-        let value = |i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0;
         let weights: Vec<f32> = (0..30 * 21).map(value).collect();
         for (every, outputs) in [(1, 1), (3, 2), (100, 7)] {
-            // All columns are zero but for each `every`-th, in which one example is not.
-            let one = |k: usize| std::array::from_fn(|e| if e == k % LANES { value(k) } else { 0.0 });
-            let mut panel: Vec<Column> =
-                (0..30).map(|k| if k % every == 0 { Column(one(k)) } else { Column::ZERO }).collect();
-            panel[29] = Column([f32::NAN; LANES]);
+            // All columns are zero but for each `every`-th, in which few examples are not, and one of NaN.
+            let one = |e: usize, k: usize| match k {
+                29 => f32::NAN,
+                _ if k % every == 0 && e % 16 == k % 16 => value(k),
+                _ => 0.0,
+            };
             let chosen = Active((0..21).filter(|n| n % outputs == 0).collect());
-            for matrix in [Matrix::new(&weights, 21, 30), Matrix::new(&weights, 30, 21).transposed()] {
-                let zeros = [Column::ZERO; 30];
-                let both = [&panel[..], &zeros];
-                for (set, panel) in sets().into_iter().flat_map(|set| both.map(|panel| (set, panel))) {
-                    let (mut all, mut some) = (Vec::new(), Vec::new());
-                    run_on(set, Product(matrix, panel, &mut all));
-                    run_on(set, Sparse(matrix, &chosen, panel, &mut some));
-                    let numbers: Vec<u32> = some.iter().map(|(n, _)| *n as u32).collect();
-                    assert_eq!(numbers, chosen.0, "{set:?}");
-                    for (n, sum) in some {
-                        assert_eq!(sum.map(f32::to_bits), all[n].map(f32::to_bits), "{set:?}: output {n}");
+            let matrices = [Matrix::new(&weights, 21, 30), Matrix::new(&weights, 30, 21).transposed()];
+            for (matrix, rows) in matrices.into_iter().flat_map(|m| ROWS.map(|rows| (m, rows))) {
+                let x: Vec<f32> = (0..rows * 30).map(|i| one(i / 30, i % 30)).collect();
+                for (set, x) in instruction_sets()
+                    .into_iter()
+                    .flat_map(|set| [(set, x.clone()), (set, vec![0.0; rows * 30])])
+                {
+                    let mut all = vec![7.0; 21 * rows];
+                    let mut some = all.clone();
+                    run_on(set, Products { matrix, x: &x, outputs: None, sparse: false, sums: &mut all });
+                    run_on(
+                        set,
+                        Products { matrix, x: &x, outputs: Some(&chosen), sparse: true, sums: &mut some },
+                    );
+                    for (i, (all, some)) in all.into_iter().zip(some).enumerate() {
+                        let wanted = if chosen.0.contains(&((i / rows) as u32)) { all } else { 7.0 };
+                        assert_eq!(
+                            some.to_bits(),
+                            wanted.to_bits(),
+                            "{set:?}: output {}, {rows} rows",
+                            i / rows
+                        );
                     }
                 }
             }

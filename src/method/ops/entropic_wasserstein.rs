@@ -7,8 +7,9 @@ use std::f32::consts::LN_2;
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::kernel::UNUSED;
 use crate::engine::ops::broadcast;
-use crate::engine::ops::lanes::Lanes;
+use crate::engine::ops::lanes;
 use crate::engine::recording::{Call, row_grid};
+use crate::engine::simd::{self, Vector, Work};
 use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
@@ -116,26 +117,31 @@ pub(crate) const CPU_TILE: usize = 32;
 /// Operations of one latent dimension; an elementary function counts as one.
 pub(crate) const ENTROPIC_FLOPS: usize = 45;
 
-fn entropic_wasserstein_cpu(Tile { p, h, clock, wd, dh, .. }: Tile) {
-    let gamma = match clock {
-        [step, ..] if *step < p.rise => share(*step, p.rise) * p.gamma,
-        _ => p.gamma,
-    };
-    let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
-    let ([a, b], [d_a, d_b]) = (h, dh);
-    let heads = a.chunks_exact(width).zip(b.chunks_exact(width));
-    let derivatives = d_a.chunks_exact_mut(width).zip(d_b.chunks_exact_mut(width));
-    for ((wd, (a, b)), (d_a, d_b)) in wd.iter_mut().zip(heads).zip(derivatives) {
-        let ((mu_a, l_a), (mu_b, l_b)) = (a.split_at(latents), b.split_at(latents));
-        let ((d_mu_a, d_l_a), (d_mu_b, d_l_b)) = (d_a.split_at_mut(latents), d_b.split_at_mut(latents));
-        let mut sum = Lanes::default();
-        for j in 0..latents {
-            let e = entropic(gamma, mu_a[j], l_a[j], mu_b[j], l_b[j]);
-            (d_mu_a[j], d_l_a[j]) = (e.d_mu_a, e.d_l_a);
-            (d_mu_b[j], d_l_b[j]) = (e.d_mu_b, e.d_l_b);
-            sum.add(j, e.value);
+fn entropic_wasserstein_cpu(tile: Tile) {
+    simd::run(tile);
+}
+
+impl Work for Tile<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Tile { p, h, clock, wd, dh, .. } = self;
+        let gamma = match clock {
+            [step, ..] if *step < p.rise => share(*step, p.rise) * p.gamma,
+            _ => p.gamma,
+        };
+        let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
+        let ([a, b], [d_a, d_b]) = (h, dh);
+        let heads = a.chunks_exact(width).zip(b.chunks_exact(width));
+        let derivatives = d_a.chunks_exact_mut(width).zip(d_b.chunks_exact_mut(width));
+        for ((wd, (a, b)), (d_a, d_b)) in wd.iter_mut().zip(heads).zip(derivatives) {
+            let ((mu_a, l_a), (mu_b, l_b)) = (a.split_at(latents), b.split_at(latents));
+            let ((d_mu_a, d_l_a), (d_mu_b, d_l_b)) = (d_a.split_at_mut(latents), d_b.split_at_mut(latents));
+            let outputs = [d_mu_a, d_l_a, d_mu_b, d_l_b];
+            [*wd] = lanes::map([mu_a, l_a, mu_b, l_b], outputs, |[mu_a, l_a, mu_b, l_b]| {
+                let e = entropic(gamma, mu_a, l_a, mu_b, l_b);
+                ([e.d_mu_a, e.d_l_a, e.d_mu_b, e.d_l_b], [e.value])
+            });
         }
-        *wd = sum.total();
     }
 }
 
@@ -154,21 +160,11 @@ pub(crate) struct Deviations {
 }
 
 /// The difference is computed as a multiple of the larger deviation, so that it neither cancels nor overflows.
-pub(crate) fn deviations(l_a: f32, l_b: f32) -> Deviations {
-    deviations_by(l_a, l_b, f32::exp, f32::exp_m1)
-}
-
-/// The same by these exponentials, `e^x` and `e^x - 1`.
 #[inline(always)]
-pub(crate) fn deviations_by(
-    l_a: f32,
-    l_b: f32,
-    exp: impl Fn(f32) -> f32,
-    exp_m1: impl Fn(f32) -> f32,
-) -> Deviations {
-    let (a, b) = (exp(0.5 * l_a), exp(0.5 * l_b));
+pub(crate) fn deviations(l_a: f32, l_b: f32) -> Deviations {
+    let (a, b) = (simd::exp(0.5 * l_a), simd::exp(0.5 * l_b));
     let ratio = 0.5 * (l_a - l_b);
-    let part = exp_m1(-ratio.abs());
+    let (_, part) = simd::exp_and_exp_m1(-ratio.abs());
     let difference = if ratio > 0.0 { -a * part } else { b * part };
     Deviations { b, difference, a }
 }
@@ -197,6 +193,7 @@ pub(crate) struct Entropic {
 }
 
 /// The form of docs/method.md, section 3, that is accurate in float32.
+#[inline(always)]
 pub(crate) fn entropic(gamma: f32, mu_a: f32, l_a: f32, mu_b: f32, l_b: f32) -> Entropic {
     const LN_2_PI: f32 = 1.837_877_1;
     const CONSTANT: f32 = 0.5 * LN_2 + LN_2_PI + 1.0 - 0.5;
@@ -206,7 +203,7 @@ pub(crate) fn entropic(gamma: f32, mu_a: f32, l_a: f32, mu_b: f32, l_b: f32) -> 
     let root = hypotenuse(coupled);
     let rest = 1.0 / (coupled + root);
     let cost = 0.5 * gamma * (apart * apart + s.difference * s.difference);
-    let value = cost + 0.5 * ((1.0 + root).ln() - rest - (l_a + l_b)) - CONSTANT;
+    let value = cost + 0.5 * (simd::ln(1.0 + root) - rest - (l_a + l_b)) - CONSTANT;
     let common = -0.25 - 0.25 * rest;
     let pull = 0.5 * gamma * s.difference;
     Entropic {
@@ -219,10 +216,10 @@ pub(crate) fn entropic(gamma: f32, mu_a: f32, l_a: f32, mu_b: f32, l_b: f32) -> 
 }
 
 /// `sqrt(1 + s^2)` for `s >= 0`, which does not overflow before `s` does.
+#[inline(always)]
 fn hypotenuse(s: f32) -> f32 {
-    if s > 1.0 {
-        let r = 1.0 / s;
-        return s * (1.0 + r * r).sqrt();
-    }
-    (1.0 + s * s).sqrt()
+    // With r = min(s, 1 / s): r^2 does not overflow.
+    let r = if s > 1.0 { 1.0 / s } else { s };
+    let root = (1.0 + r * r).sqrt();
+    if s > 1.0 { s * root } else { root }
 }

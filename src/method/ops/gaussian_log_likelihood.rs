@@ -3,9 +3,9 @@
 use std::f64::consts::PI;
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
-use crate::engine::ops::lanes::{Lanes, sum_of};
-use crate::engine::ops::{broadcast, elementwise};
+use crate::engine::ops::{broadcast, elementwise, lanes};
 use crate::engine::recording::{Call, flat_tile, row_grid};
+use crate::engine::simd::{self, Vector, Work};
 use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
@@ -96,34 +96,32 @@ impl Op for GaussianLogLikelihood {
     }
 }
 
-fn gaussian_log_likelihood_cpu(Tile { p, constants, output, x, ll, d, .. }: Tile) {
-    let cols = p.cols as usize;
-    let images = output.chunks_exact(cols).zip(x.chunks_exact(cols));
-    let sigmoid = constants.SIGMOID == 1;
-    for ((ll, (output, x)), d) in ll.iter_mut().zip(images).zip(d.chunks_exact_mut(cols)) {
-        let squares = if sigmoid { sigmoid_row(&p, output, x, d) } else { plain_row(&p, output, x, d) };
-        *ll = -0.5 * p.inverse_v * squares - p.normaliser;
-    }
+fn gaussian_log_likelihood_cpu(tile: Tile) {
+    simd::run(tile);
 }
 
-/// Writes the derivative of one row; returns `|x - xhat|^2`.
-fn plain_row(p: &Params, output: &[f32], x: &[f32], d: &mut [f32]) -> f32 {
-    for ((d, x), xhat) in d.iter_mut().zip(x).zip(output) {
-        *d = (x - xhat) * p.inverse_v;
+impl Work for Tile<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Tile { p, constants, output, x, ll, d, .. } = self;
+        let cols = p.cols as usize;
+        let images = output.chunks_exact(cols).zip(x.chunks_exact(cols));
+        for ((ll, (output, x)), d) in ll.iter_mut().zip(images).zip(d.chunks_exact_mut(cols)) {
+            let [squares] = match constants.SIGMOID {
+                0 => lanes::map([output, x], [d], |[xhat, x]| {
+                    let difference = x - xhat;
+                    ([difference * p.inverse_v], [difference * difference])
+                }),
+                _ => lanes::map([output, x], [d], |[output, x]| {
+                    // xhat and 1 - xhat from e^-|output|: neither overflows or cancels.
+                    let e = simd::exp(-output.abs());
+                    let large = 1.0 / (1.0 + e);
+                    let xhat = if output >= 0.0 { large } else { e * large };
+                    let difference = x - xhat;
+                    ([difference * (p.inverse_v * e * large * large)], [difference * difference])
+                }),
+            };
+            *ll = -0.5 * p.inverse_v * squares - p.normaliser;
+        }
     }
-    sum_of(x, output, |x, xhat| (x - xhat) * (x - xhat))
-}
-
-fn sigmoid_row(p: &Params, output: &[f32], x: &[f32], d: &mut [f32]) -> f32 {
-    let mut squares = Lanes::default();
-    for (i, ((d, x), output)) in d.iter_mut().zip(x).zip(output).enumerate() {
-        // xhat and 1 - xhat from e^-|output|: neither overflows or cancels.
-        let e = (-output.abs()).exp();
-        let large = 1.0 / (1.0 + e);
-        let xhat = if *output >= 0.0 { large } else { e * large };
-        let difference = x - xhat;
-        *d = difference * (p.inverse_v * e * large * large);
-        squares.add(i, difference * difference);
-    }
-    squares.total()
 }

@@ -11,7 +11,7 @@ use crate::engine::nn::Dense;
 use crate::engine::ops::half;
 use crate::engine::recording::{COOPERATIVE_SIDES, Call, Target};
 use crate::engine::rng::Key;
-use crate::engine::simd::LANES;
+use crate::engine::simd::{LANES, WIDEST};
 use crate::engine::tensor::{DType, Shape};
 use crate::error::Result;
 use crate::kernel;
@@ -356,7 +356,7 @@ impl Op for PgdMlp {
             points: if has_points { io.output(1).by_row() } else { UNUSED },
         };
         let call = args.call(self.params(rows, inputs), constants);
-        let call = call.grid(rows, LANES, [1, 1, 1]).flops(self.ascent.flops(rows, inputs));
+        let call = call.grid(rows, LANES, [1, 1, 1]).up_to(WIDEST).flops(self.ascent.flops(rows, inputs));
         let widest = self.ascent.all_layers().map(|layer| layer.outputs).max().unwrap_or(0);
         let mut sharings: Vec<_> = VARIANTS.iter().filter(|sharing| sharing.fits(norm, widest)).collect();
         // The usual one first: for many rows, the one in which eight rows share each read of a weight.

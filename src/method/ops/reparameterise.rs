@@ -4,8 +4,9 @@ use std::f64::consts::PI;
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::fill;
-use crate::engine::ops::lanes::Lanes;
+use crate::engine::ops::lanes;
 use crate::engine::recording::{Call, row_grid};
+use crate::engine::simd::{self, Vector, Work};
 use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
 use crate::kernel;
@@ -109,43 +110,58 @@ impl Op for Reparameterise {
 /// Rows that one thread computes at a time, mostly pairs of a point and its fictive point.
 const CPU_TILE: usize = 16;
 
-fn reparameterise_cpu(Tile { p, h, u, z, prior, minus_kl, .. }: Tile) {
-    let latents = p.latents as usize;
-    let parts = h.into_iter().zip(prior).zip(minus_kl);
-    // Data points are sampled; fictive points have neither u nor z.
-    for (((h, prior), minus_kl), (u, z)) in parts.zip([(u, z), Default::default()]) {
-        let (mut u, mut z) = (u.chunks_exact(latents), z.chunks_exact_mut(latents));
-        for ((h, prior), minus_kl) in h.chunks_exact(2 * latents).zip(prior).zip(minus_kl) {
-            let (u, z) = (u.next().unwrap_or_default(), z.next().unwrap_or_default());
-            let (squares, distances) = sample(h, u, z);
-            *prior = -0.5 * squares - p.normaliser;
-            *minus_kl = -0.5 * distances;
+fn reparameterise_cpu(tile: Tile) {
+    simd::run(tile);
+}
+
+impl Work for Tile<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Tile {
+            p,
+            h: [h, fictive_h],
+            u,
+            z,
+            prior: [prior, fictive_prior],
+            minus_kl: [minus_kl, fictive_kl],
+            ..
+        } = self;
+        let latents = p.latents as usize;
+        let write = |sums: [f32; 2], prior: &mut f32, minus_kl: &mut f32| {
+            *prior = -0.5 * sums[0] - p.normaliser;
+            *minus_kl = -0.5 * sums[1];
+        };
+        // Data points are sampled; fictive points have neither u nor z.
+        let draws = u.chunks_exact(latents).zip(z.chunks_exact_mut(latents));
+        let sampled = h.chunks_exact(2 * latents).zip(prior).zip(minus_kl).zip(draws);
+        for (((h, prior), minus_kl), (u, z)) in sampled {
+            let (mu, l) = h.split_at(latents);
+            let sums = lanes::map([mu, l, u], [z], |[mu, l, u]| {
+                let deviation = simd::exp(0.5 * l);
+                ([mu + deviation * u], squares_and_distances(mu, l, deviation))
+            });
+            write(sums, prior, minus_kl);
+        }
+        let fictive = fictive_h.chunks_exact(2 * latents).zip(fictive_prior).zip(fictive_kl);
+        for ((h, prior), minus_kl) in fictive {
+            let (mu, l) = h.split_at(latents);
+            let sums =
+                lanes::map([mu, l], [], |[mu, l]| ([], squares_and_distances(mu, l, simd::exp(0.5 * l))));
+            write(sums, prior, minus_kl);
         }
     }
 }
 
-/// Computes one row: writes z where there are draws, and returns the sums of `mu^2 + s^2` and of `mu^2 + s^2 - 1 - l`.
-fn sample(h: &[f32], u: &[f32], z: &mut [f32]) -> (f32, f32) {
-    let (mu, l) = h.split_at(h.len() / 2);
-    let (mut squares, mut distances) = (Lanes::default(), Lanes::default());
-    for (j, (mu, l)) in mu.iter().zip(l).enumerate() {
-        let deviation = (0.5 * l).exp();
-        if let (Some(u), Some(z)) = (u.get(j), z.get_mut(j)) {
-            *z = mu + deviation * u;
-        }
-        squares.add(j, mu * mu + deviation * deviation);
-        distances.add(j, mu * mu + above_tangent(*l, deviation * deviation));
-    }
-    (squares.total(), distances.total())
+/// `mu^2 + s^2` and `mu^2 + s^2 - 1 - l`, given s.
+#[inline(always)]
+fn squares_and_distances(mu: f32, l: f32, s: f32) -> [f32; 2] {
+    [mu * mu + s * s, mu * mu + above_tangent(l, s * s)]
 }
 
 /// `exp(l) - 1 - l >= 0`, given `exp(l)`; by its series where the difference would cancel.
+#[inline(always)]
 fn above_tangent(l: f32, exp: f32) -> f32 {
-    if l.abs() < 0.5 {
-        // l^2/2 (1 + l/3 (1 + l/4 ..)); the first term left out is 1e-8 of the value.
-        let series = [8.0, 7.0, 6.0, 5.0, 4.0, 3.0].iter().fold(1.0, |sum, k| 1.0 + l / k * sum);
-        0.5 * l * l * series
-    } else {
-        exp - 1.0 - l
-    }
+    // l^2/2 (1 + l/3 (1 + l/4 ..)); the first term left out is 1e-8 of the value.
+    let series = [8.0, 7.0, 6.0, 5.0, 4.0, 3.0].iter().fold(1.0, |sum, k| 1.0 + l * (1.0 / k) * sum);
+    if l.abs() < 0.5 { 0.5 * l * l * series } else { exp - 1.0 - l }
 }

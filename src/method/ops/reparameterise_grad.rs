@@ -2,7 +2,9 @@
 
 use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::kernel::{Arg, View};
+use crate::engine::ops::lanes;
 use crate::engine::recording::{Call, flat_grid};
+use crate::engine::simd::{self, Vector, Work};
 use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
@@ -85,31 +87,37 @@ pub(super) fn by_point(view: View, alone: bool) -> Arg {
     if alone { view.by_row() } else { view.by_pair() }
 }
 
-fn reparameterise_grad_cpu(Tile { p, h, u, dz, dprior, dminus_kl, dh, .. }: Tile) {
-    let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
-    let [sampled_h, _] = h;
-    let [mut sampled_dh, mut fictive_dh] = dh;
-    let parts = h.into_iter().zip([&mut sampled_dh, &mut fictive_dh]).zip(dprior).zip(dminus_kl);
-    for (((h, dh), dprior), dminus_kl) in parts {
-        let rows = h.chunks_exact(width).zip(dh.chunks_exact_mut(width));
-        for (((h, dh), dprior), dminus_kl) in rows.zip(dprior).zip(dminus_kl) {
+fn reparameterise_grad_cpu(tile: Tile) {
+    simd::run(tile);
+}
+
+impl Work for Tile<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Tile { p, h: [h, fictive_h], u, dz, dprior, dminus_kl, dh: [dh, fictive_dh], .. } = self;
+        let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
+        // Only data points are sampled.
+        let draws = u.chunks_exact(latents).zip(dz.chunks_exact(latents));
+        let rows = h.chunks_exact(width).zip(dh.chunks_exact_mut(width)).zip(dprior[0]).zip(dminus_kl[0]);
+        for ((((h, dh), dprior), dminus_kl), (u, dz)) in rows.zip(draws) {
             let ((mu, l), (d_mu, d_l)) = (h.split_at(latents), dh.split_at_mut(latents));
-            let both = dprior + dminus_kl;
-            d_mu.iter_mut().zip(mu).for_each(|(d, mu)| *d = -both * mu);
-            for (d, l) in d_l.iter_mut().zip(l) {
-                let deviation = (0.5 * l).exp();
-                *d = 0.5 * (dminus_kl - both * deviation * deviation);
-            }
+            let _: [f32; 0] = lanes::map([mu, l, u, dz], [d_mu, d_l], |[mu, l, u, dz]| {
+                let [d_mu, d_l] = of_prior(mu, l, *dprior, *dminus_kl);
+                ([d_mu + dz, d_l + 0.5 * dz * u * simd::exp(0.5 * l)], [])
+            });
+        }
+        let rows = fictive_h.chunks_exact(width).zip(fictive_dh.chunks_exact_mut(width));
+        for (((h, dh), dprior), dminus_kl) in rows.zip(dprior[1]).zip(dminus_kl[1]) {
+            let ((mu, l), (d_mu, d_l)) = (h.split_at(latents), dh.split_at_mut(latents));
+            let _: [f32; 0] =
+                lanes::map([mu, l], [d_mu, d_l], |[mu, l]| (of_prior(mu, l, *dprior, *dminus_kl), []));
         }
     }
-    // Only data points are sampled.
-    let (u, dz) = (u.chunks_exact(latents), dz.chunks_exact(latents));
-    let heads = sampled_h.chunks_exact(width);
-    for (((dh, h), u), dz) in sampled_dh.chunks_exact_mut(width).zip(heads).zip(u).zip(dz) {
-        let (d_mu, d_l) = dh.split_at_mut(latents);
-        d_mu.iter_mut().zip(dz).for_each(|(d, dz)| *d += dz);
-        for (((d, l), u), dz) in d_l.iter_mut().zip(&h[latents..]).zip(u).zip(dz) {
-            *d += 0.5 * dz * u * (0.5 * l).exp();
-        }
-    }
+}
+
+/// The derivatives of the prior and of `minus_kl` by mu and l, weighted.
+#[inline(always)]
+fn of_prior(mu: f32, l: f32, dprior: f32, dminus_kl: f32) -> [f32; 2] {
+    let (both, deviation) = (dprior + dminus_kl, simd::exp(0.5 * l));
+    [-both * mu, 0.5 * (dminus_kl - both * deviation * deviation)]
 }

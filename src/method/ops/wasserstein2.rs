@@ -2,8 +2,9 @@
 
 use crate::engine::graph::{Gradients, Graph, Inputs, Io, Node, Op, Outputs, Tensor};
 use crate::engine::ops::broadcast;
-use crate::engine::ops::lanes::Lanes;
+use crate::engine::ops::lanes;
 use crate::engine::recording::{Call, row_grid};
+use crate::engine::simd::{self, Vector, Work};
 use crate::engine::tensor::DType;
 use crate::error::Result;
 use crate::kernel;
@@ -124,18 +125,23 @@ impl Op for Wasserstein2 {
     }
 }
 
-fn wasserstein2_cpu(Tile { p, h_a, h_b, w2, dh_b, .. }: Tile) {
-    let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
-    let heads = h_a.chunks_exact(width).zip(h_b.chunks_exact(width));
-    for ((w2, (a, b)), d) in w2.iter_mut().zip(heads).zip(dh_b.chunks_exact_mut(width)) {
-        let ((mu_a, l_a), (mu_b, l_b)) = (a.split_at(latents), b.split_at(latents));
-        let (d_mu, d_l) = d.split_at_mut(latents);
-        let mut sum = Lanes::default();
-        for j in 0..latents {
-            let e = w2_squared(mu_a[j], mu_b[j], deviations(l_a[j], l_b[j]));
-            (d_mu[j], d_l[j]) = (e.d_mu_b, e.d_l_b);
-            sum.add(j, e.value);
+fn wasserstein2_cpu(tile: Tile) {
+    simd::run(tile);
+}
+
+impl Work for Tile<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Tile { p, h_a, h_b, w2, dh_b, .. } = self;
+        let (latents, width) = (p.latents as usize, 2 * p.latents as usize);
+        let heads = h_a.chunks_exact(width).zip(h_b.chunks_exact(width));
+        for ((w2, (a, b)), d) in w2.iter_mut().zip(heads).zip(dh_b.chunks_exact_mut(width)) {
+            let ((mu_a, l_a), (mu_b, l_b)) = (a.split_at(latents), b.split_at(latents));
+            let (d_mu, d_l) = d.split_at_mut(latents);
+            [*w2] = lanes::map([mu_a, l_a, mu_b, l_b], [d_mu, d_l], |[mu_a, l_a, mu_b, l_b]| {
+                let e = w2_squared(mu_a, mu_b, deviations(l_a, l_b));
+                ([e.d_mu_b, e.d_l_b], [e.value])
+            });
         }
-        *w2 = sum.total();
     }
 }

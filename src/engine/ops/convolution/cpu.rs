@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{ImageShape, Params, len};
-use crate::engine::simd::{self, Column, LANES, Work, add_scaled, transpose4x4};
+use crate::engine::simd::{self, Column, LANES, Vector, Work, transpose4x4};
 
 /// The memory of a thread.
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ struct Correlate<'a> {
 
 impl Work for Correlate<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const COLUMNS: usize>(self) {
+    fn run<V: Vector>(self) {
         let Correlate { p, transposed, x, weights, bias, relu, y: out, memory } = self;
         let (large, small, [kernel_h, kernel_w]) = p.sides();
         let (stride, padding) = (p.stride as usize, p.padding as usize);
@@ -144,7 +144,7 @@ impl Work for Correlate<'_> {
         for y in 0..classes {
             for x in 0..classes {
                 let taps = (axis(y, 1, kernel_h), axis(x, 2, kernel_w));
-                for (first, width) in blocks(to[0], tile_channels(COLUMNS)) {
+                for (first, width) in blocks(to[0], V::CONVOLUTION[1]) {
                     let weight = |o: usize, i: usize, ty: usize, tx: usize| {
                         let at = taps.0.element(ty) * kernel_w + taps.1.element(tx);
                         weights[(first + o) * by_output + i * by_input + at]
@@ -160,7 +160,7 @@ impl Work for Correlate<'_> {
             for y in 0..classes {
                 for x in 0..classes {
                     let taps = [axis(y, 1, kernel_h), axis(x, 2, kernel_w)];
-                    for (first, width, blocks) in bands(to[0], tile_channels(COLUMNS)) {
+                    for (first, width, blocks) in bands(to[0], V::CONVOLUTION[1]) {
                         let words = taps[0].taps * taps[1].taps * from[0] * width * blocks;
                         let band = Band {
                             taps,
@@ -173,7 +173,7 @@ impl Work for Correlate<'_> {
                             bias,
                             relu,
                         };
-                        band.run::<FMA, COLUMNS>(width, &mut memory.output);
+                        band.run::<V>(width, &mut memory.output);
                         at += words;
                     }
                 }
@@ -293,55 +293,28 @@ struct Band<'a> {
     relu: bool,
 }
 
-/// Columns that a register tile of a convolution sums at once, a power of two, where one of a matrix product sums
-/// `columns`. The weights are packed here, so only the number of registers limits the tile.
-pub(crate) const fn tile_columns(columns: usize) -> usize {
-    // AVX-512 has 32 registers of one column each.
-    if columns > 4 { 16 } else { columns }
-}
-
-/// The most output channels of a register tile; the rest of the tile are neighbouring pixels.
-const fn tile_channels(columns: usize) -> usize {
-    if columns > 4 { 8 } else { columns }
-}
-
 /// Calls a method with the sides of a register tile as const generics: powers of two whose product is at most 16.
 macro_rules! with_sides {
-    ($sides:expr, $object:ident.$method:ident::<$fma:ident, $columns:ident>($($argument:expr),*)) => {
+    ($sides:expr, $object:ident.$method:ident::<$vector:ident>($($argument:expr),*)) => {
         match $sides {
-            (8, 2) => $object.$method::<$fma, $columns, 8, 2>($($argument),*),
-            (4, 4) => $object.$method::<$fma, $columns, 4, 4>($($argument),*),
-            (2, 8) => $object.$method::<$fma, $columns, 2, 8>($($argument),*),
-            (8, 1) => $object.$method::<$fma, $columns, 8, 1>($($argument),*),
-            (4, 2) => $object.$method::<$fma, $columns, 4, 2>($($argument),*),
-            (4, 1) => $object.$method::<$fma, $columns, 4, 1>($($argument),*),
-            (2, 4) => $object.$method::<$fma, $columns, 2, 4>($($argument),*),
-            (2, 2) => $object.$method::<$fma, $columns, 2, 2>($($argument),*),
-            (2, 1) => $object.$method::<$fma, $columns, 2, 1>($($argument),*),
-            (1, 8) => $object.$method::<$fma, $columns, 1, 8>($($argument),*),
-            (1, 4) => $object.$method::<$fma, $columns, 1, 4>($($argument),*),
-            (1, 2) => $object.$method::<$fma, $columns, 1, 2>($($argument),*),
-            (1, 1) => $object.$method::<$fma, $columns, 1, 1>($($argument),*),
+            (8, 2) => $object.$method::<$vector, 8, 2>($($argument),*),
+            (4, 4) => $object.$method::<$vector, 4, 4>($($argument),*),
+            (2, 8) => $object.$method::<$vector, 2, 8>($($argument),*),
+            (8, 1) => $object.$method::<$vector, 8, 1>($($argument),*),
+            (4, 2) => $object.$method::<$vector, 4, 2>($($argument),*),
+            (4, 1) => $object.$method::<$vector, 4, 1>($($argument),*),
+            (2, 4) => $object.$method::<$vector, 2, 4>($($argument),*),
+            (2, 2) => $object.$method::<$vector, 2, 2>($($argument),*),
+            (2, 1) => $object.$method::<$vector, 2, 1>($($argument),*),
+            (1, 8) => $object.$method::<$vector, 1, 8>($($argument),*),
+            (1, 4) => $object.$method::<$vector, 1, 4>($($argument),*),
+            (1, 2) => $object.$method::<$vector, 1, 2>($($argument),*),
+            (1, 1) => $object.$method::<$vector, 1, 1>($($argument),*),
             sides => unreachable!("a register tile of {sides:?}"),
         }
     };
 }
 pub(crate) use with_sides;
-
-/// `for i in 0..n`, n at most 8, unrolled. Compilers turn loops over a register tile into vectors across its columns,
-/// tens of times slower.
-macro_rules! unrolled {
-    (for $i:ident in 0..$n:ident $body:block) => {
-        unrolled!(@ $i $n $body 0 1 2 3 4 5 6 7)
-    };
-    (@ $i:ident $n:ident $body:block $($number:literal)*) => {$(
-        if $number < $n {
-            let $i: usize = $number;
-            $body
-        }
-    )*};
-}
-pub(crate) use unrolled;
 
 /// Columns of the input (16 KiB, half of a first-level cache, but at least one row of the kernel) that all blocks of a
 /// band process before the next ones, so that they stay in the cache.
@@ -370,7 +343,7 @@ impl Part {
 impl Band<'_> {
     /// Computes all outputs of this class and these channels, in blocks of `width`, into the panel `output`.
     #[inline(always)]
-    fn run<const FMA: bool, const COLUMNS: usize>(&self, width: usize, output: &mut [Column]) {
+    fn run<V: Vector>(&self, width: usize, output: &mut [Column]) {
         let [ty, tx] = self.taps;
         let all = 0..tx.taps;
         let words = ty.taps * tx.taps * self.from[0] * width;
@@ -382,7 +355,7 @@ impl Band<'_> {
                 // Neighbouring pixels with all taps inside the image share a tile.
                 let mut pixels = 1;
                 while xs == all
-                    && 2 * pixels * width <= tile_columns(COLUMNS)
+                    && 2 * pixels * width <= V::CONVOLUTION[0]
                     && pixels < 8
                     && qx + 2 * pixels <= tx.count
                     && tx.inside(qx + 2 * pixels - 1, self.from[2]) == all
@@ -397,7 +370,7 @@ impl Band<'_> {
                         let first = self.first + block * width;
                         with_sides!(
                             (width, pixels),
-                            self.tile::<FMA, COLUMNS>([qy, qx], &part, &xs, first, weights, output)
+                            self.tile::<V>([qy, qx], &part, &xs, first, weights, output)
                         );
                     }
                 }
@@ -406,10 +379,20 @@ impl Band<'_> {
         }
     }
 
+    /// Applies the bias and the ReLU to a sum.
+    #[inline(always)]
+    fn finish(&self, output: &mut Column, bias: Option<f32>) {
+        for e in 0..LANES {
+            let value = bias.map_or(output[e], |bias| output[e] + bias);
+            // Not `max`, which makes a NaN 0.
+            output[e] = if self.relu && value < 0.0 { 0.0 } else { value };
+        }
+    }
+
     /// The sums of C channels from `first` on, of P neighbouring pixels, held in registers during the loop over the
     /// taps.
     #[inline(always)]
-    fn tile<const FMA: bool, const COLUMNS: usize, const C: usize, const P: usize>(
+    fn tile<V: Vector, const C: usize, const P: usize>(
         &self,
         [qy, qx]: [usize; 2],
         part: &Part,
@@ -423,10 +406,12 @@ impl Band<'_> {
         let oy = ty.out + qy * ty.out_step;
         let at = |p: usize| (oy * self.to[2] + tx.out + (qx + p) * tx.out_step) * self.to[0] + first;
         let step = tx.in_step * channels;
-        let mut sums: [[Column; C]; P] = match part.first {
-            true => [[Column::ZERO; C]; P],
-            false => from_fn(|p| from_fn(|c| output[at(p) + c])),
-        };
+        let mut sums = [[V::splat(0.0); C]; P];
+        if !part.first {
+            for (p, sums) in sums.iter_mut().enumerate() {
+                sums.iter_mut().zip(&output[at(p)..][..C]).for_each(|(sum, output)| *sum = output.vector());
+            }
+        }
         let run = xs.len() * channels;
         for y in part.rows.clone() {
             if run == 0 {
@@ -438,27 +423,23 @@ impl Band<'_> {
             let input = &self.input[start..][..(P - 1) * step + run];
             let weights = &weights[(y * tx.taps + xs.start) * channels * C..][..run * C];
             for (k, weights) in weights.as_chunks::<C>().0.iter().enumerate() {
-                unrolled!(for p in 0..P {
+                for (p, sums) in sums.iter_mut().enumerate() {
                     // SAFETY: k < run, p < P: within the slice above.
-                    let x = unsafe { input.get_unchecked(p * step + k) };
-                    unrolled!(for c in 0..C {
-                        add_scaled::<FMA, COLUMNS>(&mut sums[p][c], weights[c], x);
-                    });
-                });
+                    let x = unsafe { input.get_unchecked(p * step + k) }.vector();
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum = sum.add_product(V::splat(*weight), x);
+                    }
+                }
             }
         }
-        if part.last {
-            for (c, shift) in self.bias.iter().skip(first).take(C).enumerate() {
-                sums.iter_mut().for_each(|sums| sums[c] = Column(sums[c].map(|sum| sum + shift)));
+        for (p, sums) in sums.into_iter().enumerate() {
+            let output = &mut output[at(p)..][..C];
+            for (c, (output, sum)) in output.iter_mut().zip(sums).enumerate() {
+                *output = Column::of(sum);
+                if part.last {
+                    self.finish(output, self.bias.get(first + c).copied());
+                }
             }
-            if self.relu {
-                // Not `max`, which makes a NaN 0.
-                let positive = |sum: f32| if sum < 0.0 { 0.0 } else { sum };
-                sums.as_flattened_mut().iter_mut().for_each(|sum| *sum = Column(sum.map(positive)));
-            }
-        }
-        for (p, sums) in sums.iter().enumerate() {
-            output[at(p)..][..C].copy_from_slice(sums);
         }
     }
 }

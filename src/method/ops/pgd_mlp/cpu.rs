@@ -1,55 +1,34 @@
-//! The CPU twin of `shaders/pgd_mlp.wgsl`: a panel of 16 examples goes through all steps at once.
+//! The CPU twin of `shaders/pgd_mlp.wgsl`: the examples of a panel go through all steps at once.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
-use super::{Constants, MAX_LAYERS, Params, Tile};
+use super::{MAX_LAYERS, Params, Tile};
 use crate::engine::ops::half::floats_of;
 use crate::engine::rng::{self, Key};
 use crate::engine::simd::{
-    self, Active, Column, LANES, Matrix, Work, exp_and_exp_m1, masked_product, sparse_product, transpose,
-    transpose_back,
+    self, Active, Column, Matrix, Panels, Vector, Work, columns, exp_and_exp_m1, first, for_panels, product,
+    transpose, transpose_back, words,
 };
-use crate::method::ops::entropic_wasserstein::{deviations_by, entropic, w2_squared};
+use crate::method::ops::entropic_wasserstein::{deviations, entropic, w2_squared};
 use crate::method::ops::pgd_start::start_linf;
 use crate::method::ops::pgd_step::{Norm, clip, step_linf};
 
 pub(super) fn pgd_mlp_cpu(tile: Tile) {
     thread_local! {
         // Kept from call to call: a run allocates nothing.
-        static PANEL: RefCell<Panel> = RefCell::default();
+        static MEMORY: RefCell<Memory> = RefCell::default();
     }
-    let Tile { p, constants, rows, weights, probe, x, reference, x_adv, mut wrong, clock, .. } = tile;
-    let (inputs, outputs) = (p.inputs as usize, reference.len() / rows.len());
-    PANEL.with_borrow_mut(|panel| {
-        let examples = x.chunks(LANES * inputs).zip(reference.chunks(LANES * outputs));
-        for ((first, (x, reference)), x_adv) in
-            rows.step_by(LANES).zip(examples).zip(x_adv.chunks_mut(LANES * inputs))
-        {
-            let wrong = wrong.split_off_mut(..LANES.min(wrong.len())).unwrap_or_default();
-            simd::run(Climb {
-                p,
-                constants,
-                first,
-                weights,
-                probe,
-                x,
-                reference,
-                x_adv,
-                wrong,
-                clock,
-                panel,
-            });
-        }
-    });
+    MEMORY.with_borrow_mut(|memory| simd::run(Climb { tile, memory }));
 }
 
-/// The memory of 16 examples: one column a feature.
+/// The memory of a panel: one column a feature.
 #[derive(Debug, Default)]
-struct Panel {
+struct Memory {
     x: Vec<Column>,
     x_adv: Vec<Column>,
     /// The activations of each layer; in the backward pass their gradients.
-    activations: Vec<Vec<Column>>,
+    activations: [Vec<Column>; MAX_LAYERS],
     /// The input's gradient, for the L2 norm.
     gradient: Vec<Column>,
     /// Reference heads.
@@ -66,105 +45,111 @@ const W2: u32 = 0;
 const ENTROPIC: u32 = 1;
 const CROSS_ENTROPY: u32 = 2;
 
-/// One panel's ascent.
+/// The ascent of a tile's rows.
 struct Climb<'a> {
-    p: Params,
-    constants: Constants,
-    /// The index of the panel's first row, which is even.
-    first: usize,
-    weights: &'a [u32],
-    probe: &'a [f32],
-    // The panel's rows:
-    x: &'a [f32],
-    reference: &'a [u32],
-    x_adv: &'a mut [f32],
-    wrong: &'a mut [u32],
-    clock: &'a [u32],
-    panel: &'a mut Panel,
+    tile: Tile<'a>,
+    memory: &'a mut Memory,
 }
 
 impl Work for Climb<'_> {
     #[inline(always)]
-    fn run<const FMA: bool, const COLUMNS: usize>(self) {
-        let Climb { p, constants, panel, .. } = self;
+    fn run<V: Vector>(mut self) {
+        if self.tile.constants.HALF == 1 {
+            let weights = &mut self.memory.weights;
+            weights.clear();
+            weights.extend(self.tile.weights.iter().flat_map(|&word| floats_of(word)));
+        }
+        for_panels::<V>(0..self.tile.rows.len(), &mut self);
+    }
+}
+
+impl Panels for Climb<'_> {
+    #[inline(always)]
+    fn panel_of<V: Vector, const N: usize>(&mut self, rows: Range<usize>) -> Range<usize> {
+        let Tile { p, constants, probe, clock, .. } = self.tile;
         let (inputs, layers) = (p.inputs as usize, p.layers as usize);
         let (norm, goal) = (constants.NORM, constants.GOAL);
         let outputs: [usize; MAX_LAYERS] = std::array::from_fn(|l| p.layer[l][0] as usize);
-        let Panel { x, x_adv, activations, gradient, reference, active, weights } = panel;
+        let Memory { x, x_adv, activations, gradient, reference, active, weights } = &mut *self.memory;
         let weights: &[f32] = match constants.HALF {
-            0 => bytemuck::cast_slice(self.weights),
-            _ => {
-                weights.clear();
-                weights.extend(self.weights.iter().flat_map(|&word| floats_of(word)));
-                weights
-            }
+            0 => bytemuck::cast_slice(self.tile.weights),
+            _ => weights,
         };
-        let network: [Layer; MAX_LAYERS] = std::array::from_fn(|l| layer([weights, self.probe], &p, goal, l));
+        let network: [Layer; MAX_LAYERS] = std::array::from_fn(|l| layer([weights, probe], &p, goal, l));
         let network = &network[..layers];
 
-        transpose(self.x, inputs, x);
+        // The panel's part of each argument.
+        let (rows, rest) = first(rows, N);
+        let width = self.tile.reference.len() / self.tile.rows.len();
+        let images = rows.start * inputs..rows.end * inputs;
+        let its_reference = &self.tile.reference[rows.start * width..rows.end * width];
+        let its_x = &self.tile.x[images.clone()];
+        let points = &mut self.tile.x_adv[images];
+        let wrong = self.tile.wrong.get_mut(rows.clone()).unwrap_or_default();
+
+        let x = transpose::<N>(its_x, inputs, x);
         if constants.START == 1 {
-            start(&p, self.clock[0], self.first, self.x, self.x_adv);
+            start(&p, clock[0], self.tile.rows.start + rows.start, its_x, points);
         }
-        transpose(self.x_adv, inputs, x_adv);
-        activations.resize(MAX_LAYERS, Vec::new());
-        for (h, outputs) in activations.iter_mut().zip(outputs) {
-            h.resize(outputs, Column::ZERO);
-        }
-        let head = outputs[layers - 1];
-        if goal == CROSS_ENTROPY {
-            reference.clear();
-        } else {
-            transpose(bytemuck::cast_slice(self.reference), head, reference);
-        }
+        let x_adv = transpose::<N>(points, inputs, x_adv);
+        let mut outputs = outputs.into_iter();
+        let mut activations = activations.each_mut().map(|h| columns::<N>(h, outputs.next().unwrap_or(0)));
+        let activations = &mut activations[..layers];
+        let reference = match goal {
+            CROSS_ENTROPY => &[],
+            _ => &*transpose::<N>(bytemuck::cast_slice(its_reference), width, reference),
+        };
+        let gradient = columns::<N>(gradient, if norm == Norm::Linf as u32 { 0 } else { inputs });
 
         let iterations = p.steps + u32::from(goal == CROSS_ENTROPY);
         for iteration in 0..iterations {
-            forwards::<FMA, COLUMNS>(network, x_adv, activations, active);
+            forwards::<V, N>(network, x_adv, activations, active);
             // The goal's gradient replaces the output.
-            let h = &mut activations[layers - 1];
+            let h = &mut *activations[layers - 1];
             match goal {
                 W2 => w2_gradient(reference, h),
                 ENTROPIC => entropic_gradient(p.gamma, reference, h),
                 _ => {
-                    let labels = self.reference;
-                    mark_wrong(h, labels, self.wrong);
+                    mark_wrong(h, its_reference, wrong);
                     if iteration == p.steps {
                         break;
                     }
-                    cross_entropy_gradient(h, labels);
+                    cross_entropy_gradient(h, its_reference);
                 }
             }
-            backwards::<FMA, COLUMNS>(network, activations, active);
+            backwards::<V, N>(network, activations, active);
             // The gradient by the image, and the step.
-            let product = (network[0].weight.transposed(), &active[1], activations[0].as_slice());
+            let product = (network[0].weight.transposed(), &active[1], &*activations[0]);
             match norm == Norm::Linf as u32 {
-                true => ascend_linf::<FMA, COLUMNS>(&p, product, x, x_adv),
-                false => ascend_l2::<FMA, COLUMNS>(&p, product, gradient, x, x_adv),
+                true => ascend_linf::<V, N>(&p, product, x, x_adv),
+                false => ascend_l2::<V, N>(&p, product, gradient, x, x_adv),
             }
         }
-        transpose_back(x_adv, inputs, self.x_adv);
+        transpose_back(x_adv, points);
+        rest
     }
 }
 
 /// `h_l = act(W_l h_(l-1) + b_l)`, from the points on. `active` lists the inputs of each layer that are not 0.
 #[inline(always)]
-fn forwards<const FMA: bool, const COLUMNS: usize>(
+fn forwards<V: Vector, const N: usize>(
     network: &[Layer],
-    x_adv: &[Column],
-    activations: &mut [Vec<Column>],
+    x_adv: &[Column<N>],
+    activations: &mut [&mut [Column<N>]],
     active: &mut [Active],
 ) {
     active[0].find(x_adv);
     for (l, layer) in network.iter().enumerate() {
         let (before, after) = activations.split_at_mut(l);
-        let below = before.last().map_or(x_adv, Vec::as_slice);
-        let h = &mut after[0];
-        sparse_product::<FMA, COLUMNS>(layer.weight, &active[l], below, |n, sum| {
-            let with_bias = sum.map(|sum| sum + layer.bias[n]);
-            // Not `max`, which makes a NaN 0.
-            let relu = with_bias.map(|value| if value < 0.0 { 0.0 } else { value });
-            h[n] = Column(if layer.relu { relu } else { with_bias });
+        let below = before.last().map_or(x_adv, |h| h);
+        let h = &mut *after[0];
+        product::<V, N>(layer.weight, None, &active[l], (words(below), N), |n, sum| {
+            let (h, bias) = (&mut h[n], layer.bias[n]);
+            for e in 0..N {
+                let value = sum[e] + bias;
+                // Not `max`, which makes a NaN 0.
+                h[e] = if layer.relu && value < 0.0 { 0.0 } else { value };
+            }
         });
         // Without a ReLU, a zero may have a gradient.
         match layer.relu && l + 1 < network.len() {
@@ -176,52 +161,52 @@ fn forwards<const FMA: bool, const COLUMNS: usize>(
 
 /// `dh_(l-1) = W_l^T dh_l` where the ReLU was positive; it replaces `h_(l-1)`, down to the first layer's output.
 #[inline(always)]
-fn backwards<const FMA: bool, const COLUMNS: usize>(
+fn backwards<V: Vector, const N: usize>(
     network: &[Layer],
-    activations: &mut [Vec<Column>],
+    activations: &mut [&mut [Column<N>]],
     active: &[Active],
 ) {
     for (l, layer) in network.iter().enumerate().skip(1).rev() {
         let (before, after) = activations.split_at_mut(l);
-        let below = &mut before[l - 1];
+        let below = &mut *before[l - 1];
         let relu = network[l - 1].relu;
-        let (weight, above) = (layer.weight.transposed(), &after[0]);
-        masked_product::<FMA, COLUMNS>(weight, &active[l], &active[l + 1], above, |k, sum| {
+        let (weight, above) = (layer.weight.transposed(), &*after[0]);
+        product::<V, N>(weight, Some(&active[l]), &active[l + 1], (words(above), N), |k, sum| {
             let h = &mut below[k];
-            let masked = std::array::from_fn(|e| if h[e] > 0.0 { sum[e] } else { 0.0 });
-            *h = if relu { Column(masked) } else { sum };
+            for e in 0..N {
+                h[e] = if !relu || h[e] > 0.0 { sum[e] } else { 0.0 };
+            }
         });
     }
 }
 
 /// The gradient by the image: the first layer's transposed weights, the active units, and the gradients of these.
-type ByImage<'a> = (Matrix<'a>, &'a Active, &'a [Column]);
+type ByImage<'a, const N: usize> = (Matrix<'a>, &'a Active, &'a [Column<N>]);
 
 #[inline(always)]
-fn ascend_linf<const FMA: bool, const COLUMNS: usize>(
+fn ascend_linf<V: Vector, const N: usize>(
     p: &Params,
-    (weight, active, above): ByImage,
-    x: &[Column],
-    x_adv: &mut [Column],
+    (weight, active, above): ByImage<N>,
+    x: &[Column<N>],
+    x_adv: &mut [Column<N>],
 ) {
-    sparse_product::<FMA, COLUMNS>(weight, active, above, |i, sum| {
+    product::<V, N>(weight, None, active, (words(above), N), |i, sum| {
         let (x, x_adv) = (&x[i], &mut x_adv[i]);
-        for e in 0..LANES {
+        for e in 0..N {
             x_adv[e] = step_linf(x_adv[e], x[e], sum[e], p.eps, p.step);
         }
     });
 }
 
 #[inline(always)]
-fn ascend_l2<const FMA: bool, const COLUMNS: usize>(
+fn ascend_l2<V: Vector, const N: usize>(
     p: &Params,
-    (weight, active, above): ByImage,
-    gradient: &mut Vec<Column>,
-    x: &[Column],
-    x_adv: &mut [Column],
+    (weight, active, above): ByImage<N>,
+    gradient: &mut [Column<N>],
+    x: &[Column<N>],
+    x_adv: &mut [Column<N>],
 ) {
-    gradient.resize(x.len(), Column::ZERO);
-    sparse_product::<FMA, COLUMNS>(weight, active, above, |i, sum| gradient[i] = sum);
+    product::<V, N>(weight, None, active, (words(above), N), |i, sum| gradient[i] = *sum);
     step_l2(p, gradient, x, x_adv);
 }
 
@@ -258,26 +243,23 @@ fn layer<'a>([weights, probe]: [&'a [f32]; 2], p: &Params, goal: u32, l: usize) 
 
 /// `[2 (mu_b - mu_a) | (sb - sa) sb]`, the difference as in `deviations`.
 #[inline(always)]
-fn w2_gradient(reference: &[Column], h: &mut [Column]) {
+fn w2_gradient<const N: usize>(reference: &[Column<N>], h: &mut [Column<N>]) {
     let latents = h.len() / 2;
     let ((mu_a, l_a), (mu_b, l_b)) = (reference.split_at(latents), h.split_at_mut(latents));
     for j in 0..latents {
-        for e in 0..LANES {
-            let exp = |x| exp_and_exp_m1(x).0;
-            let exp_m1 = |x| exp_and_exp_m1(x).1;
-            let s = deviations_by(l_a[j][e], l_b[j][e], exp, exp_m1);
-            let d = w2_squared(mu_a[j][e], mu_b[j][e], s);
+        for e in 0..N {
+            let d = w2_squared(mu_a[j][e], mu_b[j][e], deviations(l_a[j][e], l_b[j][e]));
             (mu_b[j][e], l_b[j][e]) = (d.d_mu_b, d.d_l_b);
         }
     }
 }
 
 #[inline(always)]
-fn entropic_gradient(gamma: f32, reference: &[Column], h: &mut [Column]) {
+fn entropic_gradient<const N: usize>(gamma: f32, reference: &[Column<N>], h: &mut [Column<N>]) {
     let latents = h.len() / 2;
     let ((mu_a, l_a), (mu_b, l_b)) = (reference.split_at(latents), h.split_at_mut(latents));
     for j in 0..latents {
-        for e in 0..LANES {
+        for e in 0..N {
             let d = entropic(gamma, mu_a[j][e], l_a[j][e], mu_b[j][e], l_b[j][e]);
             (mu_b[j][e], l_b[j][e]) = (d.d_mu_b, d.d_l_b);
         }
@@ -286,14 +268,14 @@ fn entropic_gradient(gamma: f32, reference: &[Column], h: &mut [Column]) {
 
 /// As `classify`: wrong where the first largest logit is not the label's, or one is a NaN.
 #[inline(always)]
-fn mark_wrong(logits: &[Column], labels: &[u32], wrong: &mut [u32]) {
+fn mark_wrong<const N: usize>(logits: &[Column<N>], labels: &[u32], wrong: &mut [u32]) {
     for ((e, label), wrong) in labels.iter().enumerate().zip(wrong) {
         let label = *label as usize;
         let Some(own) = logits.get(label).map(|column| column[e]) else {
             *wrong = 1;
             continue;
         };
-        let right = |(c, column): (usize, &Column)| {
+        let right = |(c, column): (usize, &Column<N>)| {
             // A NaN fails both comparisons.
             if c < label { column[e] < own } else { column[e] <= own }
         };
@@ -305,19 +287,19 @@ fn mark_wrong(logits: &[Column], labels: &[u32], wrong: &mut [u32]) {
 
 /// `softmax(logits) - (1 where c is the label)`, in the steps of `softmax_cross_entropy`.
 #[inline(always)]
-fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
+fn cross_entropy_gradient<const N: usize>(h: &mut [Column<N>], labels: &[u32]) {
     // A NaN never compares larger, but it makes `rest` NaN; as the first logit it stays the maximum.
-    let (mut top, mut m) = ([0; LANES], h[0]);
+    let (mut top, mut m) = ([0; N], h[0]);
     for (c, logits) in h.iter().enumerate() {
-        for e in 0..LANES {
+        for e in 0..N {
             if logits[e] > m[e] {
                 (top[e], m[e]) = (c, logits[e]);
             }
         }
     }
-    let mut rest = Column::ZERO;
+    let mut rest = Column::<N>::ZERO;
     for (c, logits) in h.iter_mut().enumerate() {
-        for e in 0..LANES {
+        for e in 0..N {
             let (exp, _) = exp_and_exp_m1(logits[e] - m[e]);
             let is_top = c == top[e];
             logits[e] = if is_top { 1.0 } else { exp };
@@ -335,7 +317,7 @@ fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
         h[label][e] = -others;
     }
     for column in h {
-        for e in 0..LANES {
+        for e in 0..N {
             column[e] /= 1.0 + rest[e];
         }
     }
@@ -343,27 +325,23 @@ fn cross_entropy_gradient(h: &mut [Column], labels: &[u32]) {
 
 /// As `pgd_step`: x' + step grad / |grad|, scaled onto the ball and clipped to the box.
 #[inline(always)]
-fn step_l2(p: &Params, grad: &[Column], x: &[Column], x_adv: &mut [Column]) {
+fn step_l2<const N: usize>(p: &Params, grad: &[Column<N>], x: &[Column<N>], x_adv: &mut [Column<N>]) {
     // A power of two scales the gradient so that its squares neither over- nor underflow.
-    let size = sums(grad.iter().map(|g| Column(g.map(f32::abs))));
+    let size = sums::<N>(x.len(), |i, e| grad[i][e].abs());
     let scale = size.map(|size| {
         let up = if size < 1e-10 { 2.0f32.powi(80) } else { 1.0 };
         if size > 1e15 { 2.0f32.powi(-80) } else { up }
     });
-    let squares = |a: &Column, b: &Column| Column(std::array::from_fn(|e| a[e] * b[e]));
-    let scaled = |g: &Column| Column(std::array::from_fn(|e| scale[e] * g[e]));
-    let norm = sums(grad.iter().map(|g| squares(&scaled(g), &scaled(g)))).map(f32::sqrt);
+    let norm = sums::<N>(x.len(), |i, e| (scale[e] * grad[i][e]).powi(2)).map(f32::sqrt);
     let factor = norm.map(|norm| if norm == 0.0 { 0.0 } else { p.step / norm });
     for (x_adv, g) in x_adv.iter_mut().zip(grad) {
-        for e in 0..LANES {
+        for e in 0..N {
             x_adv[e] += factor[e] * (scale[e] * g[e]);
         }
     }
-    let away = |(a, x): (&Column, &Column)| Column(std::array::from_fn(|e| a[e] - x[e]));
-    let apart = x_adv.iter().zip(x).map(away);
-    let distance = sums(apart.map(|d| squares(&d, &d))).map(f32::sqrt);
+    let distance = sums::<N>(x.len(), |i, e| (x_adv[i][e] - x[i][e]).powi(2)).map(f32::sqrt);
     for (x_adv, x) in x_adv.iter_mut().zip(x) {
-        for e in 0..LANES {
+        for e in 0..N {
             let moved = match distance[e] > p.eps {
                 true => x[e] + p.eps / distance[e] * (x_adv[e] - x[e]),
                 false => x_adv[e],
@@ -373,19 +351,22 @@ fn step_l2(p: &Params, grad: &[Column], x: &[Column], x_adv: &mut [Column]) {
     }
 }
 
-/// Each example's sum, in blocks of 32 features so that rounding stays small.
+/// Each example's sum of `term(feature, example)`, in blocks of 32 features so that rounding stays small.
 #[inline(always)]
-fn sums(columns: impl Iterator<Item = Column>) -> [f32; LANES] {
-    let (mut total, mut block) = ([0.0; LANES], [0.0; LANES]);
-    for (i, column) in columns.enumerate() {
-        for e in 0..LANES {
-            block[e] += column[e];
+fn sums<const N: usize>(features: usize, term: impl Fn(usize, usize) -> f32) -> [f32; N] {
+    let (mut total, mut block) = ([0.0; N], [0.0; N]);
+    for i in 0..features {
+        for e in 0..N {
+            block[e] += term(i, e);
         }
         if i % 32 == 31 {
-            for e in 0..LANES {
+            for e in 0..N {
                 total[e] += std::mem::take(&mut block[e]);
             }
         }
     }
-    std::array::from_fn(|e| total[e] + block[e])
+    for e in 0..N {
+        total[e] += block[e];
+    }
+    total
 }

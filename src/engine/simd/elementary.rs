@@ -1,4 +1,4 @@
-//! The exponential function as vector code.
+//! Elementary functions as vector code.
 
 /// `e^x` and `e^x - 1`, each within 2 units in the last place; NaN of NaN. Compilers turn it into vector code.
 ///
@@ -28,6 +28,33 @@ pub fn exp_and_exp_m1(x: f32) -> (f32, f32) {
     (exp, exp_m1)
 }
 
+/// `e^x`, as [`exp_and_exp_m1`] computes it.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    exp_and_exp_m1(x).0
+}
+
+/// The natural logarithm of `x`, which is positive and normal, within 2 units in the last place; infinity and NaN of
+/// themselves. Compilers turn it into vector code.
+///
+/// With x = 2^n y and y between sqrt(1/2) and sqrt(2), log x = n log 2 + 2 artanh(s), s = (y - 1) / (y + 1).
+#[inline(always)]
+pub fn ln(x: f32) -> f32 {
+    const ROOT_HALF: i32 = 0x3f35_04f3;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let bits = x.to_bits() as i32;
+    let n = (bits - ROOT_HALF) >> 23;
+    let y = f32::from_bits((bits - (n << 23)) as u32);
+    let s = (y - 1.0) / (y + 1.0);
+    // Of the series, the first term left out is below 2^-28 of the sum, since |s| <= 0.172.
+    let q = s * s;
+    let series = q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0))));
+    let n = n as f32;
+    let log = n * LN_2_HIGH + (n * LN_2_LOW + (2.0 * s + 2.0 * s * series));
+    if x < f32::INFINITY { log } else { x }
+}
+
 /// 2^n for n from -126 to 127.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
@@ -38,13 +65,29 @@ fn power_of_two(n: i32) -> f32 {
 mod tests {
     use super::*;
 
+    fn close(value: f32, exact: f64, x: f32) {
+        let unit = f64::from((exact as f32).abs().next_up() - (exact as f32).abs());
+        let error = (f64::from(value) - exact).abs();
+        assert!(error <= 2.0 * unit || f64::from(value) == exact, "at {x}: {value} for {exact}");
+    }
+
+    #[test]
+    fn logarithms_are_right_to_the_last_places() {
+        // All exponents, and finely around 1.
+        for i in 0x0080_0000 / 4999 + 1..0x7f80_0000_u32 / 4999 {
+            let x = f32::from_bits(i * 4999);
+            close(ln(x), f64::from(x).ln(), x);
+        }
+        for i in 0..40_000 {
+            let x = 0.5 + i as f32 * 5e-5;
+            close(ln(x), f64::from(x).ln(), x);
+        }
+        assert_eq!((ln(1.0), ln(f32::INFINITY)), (0.0, f32::INFINITY));
+        assert!(ln(f32::NAN).is_nan());
+    }
+
     #[test]
     fn exponentials_are_right_to_the_last_places() {
-        let close = |value: f32, exact: f64, x: f32| {
-            let unit = f64::from((exact as f32).abs().next_up() - (exact as f32).abs());
-            let error = (f64::from(value) - exact).abs();
-            assert!(error <= 2.0 * unit || f64::from(value) == exact, "at {x}: {value} for {exact}");
-        };
         for i in -20_000..18_000 {
             for x in [i as f32 / 200.0 + 1e-3 * (i % 7) as f32, i as f32 * 1e-6, i as f32 * 1e-12] {
                 let (exp, exp_m1) = exp_and_exp_m1(x);

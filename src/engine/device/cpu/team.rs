@@ -1,0 +1,219 @@
+//! The threads that run a program together.
+//!
+//! A program is a list of short calls: of a training step, tens of microseconds each. A pool that is asked for help with
+//! every call puts its threads to sleep in between, and waking one takes as long as a call. Here helpers join once, for
+//! a whole run, and wait for the next call by spinning. The leader never waits for a helper to come, only for tiles that
+//! one has claimed, so a run ends also where all other threads are busy.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Rows, and how they are cut into tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// All rows.
+    pub rows: usize,
+    /// Rows of the smallest tile.
+    pub tile: usize,
+    /// Rows of the largest.
+    pub most: usize,
+}
+
+impl Cut {
+    /// Rows of a tile for so many threads.
+    fn rows_for(self, threads: usize) -> usize {
+        self.rows.div_ceil(threads).next_multiple_of(self.tile).clamp(self.tile, self.most)
+    }
+}
+
+/// What the threads do with a tile's rows.
+type Work<'a> = dyn Fn(Range<usize>) + Sync + 'a;
+
+/// The tiles that are being worked on.
+#[derive(Clone, Copy)]
+struct Tiles {
+    work: *const Work<'static>,
+    rows: usize,
+    tile: usize,
+    count: usize,
+}
+
+/// The leader of a run, and what its helpers see.
+pub struct Team {
+    /// The number of the current tiles in the upper half, counted from 1, and how many of them nobody has claimed yet in
+    /// the lower. `OVER` at the end of the run.
+    unclaimed: AtomicU64,
+    /// How many of the current tiles are done.
+    done: AtomicUsize,
+    /// Written by the leader while no tile is claimed, and read only for a tile that is claimed.
+    tiles: Cell<Option<Tiles>>,
+    threads: usize,
+}
+
+// SAFETY: `tiles` is only read by who has claimed one of them, and only written while none is claimed. `claim` reads
+// what `for_tiles` has released, and `for_tiles` waits for what every claim releases when it is done.
+unsafe impl Sync for Team {}
+
+const OVER: u64 = u64::MAX;
+
+/// Rounds of spinning before a thread that waits lets others run.
+const SPINS: u32 = 200;
+
+impl Team {
+    /// Runs `lead` on a thread of rayon's pool, with the others as helpers.
+    pub fn run(lead: impl FnOnce(&Team) + Send) {
+        let threads = rayon::current_num_threads();
+        let team =
+            Team { unclaimed: AtomicU64::new(0), done: AtomicUsize::new(0), tiles: Cell::new(None), threads };
+        let team = &team;
+        rayon::scope(move |scope| {
+            // Also where `lead` panics, so that helpers go home.
+            let _over = OnDrop(|| team.unclaimed.store(OVER, Ordering::Release));
+            for _ in 1..threads {
+                scope.spawn(move |_| team.help());
+            }
+            lead(team);
+        });
+    }
+
+    /// Runs `work` on every tile of `cut`, in parallel where there is more than one.
+    pub fn for_tiles(&self, cut: Cut, work: impl Fn(Range<usize>) + Sync) {
+        let (rows, tile) = (cut.rows, cut.rows_for(self.threads));
+        let count = rows.div_ceil(tile);
+        if count <= 1 || self.threads == 1 {
+            (0..count).for_each(|t| work(t * tile..rows.min((t + 1) * tile)));
+            return;
+        }
+        let work: &Work = &work;
+        // SAFETY: only the lifetime changes. The work is called for tiles that are claimed, and all of these are done
+        // when this function returns.
+        let work = unsafe { std::mem::transmute::<*const Work, *const Work<'static>>(work) };
+        self.tiles.set(Some(Tiles { work, rows, tile, count }));
+        self.done.store(0, Ordering::Relaxed);
+        let number = (self.unclaimed.load(Ordering::Relaxed) >> 32) + 1;
+        assert!(count < u32::MAX as usize, "{count} tiles");
+        self.unclaimed.store(number << 32 | count as u64, Ordering::Release);
+        // Also where a tile panics here: those that nobody has claimed are given up, and the others waited for. Where one
+        // panics at a helper, the scope ends with the panic.
+        let finished = OnDrop(|| {
+            let given_up = self.unclaimed.swap(number << 32, Ordering::Relaxed) as u32 as usize;
+            let mut spins = 0;
+            while self.done.load(Ordering::Acquire) < count - given_up {
+                wait(&mut spins);
+            }
+        });
+        while self.claim() {}
+        drop(finished);
+    }
+
+    /// Claims a tile and works on it; `false` where none is left.
+    fn claim(&self) -> bool {
+        let mut seen = self.unclaimed.load(Ordering::Relaxed);
+        loop {
+            let left = seen as u32 as usize;
+            if left == 0 || seen == OVER {
+                return false;
+            }
+            match self.unclaimed.compare_exchange_weak(seen, seen - 1, Ordering::Acquire, Ordering::Relaxed) {
+                Err(now) => seen = now,
+                Ok(_) => {
+                    let _done = OnDrop(|| {
+                        self.done.fetch_add(1, Ordering::Release);
+                    });
+                    let Some(Tiles { work, rows, tile, count }) = self.tiles.get() else { return false };
+                    let start = (count - left) * tile;
+                    // SAFETY: `for_tiles` keeps the work until this tile is done.
+                    unsafe { (*work)(start..rows.min(start + tile)) };
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Works on tiles until the run is over.
+    fn help(&self) {
+        let mut spins = 0;
+        while self.unclaimed.load(Ordering::Relaxed) != OVER {
+            match self.claim() {
+                true => spins = 0,
+                false => wait(&mut spins),
+            }
+        }
+    }
+}
+
+fn wait(spins: &mut u32) {
+    *spins += 1;
+    match *spins < SPINS {
+        true => std::hint::spin_loop(),
+        false => std::thread::yield_now(),
+    }
+}
+
+/// Calls its function when it goes out of scope, by a panic too.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[test]
+    fn fewer_threads_take_larger_tiles() {
+        let cut = Cut { rows: 128, tile: 16, most: 64 };
+        assert_eq!([1, 2, 3, 7, 64].map(|threads| cut.rows_for(threads)), [64, 64, 48, 32, 16]);
+        let fixed = Cut { rows: 5, tile: 16, most: 16 };
+        assert_eq!(fixed.rows_for(2), 16);
+    }
+
+    /// Runs many short calls, of 1 to 40 tiles, and checks that each row is taken once in each.
+    fn short_calls(times: u32) {
+        let rows: Vec<AtomicU32> = (0..400).map(|_| AtomicU32::new(0)).collect();
+        Team::run(|team| {
+            for call in 0..times {
+                let cut = Cut { rows: 1 + 40 * (call as usize % 10), tile: 10, most: 10 };
+                team.for_tiles(cut, |range| {
+                    range.for_each(|row| {
+                        rows[row].fetch_add(1, Ordering::Relaxed);
+                    });
+                });
+                let taken: u32 = rows.iter().map(|row| row.swap(0, Ordering::Relaxed)).sum();
+                assert_eq!(taken as usize, cut.rows, "call {call}");
+            }
+        });
+    }
+
+    #[test]
+    fn every_row_of_every_call_is_taken_once() {
+        short_calls(if cfg!(miri) { 20 } else { 20_000 });
+    }
+
+    #[test]
+    fn teams_that_run_at_once_all_end() {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| short_calls(if cfg!(miri) { 5 } else { 1000 }));
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_in_a_tile_ends_the_run() {
+        let run = || {
+            Team::run(|team| {
+                team.for_tiles(Cut { rows: 64, tile: 1, most: 1 }, |rows| {
+                    assert!(rows.start != 40, "row 40")
+                });
+            });
+        };
+        assert!(std::panic::catch_unwind(run).is_err());
+    }
+}
