@@ -8,7 +8,7 @@ mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use elementary::{exp, exp_and_exp_m1, ln};
+pub use elementary::{exp, exp_and_exp_m1, flush, ln};
 pub use panel::{
     Column, LANES, Panels, WIDEST, columns, copy_lanes, first, for_panels, transpose, transpose_back,
     transpose4x4, words,

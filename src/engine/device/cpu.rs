@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use crate::engine::kernel::{Access, Arg, BufferId, CpuTile, NONE, Scope};
 use crate::engine::recording::{Call, Recording, Step};
-use crate::engine::simd;
+use crate::engine::simd::{self, LANES};
 use crate::error::Result;
 use crate::memory;
 use bytemuck::Zeroable;
@@ -189,11 +189,11 @@ fn row_local(body: &[Call]) -> Option<Cut> {
     };
     let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
     // A single call is cut as outside of a loop.
-    let together = Cut { rows, tile: LOOP_TILE, most: LOOP_TILE };
+    let together = Cut { rows, tile: LANES, most: LOOP_TILE };
     local.then_some(if let [call] = body { cut_of(call) } else { together })
 }
 
-/// Rows that a thread carries through a loop.
+/// The most rows that a thread carries through a loop, so that what passes between its calls stays in a cache.
 const LOOP_TILE: usize = 32;
 
 #[cfg(test)]
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_loop_is_cut_by_rows_only_where_a_row_is_the_same_words_throughout() {
         let aligned = [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(1, 8))];
-        let cut = |tile| Some(Cut { rows: 64, tile, most: tile });
+        let cut = |most| Some(Cut { rows: 64, tile: 16, most });
         assert_eq!(row_local(&aligned), cut(LOOP_TILE));
         // Buffer 2 holds rows of 4 words, then rows of 8: row 16 of the one is row 8 of the other.
         let shifted =

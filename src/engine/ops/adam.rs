@@ -148,8 +148,10 @@ impl Work for Tile<'_> {
         let square_share = -((step + 1.0) * p.log_b2).exp_m1();
         for (((&scaled, m), v), w) in g.iter().zip(m).zip(v).zip(w) {
             let gradient = p.unscale * scaled;
-            *m = p.b1 * *m + p.one_minus_b1 * gradient;
-            *v = p.b2 * *v + p.one_minus_b2 * gradient * gradient;
+            // The square of what counts as 0 is subnormal; `eps` makes its step even smaller.
+            let gradient = if gradient.abs() < 1e-17 { 0.0 } else { gradient };
+            *m = simd::flush(p.b1 * *m + p.one_minus_b1 * gradient);
+            *v = simd::flush(p.b2 * *v + p.one_minus_b2 * gradient * gradient);
             *w -= rate * (*m / mean_share) / ((*v / square_share).sqrt() + p.eps);
         }
     }

@@ -4,6 +4,7 @@
 use crate::engine::kernel::{Arg, UNUSED};
 use crate::engine::ops::convolution::{self, CPU_TILE, Convolution, Params, correlate};
 use crate::engine::recording::Call;
+use crate::engine::simd::LANES;
 use crate::kernel;
 
 kernel! {
@@ -25,5 +26,6 @@ pub(super) fn call(c: &Convolution, rows: usize, [x, w, bias, y]: [Arg; 4], relu
     let [channels, height, width] = c.small;
     Args { x, w, bias, y }
         .call(c.params(rows, 0), Constants { BIAS: (bias != UNUSED).into(), RELU: relu.into() })
-        .grid(rows, CPU_TILE, convolution::grid(rows * height * width, channels, 1))
+        .grid(rows, LANES, convolution::grid(rows * height * width, channels, 1))
+        .up_to(CPU_TILE)
 }

@@ -4,6 +4,7 @@
 use crate::engine::kernel::{Arg, UNUSED};
 use crate::engine::ops::convolution::{self, CPU_TILE, Convolution, Params, correlate};
 use crate::engine::recording::Call;
+use crate::engine::simd::LANES;
 use crate::kernel;
 
 kernel! {
@@ -27,5 +28,6 @@ pub(super) fn call(c: &Convolution, rows: usize, [x, w, bias, y]: [Arg; 4], relu
     let pixels = rows * height.div_ceil(c.stride) * width.div_ceil(c.stride);
     Args { x, w, bias, y }
         .call(c.params(rows, 0), Constants { BIAS: (bias != UNUSED).into(), RELU: relu.into() })
-        .grid(rows, CPU_TILE, convolution::grid(pixels, channels, c.stride * c.stride))
+        .grid(rows, LANES, convolution::grid(pixels, channels, c.stride * c.stride))
+        .up_to(CPU_TILE)
 }

@@ -150,8 +150,9 @@ impl Work for Chunk<'_> {
                 examples: group.len(),
                 stride,
             };
-            for (column, many) in blocks(columns, V::CONVOLUTION[0].min(4)) {
-                for (channel, width) in blocks(large[0], (V::CONVOLUTION[0] / many).min(8)) {
+            let most = 1 << V::CONVOLUTION[0].ilog2();
+            for (column, many) in blocks(columns, most.min(4)) {
+                for (channel, width) in blocks(large[0], (most / many).min(8)) {
                     for element in 0..elements {
                         let (ky, kx) = (element / kernel_w, element % kernel_w);
                         let y = Taps::plain(small[1], kernel_h, stride, padding);

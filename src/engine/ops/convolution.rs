@@ -62,8 +62,8 @@ impl Params {
     }
 }
 
-/// Examples that one thread computes at a time: two panels share the packing of the weights.
-pub(crate) const CPU_TILE: usize = 32;
+/// The most examples that one thread computes at a time. Their panels share the packing of the weights.
+pub(crate) const CPU_TILE: usize = 64;
 
 impl Convolution {
     /// The convolution of `large` images to `channels` channels.

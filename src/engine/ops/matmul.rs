@@ -189,7 +189,7 @@ impl Op for Matmul {
         let bias = if self.bias { io.input(2).whole() } else { UNUSED };
         let call = Args { a, b: io.input(1).whole(), bias, c: io.output(0).by_row() }
             .call(Params { m: m as u32, n: n as u32, k: k as u32 }, constants)
-            .grid(m, LANES, [1, 1, 1])
+            .grid(m, if self.by_columns() { CPU_TILE } else { LANES }, [1, 1, 1])
             .up_to(if self.by_columns() { m } else { WIDEST })
             .flops(2 * m * n * k);
         // The usual tiling first; the last one stays last.
@@ -302,6 +302,9 @@ impl CooperativeTiling {
         [(n as u32).div_ceil(width), (m as u32).div_ceil(height), 1]
     }
 }
+
+/// Rows of C of a register tile where columns of op(B) are side by side.
+const CPU_TILE: usize = 6;
 
 fn matmul_cpu(tile: Tile) {
     thread_local! {

@@ -55,6 +55,16 @@ pub fn ln(x: f32) -> f32 {
     if x < f32::INFINITY { log } else { x }
 }
 
+/// `x`, or 0 where it is closer to 0 than 2^-100.
+///
+/// Sums of products with such numbers are subnormal, and processors take a hundred cycles for an operation on these.
+/// WGSL lets a GPU flush them to 0.
+#[inline(always)]
+pub fn flush(x: f32) -> f32 {
+    const LEAST: f32 = 1.0 / (1_u128 << 100) as f32;
+    if x.abs() < LEAST { 0.0 } else { x }
+}
+
 /// 2^n for n from -126 to 127.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {

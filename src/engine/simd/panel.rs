@@ -152,7 +152,8 @@ pub fn transpose<'a, const N: usize>(
         let quads = count / 4;
         // In blocks of 4 x 4, so that words are read and written four at a time.
         for quad in 0..quads {
-            let rows: [&[f32]; 4] = std::array::from_fn(|r| part(4 * quad + r));
+            let e = 4 * quad;
+            let rows = [part(e), part(e + 1), part(e + 2), part(e + 3)];
             let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0);
             let (blocks, rest) = block.as_chunks_mut::<4>();
             let done = 4 * blocks.len();

@@ -9,7 +9,7 @@ use super::{LANES, Panels, product};
 ///
 /// Its methods need that instruction set. Only [`run`](super::run) names its types, where the machine has it.
 pub trait Vector: Copy {
-    /// The most vectors that a convolution sums at once, and the most channels of these; powers of two.
+    /// The most vectors that a convolution sums at once, and the most channels of these, a power of two.
     const CONVOLUTION: [usize; 2];
 
     /// The first words from `from` on.

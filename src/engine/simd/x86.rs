@@ -12,7 +12,7 @@ use super::{LANES, Panels, product};
 pub(super) struct Avx512(__m512);
 
 impl Vector for Avx512 {
-    const CONVOLUTION: [usize; 2] = [16, 8];
+    const CONVOLUTION: [usize; 2] = [24, 8];
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {

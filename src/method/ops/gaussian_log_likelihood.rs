@@ -114,11 +114,14 @@ impl Work for Tile<'_> {
                 }),
                 _ => lanes::map([output, x], [d], |[output, x]| {
                     // xhat and 1 - xhat from e^-|output|: neither overflows or cancels.
-                    let e = simd::exp(-output.abs());
+                    let e = simd::flush(simd::exp((-output.abs()).max(-80.0)));
                     let large = 1.0 / (1.0 + e);
                     let xhat = if output >= 0.0 { large } else { e * large };
                     let difference = x - xhat;
-                    ([difference * (p.inverse_v * e * large * large)], [difference * difference])
+                    // At a black pixel the derivative is about -e^2, which may be subnormal.
+                    let factor = if difference.abs() < 1e-15 { 0.0 } else { difference };
+                    let d = simd::flush(factor * (p.inverse_v * e * large * large));
+                    ([d], [difference * difference])
                 }),
             };
             *ll = -0.5 * p.inverse_v * squares - p.normaliser;

@@ -140,7 +140,8 @@ impl Work for Correlate<'_> {
             false => (from[0] * element, element),
             true => (element, to[0] * element),
         };
-        memory.weights.clear();
+        memory.weights.resize(weights.len(), 0.0);
+        let mut free = memory.weights.as_mut_slice();
         for y in 0..classes {
             for x in 0..classes {
                 let taps = (axis(y, 1, kernel_h), axis(x, 2, kernel_w));
@@ -149,7 +150,10 @@ impl Work for Correlate<'_> {
                         let at = taps.0.element(ty) * kernel_w + taps.1.element(tx);
                         weights[(first + o) * by_output + i * by_input + at]
                     };
-                    pack(&mut memory.weights, width, from[0], [taps.0.taps, taps.1.taps], weight);
+                    let taps = [taps.0.taps, taps.1.taps];
+                    let (packed, rest) = free.split_at_mut(taps[0] * taps[1] * from[0] * width);
+                    pack(packed, width, from[0], taps, weight);
+                    free = rest;
                 }
             }
         }
@@ -204,16 +208,19 @@ pub(crate) fn blocks(channels: usize, most: usize) -> impl Iterator<Item = (usiz
 /// Packs the weights of a block of `width` output channels: by tap, by input channel, by output channel.
 #[inline(always)]
 fn pack(
-    packed: &mut Vec<f32>,
+    packed: &mut [f32],
     width: usize,
     inputs: usize,
     [taps_y, taps_x]: [usize; 2],
     weight: impl Fn(usize, usize, usize, usize) -> f32,
 ) {
-    for ty in 0..taps_y {
-        for tx in 0..taps_x {
-            for i in 0..inputs {
-                packed.extend((0..width).map(|o| weight(o, i, ty, tx)));
+    // In the order in which the weights lie, so that each is read from a line that is in the cache.
+    for o in 0..width {
+        for i in 0..inputs {
+            for ty in 0..taps_y {
+                for tx in 0..taps_x {
+                    packed[((ty * taps_x + tx) * inputs + i) * width + o] = weight(o, i, ty, tx);
+                }
             }
         }
     }
@@ -293,10 +300,14 @@ struct Band<'a> {
     relu: bool,
 }
 
-/// Calls a method with the sides of a register tile as const generics: powers of two whose product is at most 16.
+/// Calls a method with the sides of a register tile as const generics, whose product is at most 24.
 macro_rules! with_sides {
     ($sides:expr, $object:ident.$method:ident::<$vector:ident>($($argument:expr),*)) => {
         match $sides {
+            (8, 3) => $object.$method::<$vector, 8, 3>($($argument),*),
+            (4, 3) => $object.$method::<$vector, 4, 3>($($argument),*),
+            (2, 3) => $object.$method::<$vector, 2, 3>($($argument),*),
+            (1, 3) => $object.$method::<$vector, 1, 3>($($argument),*),
             (8, 2) => $object.$method::<$vector, 8, 2>($($argument),*),
             (4, 4) => $object.$method::<$vector, 4, 4>($($argument),*),
             (2, 8) => $object.$method::<$vector, 2, 8>($($argument),*),
@@ -353,15 +364,13 @@ impl Band<'_> {
             while qx < tx.count {
                 let xs = tx.inside(qx, self.from[2]);
                 // Neighbouring pixels with all taps inside the image share a tile.
-                let mut pixels = 1;
-                while xs == all
-                    && 2 * pixels * width <= V::CONVOLUTION[0]
-                    && pixels < 8
-                    && qx + 2 * pixels <= tx.count
-                    && tx.inside(qx + 2 * pixels - 1, self.from[2]) == all
-                {
-                    pixels *= 2;
-                }
+                let share = |pixels: &usize| {
+                    xs == all
+                        && pixels * width <= V::CONVOLUTION[0]
+                        && qx + pixels <= tx.count
+                        && tx.inside(qx + pixels - 1, self.from[2]) == all
+                };
+                let pixels = [8, 4, 3, 2].into_iter().find(share).unwrap_or(1);
                 let row = (xs.len() + (pixels - 1) * tx.in_step) * self.from[0];
                 let at_once = if self.blocks == 1 { ty.taps } else { INPUT_AT_ONCE / row.max(1) };
                 for part in Part::of(ys.clone(), at_once.max(1)) {
