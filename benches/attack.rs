@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::cli::environment::tuning;
+use smoothenc::cli::environment::{limit_instructions, tuning};
 use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
 use smoothenc::runs::config::AttackConfig;
@@ -36,6 +36,7 @@ struct Args {
 
 fn main() -> smoothenc::Result<()> {
     let args = Args::parse();
+    limit_instructions()?;
     let context = Context { tuning: tuning()?, ..Context::silent() };
     let name = context.open(&args.device, false)?.description();
     let mut run = LoadedRun::open(&args.run, args.device.as_str(), &context)?;

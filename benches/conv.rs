@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::cli::environment::tuning;
+use smoothenc::cli::environment::{limit_instructions, tuning};
 use smoothenc::engine::autodiff;
 use smoothenc::engine::device::{self, Device, Program};
 use smoothenc::engine::graph::Graph;
@@ -74,6 +74,7 @@ fn layer(
 
 fn main() -> smoothenc::Result<()> {
     let args = Args::parse();
+    limit_instructions()?;
     let device = device::open_tuned(&args.device, false, &tuning()?)?;
     let image = [args.channels, args.side, args.side];
     let first = Convolution::new(image, 32, [4, 4], 2, 1)?;

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use clap::Parser;
-use smoothenc::cli::environment::tuning;
+use smoothenc::cli::environment::{limit_instructions, tuning};
 use smoothenc::engine::device::{self, Device, Program};
 use smoothenc::engine::graph::{Graph, plan};
 use smoothenc::engine::kernel::BufferId;
@@ -46,6 +46,7 @@ fn sizes(text: &str) -> Result<[usize; 3]> {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    limit_instructions()?;
     let device = device::open_tuned(&args.device, false, &tuning()?)?;
     for size in &args.sizes {
         let recording = recording(sizes(size)?)?;

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use clap::Parser;
 use smoothenc::bench;
-use smoothenc::cli::environment::tuning;
+use smoothenc::cli::environment::{limit_instructions, tuning};
 use smoothenc::engine::device;
 use smoothenc::method::Trainer;
-use smoothenc::runs::config::Config;
+use smoothenc::runs::config::{Arch, Config, Preset};
 use smoothenc::runs::recipe;
 
 #[derive(Parser)]
@@ -22,6 +22,9 @@ struct Args {
     batch: usize,
     #[arg(long, default_value_t = 64)]
     dz: usize,
+    /// mlp or conv, each as `train mnist` has it
+    #[arg(long, default_value = "mlp")]
+    arch: Arch,
     #[arg(long, default_value = "cpu")]
     device: String,
     /// Timed training steps
@@ -37,12 +40,13 @@ struct Args {
 fn main() -> smoothenc::Result<()> {
     env_logger::init(); // RUST_LOG=smoothenc=debug prints the time of each variant of a kernel.
     let args = Args::parse();
+    limit_instructions()?;
     let config = Config {
         selection_steps: args.steps,
         batch: args.batch,
         latent: args.dz,
         iterations: 1000,
-        ..Config::default()
+        ..Preset::Quick.config(args.arch, "mnist")
     };
     let images = bench::random_images(4096.max(args.batch));
     let device = device::open_tuned(&args.device, false, &tuning()?)?;
@@ -62,7 +66,7 @@ fn main() -> smoothenc::Result<()> {
     let mut seconds = timed(args.count)?;
     seconds.sort_by(f64::total_cmp);
     let result = serde_json::json!({
-        "impl": "smoothenc", "L": args.steps, "batch": args.batch, "dz": args.dz, "device": name,
+        "impl": "smoothenc", "arch": args.arch, "L": args.steps, "batch": args.batch, "dz": args.dz, "device": name,
         "dispatches": trainer.dispatches(), "n": seconds.len(),
         "median_s": seconds[seconds.len() / 2], "min_s": seconds[0],
     });

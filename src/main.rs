@@ -73,6 +73,7 @@ fn run(cli: Cli) -> Result<()> {
     }
     // What is wrong in the environment is told before anything is done.
     environment::start_threads()?;
+    environment::limit_instructions()?;
     let tuning = if cli.command.opens_devices() { environment::tuning()? } else { Tuning::Off };
     let context = &cli::progress::context(stop, cli.talk, tuning);
     match cli.command {

@@ -66,6 +66,16 @@ fn within(lab: &Lab, mib: usize, line: &str) -> Outcome {
 }
 
 #[test]
+fn instructions_that_the_processor_does_not_have() {
+    let lab = Lab::new();
+    let line = "devices";
+    let refused = outcome(lab.command(line).env("SMOOTHENC_SIMD", "mmx"));
+    lab.judge(2, line, &refused, &["SMOOTHENC_SIMD", "portable"]);
+    let limited = outcome(lab.command(line).env("SMOOTHENC_SIMD", "portable"));
+    assert!(limited.stdout.contains("portable"), "{}", limited.stdout);
+}
+
+#[test]
 fn threads_that_cannot_be() {
     let lab = Lab::new();
     for threads in ["100000", "-1", "two"] {

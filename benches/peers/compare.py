@@ -4,9 +4,11 @@ the matrix product on the GPU.
 
   python benches/peers/compare.py --rounds 7                       the step: L 20, batch 128, 2 threads
   python benches/peers/compare.py --run runs/mnist-se-1            and the attack on that run's classifier
+  python benches/peers/compare.py --arch conv --L 7                the step of the ConvNet
   python benches/peers/compare.py --no-step --conv                 the ConvNet's convolutions, layer by layer
   python benches/peers/compare.py --device gpu --peers eager,compile,graphs,jax
   python benches/peers/compare.py --no-step --burn                 matrix products beside Burn's, on the GPU
+  python benches/peers/compare.py --avx2                           all sides with AVX2 only, as on a processor without AVX-512
   python benches/peers/compare.py --python PYTHON                  an interpreter that has torch and jax
 
 Makes a virtual environment with torch and jax (--venv), builds smoothenc once, and then lets all of them take turns,
@@ -48,6 +50,8 @@ def arguments():
     parser.add_argument("--peers", default=None, help="of eager, compile, graphs, jax [default: all that can run]")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--avx2", action="store_true", help="limit all sides to AVX2 (JAX is left out: it has no such limit)")
+    parser.add_argument("--arch", choices=["mlp", "conv"], default="mlp", help="of the step [default: %(default)s]")
     parser.add_argument("--L", type=int, default=20)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--dz", type=int, default=64)
@@ -75,6 +79,13 @@ def note(text):
 def run(command, a, device=None, **more):
     """Runs a command on the processors and threads that all sides get; returns its stdout."""
     threads = str(a.threads)
+    limits = {
+        "SMOOTHENC_SIMD": "avx2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    }
+    more = {**(limits if a.avx2 else {}), **more}
     environment = dict(os.environ, RAYON_NUM_THREADS=threads, OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, **more)
     bind = None
     if hasattr(os, "sched_setaffinity") and (device or a.device) == "cpu":
@@ -171,20 +182,26 @@ def table(title, seconds, results, extra):
 
 def step(a, python, peers):
     sizes = ["--L", a.L, "--batch", a.batch, "--dz", a.dz]
+    convolutions = a.arch == "conv"
     torch = [python, HERE / "bench_torch_step.py", *sizes, "--steps", a.steps, "--threads", a.threads]
     torch += ["--device", "cuda" if a.device == "gpu" else "cpu"]
     jax = [python, HERE / "bench_jax_step.py", *sizes, "--steps", a.steps]
     jax += ["--platform", "cuda" if a.device == "gpu" else "cpu"]
+    torch += ["--arch", a.arch]
     commands = {
-        "ours": [bench_binary("step"), *sizes, "--count", a.steps, "--device", a.device],
+        "ours": [bench_binary("step"), *sizes, "--arch", a.arch, "--count", a.steps, "--device", a.device],
         "eager": torch,
+        "last": torch + ["--channels-last"],
         "compile": torch + ["--compile"],
         "graphs": torch + ["--graphs"],
         "jax": jax,
     }
-    commands = {side: list(map(str, c)) for side, c in commands.items() if side == "ours" or side in peers}
+    # JAX's twin has dense layers only, and these have one memory layout.
+    sides = ["ours", *(peers if not convolutions else [peer for peer in peers if peer != "jax"] + ["last"])]
+    commands = {side: list(map(str, c)) for side, c in commands.items() if side in sides}
     seconds, results = compare(commands, ["L", "batch", "dz"], "median_s", a)
-    title = f"SE step: L {a.L}, batch {a.batch}, Dz {a.dz}, {where(results['ours'], a)}"
+    network = "ConvNet's SE step" if convolutions else "SE step"
+    title = f"{network}: L {a.L}, batch {a.batch}, Dz {a.dz}, {where(results['ours'], a)}"
     table(title, seconds, results, [])
 
 
@@ -275,7 +292,7 @@ def main():
     a.run = a.run and a.run.absolute()
     python = interpreter(a) if a.run or a.conv or not a.no_step else None
     cuda = a.device == "gpu"
-    able = ["eager", "compile", "jax"] + ["graphs"] * cuda
+    able = ["eager", "compile"] + ["jax"] * (not a.avx2) + ["graphs"] * cuda
     peers = a.peers.split(",") if a.peers else able
     for peer in peers:
         if peer not in able:

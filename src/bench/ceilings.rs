@@ -6,6 +6,7 @@ use crate::bench::{Options, timing};
 use crate::engine::device::{Buffer, Device};
 use crate::engine::kernel::{BufferId, Kernel, NONE, View};
 use crate::engine::recording::{Call, flat_grid};
+use crate::engine::simd::{self, InstructionSet};
 use crate::error::Result;
 
 /// The two rates that bound every kernel.
@@ -134,18 +135,14 @@ fn copy_call(from: View, to: View) -> Call {
 /// The mean of the sums after all rounds.
 type Spin = fn(fma::Params) -> f32;
 
-/// The loop for the widest registers of this machine, and the sums it keeps.
+/// The loop for the widest registers that kernels use, and the sums it keeps.
 fn widest() -> (usize, Spin) {
     #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            // SAFETY: the machine has the instructions.
-            return (16 * 24, |p| unsafe { spin_avx512(p) });
-        }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            // SAFETY: the machine has the instructions.
-            return (8 * 12, |p| unsafe { spin_avx2(p) });
-        }
+    match simd::instruction_set() {
+        // SAFETY: the machine has the instructions of its set.
+        InstructionSet::Avx512 => return (16 * 24, |p| unsafe { spin_avx512(p) }),
+        InstructionSet::Avx2Fma => return (8 * 12, |p| unsafe { spin_avx2(p) }),
+        _ => {}
     }
     (4 * 12, spin::<{ 4 * 12 }, { cfg!(target_arch = "aarch64") }>)
 }

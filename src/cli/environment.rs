@@ -3,6 +3,7 @@
 use std::env::{self, VarError};
 
 use crate::engine::device::Tuning;
+use crate::engine::simd::{self, InstructionSet};
 use crate::{Error, Result, files};
 
 /// More threads than any machine of today has processors; each costs memory and a start.
@@ -26,6 +27,29 @@ pub fn tuning() -> Result<Tuning> {
         }
     };
     Ok(files::user_caches().map_or(Tuning::Off, |folder| wanted(folder.join("tune.json"))))
+}
+
+/// Limits the CPU back end to the instruction set in `SMOOTHENC_SIMD`, where it is set: to see what a machine without
+/// the wider ones gets.
+///
+/// # Errors
+/// [`Error::Request`] for one that this machine does not have.
+pub fn limit_instructions() -> Result<()> {
+    const NAMES: [(&str, InstructionSet); 4] = [
+        ("avx512", InstructionSet::Avx512),
+        ("avx2", InstructionSet::Avx2Fma),
+        ("neon", InstructionSet::Neon),
+        ("portable", InstructionSet::Portable),
+    ];
+    let Some(wanted) = env::var_os("SMOOTHENC_SIMD") else { return Ok(()) };
+    let limited = NAMES.iter().find(|(name, _)| wanted == *name).map(|(_, set)| simd::limit(*set));
+    if let Some(Ok(())) = limited {
+        return Ok(());
+    }
+    let here = simd::instruction_sets();
+    let here = NAMES.iter().filter(|(_, set)| here.contains(set)).map(|(name, _)| *name);
+    let here = here.collect::<Vec<_>>().join(", ");
+    Err(Error::request(format!("SMOOTHENC_SIMD: set it to one of this processor's: {here}")))
 }
 
 /// Starts the threads of the CPU back end: as many as `RAYON_NUM_THREADS` says. 0, or nothing, is one for each

@@ -1,6 +1,8 @@
 //! Vector arithmetic for CPU kernels: plain Rust over arrays of lanes, compiled for each instruction set, one of which
 //! is chosen at run time.
 
+use std::sync::OnceLock;
+
 mod elementary;
 mod panel;
 mod product;
@@ -41,8 +43,42 @@ impl InstructionSet {
     }
 }
 
-/// The widest instruction set of this machine. Results depend on it in their last bits.
+/// What [`limit`] has set.
+static LIMIT: OnceLock<InstructionSet> = OnceLock::new();
+
+/// Lets kernels use `set` in place of the widest instruction set, to see what a machine without that gets. The first
+/// call counts.
+///
+/// # Errors
+/// The sets that this machine has, where `set` is none of them.
+pub fn limit(set: InstructionSet) -> Result<(), Vec<InstructionSet>> {
+    let sets = instruction_sets();
+    if !sets.contains(&set) {
+        return Err(sets);
+    }
+    LIMIT.get_or_init(|| set);
+    Ok(())
+}
+
+/// The instruction sets of this machine, the widest first.
+pub fn instruction_sets() -> Vec<InstructionSet> {
+    let mut sets = vec![widest()];
+    if widest() == InstructionSet::Avx512 {
+        sets.push(InstructionSet::Avx2Fma);
+    }
+    if widest() != InstructionSet::Portable {
+        sets.push(InstructionSet::Portable);
+    }
+    sets
+}
+
+/// The instruction set that kernels use: the widest of this machine, unless [`limit`] has set another. Results depend
+/// on it in their last bits.
 pub fn instruction_set() -> InstructionSet {
+    LIMIT.get().copied().unwrap_or_else(widest)
+}
+
+fn widest() -> InstructionSet {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx512f") {
@@ -64,7 +100,7 @@ pub trait Work {
     fn run<V: Vector>(self);
 }
 
-/// Runs `work` with the widest instruction set of this machine.
+/// Runs `work` with the [`instruction_set`].
 pub fn run(work: impl Work) {
     run_on(instruction_set(), work);
 }
@@ -93,18 +129,6 @@ fn avx512(work: impl Work) {
 #[target_feature(enable = "avx2,fma")]
 fn avx2(work: impl Work) {
     work.run::<x86::Avx2>();
-}
-
-/// The instruction sets of this machine that [`run_on`] takes.
-#[cfg(test)]
-fn instruction_sets() -> Vec<InstructionSet> {
-    let mut sets = vec![InstructionSet::Portable];
-    match instruction_set() {
-        InstructionSet::Avx512 => sets.extend([InstructionSet::Avx2Fma, InstructionSet::Avx512]),
-        InstructionSet::Portable => {}
-        other => sets.push(other),
-    }
-    sets
 }
 
 #[cfg(test)]

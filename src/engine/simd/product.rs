@@ -264,7 +264,7 @@ mod tests {
             // All columns are zero but for each `every`-th, in which few examples are not, and one of NaN.
             let one = |e: usize, k: usize| match k {
                 29 => f32::NAN,
-                _ if k % every == 0 && e % 16 == k % 16 => value(k),
+                _ if k.is_multiple_of(every) && e % 16 == k % 16 => value(k),
                 _ => 0.0,
             };
             let chosen = Active((0..21).filter(|n| n % outputs == 0).collect());

@@ -114,7 +114,8 @@ impl Work for Tile<'_> {
                 }),
                 _ => lanes::map([output, x], [d], |[output, x]| {
                     // xhat and 1 - xhat from e^-|output|: neither overflows or cancels.
-                    let e = simd::flush(simd::exp((-output.abs()).max(-80.0)));
+                    let depth = if output.abs() > 80.0 { 80.0 } else { output.abs() };
+                    let e = simd::flush(simd::exp(-depth));
                     let large = 1.0 / (1.0 + e);
                     let xhat = if output >= 0.0 { large } else { e * large };
                     let difference = x - xhat;

@@ -356,9 +356,7 @@ fn step_l2<const N: usize>(p: &Params, grad: &[Column<N>], x: &[Column<N>], x_ad
 fn sums<const N: usize>(features: usize, term: impl Fn(usize, usize) -> f32) -> [f32; N] {
     let (mut total, mut block) = ([0.0; N], [0.0; N]);
     for i in 0..features {
-        for e in 0..N {
-            block[e] += term(i, e);
-        }
+        block.iter_mut().enumerate().for_each(|(e, sum)| *sum += term(i, e));
         if i % 32 == 31 {
             for e in 0..N {
                 total[e] += std::mem::take(&mut block[e]);
