@@ -1,8 +1,9 @@
 //! Seconds of matrix products C = A B on a device, one line of JSON for each size:
-//! `cargo bench --bench matmul -- --device gpu 128x784x200 1024x1024x1024` (m x k x n).
+//! `cargo bench --bench matmul -- --device gpu 128x784x200 200x128x784:tn` (m x k x n; `t` for a factor whose transpose
+//! is stored).
 //!
-//! The twin of `peers/burn_matmul`; `peers/compare.py --burn` runs the two in turn. With `--tiles`
-//! a line for each tiling that a GPU could choose.
+//! The twin of `peers/bench_torch_matmul.py` and `peers/burn_matmul`; `peers/compare.py` runs them in turn. With
+//! `--tiles` a line for each tiling that a GPU could choose.
 
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use smoothenc::error::{Error, Result};
 
 #[derive(Parser)]
 struct Args {
-    /// Sizes, each as MxKxN
+    /// Sizes, each as MxKxN, or MxKxN:nt and the like where a factor's transpose is stored
     #[arg(required = true)]
     sizes: Vec<String>,
     #[arg(long, default_value = "gpu")]
@@ -38,10 +39,20 @@ struct Args {
 const SAMPLE_SECONDS: f64 = 0.02;
 const MOST_PRODUCTS: f64 = 64.0;
 
-fn sizes(text: &str) -> Result<[usize; 3]> {
-    let parsed: Option<Vec<usize>> = text.split('x').map(|n| n.parse().ok().filter(|&n| n > 0)).collect();
+/// The sides m, k and n, and whether the transposes of A and of B are stored.
+fn sizes(text: &str) -> Result<([usize; 3], [bool; 2])> {
+    let (sides, form) = text.split_once(':').unwrap_or((text, "nn"));
+    let parsed: Option<Vec<usize>> = sides.split('x').map(|n| n.parse().ok().filter(|&n| n > 0)).collect();
     let sides = parsed.and_then(|sides| sides.try_into().ok());
-    sides.ok_or_else(|| Error::request(format!("{text}: a size is MxKxN, as 128x784x200")))
+    let form = match form {
+        "nn" => Some([false, false]),
+        "nt" => Some([false, true]),
+        "tn" => Some([true, false]),
+        "tt" => Some([true, true]),
+        _ => None,
+    };
+    let wrong = || Error::request(format!("{text}: a size is MxKxN, as 128x784x200 or 128x784x200:nt"));
+    sides.zip(form).ok_or_else(wrong)
 }
 
 fn main() -> Result<()> {
@@ -49,7 +60,8 @@ fn main() -> Result<()> {
     limit_instructions()?;
     let device = device::open_tuned(&args.device, false, &tuning()?)?;
     for size in &args.sizes {
-        let recording = recording(sizes(size)?)?;
+        let (sides, transposed) = sizes(size)?;
+        let recording = recording(sides, transposed)?;
         let Some((call, _)) = recording.calls().next() else { continue };
         let variants = match args.tiles {
             true => (0..call.variants.len()).map(|i| call.chosen(i)).collect(),
@@ -59,7 +71,7 @@ fn main() -> Result<()> {
             let seconds = time(&device, &recording, &call, args.samples)?;
             let tile: Vec<_> = call.constants.iter().map(|(name, v)| format!("{name}={v}")).collect();
             let line = serde_json::json!({
-                "impl": "smoothenc", "size": sizes(size)?, "device": device.description(),
+                "impl": "smoothenc", "size": sides, "form": size, "device": device.description(),
                 "software": device.is_software(), "n": seconds.len(), "median_s": seconds[seconds.len() / 2],
                 "min_s": seconds[0], "gflops": call.flops as f64 / seconds[seconds.len() / 2] / 1e9,
                 "constants": tile.join(" "),
@@ -71,10 +83,12 @@ fn main() -> Result<()> {
 }
 
 /// The recording of one product.
-fn recording([m, k, n]: [usize; 3]) -> Result<Recording> {
+fn recording([m, k, n]: [usize; 3], [transpose_a, transpose_b]: [bool; 2]) -> Result<Recording> {
     let mut g = Graph::new();
-    let (a, b) = (g.variable("a", [m, k], F32)?, g.variable("b", [k, n], F32)?);
-    let (product, c) = (ops::matmul(&mut g, a, false, b, false)?, g.variable("c", [m, n], F32)?);
+    let a = g.variable("a", if transpose_a { [k, m] } else { [m, k] }, F32)?;
+    let b = g.variable("b", if transpose_b { [n, k] } else { [k, n] }, F32)?;
+    let product = ops::matmul(&mut g, a, transpose_a, b, transpose_b)?;
+    let c = g.variable("c", [m, n], F32)?;
     ops::store(&mut g, product, c)?;
     Ok(plan(&g).recording)
 }
@@ -88,7 +102,11 @@ fn time(device: &Device, recording: &Recording, call: &Call, samples: usize) -> 
         buffer.write(0, &words)?;
     }
     let program = |times: usize| {
-        let steps = vec![Step::Repeat { times, body: vec![call.clone()] }];
+        let steps = match device {
+            // Not a loop, which threads would go through without waiting for each other.
+            Device::Cpu(_) => vec![Step::Call(call.clone()); times],
+            Device::Gpu(_) => vec![Step::Repeat { times, body: vec![call.clone()] }],
+        };
         device.compile(Recording { buffers: recording.buffers.clone(), steps }, &memory)
     };
     let run = |program: &mut Program| -> Result<f64> {

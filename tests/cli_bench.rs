@@ -53,6 +53,12 @@ fn the_document_has_its_keys_and_sound_numbers() {
     let ascent = &report["ascent"][0];
     assert!(ascent["ratio"].is_f64() && ascent["half_s"].is_null(), "{ascent}");
     assert!(report["attack"]["seconds"].is_f64());
+    // One thread has nothing to be compared with.
+    assert_eq!(report["scaling"].is_object(), report["threads"] != 1, "{}", report["scaling"]);
+    let empty = Vec::new();
+    let rows = report["scaling"]["rows"].as_array().unwrap_or(&empty);
+    assert!(rows.iter().all(|row| row["faster"].is_f64() && row["one_share"].is_f64()), "{rows:?}");
+    assert!(rows.len() == 6 || report["threads"] == 1, "{rows:?}");
 }
 
 #[test]
@@ -62,7 +68,7 @@ fn parts_are_measured_alone() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert!(report["ceilings"].is_object());
     assert!(
-        ["kernels", "steps", "fit", "ascent", "attack"].iter().all(|key| report[*key].is_null()),
+        ["kernels", "steps", "fit", "ascent", "scaling", "attack"].iter().all(|key| report[*key].is_null()),
         "{report}"
     );
     let half = lab.ok("bench --device cpu --quick --only kernels --precision f16 --json");

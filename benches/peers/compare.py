@@ -7,6 +7,7 @@ the matrix product on the GPU.
   python benches/peers/compare.py --arch conv --L 7                the step of the ConvNet
   python benches/peers/compare.py --no-step --conv                 the ConvNet's convolutions, layer by layer
   python benches/peers/compare.py --device gpu --peers eager,compile,graphs,jax
+  python benches/peers/compare.py --no-step --products             matrix products of the step, and squares
   python benches/peers/compare.py --no-step --burn                 matrix products beside Burn's, on the GPU
   python benches/peers/compare.py --avx2                           all sides with AVX2 only, as on a processor without AVX-512
   python benches/peers/compare.py --python PYTHON                  an interpreter that has torch and jax
@@ -59,6 +60,7 @@ def arguments():
     parser.add_argument("--no-step", action="store_true", help="leave the training step out")
     parser.add_argument("--run", type=pathlib.Path, help="a finished MNIST run whose classifier is attacked")
     parser.add_argument("--conv", action="store_true", help="also the ConvNet's convolutions, beside PyTorch's")
+    parser.add_argument("--products", action="store_true", help="also matrix products, beside PyTorch's")
     parser.add_argument("--radius", type=float, default=0.1)
     parser.add_argument("--examples", type=int, default=1000)
     parser.add_argument("--venv", type=pathlib.Path, default=HERE / ".venv", help="made where it is missing")
@@ -230,6 +232,37 @@ def conv(a, python, channels, side):
     print("\n".join(lines) + "\n", flush=True)
 
 
+# Of a training step: layers forwards, and the gradients of inputs and of weights. Then squares.
+PRODUCTS = (
+    "128x784x200:nt 128x200x200:nt 256x784x200:nt 256x200x200:nt 128x200x784:nt "
+    "256x200x200 128x784x200 200x256x784:tn 200x256x200:tn 784x128x200:tn "
+    "512x512x512 1024x1024x1024 2048x2048x2048"
+)
+
+
+def products(a, python):
+    """Rates of matrix products; all sizes of one side, then of the other."""
+    sizes = PRODUCTS.split()
+    ours = [bench_binary("matmul"), "--device", a.device, *sizes]
+    torch = [python, HERE / "bench_torch_matmul.py", *sizes, "--threads", a.threads]
+    torch += ["--device", "cuda" if a.device == "gpu" else "cpu"]
+    commands = {"ours": list(map(str, ours)), "eager": list(map(str, torch))}
+    rounds = []
+    for round_number in range(1, a.rounds + 1):
+        lines = {side: [json.loads(line) for line in run(c, a).splitlines()] for side, c in commands.items()}
+        for of_size in zip(*lines.values()):
+            check_same(dict(zip(lines, of_size)), [], a)
+        rounds.append(lines)
+        note(f"round {round_number}: {len(sizes)} products")
+    lines = [f"### Products m x k x n, {where(rounds[0]['ours'][0], a)}", ""]
+    lines += ["| GFLOP/s, median | smoothenc | PyTorch | ours / theirs |", "|---|---:|---:|---:|"]
+    for i, size in enumerate(sizes):
+        rate = lambda side: statistics.median(r[side][i]["gflops"] for r in rounds)
+        ratio = statistics.median(r["ours"][i]["gflops"] / r["eager"][i]["gflops"] for r in rounds)
+        lines.append(f"| {size} | {rate('ours'):.0f} | {rate('eager'):.0f} | {ratio:.2f} |")
+    print("\n".join(lines) + "\n", flush=True)
+
+
 def where(result, a):
     return f"{result['device']}, {a.rounds} round{'s' * (a.rounds > 1)} in turn"
 
@@ -290,7 +323,7 @@ def burn(a):
 def main():
     a = arguments()
     a.run = a.run and a.run.absolute()
-    python = interpreter(a) if a.run or a.conv or not a.no_step else None
+    python = interpreter(a) if a.run or a.conv or a.products or not a.no_step else None
     cuda = a.device == "gpu"
     able = ["eager", "compile"] + ["jax"] * (not a.avx2) + ["graphs"] * cuda
     peers = a.peers.split(",") if a.peers else able
@@ -302,6 +335,8 @@ def main():
     if a.conv:
         for channels in [1, 3]:
             conv(a, python, channels, 28)
+    if a.products:
+        products(a, python)
     if a.run:
         attack(a, python, peers)
     if a.burn:

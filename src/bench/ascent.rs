@@ -1,12 +1,10 @@
 //! The selection by itself: all its steps in one kernel call, and one op after the other.
 
-use std::time::{Duration, Instant};
-
 use serde::Serialize;
 
 use crate::bench::{IMAGE, INPUTS, Options, random_images, timing};
 use crate::engine::device::{Device, Program};
-use crate::engine::graph::Graph;
+use crate::engine::graph::{Graph, plan};
 use crate::engine::nn::{Init, Weights, initialise};
 use crate::engine::rng::{Key, Purpose};
 use crate::engine::session::Session;
@@ -60,29 +58,23 @@ fn ascent(device: &Device, options: &Options, length: usize, batch: usize) -> Re
     let mut session = Session::new(device.clone());
     let mut programs = Vec::new();
     for (fused, half) in forms {
-        programs.push(program(&mut session, &config, Selection { fused, ..selection }, half)?);
+        programs.push(program(&mut session, &config, Selection { fused, ..selection }, half)?.0);
     }
-    let mut seconds = vec![Vec::new(); programs.len()];
-    // The first run of each warms up and is not counted.
-    for program in &mut programs {
-        timing::run_once(device, program)?;
-    }
-    let (started, limit) = (Instant::now(), Duration::from_secs_f64(options.seconds));
-    let mut rounds = 0;
-    while rounds < LEAST_ROUNDS || rounds < MOST_ROUNDS && started.elapsed() < limit {
-        for (program, seconds) in programs.iter_mut().zip(&mut seconds) {
-            seconds.push(timing::run_once(device, program)?);
-        }
-        rounds += 1;
-    }
+    let mut seconds = timing::in_turn(device, &mut programs, options.seconds, LEAST_ROUNDS..=MOST_ROUNDS)?;
+    let rounds = seconds[0].len();
     let medians: Vec<f64> = seconds.iter_mut().map(|s| timing::median(s)).collect();
     let (fused_s, op_by_op_s) = (medians[0], medians[1]);
     let half_s = medians.get(2).copied();
     Ok(AscentTime { length, batch, rounds, fused_s, half_s, op_by_op_s, ratio: fused_s / op_by_op_s })
 }
 
-/// The selection of a batch of random images by a model that is not trained.
-fn program(session: &mut Session, config: &Config, selection: Selection, half: bool) -> Result<Program> {
+/// The selection of a batch of random images by a model that is not trained, and its floating-point operations.
+pub(super) fn program(
+    session: &mut Session,
+    config: &Config,
+    selection: Selection,
+    half: bool,
+) -> Result<(Program, u64)> {
     let vae = recipe::model(config, IMAGE)?;
     let vae = if half { vae.in_half() } else { vae };
     let mut g = Graph::new();
@@ -94,5 +86,5 @@ fn program(session: &mut Session, config: &Config, selection: Selection, half: b
     session.set("model", &initialise(&vae.layout, Init::Glorot, Key::new(0, Purpose::Init))?)?;
     session.set("clock", &[0_u32; 2])?;
     session.set("x", &images.floats_of(0..config.batch)?)?;
-    session.compile(&g)
+    Ok((session.compile(&g)?, plan(&g).recording.flops()))
 }

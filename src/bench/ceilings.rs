@@ -65,15 +65,7 @@ const GPU_SUMS: usize = 64;
 
 /// Measures both rates. The best sample counts, since disturbances only slow a measurement down.
 pub fn measure(device: &Device, options: &Options) -> Result<Ceilings> {
-    let small = device.is_software() || options.quick;
-    let (items, rounds) = match device {
-        Device::Cpu(_) => (16 * rayon::current_num_threads(), if options.quick { 2_000 } else { 20_000 }),
-        Device::Gpu(_) => (256 * if small { 64 } else { 4096 }, 256),
-    };
-    let buffers = [device.buffer("nothing", NONE.words)?, device.buffer("items", items)?];
-    let fma = fma_call(device, view(1, items), rounds);
-    let fma_s = timing::time_call(device, &fma, &buffers, options.seconds)?.best_s;
-
+    let fma_gflops = fma_gflops(device, options)?;
     let words = copy_words(device, options);
     let buffers =
         [device.buffer("nothing", NONE.words)?, device.buffer("from", words)?, device.buffer("to", words)?];
@@ -83,7 +75,20 @@ pub fn measure(device: &Device, options: &Options) -> Result<Ceilings> {
     }
     let copy = copy_call(view(1, words), view(2, words));
     let copy_s = timing::time_call(device, &copy, &buffers, options.seconds)?.best_s;
-    Ok(Ceilings { fma_gflops: fma.flops as f64 / fma_s / 1e9, copy_gbs: copy.bytes() as f64 / copy_s / 1e9 })
+    Ok(Ceilings { fma_gflops, copy_gbs: copy.bytes() as f64 / copy_s / 1e9 })
+}
+
+/// The rate of multiply-adds alone.
+pub fn fma_gflops(device: &Device, options: &Options) -> Result<f64> {
+    let small = device.is_software() || options.quick;
+    let (items, rounds) = match device {
+        Device::Cpu(_) => (16 * rayon::current_num_threads(), if options.quick { 2_000 } else { 20_000 }),
+        Device::Gpu(_) => (256 * if small { 64 } else { 4096 }, 256),
+    };
+    let buffers = [device.buffer("nothing", NONE.words)?, device.buffer("items", items)?];
+    let fma = fma_call(device, view(1, items), rounds);
+    let fma_s = timing::time_call(device, &fma, &buffers, options.seconds)?.best_s;
+    Ok(fma.flops as f64 / fma_s / 1e9)
 }
 
 /// Words of each side of the copy: 256 MiB, or what can be bound.

@@ -1,10 +1,11 @@
 //! Benchmarks of the engine on a device: the device's ceilings, every kernel of a training step, the step as a whole,
-//! the selection in both forms, and the attack. `smoothenc bench` prints them.
+//! the selection in both forms, what threads bring, and the attack. `smoothenc bench` prints them.
 
 mod ascent;
 mod attack;
 mod ceilings;
 mod kernels;
+mod scaling;
 mod steps;
 mod timing;
 
@@ -12,6 +13,7 @@ pub use ascent::AscentTime;
 pub use attack::AttackTime;
 pub use ceilings::{Ceilings, KERNELS};
 pub use kernels::KernelTime;
+pub use scaling::{Scaling, ScalingRow};
 pub use steps::{Fit, Line, StepTime};
 
 use serde::Serialize;
@@ -30,6 +32,8 @@ pub struct Options {
     pub kernels: bool,
     pub steps: bool,
     pub ascent: bool,
+    /// The CPU's with one thread and with all.
+    pub scaling: bool,
     pub attack: bool,
     /// Of the training step, its kernels and the squares.
     pub precision: Precision,
@@ -54,6 +58,8 @@ pub struct Report {
     pub steps: Option<Vec<StepTime>>,
     pub fit: Option<Fit>,
     pub ascent: Option<Vec<AscentTime>>,
+    /// Of a CPU with more than one thread.
+    pub scaling: Option<Scaling>,
     pub attack: Option<AttackTime>,
 }
 
@@ -79,6 +85,7 @@ pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Resul
         steps: None,
         fit: None,
         ascent: None,
+        scaling: None,
         attack: None,
     };
     // Kernels are compared with the ceilings.
@@ -95,6 +102,11 @@ pub fn run(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> Resul
     }
     if options.ascent {
         report.ascent = Some(ascent::measure(device, options, progress)?);
+    }
+    if let (true, Device::Cpu(cpu)) = (options.scaling, device)
+        && cpu.threads() > 1
+    {
+        report.scaling = Some(scaling::measure(device, options, progress)?);
     }
     if options.attack {
         progress("attack");

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::bench::{IMAGE, Options, random_images, timing};
-use crate::engine::device::Device;
+use crate::engine::device::{Device, Program};
 use crate::engine::graph::plan;
 use crate::engine::nn::initialise;
 use crate::engine::rng::{Key, Purpose};
@@ -107,17 +107,7 @@ pub fn measure(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> R
 fn step(device: &Device, options: &Options, length: usize, batch: usize) -> Result<StepTime> {
     let precision = options.precision;
     let config = Config { selection_steps: length, batch, precision, ..Config::default() };
-    let images = random_images(batch.max(4096));
-    let (vae, training) = (recipe::model(&config, IMAGE)?, recipe::training(&config)?);
-    let mut session = Session::new(device.clone());
-    let table = Table::whole("train.images", &images);
-    table.upload(&mut session, &images)?;
-    session.set("model", &initialise(&vae.layout, training.init, Key::new(config.seed, Purpose::Init))?)?;
-    session.set("clock", &[0_u32; 2])?;
-    let graph = training_graph(&vae, &training, &table, Some(images.count))?;
-    let planned = plan(&graph);
-    let flops: u64 = planned.recording.calls().map(|(call, times)| call.flops * times as u64).sum();
-    let mut program = session.compile(&graph)?;
+    let Step { mut program, flops, scratch_words } = program(device, &config)?;
     for _ in 0..2 {
         timing::run_once(device, &mut program)?; // Warms up memory, caches and clocks.
     }
@@ -130,9 +120,31 @@ fn step(device: &Device, options: &Options, length: usize, batch: usize) -> Resu
         gflop: flops as f64 / 1e9,
         gflops: flops as f64 / timing.wall_s / 1e9,
         dispatches: program.dispatches(),
-        scratch_bytes: 4 * planned.scratch_words,
+        scratch_bytes: 4 * scratch_words,
         note: timing.disagreement(),
     })
+}
+
+/// A training step, ready to run.
+pub(super) struct Step {
+    pub program: Program,
+    pub flops: u64,
+    scratch_words: usize,
+}
+
+/// The step of `config` on random images.
+pub(super) fn program(device: &Device, config: &Config) -> Result<Step> {
+    let images = random_images(config.batch.max(4096));
+    let (vae, training) = (recipe::model(config, IMAGE)?, recipe::training(config)?);
+    let mut session = Session::new(device.clone());
+    let table = Table::whole("train.images", &images);
+    table.upload(&mut session, &images)?;
+    session.set("model", &initialise(&vae.layout, training.init, Key::new(config.seed, Purpose::Init))?)?;
+    session.set("clock", &[0_u32; 2])?;
+    let graph = training_graph(&vae, &training, &table, Some(images.count))?;
+    let planned = plan(&graph);
+    let flops = planned.recording.flops();
+    Ok(Step { program: session.compile(&graph)?, flops, scratch_words: planned.scratch_words })
 }
 
 /// The least-squares line through `points`.

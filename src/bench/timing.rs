@@ -1,5 +1,6 @@
 //! Timing of programs and of single calls.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::engine::device::{Buffer, Device, Program};
@@ -53,6 +54,30 @@ pub fn run_once(device: &Device, program: &mut Program) -> Result<f64> {
     program.run()?;
     device.finish()?;
     Ok(start.elapsed().as_secs_f64())
+}
+
+/// Seconds of each of `programs`, which run in turn for about `seconds`, in a number of rounds within `rounds`. The first
+/// run of each warms up and is not counted.
+pub fn in_turn(
+    device: &Device,
+    programs: &mut [Program],
+    seconds: f64,
+    rounds: RangeInclusive<usize>,
+) -> Result<Vec<Vec<f64>>> {
+    for program in &mut *programs {
+        run_once(device, program)?;
+    }
+    let mut times = vec![Vec::new(); programs.len()];
+    let (started, limit) = (Instant::now(), Duration::from_secs_f64(seconds));
+    for round in 0..*rounds.end() {
+        if round >= *rounds.start() && started.elapsed() >= limit {
+            break;
+        }
+        for (program, times) in programs.iter_mut().zip(&mut times) {
+            times.push(run_once(device, program)?);
+        }
+    }
+    Ok(times)
 }
 
 /// Times `program`, which holds `repetitions` of what is measured, for about `seconds`.

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, StepTime};
+use crate::bench::{self, AscentTime, AttackTime, Fit, KernelTime, Line, Options, Report, Scaling, StepTime};
 use crate::cli::report::{aligned, json_document, write};
 use crate::engine::device::gpu::adapter::Choice;
 use crate::error::{Error, Result};
@@ -44,6 +44,8 @@ pub enum Part {
     Step,
     /// The selection alone, in one kernel call and op by op
     Ascent,
+    /// Products, selection and steps with one thread of the CPU and with all
+    Scaling,
     /// The evaluation's attack
     Attack,
 }
@@ -77,6 +79,7 @@ impl BenchArgs {
             kernels: wanted(Part::Kernels),
             steps: wanted(Part::Step),
             ascent: wanted(Part::Ascent),
+            scaling: wanted(Part::Scaling),
             attack: wanted(Part::Attack),
             precision: self.precision,
             quick: self.quick,
@@ -121,6 +124,7 @@ fn text(report: &Report) -> String {
     }
     lines.extend(report.fit.iter().flat_map(fit_lines));
     lines.extend(report.ascent.iter().flat_map(|rows| ascent_table(rows)));
+    lines.extend(report.scaling.iter().flat_map(scaling_table));
     lines.extend(report.attack.iter().flat_map(attack_lines));
     lines.join("\n") + "\n"
 }
@@ -215,6 +219,32 @@ fn ascent_table(ascents: &[AscentTime]) -> Vec<String> {
         ]
     }));
     [vec![String::new()], aligned(&rows, &[])].concat()
+}
+
+fn scaling_table(scaling: &Scaling) -> Vec<String> {
+    let all = format!("{} threads ms", scaling.threads);
+    let heading = ["scaling", "one thread ms", &all, "faster", "GFLOP/s", "", "of ceiling", ""];
+    let mut rows = vec![cells(heading)];
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    rows.extend(scaling.rows.iter().map(|row| {
+        vec![
+            row.work.clone(),
+            number(Some(1e3 * row.one_s), 3),
+            number(Some(1e3 * row.all_s), 3),
+            format!("{:.2}x", row.faster),
+            number(Some(row.one_gflops), 1),
+            number(Some(row.all_gflops), 1),
+            percent(row.one_share),
+            percent(row.all_share),
+        ]
+    }));
+    let mut lines = [vec![String::new()], aligned(&rows, &[0])].concat();
+    lines.push(
+        "one thread, then all; of ceiling: of the multiply-adds that so many threads do. Sums over inputs that a \
+         ReLU set to zero for a whole panel are counted and left out, so a share may be above 100 %"
+            .into(),
+    );
+    lines
 }
 
 fn attack_lines(a: &AttackTime) -> Vec<String> {

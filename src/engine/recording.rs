@@ -309,6 +309,11 @@ impl Recording {
         })
     }
 
+    /// Floating-point operations of one run.
+    pub fn flops(&self) -> u64 {
+        self.calls().map(|(call, times)| call.flops * times as u64).sum()
+    }
+
     /// Checks what every back end relies on. Each call has the constants and arguments that its kernel declares. These
     /// lie inside their buffers and divide evenly into its rows. What it writes is bound by no other of its arguments.
     ///

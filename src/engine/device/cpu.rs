@@ -20,12 +20,25 @@ use team::{Cut, Team};
 
 /// The CPU device.
 #[derive(Debug, Clone)]
-pub struct Cpu;
+pub struct Cpu {
+    /// The most threads of a run.
+    threads: usize,
+}
 
 impl Cpu {
+    /// With at most so many threads of rayon's pool; results are the same for any number.
+    pub fn with_threads(threads: usize) -> Self {
+        Cpu { threads }
+    }
+
+    /// The threads of a run.
+    pub fn threads(&self) -> usize {
+        self.threads.min(rayon::current_num_threads())
+    }
+
     /// One line for people: the threads and the instruction set.
     pub fn description(&self) -> String {
-        format!("CPU backend ({} threads, {})", rayon::current_num_threads(), simd::instruction_set().name())
+        format!("CPU backend ({} threads, {})", self.threads(), simd::instruction_set().name())
     }
 
     pub(super) fn buffer(&self, name: &str, words: usize) -> Result<Buffer> {
@@ -50,7 +63,7 @@ impl Cpu {
             Step::Repeat { body, .. } => row_local(body),
         });
         let base = Base(memory.iter().map(Buffer::pointer).collect());
-        Ok(Program { cuts: cuts.collect(), recording, base, _memory: memory })
+        Ok(Program { threads: self.threads(), cuts: cuts.collect(), recording, base, _memory: memory })
     }
 }
 
@@ -75,6 +88,13 @@ pub fn processor() -> Option<String> {
     };
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
     (!name.is_empty()).then_some(name)
+}
+
+impl Default for Cpu {
+    /// With all threads.
+    fn default() -> Self {
+        Cpu::with_threads(usize::MAX)
+    }
 }
 
 /// A cache line: memory is aligned to it, for vector loads.
@@ -121,6 +141,7 @@ impl Buffer {
 /// A recording with its memory.
 #[derive(Debug)]
 pub struct Program {
+    threads: usize,
     recording: Recording,
     /// For each step that is a loop cut by rows.
     cuts: Vec<Option<Cut>>,
@@ -145,7 +166,7 @@ impl Program {
     /// Runs the recording once.
     pub fn run(&mut self) {
         let (base, steps, cuts) = (&self.base, &self.recording.steps, &self.cuts);
-        Team::run(|team| {
+        Team::run(self.threads, |team| {
             let run_tiles = |call| team.for_tiles(cut_of(call), |rows| run_rows(call, base, rows));
             for (step, cut) in steps.iter().zip(cuts) {
                 match (step, cut) {

@@ -91,16 +91,18 @@ pub fn open(choice: &str, checked: bool) -> Result<Device> {
 /// As [`open`].
 pub fn open_tuned(choice: &str, checked: bool, tuning: &Tuning) -> Result<Device> {
     match choice.parse()? {
-        Choice::Cpu => Ok(Device::Cpu(cpu::Cpu)),
+        Choice::Cpu => Ok(Device::Cpu(cpu::Cpu::default())),
         Choice::Gpu(number) => Ok(Device::Gpu(open_gpu(&adapter::pick(number)?, checked, tuning)?)),
         Choice::Auto => {
             let adapters = adapter::adapters();
-            let Some(best) = adapter::best_real(&adapters) else { return Ok(Device::Cpu(cpu::Cpu)) };
+            let Some(best) = adapter::best_real(&adapters) else {
+                return Ok(Device::Cpu(cpu::Cpu::default()));
+            };
             match open_gpu(&adapters[best], checked, tuning) {
                 Ok(gpu) => Ok(Device::Gpu(gpu)),
                 Err(error) => {
                     log::warn!("{error}; running on the CPU");
-                    Ok(Device::Cpu(cpu::Cpu))
+                    Ok(Device::Cpu(cpu::Cpu::default()))
                 }
             }
         }

@@ -61,20 +61,23 @@ const OVER: u64 = u64::MAX;
 const SPINS: u32 = 200;
 
 impl Team {
-    /// Runs `lead` on a thread of rayon's pool, with the others as helpers.
-    pub fn run(lead: impl FnOnce(&Team) + Send) {
-        let threads = rayon::current_num_threads();
+    /// Runs `lead` on a thread of rayon's pool, with others as helpers: `threads` in all.
+    pub fn run(threads: usize, lead: impl FnOnce(&Team) + Send) {
         let team =
             Team { unclaimed: AtomicU64::new(0), done: AtomicUsize::new(0), tiles: Cell::new(None), threads };
-        let team = &team;
-        rayon::scope(move |scope| {
+        let lead = || {
             // Also where `lead` panics, so that helpers go home.
             let _over = OnDrop(|| team.unclaimed.store(OVER, Ordering::Release));
-            for _ in 1..threads {
-                scope.spawn(move |_| team.help());
-            }
-            lead(team);
-        });
+            lead(&team);
+        };
+        rayon::join(lead, || team.helpers(threads - 1));
+    }
+
+    /// Lets so many threads help, each of which asks for the next one. A `scope` would allocate memory for each.
+    fn helpers(&self, count: usize) {
+        if count > 0 {
+            rayon::join(|| self.help(), || self.helpers(count - 1));
+        }
     }
 
     /// Runs `work` on every tile of `cut`, in parallel where there is more than one.
@@ -95,7 +98,7 @@ impl Team {
         assert!(count < u32::MAX as usize, "{count} tiles");
         self.unclaimed.store(number << 32 | count as u64, Ordering::Release);
         // Also where a tile panics here: those that nobody has claimed are given up, and the others waited for. Where one
-        // panics at a helper, the scope ends with the panic.
+        // panics at a helper, the run ends with the panic.
         let finished = OnDrop(|| {
             let given_up = self.unclaimed.swap(number << 32, Ordering::Relaxed) as u32 as usize;
             let mut spins = 0;
@@ -177,7 +180,7 @@ mod tests {
     /// Runs many short calls, of 1 to 40 tiles, and checks that each row is taken once in each.
     fn short_calls(times: u32) {
         let rows: Vec<AtomicU32> = (0..400).map(|_| AtomicU32::new(0)).collect();
-        Team::run(|team| {
+        Team::run(rayon::current_num_threads(), |team| {
             for call in 0..times {
                 let cut = Cut { rows: 1 + 40 * (call as usize % 10), tile: 10, most: 10 };
                 team.for_tiles(cut, |range| {
@@ -208,7 +211,7 @@ mod tests {
     #[test]
     fn a_panic_in_a_tile_ends_the_run() {
         let run = || {
-            Team::run(|team| {
+            Team::run(rayon::current_num_threads(), |team| {
                 team.for_tiles(Cut { rows: 64, tile: 1, most: 1 }, |rows| {
                     assert!(rows.start != 40, "row 40")
                 });
