@@ -72,7 +72,7 @@ pub fn cases() -> Vec<Case> {
     let falling = AdamSettings::new(3e-3, 0.1, 1000);
     let to_zero = AdamSettings::new(1e-2, 0.0, 800);
     let mut cases = Vec::new();
-    // 16384 is the CPU's tile, 256 the GPU's workgroup.
+    // 8192 is the CPU's tile, 256 the GPU's workgroup.
     for n in [1, 7, 257, 785, 40_001] {
         cases.push(case("first", flat, n, &[0], Input::normal));
         cases.push(case("first_five", falling, n, &[0, 1, 2, 3, 4], Input::normal));

@@ -7,6 +7,7 @@ the matrix product on the GPU.
   python benches/peers/compare.py --arch conv --L 7                the step of the ConvNet
   python benches/peers/compare.py --no-step --conv                 the ConvNet's convolutions, layer by layer
   python benches/peers/compare.py --device gpu --peers eager,compile,graphs,jax
+  python benches/peers/compare.py --no-step --train --rounds 1     `train mnist` to its end, with its accuracies
   python benches/peers/compare.py --no-step --products             matrix products of the step, and squares
   python benches/peers/compare.py --no-step --burn                 matrix products beside Burn's, on the GPU
   python benches/peers/compare.py --avx2                           all sides with AVX2 only, as on a processor without AVX-512
@@ -60,6 +61,7 @@ def arguments():
     parser.add_argument("--no-step", action="store_true", help="leave the training step out")
     parser.add_argument("--run", type=pathlib.Path, help="a finished MNIST run whose classifier is attacked")
     parser.add_argument("--conv", action="store_true", help="also the ConvNet's convolutions, beside PyTorch's")
+    parser.add_argument("--train", action="store_true", help="also the whole of `train mnist`")
     parser.add_argument("--products", action="store_true", help="also matrix products, beside PyTorch's")
     parser.add_argument("--radius", type=float, default=0.1)
     parser.add_argument("--examples", type=int, default=1000)
@@ -207,6 +209,35 @@ def step(a, python, peers):
     table(title, seconds, results, [])
 
 
+def train(a, python):
+    """The whole training of MNIST, after which the accuracies of all sides must agree."""
+    note("building smoothenc")
+    subprocess.run(["cargo", "build", "--release", "--quiet"], check=True, cwd=REPOSITORY)
+    target = json.loads(run(["cargo", "metadata", "--format-version", "1", "--no-deps"], a))["target_directory"]
+    # The settings of `train mnist`.
+    torch = [python, HERE / "bench_torch_step.py", "--mnist", REPOSITORY / "datasets" / "mnist", "--threads", a.threads]
+    torch += ["--L", 7, "--dz", 128, "--gamma", 100, "--v", 0.02, "--device", "cuda" if a.device == "gpu" else "cpu"]
+    torch = list(map(str, torch))
+    seconds, results = {"ours": [], "eager": [], "compile": []}, {}
+    for round_number in range(1, a.rounds + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            command = [os.path.join(target, "release", "smoothenc"), "train", "mnist", "--out", f"{folder}/run"]
+            run([*command, "--device", a.device, "--seed", str(round_number - 1), "--quiet"], a)
+            record = json.loads(pathlib.Path(folder, "run", "result.json").read_text())
+        task = record["tasks"]["digit"]
+        standing = task["attack"]["adversarial_accuracy"]["0.1"]
+        results["ours"] = {"seconds": record["train_seconds"], "accuracy": task["nominal_accuracy"], "standing": standing}
+        results["eager"] = result_of(torch, a)
+        results["compile"] = result_of(torch + ["--compile"], a)
+        for side, result in results.items():
+            seconds[side].append(result["seconds"])
+            note(f"round {round_number}: {NAMES[side]} {result['seconds']:.1f} s, {result['accuracy']:.2f} %, under attack {result['standing']:.1f} %")
+            if abs(result["accuracy"] - results["ours"]["accuracy"]) > 2:
+                sys.exit(f"error: {NAMES[side]} reaches {result['accuracy']:.2f} %, smoothenc {results['ours']['accuracy']:.2f} %")
+    title = f"`train mnist`, 12,000 steps, {a.device}, {a.threads} threads, {a.rounds} round{'s' * (a.rounds > 1)} in turn"
+    table(title, seconds, results, [("accuracy, %", "accuracy"), ("under attack at 0.1, %", "standing")])
+
+
 def conv(a, python, channels, side):
     """Each layer by itself, forwards and with its gradients, and their sum; PyTorch in both memory layouts."""
     sizes = ["--batch", a.batch, "--channels", channels, "--side", side, "--count", a.steps]
@@ -323,7 +354,7 @@ def burn(a):
 def main():
     a = arguments()
     a.run = a.run and a.run.absolute()
-    python = interpreter(a) if a.run or a.conv or a.products or not a.no_step else None
+    python = interpreter(a) if a.run or a.conv or a.products or a.train or not a.no_step else None
     cuda = a.device == "gpu"
     able = ["eager", "compile"] + ["jax"] * (not a.avx2) + ["graphs"] * cuda
     peers = a.peers.split(",") if a.peers else able
@@ -332,6 +363,8 @@ def main():
             sys.exit(f"error: --peers {peer}: on {a.device} there are {', '.join(able)}")
     if not a.no_step:
         step(a, python, peers)
+    if a.train:
+        train(a, python)
     if a.conv:
         for channels in [1, 3]:
             conv(a, python, channels, 28)

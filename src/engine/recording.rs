@@ -97,9 +97,10 @@ pub fn flat_grid(invocations: usize) -> [u32; 3] {
     [groups.div_ceil(y) as u32, y as u32, 1]
 }
 
-/// Rows of `cols` words in a tile of a cheap elementwise kernel: 16,384 words, enough for a thread.
+/// Rows of `cols` words in a tile of a cheap elementwise kernel: 8,192 words, some microseconds of a thread, so that the
+/// tiles of a layer are shared evenly.
 pub fn flat_tile(cols: usize) -> usize {
-    (16384 / cols.max(1)).max(1)
+    (8192 / cols.max(1)).max(1)
 }
 
 /// One workgroup a row, folded like [`flat_grid`].

@@ -95,7 +95,7 @@ impl Op for Reduce {
 }
 
 /// Columns that one thread sums at a time.
-const COLUMN_TILE: usize = 256;
+const COLUMN_TILE: usize = 64;
 /// Columns that one workgroup sums: `ACROSS` in the shader.
 const GPU_COLUMNS: usize = 16;
 
