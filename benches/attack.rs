@@ -12,6 +12,7 @@ use smoothenc::cli::environment::{limit_instructions, tuning};
 use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
 use smoothenc::runs::config::AttackConfig;
+use smoothenc::runs::writing::{Access, Writing};
 
 #[derive(Parser)]
 struct Args {
@@ -39,7 +40,8 @@ fn main() -> smoothenc::Result<()> {
     limit_instructions()?;
     let context = Context { tuning: tuning()?, ..Context::silent() };
     let name = context.open(&args.device, false)?.description();
-    let mut run = LoadedRun::open(&args.run, args.device.as_str(), &context)?;
+    let run = Access::Write(Writing::open(&args.run)?);
+    let mut run = LoadedRun::of(run, args.device.as_str(), &context)?;
     let settings = |steps, restarts| AttackConfig {
         radii: vec![args.radius],
         steps,
