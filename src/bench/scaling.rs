@@ -58,7 +58,7 @@ pub fn measure(device: &Device, options: &Options, progress: &dyn Fn(&str)) -> R
     let side = if options.quick { 128 } else { 1024 };
     let mut rows = Vec::new();
     for [m, k, n] in [[batch, 784, 200], [batch, 200, 200], [side; 3]] {
-        let work = format!("layer {m}x{k}x{n}");
+        let work = format!("{LAYERS} layers {m}x{k}x{n}");
         rows.push(row(&devices, ceiling, options, work, progress, &|device| layer(device, [m, k, n]))?);
     }
     let work = format!("selection, L {length}, batch {batch}");
@@ -95,6 +95,9 @@ fn row(
     Ok(ScalingRow { work, one_s, all_s, faster, one_gflops, all_gflops, one_share, all_share })
 }
 
+/// Calls of a layer in a program, as many as of a step, so that the start of a run costs little beside them.
+const LAYERS: usize = 32;
+
 /// `x W^T + b` for x `[m, k]` and W `[n, k]`, without zeros.
 fn layer(device: &Device, [m, k, n]: [usize; 3]) -> Result<Made> {
     let mut g = Graph::new();
@@ -102,11 +105,15 @@ fn layer(device: &Device, [m, k, n]: [usize; 3]) -> Result<Made> {
     let (b, y) = (g.variable("b", [n], DType::F32)?, g.variable("y", [m, n], DType::F32)?);
     let product = ops::linear(&mut g, x, w, b, false)?;
     ops::store(&mut g, product, y)?;
-    let mut session = Session::new(device.clone());
-    for (name, words) in [("x", m * k), ("w", n * k), ("b", n)] {
-        session.set(name, &vec![0.5_f32; words])?;
+    let recording = plan(&g).recording;
+    let memory = recording.buffers.iter().map(|spec| device.buffer(spec.name(), spec.words));
+    let memory = memory.collect::<Result<Vec<_>>>()?;
+    for buffer in &memory[1..] {
+        buffer.write(0, &vec![0.5_f32; buffer.words()])?;
     }
-    Ok((session.compile(&g)?, plan(&g).recording.flops()))
+    let calls: Vec<_> = recording.calls().map(|(call, _)| call.clone()).collect();
+    let program = timing::program_of(device, &calls[0], LAYERS, &memory)?;
+    Ok((program, LAYERS as u64 * calls[0].flops))
 }
 
 fn selection(device: &Device, config: &Config) -> Result<Made> {
