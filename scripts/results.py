@@ -48,6 +48,13 @@ TITLES = {
     "torch_ms": "PyTorch, ms",
     "torch_channels_last_ms": "PyTorch, channels last, ms",
     "smoothenc_ms": "smoothenc, ms",
+    "smoothenc_gflops": "smoothenc, GFLOP/s",
+    "torch_gflops": "PyTorch, GFLOP/s",
+    "share": "of the ceiling, %",
+    "one_ms": "one thread, ms",
+    "all_ms": "two threads, ms",
+    "one_share": "of the ceiling with one, %",
+    "all_share": "with two, %",
     "after_tflops": "after, TFLOP/s",
     "f16_before_ms": "f16 before, ms",
     "us_1024": "1024^3, us",
@@ -296,7 +303,7 @@ def claims_line(data, name, page):
     return text + (": [the table of claims](docs/reproduction.md)." if page.parent == REPOSITORY else ".")
 
 
-PEERS = ["attack", "attack-first", "attack-skipping", "h100", "step", "step-by-examples", "step-first", "step-skipping"]
+PEERS = ["attack", "attack-first", "attack-panels", "attack-skipping", "avx2", "conv-step", "h100", "step", "step-by-examples", "step-first", "step-panels", "step-skipping"]
 VIEWS = {
     "accuracy": accuracy,
     "claims-line": claims_line,
