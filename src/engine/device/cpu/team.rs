@@ -23,7 +23,14 @@ pub struct Cut {
 impl Cut {
     /// Rows of a tile for so many threads.
     fn rows_for(self, threads: usize) -> usize {
-        self.rows.div_ceil(threads).next_multiple_of(self.tile).clamp(self.tile, self.most)
+        let share = self.rows.div_ceil(threads).next_multiple_of(self.tile);
+        if share <= self.most {
+            return share;
+        }
+        // Several tiles a thread, down to three quarters of the largest where that shares the rows more evenly.
+        let longest = |tile: &usize| self.rows.div_ceil(*tile).div_ceil(threads) * tile;
+        let tiles = (1..=self.most / self.tile).rev().map(|many| many * self.tile);
+        tiles.take_while(|tile| 4 * tile >= 3 * self.most).min_by_key(longest).unwrap_or(self.most)
     }
 }
 
@@ -173,6 +180,9 @@ mod tests {
     fn fewer_threads_take_larger_tiles() {
         let cut = Cut { rows: 128, tile: 16, most: 64 };
         assert_eq!([1, 2, 3, 7, 64].map(|threads| cut.rows_for(threads)), [64, 64, 48, 32, 16]);
+        // Two threads: 5 tiles each of 48 rows, in place of 4 and 3 of 64.
+        assert_eq!(Cut { rows: 446, ..cut }.rows_for(2), 48);
+        assert_eq!(Cut { rows: 1000, ..cut }.rows_for(2), 64);
         let fixed = Cut { rows: 5, tile: 16, most: 16 };
         assert_eq!(fixed.rows_for(2), 16);
     }
