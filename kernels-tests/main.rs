@@ -113,6 +113,10 @@ const SUITES: &[Suite] = &[
 const MIRI_WORDS: usize = 1000;
 
 fn main() {
+    if let Err(error) = smoothenc::cli::environment::limit_instructions() {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
     let mut arguments = Arguments::from_args();
     // One thread, so that all trials share one device and its pipelines.
     arguments.test_threads = arguments.test_threads.or(Some(1));

@@ -406,6 +406,9 @@ pub fn cases() -> Vec<Case> {
             add("", [1, 7], &[10], 1, |_| ());
             add("", [33, 7], &[1, 10], 3, |_| ());
             add("", [5, 30], &[200, 10, 1], 3, |_| ());
+            // Wide panels of the CPU's, full and not.
+            add("", [90, 9], &[12, 10], 3, |_| ());
+            add("", [250, 9], &[12, 10], 2, |_| ());
             add("", [17, 30], &[10, 12, 7, 10, 13, 10, 9, 6], 3, |_| ());
             add("", [5, 785], &[200, 200, 10], 1, |_| ());
             add("", [6, 784], &[200, 200, 200, 200, 64, 10], 1, |_| ());
@@ -416,7 +419,7 @@ pub fn cases() -> Vec<Case> {
             add("half", [17, 32], &[20, 12, 8], 2, |_| ());
             add("half", [5, 30], &[21, 7, 10], 2, |_| ());
             if norm == Norm::Linf && aim != Aim::CrossEntropy {
-                // Two panels of the CPU's, of an odd number of pixels.
+                // More than a vector of rows, of an odd number of pixels.
                 add("start", [21, 35], &[20, 12, 8], 3, |_| ());
                 // One tile and more; layers that are multiples of the matrices' side, of half of it, and others.
                 add("cooperative", [16, 32], &[32, 16, 8], 2, |_| ());

@@ -11,7 +11,7 @@ use smoothenc::method::ops::{Norm, wasserstein2};
 use smoothenc::method::selection::{Metric, Selection, Start};
 use smoothenc::method::vae::Vae;
 
-/// Two panels of the CPU's, the second not full.
+/// More than a vector of the CPU's, and no whole number of them.
 const ROWS: usize = 21;
 const INPUTS: usize = 300;
 

@@ -283,6 +283,8 @@ def products(a, python):
         lines = {side: [json.loads(line) for line in run(c, a).splitlines()] for side, c in commands.items()}
         for of_size in zip(*lines.values()):
             check_same(dict(zip(lines, of_size)), [], a)
+            if len({result["form"] for result in of_size}) > 1:
+                sys.exit(f"error: the sides report {[result['form'] for result in of_size]}")
         rounds.append(lines)
         note(f"round {round_number}: {len(sizes)} products")
     lines = [f"### Products m x k x n, {where(rounds[0]['ours'][0], a)}", ""]

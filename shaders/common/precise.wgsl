@@ -1,4 +1,5 @@
-// precise: functions without cancellation near 0, which WGSL lacks. Their Rust twins are f32::exp_m1 and f32::ln_1p.
+// precise: functions without cancellation near 0, which WGSL lacks. Their Rust twins are simd::exp_and_exp_m1 and
+// f32::ln_1p.
 
 // e^x - 1.
 fn expm1(x: f32) -> f32 {

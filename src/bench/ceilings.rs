@@ -6,6 +6,7 @@ use crate::bench::{Options, timing};
 use crate::engine::device::{Buffer, Device};
 use crate::engine::kernel::{BufferId, Kernel, NONE, View};
 use crate::engine::recording::{Call, flat_grid};
+#[cfg(target_arch = "x86_64")]
 use crate::engine::simd::{self, InstructionSet};
 use crate::error::Result;
 

@@ -76,11 +76,10 @@ pub struct Call {
     pub target: Target,
     /// Rows of work for the CPU; 1 where they depend on each other.
     pub rows: usize,
-    /// Rows of a tile, which the CPU gives to one thread at a time. The call's shape fixes it, not the number of
-    /// threads, so that results do not depend on the machine.
+    /// Rows of the smallest tile that the CPU gives to one thread at a time; the call's shape fixes it.
     pub tile: usize,
-    /// The most rows that the CPU gives to one thread at a time where there are enough for all threads; `tile` where a
-    /// row's results depend on the rows that share its tile.
+    /// Rows of the largest tile, which fewer threads take; `tile` where a row's results depend on the rows that share its
+    /// tile, so that they do not depend on the number of threads.
     pub most: usize,
     /// Floating-point operations, for reports.
     pub flops: u64,
@@ -200,6 +199,10 @@ impl Call {
         let words: usize = self.kernel.params.iter().map(|member| member.words).sum();
         if self.params.len() != words {
             return Err(format!("a uniform block of {} words for {words}", self.params.len()));
+        }
+        let Call { rows, tile, most, .. } = *self;
+        if rows == 0 || tile == 0 || most < tile {
+            return Err(format!("{rows} rows in tiles of {tile} to {most}"));
         }
         for (i, (arg, binding)) in self.args.iter().zip(self.kernel.bindings).enumerate() {
             let Arg { view, scope } = arg;

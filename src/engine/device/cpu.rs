@@ -1,8 +1,9 @@
 //! The CPU back end: rows of every call spread over threads.
 //!
-//! A call is cut into tiles of rows. Their size is fixed by the call's shape, so results do not depend on the number of
-//! threads; only where a row's results do not depend on its tile, a tile is larger the fewer threads there are. A loop in which no row depends on another is cut once, around the loop: each thread carries its tile
-//! through all iterations without waiting for others.
+//! A call is cut into tiles of rows. The call's shape says how, so results do not depend on the number of threads. Where
+//! a row's results do not depend on the rows of its tile either, fewer threads take larger tiles. A loop in which no row
+//! depends on another is cut once, around the loop: each thread carries its tile through all iterations without waiting
+//! for others.
 
 mod team;
 
@@ -12,7 +13,7 @@ use std::rc::Rc;
 
 use crate::engine::kernel::{Access, Arg, BufferId, CpuTile, NONE, Scope};
 use crate::engine::recording::{Call, Recording, Step};
-use crate::engine::simd::{self, LANES};
+use crate::engine::simd;
 use crate::error::Result;
 use crate::memory;
 use bytemuck::Zeroable;
@@ -28,7 +29,7 @@ pub struct Cpu {
 impl Cpu {
     /// With at most so many threads of rayon's pool; results are the same for any number.
     pub fn with_threads(threads: usize) -> Self {
-        Cpu { threads }
+        Cpu { threads: threads.max(1) }
     }
 
     /// The threads of a run.
@@ -210,11 +211,11 @@ fn row_local(body: &[Call]) -> Option<Cut> {
     };
     let local = body.iter().all(|call| call.rows == rows) && args().all(|(arg, _)| stays_in_row(arg));
     // A single call is cut as outside of a loop.
-    let together = Cut { rows, tile: LANES, most: LOOP_TILE };
+    let together = Cut { rows, tile: LOOP_TILE, most: LOOP_TILE };
     local.then_some(if let [call] = body { cut_of(call) } else { together })
 }
 
-/// The most rows that a thread carries through a loop, so that what passes between its calls stays in a cache.
+/// Rows that a thread carries through a loop, so that what passes between its calls stays in a cache.
 const LOOP_TILE: usize = 32;
 
 #[cfg(test)]
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn a_loop_is_cut_by_rows_only_where_a_row_is_the_same_words_throughout() {
         let aligned = [copy(view(1, 8), view(2, 4)), copy(view(2, 4), view(1, 8))];
-        let cut = |most| Some(Cut { rows: 64, tile: 16, most });
+        let cut = |tile| Some(Cut { rows: 64, tile, most: tile });
         assert_eq!(row_local(&aligned), cut(LOOP_TILE));
         // Buffer 2 holds rows of 4 words, then rows of 8: row 16 of the one is row 8 of the other.
         let shifted =

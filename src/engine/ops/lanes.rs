@@ -1,9 +1,8 @@
 //! Sums that CPU kernels share: over interleaved lanes, then over the lanes in order. They are fast, accurate, and the
 //! same on every machine.
 
+pub(crate) use crate::engine::simd::LANES;
 use crate::engine::simd::copy_lanes;
-
-pub(crate) const LANES: usize = 16;
 
 /// A running sum of terms that are added one by one.
 #[derive(Debug, Default)]

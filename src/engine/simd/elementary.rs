@@ -57,8 +57,7 @@ pub fn ln(x: f32) -> f32 {
 
 /// `x`, or 0 where it is closer to 0 than 2^-100.
 ///
-/// Sums of products with such numbers are subnormal, and processors take a hundred cycles for an operation on these.
-/// WGSL lets a GPU flush them to 0.
+/// Products with such numbers may be subnormal, and processors take a hundred cycles for an operation on these.
 #[inline(always)]
 pub fn flush(x: f32) -> f32 {
     const LEAST: f32 = 1.0 / (1_u128 << 100) as f32;
@@ -79,6 +78,18 @@ mod tests {
         let unit = f64::from((exact as f32).abs().next_up() - (exact as f32).abs());
         let error = (f64::from(value) - exact).abs();
         assert!(error <= 2.0 * unit || f64::from(value) == exact, "at {x}: {value} for {exact}");
+    }
+
+    #[test]
+    fn what_is_near_zero_is_flushed() {
+        let least = 2.0_f32.powi(-100);
+        for x in [least, -least, 1.0, f32::INFINITY] {
+            assert_eq!(flush(x), x);
+        }
+        for x in [least.next_down(), -least.next_down(), 1e-40, 0.0] {
+            assert_eq!(flush(x), 0.0);
+        }
+        assert!(flush(f32::NAN).is_nan());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Examples side by side.
 //!
-//! A *panel* is a list of [`Column`]s, one for each feature, with that feature of 16, 32 or 64 examples. A layer is then
-//! a sum of columns, each times one weight, so vectors are full whatever the layer's width, and a weight that is loaded
+//! A *panel* is a list of [`Column`]s, one for each feature, with that feature of 16, 32, 48 or 64 examples. A layer
+//! is then a sum of columns, each times one weight, so vectors are full whatever the layer's width, and a weight that is loaded
 //! serves all examples. Each example's sums run in the order of the features, so results depend neither on the width of
-//! a panel nor on which examples share it.
+//! a panel nor on which examples share it, as long as weights are finite.
 
 use std::ops::{Deref, DerefMut, Range};
 
@@ -20,18 +20,12 @@ pub const WIDEST: usize = 64;
 #[repr(C, align(64))]
 pub struct Column<const N: usize = LANES>(pub [f32; N]);
 
-// SAFETY: floats without padding, since only widths of whole cache lines are used: `NO_PADDING`.
-unsafe impl<const N: usize> bytemuck::Zeroable for Column<N> {}
-unsafe impl<const N: usize> bytemuck::Pod for Column<N> {}
-
 impl<const N: usize> Column<N> {
-    const NO_PADDING: () = assert!(N.is_multiple_of(LANES));
+    /// A column is whole vectors, so it has no padding.
+    const WHOLE: () = assert!(N > 0 && N.is_multiple_of(LANES));
 
     /// Zeros.
-    pub const ZERO: Self = {
-        let () = Self::NO_PADDING;
-        Column([0.0; N])
-    };
+    pub const ZERO: Self = Column([0.0; N]);
 
     /// The first of `values`, followed by zeros where there are fewer.
     #[inline(always)]
@@ -63,7 +57,9 @@ impl Column {
 /// The words of a panel, column after column.
 #[inline(always)]
 pub fn words<const N: usize>(panel: &[Column<N>]) -> &[f32] {
-    bytemuck::cast_slice(panel)
+    let () = Column::<N>::WHOLE;
+    // SAFETY: columns are N floats each, without padding.
+    unsafe { std::slice::from_raw_parts(panel.as_ptr().cast(), N * panel.len()) }
 }
 
 /// `count` columns in `memory`, which grows where it must. They hold whatever was there.
@@ -73,7 +69,9 @@ pub fn columns<const N: usize>(memory: &mut Vec<Column>, count: usize) -> &mut [
     if memory.len() < needed {
         memory.resize(needed, Column::ZERO);
     }
-    bytemuck::cast_slice_mut(&mut memory[..needed])
+    let () = Column::<N>::WHOLE;
+    // SAFETY: `needed` columns of 16 floats are `count` of N floats, aligned alike, without padding.
+    unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), count) }
 }
 
 /// Work on many rows that goes panel by panel.

@@ -41,7 +41,8 @@ impl<'a> Matrix<'a> {
 pub struct Active(Vec<u32>);
 
 impl Active {
-    /// Finds the columns of `panel` that are not zero in every example. Leaving out the others changes no bit of a sum.
+    /// Finds the columns of `panel` that are not zero in every example. Leaving out the others changes no bit of a sum of
+    /// finite weights; an infinite one times 0 would be a NaN.
     /// After a ReLU many are left out, the more the more alike the examples are.
     #[inline(always)]
     pub fn find<const N: usize>(&mut self, panel: &[Column<N>]) {
@@ -129,11 +130,12 @@ impl<const N: usize> Tile<'_, N> {
         let Tile { matrix: Matrix { data, output, input, .. }, inputs: Active(inputs), x, stride, .. } = self;
         let rows: &[usize; OUTPUTS] = self.rows.try_into().expect("so many outputs");
         let mut sums = [[V::splat(0.0); 4]; OUTPUTS];
-        if let Some(&last) = inputs.last() {
-            // Indices rise, so the last is the largest.
-            let (last, top) = (last as usize, rows.iter().fold(0, |top, row| top.max(*row)));
-            assert!(top * output + last * input < data.len() && last * stride + N <= x.len());
-        }
+        let Some(&last) = inputs.last() else { return self.sums.fill(Column::ZERO) };
+        // Indices rise, so the last is the largest. In 128 bits nothing overflows.
+        let (last, top) = (last as usize, rows.iter().fold(0, |top, row| top.max(*row)));
+        let end = |a: usize, b: usize, c: usize, d: usize| a as u128 * b as u128 + c as u128 * d as u128;
+        assert!(end(top, output, last, input) < data.len() as u128);
+        assert!(end(last, stride, N, 1) <= x.len() as u128);
         // SAFETY: within what the assertion covers, here and below, where k <= `last`.
         let rows = rows.map(|row| unsafe { data.as_ptr().add(row * output) });
         for &k in inputs {

@@ -111,7 +111,7 @@ impl Op for EntropicWasserstein {
     }
 }
 
-/// Rows that one thread computes at a time, as many as of a matrix product.
+/// Rows that one thread computes at a time.
 pub(crate) const CPU_TILE: usize = 32;
 
 /// Operations of one latent dimension; an elementary function counts as one.

@@ -163,8 +163,8 @@ pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radi
 type Work = (usize, usize);
 
 /// Item `q` of the queue: first one restart of every image, since most that are misclassified at all are so in the
-/// first, then the others image by image. Rows of one image share their zeros, and the CPU skips zeros that 16 rows
-/// share.
+/// first, then the others image by image. Rows of one image share their zeros, and the CPU skips zeros that a
+/// panel's rows share.
 fn work_at(q: usize, images: usize, restarts: usize) -> Work {
     match q.checked_sub(images) {
         None => (q, 0),

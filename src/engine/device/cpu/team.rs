@@ -3,7 +3,8 @@
 //! A program is a list of short calls: of a training step, tens of microseconds each. A pool that is asked for help with
 //! every call puts its threads to sleep in between, and waking one takes as long as a call. Here helpers join once, for
 //! a whole run, and wait for the next call by spinning. The leader never waits for a helper to come, only for tiles that
-//! one has claimed, so a run ends also where all other threads are busy.
+//! one has claimed, so a run ends also where all other threads are busy. A kernel must not use the pool itself: a thread
+//! that waits for it could begin to help, and would help until the run is over.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -23,9 +24,9 @@ pub struct Cut {
 impl Cut {
     /// Rows of a tile for so many threads.
     fn rows_for(self, threads: usize) -> usize {
-        let share = self.rows.div_ceil(threads).next_multiple_of(self.tile);
+        let share = self.rows.div_ceil(threads);
         if share <= self.most {
-            return share;
+            return share.next_multiple_of(self.tile);
         }
         // Several tiles a thread, down to three quarters of the largest where that shares the rows more evenly.
         let longest = |tile: &usize| self.rows.div_ceil(*tile).div_ceil(threads) * tile;
@@ -172,7 +173,9 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicBool, AtomicU32};
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -183,6 +186,9 @@ mod tests {
         // Two threads: 5 tiles each of 48 rows, in place of 4 and 3 of 64.
         assert_eq!(Cut { rows: 446, ..cut }.rows_for(2), 48);
         assert_eq!(Cut { rows: 1000, ..cut }.rows_for(2), 64);
+        // All rows at once for one thread, also where they are no whole tiles.
+        let all = Cut { rows: 200, tile: 6, most: 200 };
+        assert_eq!([1, 2].map(|threads| all.rows_for(threads)), [204, 102]);
         let fixed = Cut { rows: 5, tile: 16, most: 16 };
         assert_eq!(fixed.rows_for(2), 16);
     }
@@ -198,8 +204,10 @@ mod tests {
                         rows[row].fetch_add(1, Ordering::Relaxed);
                     });
                 });
-                let taken: u32 = rows.iter().map(|row| row.swap(0, Ordering::Relaxed)).sum();
-                assert_eq!(taken as usize, cut.rows, "call {call}");
+                for (i, row) in rows.iter().enumerate() {
+                    let taken = row.swap(0, Ordering::Relaxed);
+                    assert_eq!(taken, u32::from(i < cut.rows), "call {call}, row {i}");
+                }
             }
         });
     }
@@ -218,15 +226,32 @@ mod tests {
         });
     }
 
-    #[test]
-    fn a_panic_in_a_tile_ends_the_run() {
+    /// A run in which the leader's first tile panics, or a helper's; tiles of the others wait until one has.
+    fn panics(of_leader: bool) -> bool {
+        let threads = rayon::current_num_threads();
+        let panicked = AtomicBool::new(false);
         let run = || {
-            Team::run(rayon::current_num_threads(), |team| {
-                team.for_tiles(Cut { rows: 64, tile: 1, most: 1 }, |rows| {
-                    assert!(rows.start != 40, "row 40")
+            Team::run(threads, |team| {
+                let leader = thread::current().id();
+                team.for_tiles(Cut { rows: 64, tile: 1, most: 1 }, |_| {
+                    if (thread::current().id() == leader) == of_leader {
+                        panicked.store(true, Ordering::Relaxed);
+                        panic!("a tile");
+                    }
+                    let started = Instant::now();
+                    while !panicked.load(Ordering::Relaxed) && started.elapsed() < Duration::from_secs(60) {
+                        thread::yield_now();
+                    }
                 });
             });
         };
-        assert!(std::panic::catch_unwind(run).is_err());
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+    }
+
+    #[test]
+    fn a_panic_in_a_tile_ends_the_run() {
+        assert!(panics(true));
+        // A pool of one thread has no helpers.
+        assert!(rayon::current_num_threads() == 1 || panics(false));
     }
 }
