@@ -56,8 +56,8 @@ pub fn run_once(device: &Device, program: &mut Program) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Seconds of each of `programs`, which run in turn for about `seconds`, in a number of rounds within `rounds`. The first
-/// run of each warms up and is not counted.
+/// Seconds of each of `programs`, which run in turn for about `seconds`, in a number of rounds within `rounds`. The
+/// first run of each warms up and is not counted.
 pub fn in_turn(
     device: &Device,
     programs: &mut [Program],

@@ -78,8 +78,8 @@ pub struct Call {
     pub rows: usize,
     /// Rows of the smallest tile that the CPU gives to one thread at a time; the call's shape fixes it.
     pub tile: usize,
-    /// Rows of the largest tile, which fewer threads take; `tile` where a row's results depend on the rows that share its
-    /// tile, so that they do not depend on the number of threads.
+    /// Rows of the largest tile, which fewer threads take; `tile` where a row's results depend on the rows that share
+    /// its tile, so that they do not depend on the number of threads.
     pub most: usize,
     /// Floating-point operations, for reports.
     pub flops: u64,
@@ -96,8 +96,8 @@ pub fn flat_grid(invocations: usize) -> [u32; 3] {
     [groups.div_ceil(y) as u32, y as u32, 1]
 }
 
-/// Rows of `cols` words in a tile of a cheap elementwise kernel: 8,192 words, some microseconds of a thread, so that the
-/// tiles of a layer are shared evenly.
+/// Rows of `cols` words in a tile of a cheap elementwise kernel: 8,192 words, some microseconds of a thread, so that
+/// the tiles of a layer are shared evenly.
 pub fn flat_tile(cols: usize) -> usize {
     (8192 / cols.max(1)).max(1)
 }

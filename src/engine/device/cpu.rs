@@ -1,9 +1,9 @@
 //! The CPU back end: rows of every call spread over threads.
 //!
-//! A call is cut into tiles of rows. The call's shape says how, so results do not depend on the number of threads. Where
-//! a row's results do not depend on the rows of its tile either, fewer threads take larger tiles. A loop in which no row
-//! depends on another is cut once, around the loop: each thread carries its tile through all iterations without waiting
-//! for others.
+//! A call is cut into tiles of rows. The call's shape says how, so results do not depend on the number of threads.
+//! Where a row's results do not depend on the rows of its tile either, fewer threads take larger tiles. A loop in
+//! which no row depends on another is cut once, around the loop: each thread carries its tile through all iterations
+//! without waiting for others.
 
 mod team;
 

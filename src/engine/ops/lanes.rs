@@ -40,8 +40,8 @@ pub(crate) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
 /// Maps a row element by element: `f` takes an element of every input and returns that of every output, and terms whose
 /// sums over the row this returns. All have the length of the first input.
 ///
-/// Vector code where it is inlined into [`Work::run`](crate::engine::simd::Work::run) and `f` has no call: the functions
-/// of [`simd`](crate::engine::simd), not those of the standard library.
+/// Vector code where it is inlined into [`Work::run`](crate::engine::simd::Work::run) and `f` has no call: the
+/// functions of [`simd`](crate::engine::simd), not those of the standard library.
 #[inline(always)]
 pub(crate) fn map<const IN: usize, const OUT: usize, const SUMS: usize>(
     inputs: [&[f32]; IN],

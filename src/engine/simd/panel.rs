@@ -1,9 +1,9 @@
 //! Examples side by side.
 //!
 //! A *panel* is a list of [`Column`]s, one for each feature, with that feature of 16, 32, 48 or 64 examples. A layer
-//! is then a sum of columns, each times one weight, so vectors are full whatever the layer's width, and a weight that is loaded
-//! serves all examples. Each example's sums run in the order of the features, so results depend neither on the width of
-//! a panel nor on which examples share it, as long as weights are finite.
+//! is then a sum of columns, each times one weight, so vectors are full whatever the layer's width, and a weight that
+//! is loaded serves all examples. Each example's sums run in the order of the features, so results depend neither on
+//! the width of a panel nor on which examples share it, as long as weights are finite.
 
 use std::ops::{Deref, DerefMut, Range};
 

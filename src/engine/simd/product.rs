@@ -41,9 +41,9 @@ impl<'a> Matrix<'a> {
 pub struct Active(Vec<u32>);
 
 impl Active {
-    /// Finds the columns of `panel` that are not zero in every example. Leaving out the others changes no bit of a sum of
-    /// finite weights; an infinite one times 0 would be a NaN.
-    /// After a ReLU many are left out, the more the more alike the examples are.
+    /// Finds the columns of `panel` that are not zero in every example. Leaving out the others changes no bit of a
+    /// sum of finite weights; an infinite one times 0 would be a NaN. After a ReLU many are left out, the more the
+    /// more alike the examples are.
     #[inline(always)]
     pub fn find<const N: usize>(&mut self, panel: &[Column<N>]) {
         self.0.clear();

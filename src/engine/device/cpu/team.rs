@@ -1,10 +1,10 @@
 //! The threads that run a program together.
 //!
-//! A program is a list of short calls: of a training step, tens of microseconds each. A pool that is asked for help with
-//! every call puts its threads to sleep in between, and waking one takes as long as a call. Here helpers join once, for
-//! a whole run, and wait for the next call by spinning. The leader never waits for a helper to come, only for tiles that
-//! one has claimed, so a run ends also where all other threads are busy. A kernel must not use the pool itself: a thread
-//! that waits for it could begin to help, and would help until the run is over.
+//! A program is a list of short calls: of a training step, tens of microseconds each. A pool that is asked for help
+//! with every call puts its threads to sleep in between, and waking one takes as long as a call. Here helpers join
+//! once, for a whole run, and wait for the next call by spinning. The leader never waits for a helper to come, only
+//! for tiles that one has claimed, so a run ends also where all other threads are busy. A kernel must not use the
+//! pool itself: a thread that waits for it could begin to help, and would help until the run is over.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -49,8 +49,8 @@ struct Tiles {
 
 /// The leader of a run, and what its helpers see.
 pub struct Team {
-    /// The number of the current tiles in the upper half, counted from 1, and how many of them nobody has claimed yet in
-    /// the lower. `OVER` at the end of the run.
+    /// The number of the current tiles in the upper half, counted from 1, and how many of them nobody has claimed yet
+    /// in the lower. `OVER` at the end of the run.
     unclaimed: AtomicU64,
     /// How many of the current tiles are done.
     done: AtomicUsize,
@@ -105,8 +105,8 @@ impl Team {
         let number = (self.unclaimed.load(Ordering::Relaxed) >> 32) + 1;
         assert!(count < u32::MAX as usize, "{count} tiles");
         self.unclaimed.store(number << 32 | count as u64, Ordering::Release);
-        // Also where a tile panics here: those that nobody has claimed are given up, and the others waited for. Where one
-        // panics at a helper, the run ends with the panic.
+        // Also where a tile panics here: those that nobody has claimed are given up, and the others waited for. Where
+        // one panics at a helper, the run ends with the panic.
         let finished = OnDrop(|| {
             let given_up = self.unclaimed.swap(number << 32, Ordering::Relaxed) as u32 as usize;
             let mut spins = 0;

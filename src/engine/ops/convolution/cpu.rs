@@ -1,7 +1,7 @@
 //! The CPU twins of `shaders/conv2d.wgsl` and `shaders/conv2d_transpose.wgsl`.
 //!
-//! 16 examples are side by side in columns (`src/engine/simd/panel.rs`), ordered by pixel and then by channel, so that the
-//! taps of one kernel row are contiguous columns. The outputs of a transposed convolution whose positions leave the
+//! 16 examples are side by side in columns (`src/engine/simd/panel.rs`), ordered by pixel and then by channel, so that
+//! the taps of one kernel row are contiguous columns. The outputs of a transposed convolution whose positions leave the
 //! same remainder by the stride form a class: they are a plain convolution of stride 1 with every `stride`th tap of the
 //! kernel, in reverse order. Taps on padding are left out, not multiplied by zeros.
 
