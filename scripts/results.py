@@ -316,6 +316,7 @@ VIEWS = {
     "faces-seed-0": lambda data, name, page: faces_pairs(data, "faces", page),
     "mnist": with_medians,
     "mnist-conv": with_medians,
+    "mnist-panels": with_medians,
     "mnist-conv-gamma-100": with_medians,
     **{f"peers-{name}": peers for name in PEERS},
     "reproductions": reproductions,
