@@ -31,14 +31,19 @@ pub trait Vector: Copy {
     fn add_product(self, a: Self, b: Self) -> Self;
 
     /// Runs `work` on a panel of the first of `rows`, as many as suit the registers, and returns the rest.
-    fn panel(work: &mut impl Panels, rows: Range<usize>) -> Range<usize>;
+    #[inline(always)]
+    fn panel(work: &mut impl Panels, rows: Range<usize>) -> Range<usize> {
+        work.panel_of::<Self, LANES>(rows)
+    }
 
     /// The outputs of a register tile over `N` examples, at most [`product::MOST_OUTPUTS`].
     fn outputs<const N: usize>() -> usize;
 
     /// [`product::add_to`] for this instruction set. A function of its own, so that each size of a register tile is
     /// compiled once for all kernels.
-    fn add_to<const N: usize>(tile: Tile<N>);
+    fn add_to<const N: usize>(tile: Tile<N>) {
+        product::add_to::<Self, N>(tile);
+    }
 }
 
 /// Plain Rust, without fused multiply-adds.
@@ -74,18 +79,9 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn panel(work: &mut impl Panels, rows: Range<usize>) -> Range<usize> {
-        work.panel_of::<Self, LANES>(rows)
-    }
-
-    #[inline(always)]
     fn outputs<const N: usize>() -> usize {
         // SSE has 16 registers of four lanes: eight of sums, four of examples.
         2
-    }
-
-    fn add_to<const N: usize>(tile: Tile<N>) {
-        product::add_to::<Self, N>(tile);
     }
 }
 
@@ -126,17 +122,8 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
-    fn panel(work: &mut impl Panels, rows: Range<usize>) -> Range<usize> {
-        work.panel_of::<Self, LANES>(rows)
-    }
-
-    #[inline(always)]
     fn outputs<const N: usize>() -> usize {
         // 32 registers of four lanes: 24 of sums, four of examples.
         6
-    }
-
-    fn add_to<const N: usize>(tile: Tile<N>) {
-        product::add_to::<Self, N>(tile);
     }
 }

@@ -102,11 +102,6 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    fn panel(work: &mut impl Panels, rows: Range<usize>) -> Range<usize> {
-        work.panel_of::<Self, LANES>(rows)
-    }
-
-    #[inline(always)]
     fn outputs<const N: usize>() -> usize {
         // 16 registers: 12 of sums, two of examples, one of a weight.
         6
