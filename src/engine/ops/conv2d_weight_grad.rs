@@ -1,5 +1,6 @@
 //! The gradient of a convolution's weights, in either direction; `shaders/conv2d_weight_grad.wgsl`.
 
+use std::array::from_fn;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -240,12 +241,13 @@ impl Sum<'_> {
                 let first = ((example * small_h + qy) * small_w + xs.start) * self.columns + column;
                 let small = &self.small[first..][..(xs.len() - 1) * self.columns + V];
                 for q in 0..xs.len() {
-                    for (v, tile) in tile.iter_mut().enumerate() {
-                        // SAFETY: q < xs.len(), v < V, c < C: within the slices above.
-                        let s = unsafe { small.get_unchecked(q * self.columns + v) }.vector();
-                        for (c, sum) in tile.iter_mut().enumerate() {
-                            let l = unsafe { *large.get_unchecked(c * plane + q * self.stride) };
-                            *sum = sum.add_product(R::splat(l), s);
+                    // SAFETY: q < xs.len(), v < V, c < C: within the slices above, here and below.
+                    let s: [R; V] = from_fn(|v| unsafe { small.get_unchecked(q * self.columns + v) }.vector());
+                    // By channel, so that few registers hold what is not a sum.
+                    for c in 0..C {
+                        let l = R::splat(unsafe { *large.get_unchecked(c * plane + q * self.stride) });
+                        for (tile, s) in tile.iter_mut().zip(s) {
+                            tile[c] = tile[c].add_product(l, s);
                         }
                     }
                 }

@@ -52,8 +52,9 @@ impl Vector for Avx512 {
     #[inline(always)]
     fn outputs<const N: usize>() -> usize {
         // Two units with a latency of four cycles need eight sums. A weight that is loaded once serves all vectors of
-        // its tile, so tiles of four vectors are the fastest: 24 of the 32 registers then hold sums.
-        if N == 64 { 6 } else { 8 }
+        // its tile, so tiles of four vectors are the fastest: 24 of the 32 registers then hold sums. Tiles of three
+        // vectors take no more outputs, since compilers keep a register for each weight.
+        if N / LANES > 2 { 6 } else { 8 }
     }
 
     fn add_to<const N: usize>(tile: Tile<N>) {

@@ -432,11 +432,13 @@ impl Band<'_> {
             let input = &self.input[start..][..(P - 1) * step + run];
             let weights = &weights[(y * tx.taps + xs.start) * channels * C..][..run * C];
             for (k, weights) in weights.as_chunks::<C>().0.iter().enumerate() {
-                for (p, sums) in sums.iter_mut().enumerate() {
-                    // SAFETY: k < run, p < P: within the slice above.
-                    let x = unsafe { input.get_unchecked(p * step + k) }.vector();
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum = sum.add_product(V::splat(*weight), x);
+                // SAFETY: k < run, p < P: within the slice above.
+                let x: [V; P] = from_fn(|p| unsafe { input.get_unchecked(p * step + k) }.vector());
+                // By weight, so that few registers hold what is not a sum.
+                for (c, weight) in weights.iter().enumerate() {
+                    let weight = V::splat(*weight);
+                    for (sums, x) in sums.iter_mut().zip(x) {
+                        sums[c] = sums[c].add_product(weight, x);
                     }
                 }
             }
