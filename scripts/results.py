@@ -303,7 +303,10 @@ def claims_line(data, name, page):
     return text + (": [the table of claims](docs/reproduction.md)." if page.parent == REPOSITORY else ".")
 
 
-PEERS = ["attack", "attack-first", "attack-panels", "attack-skipping", "avx2", "conv-step", "h100", "step", "step-by-examples", "step-first", "step-panels", "step-skipping"]
+PEERS = [
+    *["attack", "attack-first", "attack-panels", "attack-skipping", "attack-zen4", "avx2", "avx2-zen4", "conv-step"],
+    *["conv-step-zen4", "h100", "step", "step-by-examples", "step-first", "step-panels", "step-skipping", "step-zen4"],
+]
 VIEWS = {
     "accuracy": accuracy,
     "claims-line": claims_line,
