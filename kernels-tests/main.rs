@@ -46,6 +46,7 @@ mod half;
 mod harness;
 mod inputs;
 mod log_softmax;
+mod margin;
 mod matmul;
 mod monitor;
 mod paint;
@@ -89,6 +90,7 @@ const SUITES: &[Suite] = &[
     ("gather", gather::cases),
     ("half", half::cases),
     ("gaussian_log_likelihood", gaussian_log_likelihood::cases),
+    ("margin", margin::cases),
     ("log_softmax", log_softmax::cases),
     ("matmul", matmul::cases),
     ("monitor", monitor::cases),

@@ -7,11 +7,12 @@
 use smoothenc::engine::graph::Tensor;
 use smoothenc::engine::nn::Dense;
 use smoothenc::engine::rng::{self, Key};
-use smoothenc::method::ops::{Ascent, DrawnStart, Goal, Norm, SHARINGS, in_half, pgd_mlp};
+use smoothenc::method::ops::{Ascent, Classifier, DrawnStart, Goal, Norm, SHARINGS, aim, in_half, pgd_mlp};
 
 use crate::half::to_half;
 use crate::harness::{Case, Input};
 use crate::inputs::Rng;
+use crate::margin;
 use crate::pgd_step::oracle_row;
 
 /// The seed of the points: any one will do.
@@ -22,6 +23,14 @@ enum Aim {
     W2,
     Entropic,
     CrossEntropy,
+    Margin,
+}
+
+impl Aim {
+    /// Whether it is that of an attack on a probe.
+    fn attacks(self) -> bool {
+        matches!(self, Aim::CrossEntropy | Aim::Margin)
+    }
 }
 
 #[derive(Clone)]
@@ -34,6 +43,7 @@ struct Setting {
     layers: Vec<Dense>,
     eps: f32,
     step: f32,
+    fall: f32,
     steps: usize,
     /// The encoder's weights are halves.
     half: bool,
@@ -65,13 +75,13 @@ impl Setting {
     fn new(norm: Norm, aim: Aim, [rows, inputs]: [usize; 2], widths: &[usize], steps: usize) -> Self {
         let (mut layers, mut at, mut width) = (Vec::new(), 0, inputs);
         for (l, &outputs) in widths.iter().enumerate() {
-            let of_probe = aim == Aim::CrossEntropy && l + 1 == widths.len();
+            let of_probe = aim.attacks() && l + 1 == widths.len();
             at = if of_probe { 0 } else { at };
             let weight = at;
             let bias = at + (width * outputs).next_multiple_of(64);
             at = bias + outputs.next_multiple_of(64);
             // No ReLU after the encoder, which is the last or, below a probe, the last but one.
-            let below_probe = aim == Aim::CrossEntropy && l + 2 == widths.len();
+            let below_probe = aim.attacks() && l + 2 == widths.len();
             layers.push(Dense { outputs, weight, bias, relu: l + 1 < widths.len() && !below_probe });
             width = outputs;
         }
@@ -87,6 +97,7 @@ impl Setting {
             layers,
             eps,
             step,
+            fall: 0.2 * step,
             steps,
             half: false,
             gamma: 0.7,
@@ -98,7 +109,7 @@ impl Setting {
     /// The encoder's layers, and the probe.
     fn split(&self) -> (&[Dense], Option<Dense>) {
         match self.layers.split_last() {
-            Some((probe, encoder)) if self.aim == Aim::CrossEntropy => (encoder, Some(*probe)),
+            Some((probe, encoder)) if self.aim.attacks() => (encoder, Some(*probe)),
             _ => (&self.layers, None),
         }
     }
@@ -156,7 +167,7 @@ impl Setting {
     /// All steps of one example.
     fn climb(&self, network: &[Layer], x: &[f64], start: &[f64], reference: &[f64]) -> Climbed {
         let mut climbed = Climbed { x_adv: start.to_vec(), wrong: false, margin: f64::INFINITY };
-        let iterations = self.steps + usize::from(self.aim == Aim::CrossEntropy);
+        let iterations = self.steps + usize::from(self.aim.attacks());
         // The factors that cooperative matrices multiply.
         let factors = |values: Vec<f64>| match self.cooperative {
             true => values.into_iter().map(to_half).collect(),
@@ -174,8 +185,11 @@ impl Setting {
                 h.push(if h.len() < network.len() { factors(values) } else { values });
             }
             let head = &h[h.len() - 1];
-            if self.aim == Aim::CrossEntropy {
+            if self.aim.attacks() {
                 climbed.classify(head, reference[0] as usize);
+                if self.aim == Aim::Margin {
+                    climbed.keep_clear(&leads(head, reference[0] as usize));
+                }
                 if iteration == self.steps {
                     break;
                 }
@@ -191,7 +205,9 @@ impl Setting {
             if self.norm == Norm::Linf {
                 climbed.keep_clear(&gradient);
             }
-            let (eps, step) = (f64::from(self.eps), f64::from(self.step));
+            let first = if self.aim.attacks() { reference[2] } else { f64::from(self.step) };
+            let step = first - iteration as f64 * f64::from(self.fall);
+            let eps = f64::from(self.eps);
             climbed.x_adv = oracle_row(self.norm, eps, step, &climbed.x_adv, &gradient, x);
         }
         climbed
@@ -235,6 +251,7 @@ impl Climbed {
 fn goal_gradient(aim: Aim, gamma: f64, reference: &[f64], h: &[f64]) -> Vec<f64> {
     let latents = h.len() / 2;
     match aim {
+        Aim::Margin => margin::oracle_row(h, reference[0] as usize, reference[1]),
         Aim::CrossEntropy => {
             let label = reference[0] as usize;
             if label >= h.len() {
@@ -262,6 +279,16 @@ fn goal_gradient(aim: Aim, gamma: f64, reference: &[f64], h: &[f64]) -> Vec<f64>
             (0..h.len()).map(slope).collect()
         }
     }
+}
+
+/// A label or target that is no class; a float holds it.
+const NO_CLASS: f32 = 1e6;
+
+/// How far the largest logits but the label's are apart, and their size: which one is the largest must be clear.
+fn leads(logits: &[f64], label: usize) -> Vec<f64> {
+    let Some(best) = margin::target_of(logits, label, f64::NAN) else { return vec![] };
+    let others = (0..logits.len()).filter(|&c| c != label && c != best);
+    others.map(|c| logits[best] - logits[c]).chain([logits[best]]).collect()
 }
 
 /// The key of drawn starts.
@@ -299,7 +326,12 @@ fn draw(s: &Setting, rng: &mut Rng) -> Drawn {
                 x_adv = x.iter().enumerate().map(started).collect();
             }
             let reference: Vec<f32> = match s.aim {
-                Aim::CrossEntropy => vec![(rng.uniform() * s.classes() as f64) as u32 as f32],
+                Aim::CrossEntropy | Aim::Margin => {
+                    let mut class = || (rng.uniform() * s.classes() as f64) as u32 as f32;
+                    // Every third row has no target of its own.
+                    let (label, target) = (class(), if r % 3 == 1 { NO_CLASS } else { class() });
+                    vec![label, target, s.step * (1.0 + 0.1 * (r % 4) as f32)]
+                }
                 _ => (0..s.classes()).map(|_| rng.normal() as f32).collect(),
             };
             let climbed = s.climb(&network, &floats(&x), &floats(&x_adv), &floats(&reference));
@@ -325,15 +357,19 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
             let (encoder, layer) = build.split();
             let goal = match (build.aim, layer) {
                 (Aim::W2, _) => Goal::W2 { reference: t[3] },
-                (_, Some(layer)) => Goal::CrossEntropy { probe: t[1], layer, labels: t[3], wrong: t[5] },
+                (aim, Some(layer)) => {
+                    let classifier = Classifier { probe: t[1], layer, aims: t[3], wrong: t[5] };
+                    let margin = aim == Aim::Margin;
+                    if margin { Goal::Margin(classifier) } else { Goal::CrossEntropy(classifier) }
+                }
                 _ => Goal::Entropic { reference: t[3], gamma: build.gamma },
             };
-            let Setting { norm, eps, step, steps, .. } = build;
+            let Setting { norm, eps, step, fall, steps, .. } = build;
             let start = build.start.then_some(DrawnStart { clock: t[6], key: START_KEY });
             let layers = encoder.to_vec();
             let halves = if build.half { Some(in_half(g, t[0], &layers, t[2])?) } else { None };
             let (weights, points) = halves.map_or((t[0], None), |(weights, points)| (weights, Some(points)));
-            let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start, points };
+            let ascent = Ascent { weights, layers, goal, norm, eps, step, fall, steps, start, points };
             pgd_mlp(g, t[4], t[2], ascent)?;
             Ok(vec![t[4], t[5]])
         },
@@ -344,7 +380,11 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
             for (r, wrong) in wrong.iter_mut().enumerate() {
                 let row = |values: &[f64], width: usize| values[r * width..][..width].to_vec();
                 let (x, start) = (row(&t[2], oracle.inputs), row(&starts, oracle.inputs));
-                let climbed = oracle.climb(&network, &x, &start, &row(&t[3], width));
+                let mut reference = row(&t[3], width);
+                if oracle.aim.attacks() {
+                    reference[2] = f64::from(f32::from_bits(reference[2] as u32));
+                }
+                let climbed = oracle.climb(&network, &x, &start, &reference);
                 points.extend(climbed.x_adv);
                 *wrong = if climbed.wrong { 1.0 } else { *wrong };
             }
@@ -353,7 +393,10 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
     );
     let (rows, tolerance) = (s.rows, if s.norm == Norm::Linf { 1e-5 } else { 1e-3 });
     let references: Input = match s.aim {
-        Aim::CrossEntropy => Input::words([rows], references.iter().map(|v| *v as u32).collect()),
+        Aim::CrossEntropy | Aim::Margin => {
+            let aims = references.as_chunks().0.iter();
+            Input::words([rows, 3], aims.flat_map(|&[l, t, step]| aim(l as u32, t as u32, step)).collect())
+        }
         _ => Input::values([rows, s.classes()], references),
     };
     case.input(Input::values([weights.len()], weights))
@@ -371,13 +414,13 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for norm in [Norm::Linf, Norm::L2] {
-        for aim in [Aim::W2, Aim::Entropic, Aim::CrossEntropy] {
+        for aim in [Aim::W2, Aim::Entropic, Aim::CrossEntropy, Aim::Margin] {
             let mut add = |name: &str, sides: [usize; 2], widths: &[usize], steps, spoil: fn(&mut Drawn)| {
                 let mut widths = widths.to_vec();
                 // A probe needs an encoder below it; a head has means and log-variances.
                 match (aim, &mut widths[..]) {
-                    (Aim::CrossEntropy, [_]) => widths.push(10),
-                    (Aim::CrossEntropy, _) => {}
+                    (Aim::CrossEntropy | Aim::Margin, [_]) => widths.push(10),
+                    (Aim::CrossEntropy | Aim::Margin, _) => {}
                     (_, [.., last]) => *last = last.next_multiple_of(2),
                     _ => {}
                 }
@@ -390,13 +433,14 @@ pub fn cases() -> Vec<Case> {
                 };
                 let shape: Vec<_> = widths.iter().map(usize::to_string).collect();
                 let [rows, inputs] = sides;
+                let s = Setting { fall: if s.cooperative { 0.0 } else { s.fall }, ..s };
                 let name = format!("{norm:?}_{aim:?}_{rows}x{inputs}-{}_{name}{steps}", shape.join("-"));
                 let mut drawn = draw(&s, &mut Rng::new(SEED, &name));
                 spoil(&mut drawn);
                 // The other variants are for the L-infinity norm. Drivers take long to compile each, so those for GPUs
                 // are tested with one goal, and with the others at the model's size only.
                 if norm == Norm::Linf && !s.cooperative {
-                    let every = aim == Aim::W2 || inputs == 784;
+                    let every = aim == Aim::W2 || inputs == 784 && aim != Aim::Margin;
                     let others = (1..SHARINGS).filter(|i| every || i + 1 == SHARINGS);
                     cases.extend(others.map(|i| case(name.clone(), s.clone(), drawn.clone()).variant(i)));
                 }
@@ -418,7 +462,7 @@ pub fn cases() -> Vec<Case> {
             // Rows of whole vectors of four, and not.
             add("half", [17, 32], &[20, 12, 8], 2, |_| ());
             add("half", [5, 30], &[21, 7, 10], 2, |_| ());
-            if norm == Norm::Linf && aim != Aim::CrossEntropy {
+            if norm == Norm::Linf && !aim.attacks() {
                 // More than a vector of rows, of an odd number of pixels.
                 add("start", [21, 35], &[20, 12, 8], 3, |_| ());
                 // One tile and more; layers that are multiples of the matrices' side, of half of it, and others.
@@ -429,8 +473,8 @@ pub fn cases() -> Vec<Case> {
                 add("cooperative_start", [32, 56], &[24, 10], 2, |_| ());
                 add("cooperative_strong", [16, 32], &[24, 64], 1, |_| ());
             }
-            if aim == Aim::CrossEntropy {
-                add("no_class", [5, 30], &[20, 6], 2, |d| d.references[1] = 1e6);
+            if aim.attacks() {
+                add("no_class", [5, 30], &[20, 6], 2, |d| d.references[3] = NO_CLASS);
             }
             // A NaN pixel makes its example NaN, a NaN weight all examples.
             let pixel = |d: &mut Drawn| (d.x[40], d.x_adv[40]) = (f32::NAN, f32::NAN);

@@ -1,6 +1,6 @@
 //! `pgd_step`: one step in either norm, for gradients of any size.
 
-use smoothenc::method::ops::{Norm, pgd_step};
+use smoothenc::method::ops::{Norm, StepLength, pgd_step};
 
 use crate::harness::{Case, Input};
 use crate::inputs::{Rng, seed};
@@ -39,10 +39,13 @@ struct Setting {
     sides: [usize; 2],
     eps: f32,
     step: f32,
+    /// Each row has a length of its own, `step` and more.
+    by_row: bool,
 }
 
 fn case(name: String, setting: Setting, grad: Vec<f32>) -> Case {
-    let Setting { norm, sides: [rows, cols], eps, step } = setting;
+    let Setting { norm, sides: [rows, cols], eps, step, by_row } = setting;
+    let length = move |r: usize| step * if by_row { 1.0 + 0.25 * r as f32 } else { 1.0 };
     let mut rng = Rng::new(seed(), &name);
     // Half the pixels at 0, like MNIST's, and points that lie within the ball or on its border.
     let x: Vec<f32> = (0..rows * cols).map(|_| (2.0 * rng.uniform() - 1.0).max(0.0) as f32).collect();
@@ -51,18 +54,20 @@ fn case(name: String, setting: Setting, grad: Vec<f32>) -> Case {
     let case = Case::new(
         name,
         move |g, x| {
+            let step = if by_row { StepLength::ByRow(x[3]) } else { StepLength::Same(step) };
             pgd_step(g, norm, x[0], x[1], x[2], eps, step)?;
             Ok(vec![x[0]])
         },
         move |x| {
-            let rows = x[0].chunks(cols).zip(x[1].chunks(cols)).zip(x[2].chunks(cols));
-            let row = |((a, g), x)| oracle_row(norm, f64::from(eps), f64::from(step), a, g, x);
+            let rows = x[0].chunks(cols).zip(x[1].chunks(cols)).zip(x[2].chunks(cols)).enumerate();
+            let row = |(r, ((a, g), x))| oracle_row(norm, f64::from(eps), f64::from(length(r)), a, g, x);
             vec![rows.flat_map(row).collect()]
         },
     );
     case.input(Input::values([rows, cols], x_adv))
         .input(Input::values([rows, cols], grad))
         .input(Input::values([rows, cols], x))
+        .input(Input::values([rows], (0..rows).map(length).collect()))
         .nonfinite()
         .tolerance(1e-4, 1e-4)
 }
@@ -76,12 +81,14 @@ fn gradient(name: &str, n: usize, size: f32) -> Vec<f32> {
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for norm in [Norm::Linf, Norm::L2] {
-        let setting = |sides, eps, step| Setting { norm, sides, eps, step };
+        let setting = |sides, eps, step| Setting { norm, sides, eps, step, by_row: false };
         for [rows, cols] in [[1, 1], [5, 7], [37, 200], [3, 784], [2, 785]] {
             for (eps, step) in [(0.1, 0.05), (0.3, 0.01), (2.0, 0.7)] {
                 let name = format!("{norm:?}_{rows}x{cols}_eps{eps}");
                 let grad = gradient(&name, rows * cols, 1.0);
-                cases.push(case(name, setting([rows, cols], eps, step), grad));
+                cases.push(case(name.clone(), setting([rows, cols], eps, step), grad.clone()));
+                let by_row = Setting { by_row: true, ..setting([rows, cols], eps, step) };
+                cases.push(case(format!("{name}_by_row"), by_row, grad));
             }
         }
         // Squares of the gradients under- or overflow, or their sizes are at the format's ends.

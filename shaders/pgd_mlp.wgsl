@@ -9,20 +9,24 @@
 //     GOAL 1      D = WD_gamma(reference, h), section 3
 //     GOAL 2      D = -log softmax(h)[label], the last layer being the probe's; first, wrong = 1
 //                 where the first largest of h is not the label's or an h is a NaN
+//     GOAL 3      D = h[target] - h[label], and wrong as for GOAL 2
 //   backwards   dh_l = W_l^T (dh_(l+1) where act_l was positive)
 //   step        x' <- x' + step sign(dh_0) (NORM 0), or x' + step dh_0 / |dh_0| (NORM 1), then projected
-//               onto the ball of radius eps around x and onto the box [0, 1]
+//               onto the ball of radius eps around x and onto the box [0, 1]; the next step is shorter
+//               by `fall`
 //
-// With GOAL 2 there is one more forward pass after the last step, since every iterate is classified.
+// With GOAL 2 and 3 there is one more forward pass after the last step, since every iterate is classified.
 //
 //   weights    the arena with every W_l [outputs, inputs] and b_l [outputs]: floats, or, where HALF = 1, halves
 //              two to a word as `half` packs them
-//   probe      the arena with the probe's weights, for GOAL 2
+//   probe      the arena with the probe's weights, for GOAL 2 and 3
 //   x          [rows, inputs], the centres of the balls
-//   reference  [rows, outputs] floats by their bits, a head of means and log-variances; for GOAL 2
-//              labels [rows]; a row whose label is no class counts as wrong, and its x' is NaN
+//   reference  [rows, outputs] floats by their bits, a head of means and log-variances; for GOAL 2 and 3
+//              [rows, 3]: label, target, bits of the first step's length. A row whose label is no class
+//              counts as wrong, and its x' is NaN. A target that is no class, or is the label, stands
+//              for the first largest h of the other classes
 //   x_adv      [rows, inputs], x', updated
-//   wrong      [rows], for GOAL 2, updated
+//   wrong      [rows], for GOAL 2 and 3, updated
 //   clock      the step of the draws, for START = 1
 //   points     used with cooperative matrices only (shaders/cooperative/pgd_mlp.wgsl)
 //
@@ -56,7 +60,7 @@ const MAX_LAYERS: u32 = 8;
 
 struct Params {
     rows: u32, inputs: u32, layers: u32, steps: u32,
-    eps: f32, step: f32, gamma: f32, padding: u32,
+    eps: f32, step: f32, gamma: f32, fall: f32,
     key: vec4u, // The key of the draws: two words.
     layer: array<vec4u, MAX_LAYERS>, // outputs; first words of W and b; 1 for a ReLU
 }
@@ -78,6 +82,8 @@ var<workgroup> memory: array<vec4f, MEMORY>;
 // Four bits a vector: in which examples the activations of the own units were positive. Words l, MAX_LAYERS + l, ...
 // are those of layer l.
 var<private> passed: array<u32, 8 * MAX_LAYERS>;
+// Steps made.
+var<private> iteration: u32;
 // L2: the gradients of the own inputs, four a pass.
 var<private> input_gradient: array<mat4x4f, PASSES>;
 
@@ -85,12 +91,12 @@ var<private> input_gradient: array<mat4x4f, PASSES>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
     let row0 = group.x * TILE;
     if START == 1 { start(row0, local); }
-    for (var iteration = 0u; iteration < p.steps + u32(GOAL == 2); iteration++) {
+    for (iteration = 0u; iteration < p.steps + u32(GOAL >= 2); iteration++) {
         for (var l = 0u; l < p.layers; l++) { forwards(l, row0, local); }
-        if GOAL == 2 {
+        if GOAL >= 2 {
             classify(row0, local);
             if iteration == p.steps { break; }
-            cross_entropy_gradient(row0, local);
+            if GOAL == 2 { cross_entropy_gradient(row0, local); } else { margin_gradient(row0, local); }
         } else {
             divergence_gradient(row0, local);
         }
@@ -246,7 +252,7 @@ fn divergence_gradient(row0: u32, local: u32) {
 fn classify(row0: u32, local: u32) {
     if local < TILE && row0 + local < p.rows {
         let classes = p.layer[p.layers - 1].x;
-        let label = reference[row0 + local];
+        let label = reference[3 * (row0 + local)];
         if label >= classes { wrong[row0 + local] = 1; }
         let own = memory[slot(local / 4, min(label, classes - 1))][local % 4];
         for (var c = 0u; c < classes; c++) {
@@ -262,7 +268,7 @@ fn cross_entropy_gradient(row0: u32, local: u32) {
     let classes = p.layer[p.layers - 1].x;
     for (var v = 0u; v < WIDE; v++) {
         let row = rows_from(row0 + 4 * v);
-        let label = vec4u(reference[row.x], reference[row.y], reference[row.z], reference[row.w]);
+        let label = aims_at(row, 0u);
         // A NaN never compares larger, but it makes `rest` NaN.
         let first = memory[slot(v, 0u)];
         var top = vec4u();
@@ -292,7 +298,48 @@ fn cross_entropy_gradient(row0: u32, local: u32) {
     workgroupBarrier();
 }
 
+// (1 where c is the target) - (1 where c is the label), as in margin.
+fn margin_gradient(row0: u32, local: u32) {
+    let classes = p.layer[p.layers - 1].x;
+    for (var v = 0u; v < WIDE; v++) {
+        let row = rows_from(row0 + 4 * v);
+        let label = aims_at(row, 0u);
+        let wanted = aims_at(row, 1u);
+        // The first largest of the others: it starts at class 0, or at 1 where 0 is the label.
+        var best = select(vec4u(), vec4u(1), label == vec4u());
+        var m = memory[slot(v, 0u)];
+        if classes > 1 { m = select(m, memory[slot(v, 1u)], label == vec4u()); }
+        for (var c = 1u; c < classes; c++) {
+            let h = memory[slot(v, c)];
+            let larger = (h > m) & !nans(h) & !nans(m) & (label != vec4u(c));
+            m = select(m, h, larger);
+            best = select(best, vec4u(c), larger);
+        }
+        let target_class = select(best, wanted, (wanted < vec4u(classes)) & (wanted != label));
+        workgroupBarrier();
+        for (var c = local; c < classes; c += GROUP) {
+            let raised = select(vec4f(), vec4f(1.0), target_class == vec4u(c));
+            let slope = select(raised, vec4f(-1.0), label == vec4u(c));
+            memory[slot(v, c)] = select(slope, vec4f(nan()), label >= vec4u(classes));
+        }
+    }
+    workgroupBarrier();
+}
+
+// Word `which` of four rows' aims.
+fn aims_at(row: vec4u, which: u32) -> vec4u {
+    let at = 3 * row + which;
+    return vec4u(reference[at.x], reference[at.y], reference[at.z], reference[at.w]);
+}
+
 // ---- The step
+
+// The length of a row's step.
+fn step_of(row: u32) -> f32 {
+    var length = p.step;
+    if GOAL >= 2 { length = bitcast<f32>(reference[3 * row + 2]); }
+    return length - f32(iteration) * p.fall;
+}
 
 // The L2 step. An invocation has four neighbouring inputs of every 4 GROUP.
 fn ascend_l2(row0: u32, local: u32) {
@@ -322,7 +369,7 @@ fn ascend_l2(row0: u32, local: u32) {
             let g = all_scaled(input_gradient[k / (4 * GROUP)][j], scale);
             for (var e = 0u; e < examples; e++) {
                 let i = (row0 + e) * p.inputs + k + j;
-                let moved = x_adv[i] + factor_of(norm[e], p.step) * g[e];
+                let moved = x_adv[i] + factor_of(norm[e], step_of(row0 + e)) * g[e];
                 x_adv[i] = moved;
                 squares[e] += (moved - x[i]) * (moved - x[i]);
             }

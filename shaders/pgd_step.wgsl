@@ -7,19 +7,22 @@
 //
 //   grad   [rows, cols]
 //   x      [rows, cols], the centres of the balls
+//   lengths [rows], each row's own step, for BY_ROW = 1
 //   x_adv  [rows, cols], x', updated
 //
 // L-infinity: one invocation an element. L2: one workgroup a row; each of its 256 invocations takes
 // every 256th element, then the partial sums are added in a tree.
 
 override NORM: u32 = 0;
+override BY_ROW: u32 = 0;
 
 struct Params { rows: u32, cols: u32, eps: f32, step: f32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> grad: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> x_adv: array<f32>;
+@group(0) @binding(3) var<storage, read> lengths: array<f32>;
+@group(0) @binding(4) var<storage, read_write> x_adv: array<f32>;
 
 @compute @workgroup_size(FLAT)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -27,15 +30,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if NORM == 0 {
         let i = flat_index(group, groups, local);
         if i >= p.rows * p.cols { return; }
-        x_adv[i] = step_linf(x_adv[i], x[i], grad[i], p.eps, p.step);
+        x_adv[i] = step_linf(x_adv[i], x[i], grad[i], p.eps, step_of(i / p.cols));
     } else {
         let r = flat_group(group, groups);
         if r >= p.rows { return; }
-        step_l2(r * p.cols, (r + 1) * p.cols, local);
+        step_l2(r * p.cols, (r + 1) * p.cols, step_of(r), local);
     }
 }
 
-fn step_l2(first: u32, end: u32, local: u32) {
+// The length of row r's step.
+fn step_of(r: u32) -> f32 {
+    if BY_ROW == 1 { return lengths[r]; }
+    return p.step;
+}
+
+fn step_l2(first: u32, end: u32, step: f32, local: u32) {
     var size = 0.0;
     for (var i = first + local; i < end; i += FLAT) { size += abs(grad[i]); }
     let scale = scale_of(workgroup_sum(size, local));
@@ -45,7 +54,7 @@ fn step_l2(first: u32, end: u32, local: u32) {
         let g = scaled(grad[i], scale);
         squares += g * g;
     }
-    let factor = factor_of(sqrt(workgroup_sum(squares, local)), p.step);
+    let factor = factor_of(sqrt(workgroup_sum(squares, local)), step);
 
     squares = 0.0;
     for (var i = first + local; i < end; i += FLAT) {

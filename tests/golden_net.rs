@@ -13,7 +13,7 @@ use smoothenc::engine::ops::store;
 use smoothenc::engine::ops::{self, AdamSettings};
 use smoothenc::engine::session::Session;
 use smoothenc::engine::tensor::DType;
-use smoothenc::method::ops::{Norm, StartNoise, pgd_start, pgd_step, wasserstein2};
+use smoothenc::method::ops::{Norm, StartNoise, StepLength, pgd_start, pgd_step, wasserstein2};
 use smoothenc::method::selection::{Metric, Selection, Start};
 use smoothenc::method::vae::{Objective, Vae};
 
@@ -297,7 +297,10 @@ impl Net {
             let logits = logits(g);
             let entropy = ops::softmax_cross_entropy(g, logits, labels)?;
             let gradient = autodiff::gradients_from(g, &[(logits, entropy.d_logits)], &[x_adv])?[0];
-            pgd_step(g, Norm::Linf, x_adv, gradient, x, eps, 2.5 * eps / steps as f32)
+            {
+                let step = StepLength::Same(2.5 * eps / steps as f32);
+                pgd_step(g, Norm::Linf, x_adv, gradient, x, eps, step)
+            }
         })
         .unwrap();
         let end = logits(&mut g);

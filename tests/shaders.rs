@@ -243,7 +243,7 @@ fn call_with_variants(kernel: &Kernel) -> Option<Call> {
             let goal = Goal::W2 { reference };
             let (norm, eps, step, steps, start) = (Norm::Linf, 0.1, 0.1, 1, None);
             let points = Some(points);
-            let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start, points };
+            let ascent = Ascent { weights, layers, goal, norm, eps, step, fall: 0.0, steps, start, points };
             pgd_mlp(&mut g, x_adv, x, ascent).unwrap();
         }
         _ => return None,

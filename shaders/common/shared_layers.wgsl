@@ -175,5 +175,5 @@ fn step_four(row: u32, k: u32, gradient: vec4f) {
 fn step_one(row: u32, k: u32, gradient: f32) {
     if row >= p.rows { return; }
     let i = row * p.inputs + k;
-    x_adv[i] = step_linf(x_adv[i], x[i], gradient, p.eps, p.step);
+    x_adv[i] = step_linf(x_adv[i], x[i], gradient, p.eps, step_of(row));
 }

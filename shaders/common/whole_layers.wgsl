@@ -99,7 +99,7 @@ fn ascend_whole(row0: u32, local: u32) {
             for (var j = 0u; j < min(16u, p.inputs - k); j++) {
                 let i = (row0 + e) * p.inputs + k + j;
                 let g = gradient[j / 4 * 4 + e / 4][j % 4][e % 4];
-                x_adv[i] = step_linf(x_adv[i], x[i], g, p.eps, p.step);
+                x_adv[i] = step_linf(x_adv[i], x[i], g, p.eps, step_of(row0 + e));
             }
         }
     }

@@ -37,7 +37,7 @@ const LARGEST: f32 = 65504.0;
 
 struct Params {
     rows: u32, inputs: u32, layers: u32, steps: u32,
-    eps: f32, step: f32, gamma: f32, padding: u32,
+    eps: f32, step: f32, gamma: f32, fall: f32, // fall: 0 here
     key: vec4u,
     layer: array<vec4u, MAX_LAYERS>, // outputs; first words of W and b; 1 for a ReLU
 }

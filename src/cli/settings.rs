@@ -45,7 +45,8 @@ impl<const ATTACK: bool> Args for SettingFlags<ATTACK> {
         Self::settings().fold(command, |command, setting| {
             let flag = argument(setting);
             // `attack` needs not say whose radii they are.
-            command.arg(if ATTACK { flag.visible_alias(setting.key()) } else { flag })
+            let short = ATTACK && setting.key() != setting.flag();
+            command.arg(if short { flag.visible_alias(setting.key()) } else { flag })
         })
     }
 

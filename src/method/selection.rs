@@ -9,8 +9,8 @@ use crate::engine::tensor::DType;
 use crate::error::Result;
 
 use crate::method::ops::{
-    Ascent, DrawnStart, Goal, Norm, StartNoise, entropic_distance, fits, in_half, pgd_mlp, pgd_start,
-    pgd_step, wasserstein2,
+    Ascent, DrawnStart, Goal, Norm, StartNoise, StepLength, entropic_distance, fits, in_half, pgd_mlp,
+    pgd_start, pgd_step, wasserstein2,
 };
 use crate::method::vae::Vae;
 
@@ -120,7 +120,8 @@ impl Selection {
                     true => in_half(g, weights.arena, &layers, x).map(|(w, points)| (w, Some(points)))?,
                     false => (weights.arena, None),
                 };
-                let ascent = Ascent { weights, layers, goal, norm, eps, step, steps, start: None, points };
+                let ascent =
+                    Ascent { weights, layers, goal, norm, eps, step, fall: 0.0, steps, start: None, points };
                 self.ascend(g, ascent, x, selected, start)?;
             }
             None => {
@@ -186,7 +187,7 @@ impl Selection {
                 Metric::Entropic { gamma } => entropic_distance(g, reference, head, gamma)?,
             };
             let gradient = autodiff::gradients_from(g, &[(head, distance.d_b)], &[selected])?[0];
-            pgd_step(g, self.norm, selected, gradient, x, self.eps, self.step_size)
+            pgd_step(g, self.norm, selected, gradient, x, self.eps, StepLength::Same(self.step_size))
         })
     }
 }

@@ -17,7 +17,9 @@ use crate::engine::ops::{Convolution, ImageShape};
 use crate::runs::{short, shown};
 use crate::{Error, Result};
 
-pub use choices::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection};
+pub use choices::{
+    Arch, AttackMethod, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection,
+};
 pub use declared::{AttackConfig, Config, ProbeConfig, declared};
 pub use schema::{json_schema, markdown};
 pub use setting::{Group, Kind, Role, Setting};

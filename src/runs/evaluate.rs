@@ -8,7 +8,9 @@ use crate::engine::nn::load_weights;
 use crate::engine::rng::{Key, Purpose, Stream};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
-use crate::method::robustness::{self, Accuracies, Outcome, Probe, ProbeSettings, Target, encode_means};
+use crate::method::robustness::{
+    self, Accuracies, Outcome, Probe, ProbeSettings, Target, encode_means, interval,
+};
 use crate::method::vae::Vae;
 use crate::method::{Trainer, check_elbo};
 use crate::progress::Context;
@@ -168,19 +170,31 @@ impl Evaluator<'_> {
             .collect::<Vec<_>>()
             .join(", ");
         log::info!("attack on {}, right by radius: 0: {:.2} %, {told}", about.name, report.nominal.plain);
-        let by_radius = |of: fn(&Accuracies) -> f64| {
-            attack.radii.iter().copied().zip(report.adversarial.iter().map(of)).collect()
+        let by_radius =
+            |of: fn(&Accuracies) -> f64| attack.radii.iter().copied().zip(report.adversarial.iter().map(of));
+        let broken_at = |radius: f32| {
+            let mut counts: BTreeMap<String, usize> =
+                attack.methods.iter().map(|method| (method.name().into(), 0)).collect();
+            let here = report.outcomes.iter().filter_map(|outcome| outcome.broken);
+            here.filter(|(at, _)| *at == radius)
+                .for_each(|(_, by)| *counts.entry(by.name().into()).or_default() += 1);
+            counts
         };
         let result = AttackResult {
+            attacks: config.attacks.clone(),
             norm: config.norm,
             steps: config.steps,
             restarts: config.restarts,
             examples,
             nominal_accuracy: report.nominal.plain,
-            adversarial_accuracy: by_radius(|a| a.plain),
+            adversarial_accuracy: by_radius(|a| a.plain).collect(),
+            interval: by_radius(|a| a.plain)
+                .map(|(radius, at)| (radius, interval(at, examples).into()))
+                .collect(),
+            by: attack.radii.iter().map(|&radius| (radius, broken_at(radius))).collect(),
             majority_baseline: report.nominal.majority,
             balanced_accuracy: report.nominal.balanced,
-            adversarial_balanced_accuracy: by_radius(|a| a.balanced),
+            adversarial_balanced_accuracy: by_radius(|a| a.balanced).collect(),
             seed: Some(config.seed),
             outcomes: None,
         };

@@ -4,9 +4,6 @@ use crate::error::Result;
 use crate::method::robustness::Outcome;
 use crate::runs::numpy::{npy, npz};
 
-/// The attack there is, in the array `attack`.
-const PGD: &str = "pgd";
-
 /// The file with the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
 /// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded) and `attack` (the name of the one that did first).
 /// Returns the path relative to the run, and the content.
@@ -31,11 +28,12 @@ fn bytes(outcomes: &[Outcome]) -> Result<Vec<u8>> {
     let labels: Vec<u8> = outcomes.iter().flat_map(|o| o.label.to_le_bytes()).collect();
     let clean: Vec<u8> = outcomes.iter().map(|o| u8::from(o.clean)).collect();
     let broken =
-        outcomes.iter().flat_map(|o| o.broken_at.unwrap_or(f32::NAN).to_le_bytes()).collect::<Vec<u8>>();
+        outcomes.iter().flat_map(|o| o.broken.map_or(f32::NAN, |b| b.0).to_le_bytes()).collect::<Vec<u8>>();
     // NumPy's texts have four bytes a letter.
+    let name = |o: &Outcome| o.broken.map_or("", |(_, method)| method.name());
+    let longest = outcomes.iter().map(|o| name(o).len()).max().unwrap_or(0).max(1);
     let attack = |o: &Outcome| {
-        let name = if o.broken_at.is_some() { PGD } else { "" };
-        let letters = name.chars().map(u32::from).chain(std::iter::repeat(0)).take(PGD.len());
+        let letters = name(o).chars().map(u32::from).chain(std::iter::repeat(0)).take(longest);
         letters.flat_map(u32::to_le_bytes).collect::<Vec<u8>>()
     };
     let attacks: Vec<u8> = outcomes.iter().flat_map(attack).collect();
@@ -43,7 +41,7 @@ fn bytes(outcomes: &[Outcome]) -> Result<Vec<u8>> {
         ("label", npy("<u4", &shape, &labels)),
         ("clean", npy("|b1", &shape, &clean)),
         ("broken_at", npy("<f4", &shape, &broken)),
-        ("attack", npy(&format!("<U{}", PGD.len()), &shape, &attacks)),
+        ("attack", npy(&format!("<U{longest}"), &shape, &attacks)),
     ])
 }
 
@@ -52,6 +50,7 @@ mod tests {
     use std::io::{Cursor, Read};
 
     use super::*;
+    use crate::method::robustness::Method;
 
     #[test]
     fn only_files_of_the_folder_are_outcomes() {
@@ -65,8 +64,9 @@ mod tests {
 
     #[test]
     fn the_archive_has_a_row_an_image() {
-        let outcome = |label, clean, broken_at| Outcome { label, clean, broken_at };
-        let outcomes = [outcome(7, true, Some(0.1)), outcome(2, false, None), outcome(1, true, None)];
+        let outcome = |label, clean, broken| Outcome { label, clean, broken };
+        let broken = Some((0.1, Method::Margin));
+        let outcomes = [outcome(7, true, broken), outcome(2, false, None), outcome(1, true, None)];
         let made = bytes(&outcomes).unwrap();
         assert_eq!(made, bytes(&outcomes).unwrap(), "the same outcomes give the same bytes");
         let mut archive = zip::ZipArchive::new(Cursor::new(made)).unwrap();
@@ -81,6 +81,6 @@ mod tests {
         let broken = data("broken_at", 12);
         let broken: Vec<f32> = broken.chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect();
         assert!(broken[0] == 0.1 && broken[1].is_nan() && broken[2].is_nan());
-        assert_eq!(data("attack", 36)[..12], *b"p\0\0\0g\0\0\0d\0\0\0");
+        assert_eq!(data("attack", 3 * 4 * 6)[..12], *b"m\0\0\0a\0\0\0r\0\0\0");
     }
 }

@@ -5,7 +5,7 @@ use crate::engine::ops::{AdamSettings, ImageShape};
 use crate::error::{Error, Result};
 use crate::method::TrainSettings;
 use crate::method::ops::Norm;
-use crate::method::robustness::{Attack, ProbeSettings};
+use crate::method::robustness::{Attack, Method, ProbeSettings};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::{Objective, Vae};
 use crate::runs::config::{self, AttackConfig, Config};
@@ -78,12 +78,22 @@ pub fn probe(config: &Config, images: usize) -> ProbeSettings {
 /// How its probes are attacked.
 pub fn attack(config: &AttackConfig) -> Attack {
     Attack {
+        methods: config.attacks.iter().map(|&name| method(name)).collect(),
         norm: norm(config.norm),
         radii: config.radii.clone(),
         steps: config.steps,
         restarts: config.restarts,
         seed: config.seed,
         fused: true,
+    }
+}
+
+fn method(name: config::AttackMethod) -> Method {
+    match name {
+        config::AttackMethod::Pgd => Method::Pgd,
+        config::AttackMethod::Margin => Method::Margin,
+        config::AttackMethod::Fgsm => Method::Fgsm,
+        config::AttackMethod::Noise => Method::Noise,
     }
 }
 

@@ -242,7 +242,8 @@ impl Sum<'_> {
                 let small = &self.small[first..][..(xs.len() - 1) * self.columns + V];
                 for q in 0..xs.len() {
                     // SAFETY: q < xs.len(), v < V, c < C: within the slices above, here and below.
-                    let s: [R; V] = from_fn(|v| unsafe { small.get_unchecked(q * self.columns + v) }.vector());
+                    let s: [R; V] =
+                        from_fn(|v| unsafe { small.get_unchecked(q * self.columns + v) }.vector());
                     // By channel, so that few registers hold what is not a sum.
                     for c in 0..C {
                         let l = R::splat(unsafe { *large.get_unchecked(c * plane + q * self.stride) });

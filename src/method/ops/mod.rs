@@ -6,6 +6,7 @@ mod cosine_logits;
 mod entropic_distance;
 mod entropic_wasserstein;
 mod gaussian_log_likelihood;
+mod margin;
 mod paint;
 mod pgd_mlp;
 mod pgd_start;
@@ -21,11 +22,12 @@ pub use cosine_logits::cosine_logits;
 pub use entropic_distance::entropic_distance;
 pub use entropic_wasserstein::{Rise, STAIRS, entropic_wasserstein};
 pub use gaussian_log_likelihood::gaussian_log_likelihood;
+pub use margin::{ANY, margin};
 pub use paint::paint;
-pub use pgd_mlp::{Ascent, DrawnStart, Goal, MAX_LAYERS, SHARINGS, fits, in_half, pgd_mlp};
+pub use pgd_mlp::{Ascent, Classifier, DrawnStart, Goal, MAX_LAYERS, SHARINGS, aim, fits, in_half, pgd_mlp};
 pub(crate) use pgd_start::start_linf;
 pub use pgd_start::{StartNoise, pgd_start};
-pub use pgd_step::{Norm, pgd_step};
+pub use pgd_step::{Norm, StepLength, pgd_step};
 pub use reparameterise::{Sample, reparameterise};
 pub use reparameterise_grad::reparameterise_grad;
 pub use sinkhorn::{MOST_STATES, sinkhorn};
@@ -41,6 +43,7 @@ pub static KERNELS: &[&Kernel] = &[
     &entropic_distance::ENTROPIC_DISTANCE,
     &entropic_wasserstein::ENTROPIC_WASSERSTEIN,
     &gaussian_log_likelihood::GAUSSIAN_LOG_LIKELIHOOD,
+    &margin::MARGIN,
     &paint::PAINT,
     &pgd_mlp::PGD_MLP,
     &pgd_start::PGD_START,

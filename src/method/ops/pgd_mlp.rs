@@ -48,7 +48,7 @@ kernel! {
             eps: f32,
             step: f32,
             gamma: f32,
-            padding: u32,
+            fall: f32,
             /// The key of the draws: two words.
             key: [u32; 4],
             /// For each layer: outputs, first words of weight and bias, 1 for a ReLU. The probe's comes last.
@@ -105,19 +105,29 @@ pub enum Goal {
         /// The coupling.
         gamma: f32,
     },
-    /// The cross-entropy of `labels` `[rows]` (u32) under the logits of the probe's `layer`. Every iterate is
-    /// classified, the last one too, and marked in the variable `wrong` `[rows]` (u32) as by
-    /// [`mark_wrong`](super::mark_wrong).
-    CrossEntropy {
-        /// The arena with the probe's weights.
-        probe: Tensor,
-        /// The probe, by its places in that arena.
-        layer: Dense,
-        /// The labels, `[rows]` (u32).
-        labels: Tensor,
-        /// The marks, `[rows]` (u32).
-        wrong: Tensor,
-    },
+    /// The cross-entropy of the labels under a classifier's logits.
+    CrossEntropy(Classifier),
+    /// The margin of each row's target over its label, of a classifier's logits, as [`margin`](super::margin) has it.
+    Margin(Classifier),
+}
+
+/// A network's probe under attack. Every iterate is classified, the last one too, and marked in `wrong` as by
+/// [`mark_wrong`](super::mark_wrong).
+#[derive(Debug, Clone, Copy)]
+pub struct Classifier {
+    /// The arena with the probe's weights.
+    pub probe: Tensor,
+    /// The probe, by its places in that arena.
+    pub layer: Dense,
+    /// Of each row its label, its target and the bits of its first step's length, `[rows, 3]` (u32): see [`aim`].
+    pub aims: Tensor,
+    /// The marks, `[rows]` (u32).
+    pub wrong: Tensor,
+}
+
+/// A row of [`Classifier::aims`].
+pub fn aim(label: u32, target: u32, length: f32) -> [u32; 3] {
+    [label, target, length.to_bits()]
 }
 
 impl Goal {
@@ -125,7 +135,15 @@ impl Goal {
         match self {
             Goal::W2 { .. } => 0,
             Goal::Entropic { .. } => 1,
-            Goal::CrossEntropy { .. } => 2,
+            Goal::CrossEntropy(_) => 2,
+            Goal::Margin(_) => 3,
+        }
+    }
+
+    fn classifier(self) -> Option<Classifier> {
+        match self {
+            Goal::W2 { .. } | Goal::Entropic { .. } => None,
+            Goal::CrossEntropy(classifier) | Goal::Margin(classifier) => Some(classifier),
         }
     }
 }
@@ -144,8 +162,10 @@ pub struct Ascent {
     pub norm: Norm,
     /// Radius of the ball around x.
     pub eps: f32,
-    /// Length of a step.
+    /// Length of a step; with a classifier that of each row's first step is in its aim.
     pub step: f32,
+    /// How much shorter each step is than the one before.
+    pub fall: f32,
     /// The number of steps.
     pub steps: usize,
     /// Where set, the ascent starts at random points, those of [`pgd_start`](fn@super::pgd_start) with uniform draws of
@@ -188,7 +208,7 @@ pub struct DrawnStart {
     pub key: Key,
 }
 
-/// Inputs: weights, x, the reference heads or labels, and the probe's weights or the clock where there is one. Updates:
+/// Inputs: weights, x, the reference heads or aims, and the probe's weights or the clock where there is one. Updates:
 /// x_adv, `wrong` with a probe, and the points as halves where there is a variable for them.
 #[derive(Debug, Clone)]
 struct PgdMlp {
@@ -212,8 +232,8 @@ pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Resul
             let updated: Vec<_> = [x_adv].into_iter().chain(op.ascent.points).collect();
             g.apply_to(op, &inputs, &updated)
         }
-        Goal::CrossEntropy { probe, labels, wrong, .. } => {
-            g.apply_to(op, &[weights, x, labels, probe], &[x_adv, wrong])
+        Goal::CrossEntropy(to) | Goal::Margin(to) => {
+            g.apply_to(op, &[weights, x, to.aims, to.probe], &[x_adv, to.wrong])
         }
     }
 }
@@ -221,11 +241,7 @@ pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Resul
 impl Ascent {
     /// All layers, the probe's last one included.
     fn all_layers(&self) -> impl Iterator<Item = Dense> {
-        let probe = match self.goal {
-            Goal::CrossEntropy { layer, .. } => Some(layer),
-            _ => None,
-        };
-        self.layers.iter().copied().chain(probe)
+        self.layers.iter().copied().chain(self.goal.classifier().map(|classifier| classifier.layer))
     }
 
     /// Floating-point operations of `rows` examples: a forward and a backward pass a step, and with a probe one more
@@ -236,7 +252,7 @@ impl Ascent {
             multiply_adds += width * layer.outputs;
             width = layer.outputs;
         }
-        let last_classified = usize::from(matches!(self.goal, Goal::CrossEntropy { .. }));
+        let last_classified = usize::from(self.goal.classifier().is_some());
         2 * rows * multiply_adds * (2 * self.steps + last_classified)
     }
 }
@@ -270,7 +286,7 @@ impl PgdMlp {
     }
 
     fn params(&self, rows: usize, inputs: usize) -> Params {
-        let Ascent { eps, step, steps, goal, start, .. } = self.ascent;
+        let Ascent { eps, step, fall, steps, goal, start, .. } = self.ascent;
         let mut layer = [[0; 4]; MAX_LAYERS];
         for (entry, l) in layer.iter_mut().zip(self.ascent.all_layers()) {
             *entry = [l.outputs as u32, l.weight as u32, l.bias as u32, l.relu.into()];
@@ -283,7 +299,7 @@ impl PgdMlp {
             eps,
             step,
             gamma: if let Goal::Entropic { gamma, .. } = goal { gamma } else { 0.0 },
-            padding: 0,
+            fall,
             key: start.map_or([0; 4], |DrawnStart { key: Key([a, b]), .. }| [a, b, 0, 0]),
             layer,
         }
@@ -316,14 +332,14 @@ impl Op for PgdMlp {
                 let points = self.ascent.points.map(|_| ([x.rows(), words].into(), U32));
                 Ok([((*x).clone(), F32)].into_iter().chain(points).collect())
             }
-            [(weights, dtype), (x, F32), (labels, U32), (probe, F32)]
-                if labels.len() == x.rows() && !started =>
+            [(weights, dtype), (x, F32), (aims, U32), (probe, F32)]
+                if aims.rows() == x.rows() && aims.cols() == aim(0, 0, 0.0).len() && !started =>
             {
                 self.check_layers(x.cols(), floats(weights, *dtype), probe.len())?;
                 Ok(vec![((*x).clone(), F32), ([x.rows()].into(), U32)])
             }
             _ => Err(format!(
-                "{inputs:?}: needs weights, float x, and a reference [rows, {head}] or labels and a probe"
+                "{inputs:?}: needs weights, float x, and a reference [rows, {head}] or aims [rows, 3] and a probe"
             )),
         }
     }
@@ -336,7 +352,7 @@ impl Op for PgdMlp {
             let widths = std::iter::once(inputs).chain(self.ascent.all_layers().map(|layer| layer.outputs));
             widths.take(self.ascent.all_layers().count()).all(|width| width.is_multiple_of(n))
         };
-        let with_probe = matches!(goal, Goal::CrossEntropy { .. });
+        let with_probe = goal.classifier().is_some();
         let has_points = !with_probe && points.is_some();
         let constants = Constants {
             NORM: norm as u32,
@@ -368,6 +384,7 @@ impl Op for PgdMlp {
             && has_points
             && reach(&self.ascent.layers, inputs) <= 2 * io.inputs[0].0.len()
             && norm == Norm::Linf
+            && self.ascent.fall == 0.0
             && rows.is_multiple_of(LARGEST_SIDE)
             && rows_of(8)
             && widest <= COOPERATIVE_OUTPUTS

@@ -1,6 +1,7 @@
 //! One step of projected gradient ascent; `shaders/pgd_step.wgsl`.
 
 use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
+use crate::engine::kernel::UNUSED;
 use crate::engine::ops::lanes::sum_of;
 use crate::engine::recording::{Call, flat_grid, flat_tile, row_grid};
 use crate::engine::tensor::DType;
@@ -18,8 +19,8 @@ kernel! {
             "pgd_step.wgsl",
         ],
         params: { rows: u32, cols: u32, eps: f32, step: f32 },
-        constants: { NORM },
-        bindings: { grad: read f32, x: read f32, x_adv: write f32 },
+        constants: { NORM, BY_ROW },
+        bindings: { grad: read f32, x: read f32, lengths: read f32, x_adv: write f32 },
         cpu: pgd_step_cpu,
     }
 }
@@ -33,24 +34,33 @@ pub enum Norm {
     L2,
 }
 
-/// Inputs: the gradient and the centres. Updates: the points.
+/// How long a step is.
+#[derive(Debug, Clone, Copy)]
+pub enum StepLength {
+    /// The same in every row.
+    Same(f32),
+    /// Of each row its own, `[rows]`.
+    ByRow(Tensor),
+}
+
+/// Inputs: the gradient, the centres, and the lengths where each row has its own. Updates: the points.
 #[derive(Debug, Clone, Copy)]
 struct PgdStep {
     norm: Norm,
     eps: f32,
-    step: f32,
+    step: StepLength,
 }
 
-/// Moves the variable `x_adv` `[rows, cols]` by `step` up the gradient `grad`, then projects it onto the ball of radius
+/// Moves the variable `x_adv` `[rows, cols]` by a step up the gradient `grad`, then projects it onto the ball of radius
 /// `eps` around `x` and onto the box [0, 1]; all of one shape.
 ///
 /// ```
 /// use smoothenc::engine::evaluate::{evaluate, floats};
-/// use smoothenc::method::ops::{Norm, pgd_step};
+/// use smoothenc::method::ops::{Norm, StepLength, pgd_step};
 ///
 /// let inputs = [floats([1, 2], &[0.5, 0.02]), floats([1, 2], &[7.0, -7.0]), floats([1, 2], &[0.5, 0.02])];
 /// let moved: Vec<f32> = evaluate(inputs, |g, [x_adv, grad, x]| {
-///     pgd_step(g, Norm::Linf, x_adv, grad, x, 0.125, 0.25)?;
+///     pgd_step(g, Norm::Linf, x_adv, grad, x, 0.125, StepLength::Same(0.25))?;
 ///     Ok(x_adv)
 /// })?;
 /// assert_eq!(moved, [0.625, 0.0]); // onto the ball, and onto the box
@@ -66,9 +76,11 @@ pub fn pgd_step(
     grad: Tensor,
     x: Tensor,
     eps: f32,
-    step: f32,
+    step: StepLength,
 ) -> Result<()> {
-    g.apply_to(PgdStep { norm, eps, step }, &[grad, x], &[x_adv])
+    let lengths = if let StepLength::ByRow(lengths) = step { Some(lengths) } else { None };
+    let inputs: Vec<_> = [grad, x].into_iter().chain(lengths).collect();
+    g.apply_to(PgdStep { norm, eps, step }, &inputs, &[x_adv])
 }
 
 /// The grid of a call on images. A CPU tile has at least as many rows as one of a matrix product, since such calls
@@ -95,33 +107,50 @@ impl Op for PgdStep {
 
     fn outputs(&self, inputs: &Inputs) -> Outputs {
         match inputs {
-            [(grad, DType::F32), (x, DType::F32)] if grad.rows() == x.rows() && grad.cols() == x.cols() => {
+            [(grad, DType::F32), (x, DType::F32), lengths @ ..]
+                if grad.rows() == x.rows()
+                    && grad.cols() == x.cols()
+                    && lengths.iter().all(|(l, dtype)| l.len() == x.rows() && *dtype == DType::F32) =>
+            {
                 Ok(vec![((*x).clone(), DType::F32)])
             }
-            _ => Err(format!("{inputs:?}: needs float gradient and x of one size")),
+            _ => Err(format!("{inputs:?}: needs float gradient and x of one size, and lengths [rows]")),
         }
     }
 
     fn call(&self, io: &Io) -> Call {
         let shape = &io.inputs[1].0;
         let (rows, cols) = (shape.rows(), shape.cols());
-        let params = Params { rows: rows as u32, cols: cols as u32, eps: self.eps, step: self.step };
-        let call = Args { grad: io.input(0).by_row(), x: io.input(1).by_row(), x_adv: io.output(0).by_row() }
-            .call(params, Constants { NORM: self.norm as u32 });
+        let (step, lengths) = match self.step {
+            StepLength::Same(step) => (step, UNUSED),
+            StepLength::ByRow(_) => (0.0, io.input(2).by_row()),
+        };
+        let params = Params { rows: rows as u32, cols: cols as u32, eps: self.eps, step };
+        let constants = Constants { NORM: self.norm as u32, BY_ROW: u32::from(io.inputs.len() == 3) };
+        let args = Args {
+            grad: io.input(0).by_row(),
+            x: io.input(1).by_row(),
+            lengths,
+            x_adv: io.output(0).by_row(),
+        };
+        let call = args.call(params, constants);
         let flops = if self.norm == Norm::Linf { 8 } else { 17 };
         image_grid(self.norm, call, rows, cols).flops(rows * cols * flops)
     }
 }
 
-fn pgd_step_cpu(Tile { p, constants, grad, x, x_adv, .. }: Tile) {
+fn pgd_step_cpu(Tile { p, constants, grad, x, lengths, x_adv, .. }: Tile) {
     let cols = p.cols as usize;
-    if constants.NORM == Norm::Linf as u32 {
-        for ((x_adv, x), grad) in x_adv.iter_mut().zip(x).zip(grad) {
-            *x_adv = step_linf(*x_adv, *x, *grad, p.eps, p.step);
+    let rows = grad.chunks_exact(cols).zip(x.chunks_exact(cols)).zip(x_adv.chunks_exact_mut(cols));
+    for (r, ((grad, x), x_adv)) in rows.enumerate() {
+        let step = if constants.BY_ROW == 1 { lengths[r] } else { p.step };
+        if constants.NORM == Norm::Linf as u32 {
+            for ((x_adv, x), grad) in x_adv.iter_mut().zip(x).zip(grad) {
+                *x_adv = step_linf(*x_adv, *x, *grad, p.eps, step);
+            }
+        } else {
+            step_l2(p.eps, step, grad, x, x_adv);
         }
-    } else {
-        let rows = grad.chunks_exact(cols).zip(x.chunks_exact(cols)).zip(x_adv.chunks_exact_mut(cols));
-        rows.for_each(|((grad, x), x_adv)| step_l2(&p, grad, x, x_adv));
     }
 }
 
@@ -138,19 +167,19 @@ pub(crate) fn step_linf(x_adv: f32, x: f32, grad: f32, eps: f32, step: f32) -> f
 }
 
 /// The L2 step of one row.
-fn step_l2(p: &Params, grad: &[f32], x: &[f32], x_adv: &mut [f32]) {
+fn step_l2(eps: f32, step: f32, grad: &[f32], x: &[f32], x_adv: &mut [f32]) {
     // A power of two scales the gradient so that its squares neither over- nor underflow.
     let size = sum_of(grad, grad, |g, _| g.abs());
     let up = if size < 1e-10 { 2.0f32.powi(80) } else { 1.0 };
     let scale = if size > 1e15 { 2.0f32.powi(-80) } else { up };
     let norm = sum_of(grad, grad, |g, _| (scale * g) * (scale * g)).sqrt();
-    let factor = if norm == 0.0 { 0.0 } else { p.step / norm };
+    let factor = if norm == 0.0 { 0.0 } else { step / norm };
     for (x_adv, g) in x_adv.iter_mut().zip(grad) {
         *x_adv += factor * (scale * g);
     }
     let distance = sum_of(x_adv, x, |a, x| (a - x) * (a - x)).sqrt();
-    if distance > p.eps {
-        let shrink = p.eps / distance;
+    if distance > eps {
+        let shrink = eps / distance;
         for (x_adv, x) in x_adv.iter_mut().zip(x) {
             *x_adv = x + shrink * (*x_adv - x);
         }

@@ -7,6 +7,6 @@ mod encoder;
 mod probe;
 
 pub use accuracies::{Accuracies, interval, percent};
-pub use attack::{Attack, AttackReport, Outcome, ROWS, Target, attack, check_attack, perturbed};
+pub use attack::{Attack, AttackReport, Method, Outcome, ROWS, Target, attack, check_attack, perturbed};
 pub use encoder::{Build, CHUNK, Chunk, Codes, check_encoding, encode_codes, encode_means};
 pub use probe::{Probe, ProbeSettings};

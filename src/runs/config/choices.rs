@@ -32,7 +32,7 @@ macro_rules! choice {
 
         impl $name {
             /// Every name with what it means.
-            pub fn known() -> &'static [(&'static str, &'static str)] {
+            pub fn known() -> super::setting::Known {
                 &[($first_text, $first_doc), $(($text, $doc),)*]
             }
 
@@ -106,6 +106,20 @@ choice! {
 }
 
 choice! {
+    /// How an attack looks for adversarial examples (docs/method.md, section 5).
+    AttackMethod {
+        /// gradient ascent on the cross-entropy, from random points, in steps of 2.5 radius / steps
+        Pgd = "pgd",
+        /// gradient ascent on the margin of another class, each restart one's, in steps that fall from the radius to 0
+        Margin = "margin",
+        /// one step of the radius up the cross-entropy, from the image itself
+        Fgsm = "fgsm",
+        /// random points, as many as restarts
+        Noise = "noise",
+    }
+}
+
+choice! {
     /// How weights start.
     Init {
         /// Glorot uniform, zero biases
@@ -145,6 +159,18 @@ choice! {
         Quick = "quick",
         /// the paper's table 2: 300,000 iterations, 10,000 attacked images
         Paper = "paper",
+    }
+}
+
+impl AttackMethod {
+    /// The attack's name in a text.
+    pub fn title(self) -> &'static str {
+        match self {
+            AttackMethod::Pgd => "PGD",
+            AttackMethod::Margin => "margin ascent",
+            AttackMethod::Fgsm => "FGSM",
+            AttackMethod::Noise => "noise",
+        }
     }
 }
 

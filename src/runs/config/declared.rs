@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::setting::{Group, Kind, Role, Setting};
-use super::{Arch, DecoderOutput, Init, Metric, Norm, Objective, Precision, Selection, forms};
+use super::{Arch, AttackMethod, DecoderOutput, Init, Metric, Norm, Objective, Precision, Selection, forms};
 use crate::data::{self, celeba};
 
 /// Widths and batches beyond this would only exhaust the memory.
@@ -196,15 +196,17 @@ settings! {
     struct AttackConfig in "attack" {
         /// Whether to attack at all; --no-attack turns it off
         enabled: bool = Attack "" Kind::Switch, Attack;
+        /// What is tried, each on the images that the ones before left standing
+        attacks: Vec<AttackMethod> = Attack "NAME,.." Kind::Choices(AttackMethod::known), Attack neutral "pgd";
         /// The norm that bounds the perturbation; as a flag without radii, and another than before, it brings its own
         /// radii, 0.5,1,1.5,2,3 for l2
         norm: Norm = Attack "NORM" Kind::Choice(Norm::known), Attack;
         /// The radii, ascending, in pixel units of the [0, 1] scale: 8/255 is 0.0314
         #[serde(serialize_with = "forms::short_list")]
         radii: Vec<f32> = Attack "R,.." Kind::Positives, Attack [common];
-        /// Steps of gradient ascent, each of 2.5 radius / steps
+        /// Steps of gradient ascent of pgd and margin
         steps: usize = Attack "N" Kind::Count { least: 1, most: MAX_STEPS }, Attack;
-        /// Random starts; the worst counts
+        /// Random starts of each attack; the worst counts
         restarts: usize = Attack "N" Kind::Count { least: 1, most: MAX_STEPS }, Attack;
         /// Attack the first N test images, or all; of color-mnist N different digits in colours in turn
         #[serde(with = "forms::all")]

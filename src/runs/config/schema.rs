@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::setting::{Group, Kind, Setting};
+use super::setting::{Group, Kind, Known, Setting};
 use super::{Preset, declared};
 
 /// The JSON schema (draft 2020-12) of a `config.toml`.
@@ -46,13 +46,20 @@ fn property(setting: &Setting) -> Value {
         Kind::Positives => {
             json!({"type": "array", "minItems": 1, "items": {"type": "number", "exclusiveMinimum": 0}})
         }
-        Kind::Choice(known) => json!({"enum": known().iter().map(|(name, _)| name).collect::<Vec<_>>()}),
+        Kind::Choice(known) => names(known()),
+        Kind::Choices(known) => {
+            json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": names(known())})
+        }
     };
     if let Some(word) = setting.word {
         property = json!({"anyOf": [property, {"const": word}]});
     }
     property["description"] = setting.help().into();
     property
+}
+
+fn names(known: Known) -> Value {
+    json!({"enum": known.iter().map(|(name, _)| name).collect::<Vec<_>>()})
 }
 
 /// The guide's tables of settings, a heading for each group.
@@ -70,7 +77,7 @@ pub fn markdown() -> String {
                 _ => format!("`--{}`", setting.flag()),
             };
             let mut help = setting.help();
-            if let Kind::Choice(known) = setting.kind {
+            if let Kind::Choice(known) | Kind::Choices(known) = setting.kind {
                 let each = known().iter().map(|(name, about)| format!("`{name}`: {}", about.trim()));
                 help += &format!(". {}", each.collect::<Vec<_>>().join("; "));
             }

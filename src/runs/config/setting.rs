@@ -48,9 +48,14 @@ pub enum Kind {
     Fraction,
     /// At least one number above 0.
     Positives,
-    /// Names with what they mean.
-    Choice(fn() -> &'static [(&'static str, &'static str)]),
+    /// One of these.
+    Choice(fn() -> Known),
+    /// At least one of these, none twice.
+    Choices(fn() -> Known),
 }
+
+/// Names with what they mean.
+pub type Known = &'static [(&'static str, &'static str)];
 
 /// The heading of the help that a setting stands under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +155,7 @@ settable! {
     f32 => |value| Content::Real(*value);
     Vec<f32> => |value| Content::Reals(value.clone());
     Vec<usize> => |value| Content::Counts(value.iter().map(|&count| count as u64).collect());
+    Vec<super::AttackMethod> => |_value| Content::Other;
     bool => |_value| Content::Other;
     String => |_value| Content::Other;
     std::path::PathBuf => |_value| Content::Other;
@@ -172,9 +178,12 @@ impl Setting {
         if self.table.is_empty() { self.key() } else { format!("{}.{}", self.table, self.key()) }
     }
 
-    /// The flag's name without its dashes: `attack-radii`.
+    /// The flag's name without its dashes: `attack-radii`, but `attacks`.
     pub fn flag(&self) -> String {
-        self.path().replace('.', "-")
+        match self.key().starts_with(self.table) {
+            true => self.key(),
+            false => self.path().replace('.', "-"),
+        }
     }
 
     /// What it is, in a line or two.
@@ -237,6 +246,11 @@ impl Setting {
             return Ok(text.into());
         }
         let or_word = self.word.map_or(String::new(), |word| format!(", or {word}"));
+        let named = |known: fn() -> Known, text: &str| {
+            known().iter().find(|(name, _)| *name == text).map(|(name, _)| Value::from(*name))
+        };
+        let names =
+            |known: fn() -> Known| known().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let list = |one: &dyn Fn(&str) -> Option<Value>, wanted: &str| {
             let parts = text.strip_suffix(',').unwrap_or(text).split(',');
             let values: Option<Vec<Value>> = parts.map(|part| one(part.trim())).collect();
@@ -244,13 +258,11 @@ impl Setting {
         };
         match self.kind {
             Kind::Text | Kind::Path => Ok(text.into()),
-            Kind::Choice(known) => match known().iter().find(|(name, _)| *name == text) {
-                Some((name, _)) => Ok((*name).into()),
-                None => {
-                    let names: Vec<_> = known().iter().map(|(name, _)| *name).collect();
-                    Err(format!("give one of {}", names.join(", ")))
-                }
-            },
+            Kind::Choice(known) => named(known, text).ok_or_else(|| format!("give one of {}", names(known))),
+            Kind::Choices(known) => list(
+                &|one| named(known, one),
+                &format!("names with commas between them, of {}", names(known)),
+            ),
             Kind::Switch => text.parse().map(Value::Boolean).map_err(|_| "give true or false".to_string()),
             Kind::Count { most, .. } => count(text).ok_or_else(|| match text.parse::<u128>() {
                 Ok(_) => format!("give at most {most}"),

@@ -58,6 +58,14 @@ impl AttackConfig {
     /// [`Error::Request`] naming the first flag whose value cannot be used.
     pub fn validate(&self) -> Result<()> {
         self.contents().iter().try_for_each(|(setting, content)| setting.check(content))?;
+        if self.attacks.is_empty() {
+            return Err(Error::setting("attack.attacks", "must have at least one name"));
+        }
+        for (i, method) in self.attacks.iter().enumerate() {
+            if self.attacks[..i].contains(method) {
+                return Err(Error::setting("attack.attacks", format!("has {method} twice")));
+            }
+        }
         for &value in &self.radii {
             radius("attack.radii", value, self.norm)?;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::runs::config::{AttackConfig, Norm};
+use crate::runs::config::{AttackConfig, AttackMethod, Norm};
 
 /// A linear probe's accuracies, in percent (two decimals in the file).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct TaskResult {
 /// An attack's outcome, in percent of the attacked examples (two decimals in the file).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttackResult {
+    /// What was tried, in this order; not written where it is pgd alone.
+    #[serde(default = "pgd_alone", skip_serializing_if = "is_pgd_alone")]
+    pub attacks: Vec<AttackMethod>,
     pub norm: Norm,
     pub steps: usize,
     pub restarts: usize,
@@ -46,6 +49,13 @@ pub struct AttackResult {
     /// Radius and accuracy, ascending by radius; in the file an object whose keys are the radii as short decimals.
     #[serde(with = "by_radius")]
     pub adversarial_accuracy: Vec<(f32, f64)>,
+    /// The 95 % interval of each of these, low and high; records of early versions have none.
+    #[serde(default, with = "by_radius", skip_serializing_if = "Vec::is_empty")]
+    pub interval: Vec<(f32, [f64; 2])>,
+    /// For each radius the examples that each attack was the first to break, not counted at a smaller radius; records
+    /// of early versions have none.
+    #[serde(default, with = "by_radius", skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<(f32, BTreeMap<String, usize>)>,
     /// Over the attacked examples, as the next two: what always answering their most frequent class would give. A
     /// classifier that does so is never fooled where it is right, so accuracy under attack means little below this.
     #[serde(default, serialize_with = "two_decimals")]
@@ -77,7 +87,8 @@ impl AttackResult {
 
     /// The attack in words: its norm, steps and restarts.
     pub fn title(&self) -> String {
-        format!("{} attack, PGD of {} steps x {} restarts", self.norm.title(), self.steps, self.restarts)
+        let names = self.attacks.iter().map(|attack| attack.title()).collect::<Vec<_>>().join(" and ");
+        format!("{} attack, {names} of {} steps x {} restarts", self.norm.title(), self.steps, self.restarts)
     }
 }
 
@@ -88,7 +99,7 @@ fn at(values: &[(f32, f64)], radius: f32) -> Option<f64> {
 impl AttackResult {
     /// Whether `examples` images were attacked as `wanted` says.
     pub fn is(&self, wanted: &AttackConfig, examples: usize) -> bool {
-        self.norm == wanted.norm
+        (&self.attacks, self.norm) == (&wanted.attacks, wanted.norm)
             && (self.steps, self.restarts) == (wanted.steps, wanted.restarts)
             && self.seed.is_none_or(|seed| seed == wanted.seed)
             && self.examples == examples
@@ -99,9 +110,9 @@ impl AttackResult {
     fn is_like(&self, other: &AttackResult) -> bool {
         let radii =
             |attack: &AttackResult| attack.adversarial_accuracy.iter().map(|r| r.0).collect::<Vec<_>>();
-        (self.norm, self.steps, self.restarts, self.seed, self.examples)
-            == (other.norm, other.steps, other.restarts, other.seed, other.examples)
-            && radii(self) == radii(other)
+        let settings =
+            |a: &AttackResult| (a.attacks.clone(), a.norm, a.steps, a.restarts, a.seed, a.examples);
+        settings(self) == settings(other) && radii(self) == radii(other)
     }
 }
 
@@ -190,21 +201,52 @@ fn two_decimals<S: Serializer>(value: &f64, serializer: S) -> std::result::Resul
     serializer.serialize_f64(round(*value))
 }
 
-/// Accuracies by radius as an object.
+fn pgd_alone() -> Vec<AttackMethod> {
+    vec![AttackMethod::Pgd]
+}
+
+fn is_pgd_alone(attacks: &Vec<AttackMethod>) -> bool {
+    *attacks == pgd_alone()
+}
+
+/// A value as it stands in a file.
+trait Rounded {
+    fn rounded(&self) -> Self;
+}
+
+impl Rounded for f64 {
+    fn rounded(&self) -> Self {
+        round(*self)
+    }
+}
+
+impl Rounded for [f64; 2] {
+    fn rounded(&self) -> Self {
+        self.map(round)
+    }
+}
+
+impl Rounded for BTreeMap<String, usize> {
+    fn rounded(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Values by radius as an object.
 mod by_radius {
     use super::*;
 
-    pub fn serialize<S: Serializer>(
-        values: &[(f32, f64)],
+    pub fn serialize<T: Rounded + Serialize, S: Serializer>(
+        values: &[(f32, T)],
         serializer: S,
     ) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_map(values.iter().map(|&(radius, value)| (radius.to_string(), round(value))))
+        serializer.collect_map(values.iter().map(|(radius, value)| (radius.to_string(), value.rounded())))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> std::result::Result<Vec<(f32, f64)>, D::Error> {
-        let map = BTreeMap::<String, f64>::deserialize(deserializer)?;
+    ) -> std::result::Result<Vec<(f32, T)>, D::Error> {
+        let map = BTreeMap::<String, T>::deserialize(deserializer)?;
         let mut values = Vec::with_capacity(map.len());
         for (key, value) in map {
             // Words like NaN are floats too.

@@ -11,6 +11,7 @@ use crate::engine::simd::{
     transpose, transpose_back, words,
 };
 use crate::method::ops::entropic_wasserstein::{deviations, entropic, w2_squared};
+use crate::method::ops::margin;
 use crate::method::ops::pgd_start::start_linf;
 use crate::method::ops::pgd_step::{Norm, clip, step_linf};
 
@@ -44,6 +45,7 @@ struct Memory {
 const W2: u32 = 0;
 const ENTROPIC: u32 = 1;
 const CROSS_ENTROPY: u32 = 2;
+// And 3, the margin.
 
 /// The ascent of a tile's rows.
 struct Climb<'a> {
@@ -95,13 +97,16 @@ impl Panels for Climb<'_> {
         let mut outputs = outputs.into_iter();
         let mut activations = activations.each_mut().map(|h| columns::<N>(h, outputs.next().unwrap_or(0)));
         let activations = &mut activations[..layers];
-        let reference = match goal {
-            CROSS_ENTROPY => &[],
-            _ => &*transpose::<N>(bytemuck::cast_slice(its_reference), width, reference),
+        let attacked = goal >= CROSS_ENTROPY;
+        let (aims, reference): (&[[u32; 3]], &[Column<N>]) = match attacked {
+            true => (its_reference.as_chunks().0, &[]),
+            false => (&[], transpose::<N>(bytemuck::cast_slice(its_reference), width, reference)),
         };
+        let mut first_length = [p.step; N];
+        first_length.iter_mut().zip(aims).for_each(|(length, [_, _, bits])| *length = f32::from_bits(*bits));
         let gradient = columns::<N>(gradient, if norm == Norm::Linf as u32 { 0 } else { inputs });
 
-        let iterations = p.steps + u32::from(goal == CROSS_ENTROPY);
+        let iterations = p.steps + u32::from(attacked);
         for iteration in 0..iterations {
             forwards::<V, N>(network, x_adv, activations, active);
             // The goal's gradient replaces the output.
@@ -110,19 +115,23 @@ impl Panels for Climb<'_> {
                 W2 => w2_gradient(reference, h),
                 ENTROPIC => entropic_gradient(p.gamma, reference, h),
                 _ => {
-                    mark_wrong(h, its_reference, wrong);
+                    mark_wrong(h, aims, wrong);
                     if iteration == p.steps {
                         break;
                     }
-                    cross_entropy_gradient(h, its_reference);
+                    match goal {
+                        CROSS_ENTROPY => cross_entropy_gradient(h, aims),
+                        _ => margin_gradient(h, aims),
+                    }
                 }
             }
             backwards::<V, N>(network, activations, active);
             // The gradient by the image, and the step.
+            let length = first_length.map(|first| first - iteration as f32 * p.fall);
             let product = (network[0].weight.transposed(), &active[1], &*activations[0]);
             match norm == Norm::Linf as u32 {
-                true => ascend_linf::<V, N>(&p, product, x, x_adv),
-                false => ascend_l2::<V, N>(&p, product, gradient, x, x_adv),
+                true => ascend_linf::<V, N>(p.eps, &length, product, x, x_adv),
+                false => ascend_l2::<V, N>(p.eps, &length, product, gradient, x, x_adv),
             }
         }
         transpose_back(x_adv, points);
@@ -185,7 +194,8 @@ type ByImage<'a, const N: usize> = (Matrix<'a>, &'a Active, &'a [Column<N>]);
 
 #[inline(always)]
 fn ascend_linf<V: Vector, const N: usize>(
-    p: &Params,
+    eps: f32,
+    length: &[f32; N],
     (weight, active, above): ByImage<N>,
     x: &[Column<N>],
     x_adv: &mut [Column<N>],
@@ -193,21 +203,22 @@ fn ascend_linf<V: Vector, const N: usize>(
     product::<V, N>(weight, None, active, (words(above), N), |i, sum| {
         let (x, x_adv) = (&x[i], &mut x_adv[i]);
         for e in 0..N {
-            x_adv[e] = step_linf(x_adv[e], x[e], sum[e], p.eps, p.step);
+            x_adv[e] = step_linf(x_adv[e], x[e], sum[e], eps, length[e]);
         }
     });
 }
 
 #[inline(always)]
 fn ascend_l2<V: Vector, const N: usize>(
-    p: &Params,
+    eps: f32,
+    length: &[f32; N],
     (weight, active, above): ByImage<N>,
     gradient: &mut [Column<N>],
     x: &[Column<N>],
     x_adv: &mut [Column<N>],
 ) {
     product::<V, N>(weight, None, active, (words(above), N), |i, sum| gradient[i] = *sum);
-    step_l2(p, gradient, x, x_adv);
+    step_l2(eps, length, gradient, x, x_adv);
 }
 
 /// As `pgd_start`, for the rows of a panel; the index of the first is even, so that no block of two draws is split.
@@ -232,7 +243,7 @@ struct Layer<'a> {
 fn layer<'a>([weights, probe]: [&'a [f32]; 2], p: &Params, goal: u32, l: usize) -> Layer<'a> {
     let [outputs, weight, bias, relu] = p.layer[l].map(|word| word as usize);
     let inputs = if l == 0 { p.inputs as usize } else { p.layer[l - 1][0] as usize };
-    let of_probe = goal == CROSS_ENTROPY && l + 1 == p.layers as usize;
+    let of_probe = goal >= CROSS_ENTROPY && l + 1 == p.layers as usize;
     let arena = if of_probe { probe } else { weights };
     Layer {
         weight: Matrix::new(&arena[weight..][..outputs * inputs], outputs, inputs),
@@ -268,8 +279,8 @@ fn entropic_gradient<const N: usize>(gamma: f32, reference: &[Column<N>], h: &mu
 
 /// As `classify`: wrong where the first largest logit is not the label's, or one is a NaN.
 #[inline(always)]
-fn mark_wrong<const N: usize>(logits: &[Column<N>], labels: &[u32], wrong: &mut [u32]) {
-    for ((e, label), wrong) in labels.iter().enumerate().zip(wrong) {
+fn mark_wrong<const N: usize>(logits: &[Column<N>], aims: &[[u32; 3]], wrong: &mut [u32]) {
+    for ((e, [label, ..]), wrong) in aims.iter().enumerate().zip(wrong) {
         let label = *label as usize;
         let Some(own) = logits.get(label).map(|column| column[e]) else {
             *wrong = 1;
@@ -287,7 +298,7 @@ fn mark_wrong<const N: usize>(logits: &[Column<N>], labels: &[u32], wrong: &mut 
 
 /// `softmax(logits) - (1 where c is the label)`, in the steps of `softmax_cross_entropy`.
 #[inline(always)]
-fn cross_entropy_gradient<const N: usize>(h: &mut [Column<N>], labels: &[u32]) {
+fn cross_entropy_gradient<const N: usize>(h: &mut [Column<N>], aims: &[[u32; 3]]) {
     // A NaN never compares larger, but it makes `rest` NaN; as the first logit it stays the maximum.
     let (mut top, mut m) = ([0; N], h[0]);
     for (c, logits) in h.iter().enumerate() {
@@ -306,7 +317,7 @@ fn cross_entropy_gradient<const N: usize>(h: &mut [Column<N>], labels: &[u32]) {
             rest[e] += if is_top { 0.0 } else { exp };
         }
     }
-    for (e, label) in labels.iter().enumerate() {
+    for (e, [label, ..]) in aims.iter().enumerate() {
         let label = *label as usize;
         if label >= h.len() {
             h.iter_mut().for_each(|column| column[e] = f32::NAN);
@@ -323,9 +334,29 @@ fn cross_entropy_gradient<const N: usize>(h: &mut [Column<N>], labels: &[u32]) {
     }
 }
 
-/// As `pgd_step`: x' + step grad / |grad|, scaled onto the ball and clipped to the box.
+/// `(1 where c is the target) - (1 where c is the label)`, as `margin` does.
 #[inline(always)]
-fn step_l2<const N: usize>(p: &Params, grad: &[Column<N>], x: &[Column<N>], x_adv: &mut [Column<N>]) {
+fn margin_gradient<const N: usize>(h: &mut [Column<N>], aims: &[[u32; 3]]) {
+    for (e, [label, target, _]) in aims.iter().enumerate() {
+        let (label, target) = (*label as usize, margin::target(h.len(), *label, *target, |c| h[c][e]));
+        for (c, logits) in h.iter_mut().enumerate() {
+            logits[e] = margin::slope(c, label, target);
+        }
+        if label >= h.len() {
+            h.iter_mut().for_each(|column| column[e] = f32::NAN);
+        }
+    }
+}
+
+/// As `pgd_step`: x' + length grad / |grad|, scaled onto the ball and clipped to the box.
+#[inline(always)]
+fn step_l2<const N: usize>(
+    eps: f32,
+    length: &[f32; N],
+    grad: &[Column<N>],
+    x: &[Column<N>],
+    x_adv: &mut [Column<N>],
+) {
     // A power of two scales the gradient so that its squares neither over- nor underflow.
     let size = sums::<N>(x.len(), |i, e| grad[i][e].abs());
     let scale = size.map(|size| {
@@ -333,7 +364,7 @@ fn step_l2<const N: usize>(p: &Params, grad: &[Column<N>], x: &[Column<N>], x_ad
         if size > 1e15 { 2.0f32.powi(-80) } else { up }
     });
     let norm = sums::<N>(x.len(), |i, e| (scale[e] * grad[i][e]).powi(2)).map(f32::sqrt);
-    let factor = norm.map(|norm| if norm == 0.0 { 0.0 } else { p.step / norm });
+    let factor: [f32; N] = std::array::from_fn(|e| if norm[e] == 0.0 { 0.0 } else { length[e] / norm[e] });
     for (x_adv, g) in x_adv.iter_mut().zip(grad) {
         for e in 0..N {
             x_adv[e] += factor[e] * (scale[e] * g[e]);
@@ -342,8 +373,8 @@ fn step_l2<const N: usize>(p: &Params, grad: &[Column<N>], x: &[Column<N>], x_ad
     let distance = sums::<N>(x.len(), |i, e| (x_adv[i][e] - x[i][e]).powi(2)).map(f32::sqrt);
     for (x_adv, x) in x_adv.iter_mut().zip(x) {
         for e in 0..N {
-            let moved = match distance[e] > p.eps {
-                true => x[e] + p.eps / distance[e] * (x_adv[e] - x[e]),
+            let moved = match distance[e] > eps {
+                true => x[e] + eps / distance[e] * (x_adv[e] - x[e]),
                 false => x_adv[e],
             };
             x_adv[e] = clip(moved, 0.0, 1.0);
