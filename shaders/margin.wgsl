@@ -28,8 +28,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let label = labels[r];
     var best = u32(label == 0);
     for (var c = best + 1; c < p.cols; c++) {
-        let larger = logits[first + c] > logits[first + best] && !is_nan(logits[first + c]) && !is_nan(logits[first + best]);
-        if c != label && larger { best = c; }
+        let h = logits[first + c];
+        let m = logits[first + best];
+        if c != label && h > m && !is_nan(h) && !is_nan(m) { best = c; }
     }
     let wanted = targets[r];
     let target_class = select(best, wanted, wanted < p.cols && wanted != label);

@@ -9,7 +9,7 @@ fn layer_at(l: u32) -> Layer {
     let entry = p.layer[l];
     var inputs = p.inputs;
     if l > 0 { inputs = p.layer[l - 1].x; }
-    return Layer(inputs, entry.x, entry.y, entry.z, entry.w == 1, GOAL == 2 && l == p.layers - 1);
+    return Layer(inputs, entry.x, entry.y, entry.z, entry.w == 1, GOAL >= 2 && l == p.layers - 1);
 }
 
 fn word(layer: Layer, i: u32) -> f32 {

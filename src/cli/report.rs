@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, Table};
 
 use crate::cli::failure::in_flags;
 use crate::error::{Error, Result};
+use crate::method::robustness::interval;
 use crate::runs::config::Config;
 use crate::runs::dir::RunDir;
 use crate::runs::record::{RunRecord, TaskResult};
@@ -52,11 +53,13 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
         ));
         let Some(attack) = &task.attack else { continue };
         lines.push(format!("under {}, first {} of them:", attack.title(), attack.examples));
-        // Two columns of known widths: shorter as formats than as rows for a table.
-        lines.push(format!("  {:>8}  {:>10}", "radius", "accuracy"));
-        lines.push(format!("  {:>8}  {:>8.2} %", 0, attack.nominal_accuracy));
-        for (radius, accuracy) in &attack.adversarial_accuracy {
-            lines.push(format!("  {:>8}  {accuracy:>8.2} %", shown(short(*radius))));
+        // Columns of known widths: shorter as formats than as rows for a table.
+        lines.push(format!("  {:>8}  {:>10}   95 % interval", "radius", "accuracy"));
+        let adversarial = attack.adversarial_accuracy.iter().map(|r| (shown(short(r.0)), r.1));
+        for (radius, accuracy) in [("0".to_string(), attack.nominal_accuracy)].into_iter().chain(adversarial)
+        {
+            let (low, high) = interval(accuracy, attack.examples);
+            lines.push(format!("  {radius:>8}  {accuracy:>8.2} %   {low:>4.1} to {high:.1}"));
         }
     }
     lines.push(String::new());

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
+use crate::method::robustness::interval;
 use crate::report::evaluations;
 use crate::report::html::{self, Block, Page, Section};
 use crate::report::pictures::{reconstruction_rows, sample_rows, traversal_rows};
@@ -173,7 +174,14 @@ fn security(run: &RunDir, config: &Config, result: &RunRecord) -> Section {
             let values = curve.iter().map(|(_, accuracy)| format!("{accuracy:.2}"));
             [(*name).clone()].into_iter().chain(values).collect()
         };
-        section = section.with(Block::Table { heading, rows: tasks.iter().map(row).collect() });
+        let intervals = |(name, curve): &(&String, Vec<(f64, f64)>)| {
+            let examples = result.tasks.get(*name)?.attack.as_ref()?.examples;
+            let ends = curve.iter().map(|(_, accuracy)| interval(*accuracy, examples));
+            let texts = ends.map(|(low, high)| format!("{low:.1} to {high:.1}"));
+            Some(["95 % interval".to_string()].into_iter().chain(texts).collect())
+        };
+        let rows = tasks.iter().flat_map(|task| [Some(row(task)), intervals(task)]).flatten().collect();
+        section = section.with(Block::Table { heading, rows });
     }
     section
 }

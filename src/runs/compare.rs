@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::method::robustness::interval;
-use crate::runs::config::{Config, Norm, Role, declared};
+use crate::runs::config::{AttackMethod, Config, Norm, Role, declared};
 use crate::runs::dir::RunDir;
-use crate::runs::record::{AttackResult, RunRecord, TaskResult, round};
+use crate::runs::record::{AttackResult, RunRecord, TaskResult, names_of, round};
 use crate::runs::{identity, short};
 
 /// What a comparison says.
@@ -54,6 +54,8 @@ pub struct Measured {
 /// What an attack left, on the images that were attacked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attacked {
+    /// What was tried, in this order.
+    pub attacks: Vec<AttackMethod>,
     pub norm: Norm,
     pub steps: usize,
     pub restarts: usize,
@@ -170,18 +172,20 @@ impl Measured {
 impl Attacked {
     fn of(result: &AttackResult) -> Attacked {
         let AttackResult { norm, steps, restarts, examples, .. } = *result;
+        let attacks = result.attacks.clone();
         let point = |(radius, accuracy): (f32, f64)| {
             let (low, high) = interval(accuracy, examples);
             Point { radius: short(radius), accuracy: round(accuracy), low: round(low), high: round(high) }
         };
         let clean = (0.0, result.nominal_accuracy);
         let curve = std::iter::once(clean).chain(result.adversarial_accuracy.iter().copied()).map(point);
-        Attacked { norm, steps, restarts, examples, curve: curve.collect() }
+        Attacked { attacks, norm, steps, restarts, examples, curve: curve.collect() }
     }
 
     fn title(&self) -> String {
-        let Attacked { norm, steps, restarts, examples, .. } = self;
-        format!("{}, {steps} steps x {restarts} restarts, {examples} images", norm.title())
+        let Attacked { attacks, norm, steps, restarts, examples, .. } = self;
+        let (norm, names) = (norm.title(), names_of(attacks));
+        format!("{norm}, {names}, {steps} steps x {restarts} restarts, {examples} images")
     }
 }
 
@@ -251,7 +255,8 @@ mod tests {
 
     fn attacked(norm: Norm, radii: &[f64]) -> Attacked {
         let point = |&radius: &f64| Point { radius, accuracy: 50.0, low: 40.0, high: 60.0 };
-        Attacked { norm, steps: 1, restarts: 1, examples: 100, curve: radii.iter().map(point).collect() }
+        let (attacks, curve) = (vec![AttackMethod::Pgd], radii.iter().map(point).collect());
+        Attacked { attacks, norm, steps: 1, restarts: 1, examples: 100, curve }
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl AttackResult {
 
     /// The attack in words: its norm, steps and restarts.
     pub fn title(&self) -> String {
-        let names = self.attacks.iter().map(|attack| attack.title()).collect::<Vec<_>>().join(" and ");
+        let names = names_of(&self.attacks);
         format!("{} attack, {names} of {} steps x {} restarts", self.norm.title(), self.steps, self.restarts)
     }
 }
@@ -199,6 +199,11 @@ pub(in crate::runs) fn round(value: f64) -> f64 {
 
 fn two_decimals<S: Serializer>(value: &f64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_f64(round(*value))
+}
+
+/// Attacks in words.
+pub fn names_of(attacks: &[AttackMethod]) -> String {
+    attacks.iter().map(|attack| attack.title()).collect::<Vec<_>>().join(", then ")
 }
 
 fn pgd_alone() -> Vec<AttackMethod> {
