@@ -263,6 +263,10 @@ fn requests_to_probe_and_attack() {
         let flag = format!("--attack-{}", flags.split(' ').next().unwrap());
         lab.refused(2, &format!("attack run --attack-{flags}"), &[&flag]);
     }
+    for (names, part) in [("some", "pgd, margin"), ("pgd,pgd", "twice"), ("", "pgd, margin")] {
+        lab.refused(2, &format!("attack run --attacks {names},"), &["--attacks", part]);
+    }
+    lab.refused(2, "attack run --attacks square --norm l2", &["--attacks", "linf"]);
     // Files of a run that are damaged.
     let check = |name: &str, content: &[u8], commands: &[&str]| {
         let kept = lab.read(&format!("run/{name}"));

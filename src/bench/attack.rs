@@ -48,7 +48,7 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
     (settings.radii, settings.steps, settings.restarts) = (vec![radius], steps, restarts);
     // The first attack of its shape compiles the pipelines.
     let warm_up = Attack { steps: 10, restarts: 1, ..settings.clone() };
-    let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels };
+    let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: super::IMAGE };
     attack(&mut session, &target, &warm_up, &|_, _| ())?;
     let start = Instant::now();
     let report = attack(&mut session, &target, &settings, &|_, _| ())?;

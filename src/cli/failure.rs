@@ -10,6 +10,7 @@ use clap::{Command, CommandFactory};
 
 use super::Cli;
 use crate::Error;
+use crate::runs::config::{Setting, declared};
 
 /// The lines for stderr: the error, each cause that it does not tell itself, and a hint.
 pub fn explain(error: &Error) -> String {
@@ -79,7 +80,8 @@ fn with_flags(text: &str, flags: &BTreeSet<String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, quoted, after)) = next_quoted(rest) {
-        let flag = quoted.replace('.', "-");
+        let setting = declared().find(|setting| setting.path() == quoted);
+        let flag = setting.map_or_else(|| quoted.replace('.', "-"), Setting::flag);
         out.push_str(before);
         match flags.contains(&flag) {
             true => out.extend(["--", &flag]),

@@ -39,6 +39,8 @@ pub enum Purpose {
     Showcase = 13,
     /// Codes of the neural sampler, and the points it is tried on.
     Sampler = 15,
+    /// The squares of the square attack.
+    Square = 16,
 }
 
 /// The key of one stream: a seed and a purpose.

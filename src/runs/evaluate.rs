@@ -158,7 +158,7 @@ impl Evaluator<'_> {
         let attack = recipe::attack(config);
         let sample = data.test.images.sample(examples);
         let labels: Vec<u32> = sample.map(|i| data.test.labels[task][i]).collect();
-        let target = Target { vae, probe: &probe, x, labels: &labels };
+        let target = Target { vae, probe: &probe, x, labels: &labels, shape: data.test.images.shape() };
         let progress = context.begin("attack", 0, 0);
         progress.note(&about.name);
         let report = robustness::attack(session, &target, &attack, &|done, all| {

@@ -94,6 +94,7 @@ fn method(name: config::AttackMethod) -> Method {
         config::AttackMethod::Margin => Method::Margin,
         config::AttackMethod::Fgsm => Method::Fgsm,
         config::AttackMethod::Noise => Method::Noise,
+        config::AttackMethod::Square => Method::Square,
     }
 }
 

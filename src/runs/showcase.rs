@@ -258,7 +258,8 @@ impl LoadedRun {
         let tensors = model_file::of_probe(&self.tensors, &about.name);
         load_weights(&mut self.session, "probe", &probe.layout, &tensors)?;
         let labels: Vec<u32> = chosen.iter().map(|&i| self.data.test.labels[task][i]).collect();
-        let target = robustness::Target { vae: &self.vae, probe: &probe, x, labels: &labels };
+        let shape = self.data.test.images.shape();
+        let target = robustness::Target { vae: &self.vae, probe: &probe, x, labels: &labels, shape };
         let perturbed = robustness::perturbed(&mut self.session, &target, &attack, radius)?;
         let mut answers = |x: &[f32]| {
             let heads = encode(&mut self.session, &self.vae, x)?;

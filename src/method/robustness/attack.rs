@@ -2,10 +2,12 @@
 
 mod queue;
 mod search;
+mod square;
 
+use crate::engine::device::Program;
 use crate::engine::graph::Graph;
 use crate::engine::nn::Weights;
-use crate::engine::ops::store;
+use crate::engine::ops::{ImageShape, store};
 use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
@@ -15,6 +17,7 @@ use crate::method::robustness::{Accuracies, Probe};
 use crate::method::vae::Vae;
 use queue::{Victims, work_at};
 use search::{Search, VARIABLES};
+use square::Squares;
 
 /// How an attack looks for an adversarial example in a ball. Every point that it visits is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub enum Method {
     /// Steps up the margin of another class over the image's own, from random points. The first step is as long as the
     /// radius; the others fall linearly to 0. Restarts take the other classes in turn, the likeliest first.
     Margin,
+    /// Points that differ in random squares, without gradients: see `square.rs`. L-infinity only.
+    Square,
 }
 
 impl Method {
@@ -38,6 +43,7 @@ impl Method {
             Method::Fgsm => "fgsm",
             Method::Pgd => "pgd",
             Method::Margin => "margin",
+            Method::Square => "square",
         }
     }
 }
@@ -96,6 +102,8 @@ pub struct Target<'a> {
     pub x: &'a [f32],
     /// The images' classes.
     pub labels: &'a [u32],
+    /// Channels, height and width of an image.
+    pub shape: ImageShape,
 }
 
 impl Target<'_> {
@@ -145,15 +153,20 @@ pub fn attack(
     for &radius in &settings.radii {
         for &method in &settings.methods {
             let search = Search::new(settings, method, radius);
-            let mut program = search.compile(session, target.vae, target.probe, settings.fused)?;
+            let work = search.restarts * images;
+            let report = |waiting: usize| progress(done + work - waiting, all);
             let start = |image: usize, restart: usize, out: &mut [f32]| match method {
                 Method::Fgsm => itself(image, restart, out),
                 _ => random_start(settings, radius, target.row(image), image, restart, out),
             };
-            let work = search.restarts * images;
-            let queue = (0..work).map(|q| work_at(q, images, search.restarts));
-            let report = |waiting: usize| progress(done + work - waiting, all);
-            victims.run(session, &mut program, queue, &start, &rival, &report)?;
+            if method == Method::Square {
+                let squares = Squares { radius, steps: settings.steps, seed: settings.seed };
+                squares.run(session, target, &mut victims.fooled, &report)?;
+            } else {
+                let mut program = search.compile(session, target.vae, target.probe, settings.fused)?;
+                let queue = (0..work).map(|q| work_at(q, images, search.restarts));
+                victims.run(session, &mut program, queue, &start, &rival, &report)?;
+            }
             done += work;
             for (outcome, &fooled) in outcomes.iter_mut().zip(&victims.fooled) {
                 if fooled && outcome.clean && outcome.broken.is_none() {
@@ -163,6 +176,7 @@ pub fn attack(
         }
         adversarial.push(victims.standing());
     }
+    session.forget("attack.logits"); // Another probe has other classes.
     Ok(AttackReport { nominal, adversarial, outcomes })
 }
 
@@ -205,31 +219,44 @@ pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radi
     Ok(points)
 }
 
+/// The classifier alone, for points of the host.
+struct Logits(Program);
+
+impl Logits {
+    fn compile(session: &mut Session, target: &Target) -> Result<Self> {
+        let Target { vae, probe, .. } = *target;
+        let mut g = Graph::new();
+        let model = Weights::new(&mut g, &vae.layout, "model")?;
+        let head = Weights::new(&mut g, &probe.layout, "probe")?;
+        let points = g.variable("attack.x_adv", [ROWS, vae.encoder.inputs()], DType::F32)?;
+        let means = vae.encode_mean(&mut g, &model.views, points)?;
+        let logits = probe.logits(&mut g, &head.views, means)?;
+        let kept = g.variable("attack.logits", [ROWS, probe.classes()], DType::F32)?;
+        store(&mut g, logits, kept)?;
+        Ok(Logits(session.compile(&g)?))
+    }
+
+    /// The logits `[ROWS, classes]` of at most [`ROWS`] points.
+    fn of(&mut self, session: &Session, points: &[f32]) -> Result<Vec<f32>> {
+        session.write("attack.x_adv", 0, points)?;
+        self.0.run()?;
+        session.get("attack.logits")
+    }
+}
+
 /// The classes of each image but its own, by falling logits: `[images, classes - 1]`.
 fn likeliest_others(session: &mut Session, target: &Target) -> Result<Vec<u32>> {
-    let Target { vae, probe, x, labels } = *target;
-    let (inputs, classes) = (vae.encoder.inputs(), probe.classes());
-    let mut g = Graph::new();
-    let model = Weights::new(&mut g, &vae.layout, "model")?;
-    let head = Weights::new(&mut g, &probe.layout, "probe")?;
-    let images = g.variable("attack.x", [ROWS, inputs], DType::F32)?;
-    let means = vae.encode_mean(&mut g, &model.views, images)?;
-    let logits = probe.logits(&mut g, &head.views, means)?;
-    let kept = g.variable("attack.logits", [ROWS, classes], DType::F32)?;
-    store(&mut g, logits, kept)?;
-    let mut program = session.compile(&g)?;
-    let mut others = Vec::with_capacity(labels.len() * (classes - 1));
-    for (x, labels) in x.chunks(ROWS * inputs).zip(labels.chunks(ROWS)) {
-        session.write("attack.x", 0, x)?;
-        program.run()?;
-        let logits: Vec<f32> = session.get("attack.logits")?;
+    let (inputs, classes) = (target.vae.encoder.inputs(), target.probe.classes());
+    let mut program = Logits::compile(session, target)?;
+    let mut others = Vec::with_capacity(target.labels.len() * (classes - 1));
+    for (x, labels) in target.x.chunks(ROWS * inputs).zip(target.labels.chunks(ROWS)) {
+        let logits = program.of(session, x)?;
         for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
             let mut order: Vec<u32> = (0..classes as u32).filter(|&c| c != label).collect();
             order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
             others.extend(order);
         }
     }
-    session.forget("attack.logits");
     Ok(others)
 }
 

@@ -116,6 +116,8 @@ choice! {
         Fgsm = "fgsm",
         /// random points, as many as restarts
         Noise = "noise",
+        /// points that differ in random squares, without gradients, 50 of them for each of `steps`; linf only
+        Square = "square",
     }
 }
 
@@ -170,6 +172,7 @@ impl AttackMethod {
             AttackMethod::Margin => "margin ascent",
             AttackMethod::Fgsm => "FGSM",
             AttackMethod::Noise => "noise",
+            AttackMethod::Square => "squares",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which settings can be run: every refusal is one sentence that names the flag and the value.
 
-use super::{Arch, AttackConfig, Config, Norm, Selection};
+use super::{Arch, AttackConfig, AttackMethod, Config, Norm, Selection};
 use crate::data::{self, Dataset};
 use crate::engine::device::gpu::adapter::Choice;
 use crate::{Error, Result, runs};
@@ -65,6 +65,10 @@ impl AttackConfig {
             if self.attacks[..i].contains(method) {
                 return Err(Error::setting("attack.attacks", format!("has {method} twice")));
             }
+        }
+        if self.norm == Norm::L2 && self.attacks.contains(&AttackMethod::Square) {
+            let what = "has square, which is for the linf norm only";
+            return Err(Error::setting("attack.attacks", what));
         }
         for &value in &self.radii {
             radius("attack.radii", value, self.norm)?;

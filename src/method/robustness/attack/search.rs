@@ -20,7 +20,7 @@ use crate::method::vae::Vae;
 const STEPS_BETWEEN_CHECKS: usize = 25;
 
 /// The variables of a search in the session.
-pub(super) const VARIABLES: [&str; 7] = [
+pub(super) const VARIABLES: [&str; 8] = [
     "attack.x",
     "attack.x_adv",
     "attack.wrong",
@@ -28,6 +28,7 @@ pub(super) const VARIABLES: [&str; 7] = [
     "attack.labels",
     "attack.targets",
     "attack.lengths",
+    "attack.logits",
 ];
 
 /// What a method does in a ball.
@@ -73,6 +74,8 @@ impl Search {
         let search = Search { norm, radius, margin: false, steps, length: 0.0, fall: 0.0, restarts };
         match method {
             Method::Noise => Search { steps: 0, ..search },
+            // It has no steps and no restarts: each image counts once.
+            Method::Square => Search { steps: 0, restarts: 1, ..search },
             Method::Fgsm => Search { steps: 1, length: radius, restarts: 1, ..search },
             Method::Pgd => Search { length: 2.5 * radius / steps.max(1) as f32, ..search },
             Method::Margin => {
