@@ -39,7 +39,7 @@ struct Setting {
     aim: Aim,
     rows: usize,
     inputs: usize,
-    /// Where the layers' weights are; the last one's in the probe's arena for the cross-entropy.
+    /// Where the layers' weights are; the last one's in the probe's arena for an attack.
     layers: Vec<Dense>,
     eps: f32,
     step: f32,
@@ -440,7 +440,7 @@ pub fn cases() -> Vec<Case> {
                 // The other variants are for the L-infinity norm. Drivers take long to compile each, so those for GPUs
                 // are tested with one goal, and with the others at the model's size only.
                 if norm == Norm::Linf && !s.cooperative {
-                    let every = aim == Aim::W2 || inputs == 784 && aim != Aim::Margin;
+                    let every = aim == Aim::W2 || inputs == 784;
                     let others = (1..SHARINGS).filter(|i| every || i + 1 == SHARINGS);
                     cases.extend(others.map(|i| case(name.clone(), s.clone(), drawn.clone()).variant(i)));
                 }

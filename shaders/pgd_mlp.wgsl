@@ -82,7 +82,7 @@ var<workgroup> memory: array<vec4f, MEMORY>;
 // Four bits a vector: in which examples the activations of the own units were positive. Words l, MAX_LAYERS + l, ...
 // are those of layer l.
 var<private> passed: array<u32, 8 * MAX_LAYERS>;
-// Steps made.
+// Steps made. Loops and barriers go by their own counter, since a private variable does not count as uniform.
 var<private> iteration: u32;
 // L2: the gradients of the own inputs, four a pass.
 var<private> input_gradient: array<mat4x4f, PASSES>;
@@ -91,11 +91,12 @@ var<private> input_gradient: array<mat4x4f, PASSES>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
     let row0 = group.x * TILE;
     if START == 1 { start(row0, local); }
-    for (iteration = 0u; iteration < p.steps + u32(GOAL >= 2); iteration++) {
+    for (var i = 0u; i < p.steps + u32(GOAL >= 2); i++) {
+        iteration = i;
         for (var l = 0u; l < p.layers; l++) { forwards(l, row0, local); }
         if GOAL >= 2 {
             classify(row0, local);
-            if iteration == p.steps { break; }
+            if i == p.steps { break; }
             if GOAL == 2 { cross_entropy_gradient(row0, local); } else { margin_gradient(row0, local); }
         } else {
             divergence_gradient(row0, local);

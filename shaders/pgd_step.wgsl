@@ -5,10 +5,10 @@
 //   NORM 1, L2           x' <- x' + step grad / |grad| (no move where |grad| = 0), then scaled onto
 //                        the ball |x' - x| <= eps, then clipped to [0, 1]
 //
-//   grad   [rows, cols]
-//   x      [rows, cols], the centres of the balls
-//   lengths [rows], each row's own step, for BY_ROW = 1
-//   x_adv  [rows, cols], x', updated
+//   grad     [rows, cols]
+//   x        [rows, cols], the centres of the balls
+//   lengths  [rows], each row's own step, for BY_ROW = 1
+//   x_adv    [rows, cols], x', updated
 //
 // L-infinity: one invocation an element. L2: one workgroup a row; each of its 256 invocations takes
 // every 256th element, then the partial sums are added in a tree.

@@ -82,6 +82,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Reproduce(args) => cli::reproduce::run(&args, context),
         Command::Probe(args) => cli::probe::run(args, context),
         Command::Attack(args) => cli::attack::run(args, context),
+        Command::Audit(args) => cli::audit::run(args, context),
         Command::Encode(args) => cli::encode::run(&args, context),
         Command::Reconstruct(args) => cli::reconstruct::run(&args, context),
         Command::Sample(args) => cli::sample::run(&args, context),

@@ -52,7 +52,7 @@ fn most_margin(x: &[f32], label: usize, c: usize, radius: f32) -> f64 {
     (0..INPUTS).map(term).sum()
 }
 
-/// Attacks an encoder whose code is the image itself: a bias of 1 keeps all pixels above 0, where a ReLU changes nothing.
+/// Attacks an encoder whose code is the image itself: a bias of 1 keeps pixels above 0, where a ReLU changes nothing.
 fn attack_identity(methods: Vec<Method>, restarts: usize, fused: bool) -> AttackReport {
     let vae = Vae::mlp(INPUTS, &[INPUTS], INPUTS, 1.0, true);
     let identity = |rows: usize| -> Vec<f32> {
@@ -139,6 +139,28 @@ fn weaker_attacks_break_less_and_what_comes_first_is_named() {
     let first = by(Method::Noise);
     assert!(first > 0 && first <= counts[0] && by(Method::Fgsm) > 0 && by(Method::Margin) > 0);
     assert!(by(Method::Pgd) == 0 && first + by(Method::Fgsm) + by(Method::Margin) == counts[2]);
+}
+
+/// Of a classifier of one class every answer is right, and no method has anywhere to go.
+#[test]
+fn one_class_cannot_be_broken() {
+    let (vae, probe) = (Vae::mlp(INPUTS, &[10], 4, 1.0, true), Probe::new(4, 1));
+    for method in [Method::Noise, Method::Fgsm, Method::Pgd, Method::Margin, Method::Square] {
+        for fused in [true, false] {
+            let mut session = Session::new(device::open("cpu", false).unwrap());
+            let start = |layout, seed| initialise(layout, Init::He, Key::new(seed, Purpose::Init)).unwrap();
+            session.set("model", &start(&vae.layout, 5)).unwrap();
+            session.set("probe", &start(&probe.layout, 6)).unwrap();
+            let (x, labels) = (images(), vec![0; IMAGES]);
+            let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
+            let (methods, radii) = (vec![method], vec![0.1]);
+            let settings = Attack { methods, norm: Norm::Linf, radii, steps: 2, restarts: 2, seed: 3, fused };
+            let report = attack(&mut session, &target, &settings, &|_, _| ()).unwrap();
+            assert_eq!(report.adversarial[0].plain, 100.0, "{method:?}, fused {fused}");
+            let in_l2 = attack(&mut session, &target, &Attack { norm: Norm::L2, ..settings }, &|_, _| ());
+            assert_eq!(in_l2.is_err(), method == Method::Square, "{method:?}");
+        }
+    }
 }
 
 /// A random network, attacked in one kernel call and op by op.

@@ -143,7 +143,7 @@ fn attacks_run_in_turn_and_are_named() {
     let compared: Value = serde_json::from_str(&lab.ok("compare run other --json")).unwrap();
     let tried = |run: usize| &compared["runs"][run]["tasks"]["label"]["attack"]["attacks"];
     assert_eq!([tried(0), tried(1)], [&json!(["noise", "margin"]), &json!(["margin"])]);
-    assert!(compared["remarks"].to_string().contains("noise, then margin ascent"), "{}", compared["remarks"]);
+    assert!(compared["remarks"].to_string().contains(", then margin ascent of"), "{}", compared["remarks"]);
 }
 
 /// The accuracy of the model in a run's file on the test images, worked out here in float64 from the metadata.

@@ -297,10 +297,8 @@ impl Net {
             let logits = logits(g);
             let entropy = ops::softmax_cross_entropy(g, logits, labels)?;
             let gradient = autodiff::gradients_from(g, &[(logits, entropy.d_logits)], &[x_adv])?[0];
-            {
-                let step = StepLength::Same(2.5 * eps / steps as f32);
-                pgd_step(g, Norm::Linf, x_adv, gradient, x, eps, step)
-            }
+            let step = StepLength::Same(2.5 * eps / steps as f32);
+            pgd_step(g, Norm::Linf, x_adv, gradient, x, eps, step)
         })
         .unwrap();
         let end = logits(&mut g);

@@ -23,7 +23,7 @@ use smoothenc::kernels;
 
 /// Overrides with more values than 0 and 1: how many.
 const VALUES: &[(&str, u32)] =
-    &[("FUNCTION", elementwise::Function::ALL.len() as u32), ("MODE", 4), ("GOAL", 3)];
+    &[("FUNCTION", elementwise::Function::ALL.len() as u32), ("MODE", 4), ("GOAL", 4)];
 
 /// More variants than this are thinned out.
 const MOST_VARIANTS: usize = 128;

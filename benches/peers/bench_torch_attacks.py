@@ -78,7 +78,7 @@ def standing(model, points, x, y, radius, norm):
     return model(points).argmax(1) == y
 
 
-def library_attacks(model, norm, radius, which):
+def library_attacks(model, norm, radius):
     """(name, function from images and labels to perturbed images) of each attack."""
     import foolbox
     import torchattacks
@@ -138,7 +138,7 @@ def main():
     rows, wanted = {}, a.attacks.split(",")
     for radius in radii:
         worst = right.clone()
-        for key, name, attack in library_attacks(model, a.norm, radius, wanted):
+        for key, name, attack in library_attacks(model, a.norm, radius):
             if key not in wanted:
                 continue
             begin = time.perf_counter()

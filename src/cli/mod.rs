@@ -1,6 +1,7 @@
 //! The command line (docs/interface.md): arguments, their help, and what they resolve to. Dispatch is in `main.rs`.
 
 pub mod attack;
+pub mod audit;
 pub mod bench;
 pub mod check;
 pub mod compare;
@@ -114,6 +115,8 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Measure the adversarial accuracy of a run's classifiers
     Attack(AttackArgs),
+    /// Check whether the attack behind a run's figures is strong enough
+    Audit(audit::AuditArgs),
     /// Write the codes of images to a file, for other tools
     Encode(encode::EncodeArgs),
     /// Draw test images beside what the decoder makes of their codes

@@ -132,7 +132,8 @@ fn under_attack(run: &Summary) -> String {
     let attacks: Vec<&AttackResult> = run.tasks.values().filter_map(|task| task.attack.as_ref()).collect();
     let Some(first) = attacks.first() else { return "-".into() };
     let radii = |attack: &AttackResult| attack.adversarial_accuracy.iter().map(|r| r.0).collect::<Vec<_>>();
-    if attacks.iter().any(|other| (other.norm, radii(other)) != (first.norm, radii(first))) {
+    let kind = |attack: &AttackResult| (attack.title(), radii(attack));
+    if attacks.iter().any(|other| kind(other) != kind(first)) {
         return "by task, see the run's page".into();
     }
     let mean = |k: usize| {

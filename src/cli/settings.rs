@@ -96,6 +96,13 @@ fn argument(setting: &'static Setting) -> Arg {
     }
     // `-h` has the default of the MLP on MNIST, `--help` those of other networks and data too.
     let plain = default.split(';').next().unwrap_or_default();
+    let names = match setting.kind {
+        Kind::Choices(known) => {
+            let name = |(name, about): &(&str, &str)| format!("\n- {name}: {}", about.trim());
+            format!("\n\nNames:{}", known().iter().map(name).collect::<String>())
+        }
+        _ => String::new(),
+    };
     flag.help(format!("{} [default: {plain}]", setting.help()))
-        .long_help(format!("{} [default: {default}]", setting.help()))
+        .long_help(format!("{} [default: {default}]{names}", setting.help()))
 }

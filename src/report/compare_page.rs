@@ -9,8 +9,9 @@ use crate::files::lock::Lock;
 use crate::report::html::{Block, Page, Section};
 use crate::report::run_page::{SIZE, radius_axis};
 use crate::report::{Chart, Drawing, SYNTHETIC_FACES, Series, csv_file};
-use crate::runs::compare::{Compared, Comparison, Measured, Point};
+use crate::runs::compare::{Attacked, Compared, Comparison, Measured, Point};
 use crate::runs::output::{self, Files};
+use crate::runs::record::in_words;
 use crate::runs::shown;
 
 /// The page's file.
@@ -111,19 +112,21 @@ fn page(comparison: &Comparison) -> Page {
     }
 }
 
-/// The security curves of a task, a line for each run; one chart for each norm would be needed where these differ, so
-/// there a run's norm is in its name.
+/// The security curves of a task, a line for each run. Where attacks differ, a run's is in its name.
 fn chart(comparison: &Comparison, task: &str) -> Option<Drawing> {
     let attacked = |run: &'_ Compared| -> Option<_> { run.tasks.get(task)?.attack.clone() };
     let curves: Vec<_> =
         comparison.runs.iter().filter_map(|run| Some((run.name.clone(), attacked(run)?))).collect();
     let (_, first) = curves.first()?;
-    let alike = curves.iter().all(|(_, attack)| attack.norm == first.norm);
-    let axis = if alike { radius_axis(first.norm) } else { "radius (pixels in [0, 1])".into() };
+    let kind = |attack: &Attacked| (attack.norm, in_words(&attack.attacks, attack.steps, attack.restarts));
+    let alike = curves.iter().all(|(_, attack)| kind(attack) == kind(first));
+    let one_norm = curves.iter().all(|(_, attack)| attack.norm == first.norm);
+    let axis = if one_norm { radius_axis(first.norm) } else { "radius (pixels in [0, 1])".into() };
     let title = if comparison.tasks().count() > 1 { task } else { "" };
     let mut chart = Chart::new(title, axis, "accuracy (%)").y_range(0.0, 100.0).size(SIZE.0, SIZE.1);
     for (name, attack) in &curves {
-        let name = if alike { name.clone() } else { format!("{name} ({})", attack.norm.title()) };
+        let (norm, tried) = kind(attack);
+        let name = if alike { name.clone() } else { format!("{name} ({}, {tried})", norm.title()) };
         let points = attack.curve.iter().map(|point| (point.radius, point.accuracy));
         let ends = attack.curve.iter().map(|point| (point.low, point.high));
         chart = chart.with(Series::marked(name, points).whiskers(ends));
@@ -146,7 +149,7 @@ fn settings(comparison: &Comparison) -> Section {
 /// Every accuracy, one a line: also at radii that not all runs share.
 fn csv(comparison: &Comparison) -> Result<Vec<u8>> {
     let differing = comparison.differing.iter().map(String::as_str);
-    let fixed = ["task", "norm", "examples", "radius", "accuracy", "low", "high"];
+    let fixed = ["task", "norm", "attack", "examples", "radius", "accuracy", "low", "high"];
     let heading: Vec<&str> = ["run"].into_iter().chain(differing).chain(fixed).collect();
     let mut rows = Vec::new();
     for run in &comparison.runs {
@@ -163,14 +166,16 @@ fn csv(comparison: &Comparison) -> Result<Vec<u8>> {
 
 /// The last cells of a task's lines: first the accuracy on all test images, whose number a run does not keep, then
 /// those on the images attacked.
-fn lines(measured: &Measured) -> Vec<[String; 6]> {
+fn lines(measured: &Measured) -> Vec<[String; 7]> {
     let blank = String::new;
-    let all = [blank(), blank(), blank(), format!("{:.2}", measured.accuracy), blank(), blank()];
+    let all = [blank(), blank(), blank(), blank(), format!("{:.2}", measured.accuracy), blank(), blank()];
     let attacked = measured.attack.iter().flat_map(|attack| {
         let percent = |value: f64| format!("{value:.2}");
         attack.curve.iter().map(move |&Point { radius, accuracy, low, high }| {
             let [accuracy, low, high] = [accuracy, low, high].map(percent);
-            [attack.norm.to_string(), attack.examples.to_string(), radius.to_string(), accuracy, low, high]
+            let Attacked { attacks, norm, steps, restarts, examples, .. } = attack;
+            let tried = in_words(attacks, *steps, *restarts);
+            [norm.to_string(), tried, examples.to_string(), radius.to_string(), accuracy, low, high]
         })
     });
     std::iter::once(all).chain(attacked).collect()

@@ -17,7 +17,7 @@ use crate::runs::LoadedRun;
 use crate::runs::config::{Config, Norm, Objective};
 use crate::runs::dir::RunDir;
 use crate::runs::pipeline::PageWriter;
-use crate::runs::record::{FileMark, RunRecord, TaskResult};
+use crate::runs::record::{AttackResult, FileMark, RunRecord, TaskResult};
 use crate::runs::showcase::{Attacked, Example, Neighbours, Pair, Showcase, TRAVERSAL_END};
 use crate::runs::{metrics, short, shown};
 
@@ -161,6 +161,10 @@ fn security(run: &RunDir, config: &Config, result: &RunRecord) -> Section {
         let about = other_config.title();
         section = section
             .text(format!("Beside it the run {name}: {about}, of the same data, networks and variance."));
+        let others = other.tasks.values().filter_map(|task| task.attack.as_ref());
+        if let Some(differs) = others.map(AttackResult::title).find(|title| *title != first.title()) {
+            section = section.text(format!("It was attacked otherwise: {differs}."));
+        }
         runs.push((short_title(&other_config), other));
     }
     let mut section = section.with(Block::Charts(vec![security_chart(&runs, first.norm)]));

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::method::robustness::interval;
 use crate::runs::config::{AttackMethod, Config, Norm, Role, declared};
 use crate::runs::dir::RunDir;
-use crate::runs::record::{AttackResult, RunRecord, TaskResult, names_of, round};
+use crate::runs::record::{AttackResult, RunRecord, TaskResult, in_words, round};
 use crate::runs::{identity, short};
 
 /// What a comparison says.
@@ -184,8 +184,8 @@ impl Attacked {
 
     fn title(&self) -> String {
         let Attacked { attacks, norm, steps, restarts, examples, .. } = self;
-        let (norm, names) = (norm.title(), names_of(attacks));
-        format!("{norm}, {names}, {steps} steps x {restarts} restarts, {examples} images")
+        let (norm, tried) = (norm.title(), in_words(attacks, *steps, *restarts));
+        format!("{norm}, {tried}, {examples} images")
     }
 }
 

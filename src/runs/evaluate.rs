@@ -136,6 +136,26 @@ impl Evaluator<'_> {
         Ok(probed)
     }
 
+    /// Does something with the probe of `task`, whose weights are among `tensors`, and the test images `x` from
+    /// [`attacked_images`].
+    pub(super) fn with_target<T>(
+        &mut self,
+        task: usize,
+        tensors: &[NamedTensor],
+        x: &[f32],
+        work: impl FnOnce(&mut Session, &Target) -> Result<T>,
+    ) -> Result<T> {
+        let Evaluator { session, vae, data, .. } = self;
+        let about = &data.tasks[task];
+        let probe = Probe::new(vae.latent, about.classes);
+        session.forget("probe"); // The one before may have had another number of classes.
+        let tensors = model_file::of_probe(tensors, &about.name);
+        load_weights(session, "probe", &probe.layout, &tensors)?;
+        let sample = data.test.images.sample(x.len() / vae.encoder.inputs());
+        let labels: Vec<u32> = sample.map(|i| data.test.labels[task][i]).collect();
+        work(session, &Target { vae, probe: &probe, x, labels: &labels, shape: data.test.images.shape() })
+    }
+
     /// Adversarial accuracy of the probe of `task`, whose weights are among `tensors`, on the test images `x` from
     /// [`attacked_images`].
     ///
@@ -148,21 +168,15 @@ impl Evaluator<'_> {
         x: &[f32],
         config: &AttackConfig,
     ) -> Result<Attacked> {
-        let Evaluator { session, vae, data, context } = self;
-        let about = &data.tasks[task];
-        let probe = Probe::new(vae.latent, about.classes);
-        session.forget("probe"); // The one before may have had another number of classes.
-        let tensors = model_file::of_probe(tensors, &about.name);
-        load_weights(session, "probe", &probe.layout, &tensors)?;
-        let examples = x.len() / vae.encoder.inputs();
+        let about = &self.data.tasks[task];
+        let examples = x.len() / self.vae.encoder.inputs();
         let attack = recipe::attack(config);
-        let sample = data.test.images.sample(examples);
-        let labels: Vec<u32> = sample.map(|i| data.test.labels[task][i]).collect();
-        let target = Target { vae, probe: &probe, x, labels: &labels, shape: data.test.images.shape() };
-        let progress = context.begin("attack", 0, 0);
+        let progress = self.context.begin("attack", 0, 0);
         progress.note(&about.name);
-        let report = robustness::attack(session, &target, &attack, &|done, all| {
-            progress.advance(done as u64, all as u64);
+        let report = self.with_target(task, tensors, x, |session, target| {
+            robustness::attack(session, target, &attack, &|done, all| {
+                progress.advance(done as u64, all as u64);
+            })
         })?;
         let told = attack.radii.iter().zip(&report.adversarial);
         let told = told

@@ -13,6 +13,7 @@ use crate::method::robustness::{ProbeSettings, encode_means};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::Vae;
 use crate::progress::Context;
+use crate::runs::audit::Audit;
 use crate::runs::config::{AttackConfig, Config};
 use crate::runs::dir::{MODEL, RunDir};
 use crate::runs::evaluate::{self, Evaluator, Labels};
@@ -194,11 +195,7 @@ impl LoadedRun {
         attacked.collect()
     }
 
-    /// Attacks the run's probes of `tasks` and adds the outcomes to its record, each as soon as it is there.
-    ///
-    /// # Errors
-    /// [`Error::Request`] for a task without a probe, before any is attacked.
-    pub fn attack(&mut self, tasks: &[usize], config: &AttackConfig) -> Result<()> {
+    fn require_probes(&self, tasks: &[usize]) -> Result<()> {
         for &task in tasks {
             let name = &self.data.tasks[task].name;
             let probed = !model_file::of_probe(&self.tensors, name).is_empty();
@@ -207,6 +204,29 @@ impl LoadedRun {
                 return Err(Error::NoProbe { run, task: name.clone() });
             }
         }
+        Ok(())
+    }
+
+    /// Checks the attack of `config` on the run's probes of `tasks`. The run stays as it is.
+    ///
+    /// # Errors
+    /// As [`LoadedRun::attack`].
+    pub fn audit(&mut self, tasks: &[usize], config: &AttackConfig) -> Result<Audit> {
+        self.require_probes(tasks)?;
+        let mut checks = Vec::new();
+        for &task in tasks {
+            let LoadedRun { session, vae, data, context, tensors, .. } = &mut *self;
+            checks.extend(Evaluator { session, vae, data, context }.audit(task, tensors, config)?);
+        }
+        Ok(Audit::of(checks))
+    }
+
+    /// Attacks the run's probes of `tasks` and adds the outcomes to its record, each as soon as it is there.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a task without a probe, before any is attacked.
+    pub fn attack(&mut self, tasks: &[usize], config: &AttackConfig) -> Result<()> {
+        self.require_probes(tasks)?;
         evaluate::warn_of_missing_classes(&self.data, config);
         let x = evaluate::attacked_images(&self.data.test.images, config)?;
         let made_by = self.provenance();

@@ -1,6 +1,7 @@
 //! Training runs: their settings, their directories and files, the work on them from start to result, folders of
 //! them, and grids of settings.
 
+pub mod audit;
 pub mod change;
 pub mod check;
 pub mod checkpoint;

@@ -104,3 +104,17 @@ fn norm(norm: config::Norm) -> Norm {
         config::Norm::L2 => Norm::L2,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    #[test]
+    fn attacks_have_one_name() {
+        for name in config::AttackMethod::value_variants() {
+            assert_eq!(method(*name).name(), name.name());
+        }
+    }
+}

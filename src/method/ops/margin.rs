@@ -23,8 +23,8 @@ pub const ANY: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy)]
 struct Margin;
 
-/// The derivative of `logits[target] - logits[label]` by `logits` `[rows, cols]`: 1 at the target, -1 at the label, else
-/// 0. The class of a row's target is in `targets` `[rows]` (u32). One that is no class, such as [`ANY`], or that is the
+/// The derivative of `logits[target] - logits[label]` by `logits` `[rows, cols]`: 1 at the target, -1 at the label, 0
+/// elsewhere. `targets` `[rows]` (u32) has the class of a row's target. One that is no class, such as [`ANY`], or is the
 /// label, stands for the first largest logit of the others. A row whose label in `labels` `[rows]` (u32) is no class is
 /// NaN. The result has no gradient.
 ///

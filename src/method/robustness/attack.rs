@@ -11,12 +11,13 @@ use crate::engine::ops::{ImageShape, store};
 use crate::engine::rng::{self, Key, Purpose};
 use crate::engine::session::Session;
 use crate::engine::tensor::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::method::ops::{ANY, Norm, start_linf};
 use crate::method::robustness::{Accuracies, Probe};
 use crate::method::vae::Vae;
 use queue::{Victims, work_at};
 use search::{Search, VARIABLES};
+pub use square::PROPOSALS_PER_STEP;
 use square::Squares;
 
 /// How an attack looks for an adversarial example in a ball. Every point that it visits is classified.
@@ -58,14 +59,24 @@ pub struct Attack {
     /// The radii of the balls, in rising order, on the [0, 1] scale.
     pub radii: Vec<f32>,
     /// Steps of ascent of [`Method::Pgd`] and [`Method::Margin`]; 0 classifies the random starts alone.
+    /// [`Method::Square`] makes 50 proposals for each.
     pub steps: usize,
-    /// Random starts for each image, radius and method.
+    /// Random starts for each image and radius, of [`Method::Pgd`], [`Method::Margin`] and [`Method::Noise`].
     pub restarts: usize,
     /// The seed of the random starts.
     pub seed: u64,
     /// Whether steps run in one kernel call where the encoder allows it, as in
     /// [`Selection`](crate::method::selection::Selection).
     pub fused: bool,
+}
+
+impl Attack {
+    fn check(&self) -> Result<()> {
+        match self.norm == Norm::L2 && self.methods.contains(&Method::Square) {
+            true => Err(Error::request("the square attack is for the L-infinity norm only")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Accuracies in percent of the attacked images.
@@ -119,13 +130,14 @@ pub const ROWS: usize = 256;
 /// Attacks encoder and probe. Calls `progress` with the work done and all work, counted in restarts of an image.
 ///
 /// # Errors
-/// Those of the device.
+/// [`Error::Request`] for [`Method::Square`] in L2; those of the device.
 pub fn attack(
     session: &mut Session,
     target: &Target,
     settings: &Attack,
     progress: &dyn Fn(usize, usize),
 ) -> Result<AttackReport> {
+    settings.check()?;
     let images = target.labels.len();
     let mut victims = Victims::new(target);
     // The images themselves, without a step: which are misclassified without an attack.
@@ -185,8 +197,12 @@ pub fn attack(
 /// # Errors
 /// [`Error::TooLarge`](crate::Error::TooLarge) where the device has no room for it.
 pub fn check_attack(session: &mut Session, vae: &Vae, probe: &Probe, settings: &Attack) -> Result<()> {
+    settings.check()?;
     let radius = settings.radii.first().copied().unwrap_or(0.0);
     for &method in &settings.methods {
+        if matches!(method, Method::Margin | Method::Square) {
+            Logits::compile(session, vae, probe)?;
+        }
         Search::new(settings, method, radius).compile(session, vae, probe, settings.fused)?;
     }
     VARIABLES.iter().chain(&["probe"]).for_each(|name| session.forget(name));
@@ -223,8 +239,7 @@ pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radi
 struct Logits(Program);
 
 impl Logits {
-    fn compile(session: &mut Session, target: &Target) -> Result<Self> {
-        let Target { vae, probe, .. } = *target;
+    fn compile(session: &mut Session, vae: &Vae, probe: &Probe) -> Result<Self> {
         let mut g = Graph::new();
         let model = Weights::new(&mut g, &vae.layout, "model")?;
         let head = Weights::new(&mut g, &probe.layout, "probe")?;
@@ -247,14 +262,15 @@ impl Logits {
 /// The classes of each image but its own, by falling logits: `[images, classes - 1]`.
 fn likeliest_others(session: &mut Session, target: &Target) -> Result<Vec<u32>> {
     let (inputs, classes) = (target.vae.encoder.inputs(), target.probe.classes());
-    let mut program = Logits::compile(session, target)?;
+    let mut program = Logits::compile(session, target.vae, target.probe)?;
     let mut others = Vec::with_capacity(target.labels.len() * (classes - 1));
     for (x, labels) in target.x.chunks(ROWS * inputs).zip(target.labels.chunks(ROWS)) {
         let logits = program.of(session, x)?;
         for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
             let mut order: Vec<u32> = (0..classes as u32).filter(|&c| c != label).collect();
             order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
-            others.extend(order);
+            // One more where the label is no class.
+            others.extend(&order[..classes - 1]);
         }
     }
     Ok(others)

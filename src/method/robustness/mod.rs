@@ -4,9 +4,13 @@
 mod accuracies;
 mod attack;
 mod encoder;
+mod gradients;
 mod probe;
 
 pub use accuracies::{Accuracies, interval, percent};
-pub use attack::{Attack, AttackReport, Method, Outcome, ROWS, Target, attack, check_attack, perturbed};
+pub use attack::{
+    Attack, AttackReport, Method, Outcome, PROPOSALS_PER_STEP, ROWS, Target, attack, check_attack, perturbed,
+};
 pub use encoder::{Build, CHUNK, Chunk, Codes, check_encoding, encode_codes, encode_means};
+pub use gradients::vanishing_gradients;
 pub use probe::{Probe, ProbeSettings};

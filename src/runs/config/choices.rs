@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::setting::{Content, Settable};
+use crate::method::robustness::PROPOSALS_PER_STEP;
 
 /// An enum whose variants have one name each: in TOML and JSON, as a flag's value and when displayed.
 macro_rules! choice {
@@ -165,14 +166,14 @@ choice! {
 }
 
 impl AttackMethod {
-    /// The attack's name in a text.
-    pub fn title(self) -> &'static str {
+    /// What it does in so many steps and restarts, in words.
+    pub fn title(self, steps: usize, restarts: usize) -> String {
         match self {
-            AttackMethod::Pgd => "PGD",
-            AttackMethod::Margin => "margin ascent",
-            AttackMethod::Fgsm => "FGSM",
-            AttackMethod::Noise => "noise",
-            AttackMethod::Square => "squares",
+            AttackMethod::Pgd => format!("PGD of {steps} steps x {restarts} restarts"),
+            AttackMethod::Margin => format!("margin ascent of {steps} steps x {restarts} restarts"),
+            AttackMethod::Fgsm => "FGSM".into(),
+            AttackMethod::Noise => format!("noise of {restarts} points"),
+            AttackMethod::Square => format!("squares of {} proposals", PROPOSALS_PER_STEP * steps),
         }
     }
 }

@@ -85,10 +85,9 @@ impl AttackResult {
         at(&self.adversarial_balanced_accuracy, radius)
     }
 
-    /// The attack in words: its norm, steps and restarts.
+    /// The attack in words: its norm, and what was tried.
     pub fn title(&self) -> String {
-        let names = names_of(&self.attacks);
-        format!("{} attack, {names} of {} steps x {} restarts", self.norm.title(), self.steps, self.restarts)
+        format!("{} attack, {}", self.norm.title(), in_words(&self.attacks, self.steps, self.restarts))
     }
 }
 
@@ -202,8 +201,8 @@ fn two_decimals<S: Serializer>(value: &f64, serializer: S) -> std::result::Resul
 }
 
 /// Attacks in words.
-pub fn names_of(attacks: &[AttackMethod]) -> String {
-    attacks.iter().map(|attack| attack.title()).collect::<Vec<_>>().join(", then ")
+pub fn in_words(attacks: &[AttackMethod], steps: usize, restarts: usize) -> String {
+    attacks.iter().map(|attack| attack.title(steps, restarts)).collect::<Vec<_>>().join(", then ")
 }
 
 fn pgd_alone() -> Vec<AttackMethod> {

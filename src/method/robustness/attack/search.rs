@@ -161,6 +161,9 @@ impl Search {
                 };
                 let gradient = autodiff::gradients_from(g, &[(logits, slope)], &[x_adv])?[0];
                 pgd_step(g, self.norm, x_adv, gradient, x, self.radius, StepLength::ByRow(lengths))?;
+                if self.fall == 0.0 {
+                    return Ok(());
+                }
                 let fall = fill(g, [ROWS], self.fall)?;
                 let shorter = subtract(g, lengths, fall)?;
                 store(g, shorter, lengths)

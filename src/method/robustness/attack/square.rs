@@ -1,6 +1,6 @@
-//! The square attack (Andriushchenko et al., 2020), which takes no gradients: it proposes points that differ in a random
-//! square from the best so far, and keeps those with a smaller margin. What it breaks and an ascent does not shows that
-//! gradients mislead. L-infinity only.
+//! The square attack (Andriushchenko et al., 2020), which takes no gradients: it proposes points that differ from the
+//! best so far in a random square, and keeps those with a smaller margin. What it breaks and an ascent does not, may
+//! show that gradients mislead. L-infinity only.
 
 use super::{Logits, ROWS, Target};
 use crate::engine::ops::ImageShape;
@@ -8,8 +8,8 @@ use crate::engine::rng::{Key, Purpose, Stream};
 use crate::engine::session::Session;
 use crate::error::Result;
 
-/// Queries of an image for each of the attack's steps: 5,000 for the usual 100.
-const QUERIES_PER_STEP: usize = 50;
+/// Proposals for an image for each of the attack's steps: 5,000 for the usual 100.
+pub const PROPOSALS_PER_STEP: usize = 50;
 
 /// The part of the image that the first squares cover.
 const FIRST_PART: f32 = 0.8;
@@ -36,7 +36,7 @@ struct Row {
 
 impl Squares {
     fn queries(&self) -> usize {
-        QUERIES_PER_STEP * self.steps.max(1)
+        PROPOSALS_PER_STEP * self.steps.max(1)
     }
 
     /// Attacks the images that are not `fooled`, and marks those that it breaks. Calls `report` with the images left.
@@ -47,7 +47,7 @@ impl Squares {
         fooled: &mut [bool],
         report: &dyn Fn(usize),
     ) -> Result<()> {
-        let mut logits = Logits::compile(session, target)?;
+        let mut logits = Logits::compile(session, target.vae, target.probe)?;
         let inputs = target.vae.encoder.inputs();
         let standing: Vec<usize> = (0..fooled.len()).filter(|&image| !fooled[image]).collect();
         let mut waiting = standing.into_iter();
@@ -75,7 +75,10 @@ impl Squares {
                 row.query += 1;
                 match margin {
                     None => fooled[row.image] = true,
-                    Some(margin) if margin < row.margin => (row.margin, row.best) = (margin, point.to_vec()),
+                    // The first point is the best so far, whatever its margin.
+                    Some(margin) if row.best.is_empty() || margin < row.margin => {
+                        (row.margin, row.best) = (margin, point.to_vec());
+                    }
                     Some(_) => {}
                 }
                 if margin.is_none() || row.query == self.queries() {

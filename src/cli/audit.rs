@@ -1,0 +1,76 @@
+//! `audit`: whether the attack behind a run's figures is as strong as can be told.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::LocationArgs;
+use crate::cli::report::{json_document, write};
+use crate::cli::settings::AttackFlags;
+use crate::error::Result;
+use crate::progress::Context;
+use crate::runs::LoadedRun;
+use crate::runs::audit::{Audit, Check};
+
+/// The arguments of `audit`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct AuditArgs {
+    /// The run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub attack: AttackFlags,
+    /// The task whose classifier to audit [default: every task probed]
+    #[arg(long, value_name = "NAME")]
+    pub task: Option<String>,
+    #[command(flatten)]
+    pub location: LocationArgs,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  smoothenc audit runs/mnist-se-1
+  smoothenc audit runs/mnist-se-1 --attacks pgd,margin
+  smoothenc audit runs/mnist-se-1 --examples 200 --json
+
+An accuracy under attack is only as good as the attack. The audit attacks the
+run's classifiers as the run's settings or the flags say, and checks what must
+hold of an attack that is strong: it beats random points and a single step;
+twice the steps and restarts, another goal and an attack without gradients break
+hardly more; nothing stands at a radius in which any image may become any
+other; gradients do not vanish. Passing proves nothing; failing shows that the
+figures are too good. The run stays as it is, and the exit code is 0 either way.";
+
+/// Audits the run's probes.
+pub fn run(args: AuditArgs, context: &Context) -> Result<()> {
+    let mut loaded = LoadedRun::open(&args.run, &args.location, context)?;
+    let settings = args.attack.apply(&loaded.config.attack)?;
+    settings.validate()?;
+    let tasks = loaded.tasks(args.task.as_deref())?;
+    let audit = loaded.audit(&tasks, &settings)?;
+    match args.json {
+        true => write(&json_document(&audit)?),
+        false => print(&audit),
+    }
+}
+
+fn print(audit: &Audit) -> Result<()> {
+    let mut lines = Vec::new();
+    for Check { name, task, passed, wanted, measured } in &audit.checks {
+        let verdict = if *passed { "passed" } else { "FAILED" };
+        let measured: Vec<_> = measured.iter().map(|(what, value)| format!("{what}: {value}")).collect();
+        lines.push(format!("{verdict}  {task}, {name}: {wanted}"));
+        lines.push(format!("        {}", measured.join(", ")));
+    }
+    let failed = audit.checks.iter().filter(|check| !check.passed).count();
+    let all = audit.checks.len();
+    lines.push(match failed {
+        0 => format!("\npassed: all {all} checks"),
+        failed => format!("\nFAILED: {failed} of {all} checks; accuracies under attack are too high"),
+    });
+    write(&(lines.join("\n") + "\n"))
+}
