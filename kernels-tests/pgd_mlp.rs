@@ -438,9 +438,10 @@ pub fn cases() -> Vec<Case> {
                 let mut drawn = draw(&s, &mut Rng::new(SEED, &name));
                 spoil(&mut drawn);
                 // The other variants are for the L-infinity norm. Drivers take long to compile each, so those for GPUs
-                // are tested with one goal, and with the others at the model's size only.
+                // are tested with one goal, and with others at the model's size only; with the margin, which shares all
+                // but a few lines with the cross-entropy, the first and the last alone.
                 if norm == Norm::Linf && !s.cooperative {
-                    let every = aim == Aim::W2 || inputs == 784;
+                    let every = aim == Aim::W2 || inputs == 784 && aim != Aim::Margin;
                     let others = (1..SHARINGS).filter(|i| every || i + 1 == SHARINGS);
                     cases.extend(others.map(|i| case(name.clone(), s.clone(), drawn.clone()).variant(i)));
                 }
