@@ -380,32 +380,3 @@ fn verbose_tells_each_stage() {
     }
     assert!(outcome.stdout.ends_with("run: run\npage: run/report.html\n"), "{}", outcome.stdout);
 }
-
-#[test]
-fn an_audit_checks_the_attack_and_leaves_the_run() {
-    let lab = Lab::new();
-    lab.train("run", "--no-attack");
-    let record = lab.text("run/result.json");
-    let rest = "--steps 8 --restarts 2 --examples 40 --device cpu";
-    let flags = format!("--radii 0.05,0.15 {rest}");
-    let audit: serde_json::Value =
-        serde_json::from_str(&lab.ok(&format!("audit run {flags} --json"))).unwrap();
-    let checks = audit["checks"].as_array().unwrap();
-    let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
-    assert_eq!((names.len(), names[0]), (9, "noise-does-less"), "{audit}");
-    let all = checks.iter().all(|check| check["passed"] == true);
-    assert_eq!(audit["passed"], all);
-    for check in checks {
-        assert_eq!(check["task"], "label");
-        let measured = check["measured"].as_object().unwrap();
-        assert!(measured.values().all(|value| (0.0..=100.0).contains(&value.as_f64().unwrap())), "{check}");
-    }
-    // What is part of the attack cannot beat it.
-    let text = lab.ok(&format!("audit run {flags} --attacks margin,square"));
-    assert!(!text.contains("another-goal") && !text.contains("no-gradient"), "{text}");
-    assert!(text.contains("noise-does-less") && text.contains(" checks"), "{text}");
-    assert!(!lab.ok(&format!("audit run {rest} --norm l2 --radii 0.5")).contains("no-gradient"));
-    assert_eq!(lab.text("run/result.json"), record);
-    lab.refused(2, "audit run --task digit", &["--task digit", "label"]);
-    lab.refused(2, "audit nowhere", &["nowhere"]);
-}

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 
-use common::{CLASSES, Lab, SIDE, TEST, TRAIN, Tensors, keys, names};
+use common::{CLASSES, Lab, SIDE, TEST, TRAIN, Tensors, check_radii, keys, names, number, percentage};
 use serde_json::{Value, json};
 
 const FILES: [&str; 7] = [
@@ -26,21 +26,6 @@ fn metrics(lab: &Lab, run: &str) -> Vec<Value> {
 
 fn model(lab: &Lab, run: &str) -> (Tensors, BTreeMap<String, String>) {
     lab.tensors(&format!("{run}/model.safetensors"))
-}
-
-/// The number at a path of keys.
-#[track_caller]
-fn number(value: &Value, path: &[&str]) -> f64 {
-    let at = path.iter().fold(value, |value, key| &value[key]);
-    at.as_f64().unwrap_or_else(|| panic!("{path:?} is {at}"))
-}
-
-#[track_caller]
-fn percentage(value: &Value, path: &[&str]) -> f64 {
-    let percent = number(value, path);
-    assert!((0.0..=100.0).contains(&percent), "{path:?}: {percent}");
-    assert_eq!((percent * 100.0).round() / 100.0, percent, "{path:?} has two decimals");
-    percent
 }
 
 /// What must hold of a result; returns its nominal accuracy.
@@ -85,65 +70,6 @@ fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
     assert_eq!(keys(&attack["adversarial_balanced_accuracy"]), radii);
     assert_eq!(attack["examples"], examples);
     nominal
-}
-
-/// What an attack has for each radius: accuracies that fall, by as many as its methods broke, each in its interval.
-fn check_radii(attack: &Value, radii: &[&str]) {
-    let examples = number(attack, &["examples"]);
-    for key in ["adversarial_accuracy", "interval", "by"] {
-        assert_eq!(keys(&attack[key]), radii, "{key}");
-    }
-    let mut last = percentage(attack, &["nominal_accuracy"]);
-    for radius in radii {
-        let accuracy = percentage(attack, &["adversarial_accuracy", radius]);
-        let broken: f64 =
-            attack["by"][radius].as_object().unwrap().values().map(|n| n.as_f64().unwrap()).sum();
-        let expected = last - 100.0 * broken / examples;
-        assert!(
-            (accuracy - expected).abs() < 0.02,
-            "{accuracy} at radius {radius} after {last}, {broken} broken"
-        );
-        let [low, high] = [0, 1].map(|end| attack["interval"][radius][end].as_f64().unwrap());
-        assert!(0.0 <= low && low <= accuracy && accuracy <= high && high <= 100.0, "{radius}: {low} {high}");
-        last = accuracy;
-    }
-}
-
-/// Each attack tries what the ones before left; the record and the outcomes tell which one broke an image.
-#[test]
-fn attacks_run_in_turn_and_are_named() {
-    let lab = Lab::new();
-    lab.train("run", "--no-attack");
-    let flags = "--radii 0.05,0.15 --steps 8 --restarts 3 --examples 40 --device cpu --json";
-    let attack = |names: &str| -> Value {
-        let record: Value =
-            serde_json::from_str(&lab.ok(&format!("attack run {flags} --attacks {names}"))).unwrap();
-        let attack = record["tasks"]["label"]["attack"].clone();
-        check_radii(&attack, &["0.05", "0.15"]);
-        attack
-    };
-    let all = attack("noise,fgsm,square,pgd,margin");
-    assert_eq!(all["attacks"], json!(["noise", "fgsm", "square", "pgd", "margin"]));
-    let found = |attack: &Value, name: &str| number(attack, &["by", "0.15", name]);
-    assert!(found(&all, "fgsm") + found(&all, "square") > 0.0, "{all}");
-    let at = |attack: &Value| percentage(attack, &["adversarial_accuracy", "0.15"]);
-    for name in ["noise", "fgsm", "square", "pgd", "margin"] {
-        let alone = attack(name);
-        assert!(at(&alone) >= at(&all), "{name}: {alone}");
-        assert_eq!(alone.get("attacks").is_none(), name == "pgd", "pgd alone is not written");
-    }
-    // Each is an evaluation of its own, with its outcomes.
-    let record = lab.json("run/result.json");
-    assert_eq!(record["evaluations"].as_array().unwrap().len(), 6);
-    assert_eq!(names(&lab.path("run/outcomes")).len(), 6);
-    // The page and the comparison say which.
-    assert!(lab.text("run/report.html").contains("margin ascent of 8 steps x 3 restarts"));
-    lab.ok("attack run --attacks noise,margin --device cpu");
-    lab.train("other", "--attacks margin --attack-steps 10 --seed 1");
-    let compared: Value = serde_json::from_str(&lab.ok("compare run other --json")).unwrap();
-    let tried = |run: usize| &compared["runs"][run]["tasks"]["label"]["attack"]["attacks"];
-    assert_eq!([tried(0), tried(1)], [&json!(["noise", "margin"]), &json!(["margin"])]);
-    assert!(compared["remarks"].to_string().contains(", then margin ascent of"), "{}", compared["remarks"]);
 }
 
 /// The accuracy of the model in a run's file on the test images, worked out here in float64 from the metadata.

@@ -8,8 +8,8 @@ use crate::runs::LoadedRun;
 use crate::runs::writing::{Access, Writing};
 
 /// Attacks the run's probe and updates its result.json.
-pub fn run(args: AttackArgs, context: &Context) -> Result<()> {
-    args.unlock.apply(&args.run)?;
+pub fn run(AttackArgs { of: args, unlock }: AttackArgs, context: &Context) -> Result<()> {
+    unlock.apply(&args.run)?;
     let run = Writing::open(&args.run)?;
     let settings = args.attack.apply(&run.config()?.attack)?;
     settings.validate()?;

@@ -1,12 +1,9 @@
 //! `audit`: whether the attack behind a run's figures is as strong as can be told.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use crate::cli::LocationArgs;
+use crate::cli::AttackedArgs;
 use crate::cli::report::{json_document, write};
-use crate::cli::settings::AttackFlags;
 use crate::error::Result;
 use crate::progress::Context;
 use crate::runs::LoadedRun;
@@ -16,19 +13,8 @@ use crate::runs::audit::{Audit, Check};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct AuditArgs {
-    /// The run's directory
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
     #[command(flatten)]
-    pub attack: AttackFlags,
-    /// The task whose classifier to audit [default: every task probed]
-    #[arg(long, value_name = "NAME")]
-    pub task: Option<String>,
-    #[command(flatten)]
-    pub location: LocationArgs,
-    /// Print one JSON document and nothing else
-    #[arg(long)]
-    pub json: bool,
+    pub of: AttackedArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -46,7 +32,7 @@ other; gradients do not vanish. Passing proves nothing; failing shows that the
 figures are too good. The run stays as it is, and the exit code is 0 either way.";
 
 /// Audits the run's probes.
-pub fn run(args: AuditArgs, context: &Context) -> Result<()> {
+pub fn run(AuditArgs { of: args }: AuditArgs, context: &Context) -> Result<()> {
     let mut loaded = LoadedRun::open(&args.run, &args.location, context)?;
     let settings = args.attack.apply(&loaded.config.attack)?;
     settings.validate()?;

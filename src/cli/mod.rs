@@ -261,6 +261,15 @@ impl ProbeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = ATTACK_EXAMPLES)]
 pub struct AttackArgs {
+    #[command(flatten)]
+    pub of: AttackedArgs,
+    #[command(flatten)]
+    pub unlock: Unlock,
+}
+
+/// A run's classifiers, and how they are attacked.
+#[derive(Debug, Args)]
+pub struct AttackedArgs {
     /// The run's directory
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
@@ -271,8 +280,6 @@ pub struct AttackArgs {
     pub task: Option<String>,
     #[command(flatten)]
     pub location: LocationArgs,
-    #[command(flatten)]
-    pub unlock: Unlock,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,

@@ -105,7 +105,7 @@ fn fractions_spaces_and_a_last_comma_are_read() {
 fn an_attack_is_set_in_short() {
     let apply =
         |line: &str, config: &AttackConfig| match parse(&format!("attack run {line}")).unwrap().command {
-            Command::Attack(args) => args.attack.apply(config).unwrap(),
+            Command::Attack(args) => args.of.attack.apply(config).unwrap(),
             other => panic!("{other:?}"),
         };
     let own = AttackConfig { radii: vec![0.05], ..Config::default().attack };
@@ -279,7 +279,7 @@ fn the_other_commands_parse() {
     else {
         panic!()
     };
-    let config = attack.attack.apply(&Config::default().attack).unwrap();
+    let config = attack.of.attack.apply(&Config::default().attack).unwrap();
     assert_eq!(config, AttackConfig { examples: Some(5), ..Config::default().attack });
     assert!(matches!(parse("devices --json").unwrap().command, Command::Devices(DevicesArgs { json: true })));
     assert!(matches!(parse("divergence").unwrap().command, Command::Divergence(_)));

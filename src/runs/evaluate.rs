@@ -187,12 +187,8 @@ impl Evaluator<'_> {
         let by_radius =
             |of: fn(&Accuracies) -> f64| attack.radii.iter().copied().zip(report.adversarial.iter().map(of));
         let broken_at = |radius: f32| {
-            let mut counts: BTreeMap<String, usize> =
-                attack.methods.iter().map(|method| (method.name().into(), 0)).collect();
-            let here = report.outcomes.iter().filter_map(|outcome| outcome.broken);
-            here.filter(|(at, _)| *at == radius)
-                .for_each(|(_, by)| *counts.entry(by.name().into()).or_default() += 1);
-            counts
+            let by = |method| report.outcomes.iter().filter(|o| o.broken == Some((radius, method))).count();
+            attack.methods.iter().map(|&method| (method.name().to_string(), by(method))).collect()
         };
         let result = AttackResult {
             attacks: config.attacks.clone(),

@@ -240,3 +240,40 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// The number at a path of keys.
+#[track_caller]
+pub fn number(value: &Value, path: &[&str]) -> f64 {
+    let at = path.iter().fold(value, |value, key| &value[key]);
+    at.as_f64().unwrap_or_else(|| panic!("{path:?} is {at}"))
+}
+
+#[track_caller]
+pub fn percentage(value: &Value, path: &[&str]) -> f64 {
+    let percent = number(value, path);
+    assert!((0.0..=100.0).contains(&percent), "{path:?}: {percent}");
+    assert_eq!((percent * 100.0).round() / 100.0, percent, "{path:?} has two decimals");
+    percent
+}
+
+/// What an attack has for each radius: accuracies that fall, by as many as its methods broke, each in its interval.
+pub fn check_radii(attack: &Value, radii: &[&str]) {
+    let examples = number(attack, &["examples"]);
+    for key in ["adversarial_accuracy", "interval", "by"] {
+        assert_eq!(keys(&attack[key]), radii, "{key}");
+    }
+    let mut last = percentage(attack, &["nominal_accuracy"]);
+    for radius in radii {
+        let accuracy = percentage(attack, &["adversarial_accuracy", radius]);
+        let broken: f64 =
+            attack["by"][radius].as_object().unwrap().values().map(|n| n.as_f64().unwrap()).sum();
+        let expected = last - 100.0 * broken / examples;
+        assert!(
+            (accuracy - expected).abs() < 0.02,
+            "{accuracy} at radius {radius} after {last}, {broken} broken"
+        );
+        let [low, high] = [0, 1].map(|end| attack["interval"][radius][end].as_f64().unwrap());
+        assert!(0.0 <= low && low <= accuracy && accuracy <= high && high <= 100.0, "{radius}: {low} {high}");
+        last = accuracy;
+    }
+}

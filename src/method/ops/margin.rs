@@ -25,8 +25,8 @@ struct Margin;
 
 /// The derivative of `logits[target] - logits[label]` by `logits` `[rows, cols]`: 1 at the target, -1 at the label, 0
 /// elsewhere. `targets` `[rows]` (u32) has the class of each row's target. One that is no class, such as [`ANY`], or is
-/// the label, stands for the first largest logit of the others. A row whose label in `labels` `[rows]` (u32) is no class
-/// is NaN. The result has no gradient.
+/// the label, stands for the first largest logit of the others. A row whose label in `labels` `[rows]` (u32) is no
+/// class is NaN. The result has no gradient.
 ///
 /// ```
 /// use smoothenc::engine::evaluate::{evaluate, floats, words};

@@ -1,0 +1,71 @@
+//! `attack` with its methods, and `audit`, as a user or a script meets them.
+
+mod common;
+
+use common::{Lab, check_radii, names, number, percentage};
+use serde_json::{Value, json};
+
+/// Each attack tries what the ones before left; the record and the outcomes tell which one broke an image.
+#[test]
+fn attacks_run_in_turn_and_are_named() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack");
+    let flags = "--radii 0.05,0.15 --steps 8 --restarts 3 --examples 40 --device cpu --json";
+    let attack = |names: &str| -> Value {
+        let record: Value =
+            serde_json::from_str(&lab.ok(&format!("attack run {flags} --attacks {names}"))).unwrap();
+        let attack = record["tasks"]["label"]["attack"].clone();
+        check_radii(&attack, &["0.05", "0.15"]);
+        attack
+    };
+    let all = attack("noise,fgsm,square,pgd,margin");
+    assert_eq!(all["attacks"], json!(["noise", "fgsm", "square", "pgd", "margin"]));
+    let found = |attack: &Value, name: &str| number(attack, &["by", "0.15", name]);
+    assert!(found(&all, "fgsm") + found(&all, "square") > 0.0, "{all}");
+    let at = |attack: &Value| percentage(attack, &["adversarial_accuracy", "0.15"]);
+    for name in ["noise", "fgsm", "square", "pgd", "margin"] {
+        let alone = attack(name);
+        assert!(at(&alone) >= at(&all), "{name}: {alone}");
+        assert_eq!(alone.get("attacks").is_none(), name == "pgd", "pgd alone is not written");
+    }
+    // Each is an evaluation of its own, with its outcomes.
+    let record = lab.json("run/result.json");
+    assert_eq!(record["evaluations"].as_array().unwrap().len(), 6);
+    assert_eq!(names(&lab.path("run/outcomes")).len(), 6);
+    // The page and the comparison say which.
+    assert!(lab.text("run/report.html").contains("margin ascent of 8 steps x 3 restarts"));
+    lab.ok("attack run --attacks noise,margin --device cpu");
+    lab.train("other", "--attacks margin --attack-steps 10 --seed 1");
+    let compared: Value = serde_json::from_str(&lab.ok("compare run other --json")).unwrap();
+    let tried = |run: usize| &compared["runs"][run]["tasks"]["label"]["attack"]["attacks"];
+    assert_eq!([tried(0), tried(1)], [&json!(["noise", "margin"]), &json!(["margin"])]);
+    assert!(compared["remarks"].to_string().contains(", then margin ascent of"), "{}", compared["remarks"]);
+}
+
+#[test]
+fn an_audit_checks_the_attack_and_leaves_the_run() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack");
+    let record = lab.text("run/result.json");
+    let rest = "--steps 8 --restarts 2 --examples 40 --device cpu";
+    let flags = format!("--radii 0.05,0.15 {rest}");
+    let audit: Value = serde_json::from_str(&lab.ok(&format!("audit run {flags} --json"))).unwrap();
+    let checks = audit["checks"].as_array().unwrap();
+    let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
+    assert_eq!((names.len(), names[0]), (9, "noise-does-less"), "{audit}");
+    let all = checks.iter().all(|check| check["passed"] == true);
+    assert_eq!(audit["passed"], all);
+    for check in checks {
+        assert_eq!(check["task"], "label");
+        let measured = check["measured"].as_object().unwrap();
+        assert!(measured.values().all(|value| (0.0..=100.0).contains(&value.as_f64().unwrap())), "{check}");
+    }
+    // What is part of the attack cannot beat it.
+    let text = lab.ok(&format!("audit run {flags} --attacks margin,square"));
+    assert!(!text.contains("another-goal") && !text.contains("no-gradient"), "{text}");
+    assert!(text.contains("noise-does-less") && text.contains(" checks"), "{text}");
+    assert!(!lab.ok(&format!("audit run {rest} --norm l2 --radii 0.5")).contains("no-gradient"));
+    assert_eq!(lab.text("run/result.json"), record);
+    lab.refused(2, "audit run --task digit", &["--task digit", "label"]);
+    lab.refused(2, "audit nowhere", &["nowhere"]);
+}
