@@ -26,6 +26,7 @@
 //! the kernel's tiles, and keep them small: software Vulkan is slow.
 
 mod adam;
+mod box_minimum;
 mod broadcast;
 mod classify;
 mod concat;
@@ -55,6 +56,7 @@ mod pgd_start;
 mod pgd_step;
 mod random;
 mod reduce;
+mod relax;
 mod reparameterise;
 mod reparameterise_grad;
 mod self_test;
@@ -75,6 +77,7 @@ type Suite = (&'static str, fn() -> Vec<Case>);
 /// Every kernel.
 const SUITES: &[Suite] = &[
     ("adam", adam::cases),
+    ("box_minimum", box_minimum::cases),
     ("broadcast", broadcast::cases),
     ("classify", classify::cases),
     ("concat", concat::cases),
@@ -100,6 +103,7 @@ const SUITES: &[Suite] = &[
     ("pgd_step", pgd_step::cases),
     ("random", random::cases),
     ("reduce", reduce::cases),
+    ("relax", relax::cases),
     ("reparameterise", reparameterise::cases),
     ("reparameterise_grad", reparameterise_grad::cases),
     ("shuffle", shuffle::cases),

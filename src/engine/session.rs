@@ -110,4 +110,9 @@ impl Session {
     pub fn forget(&mut self, name: &str) {
         self.variables.remove(name);
     }
+
+    /// Removes the variables whose names start with `prefix`.
+    pub fn forget_all(&mut self, prefix: &str) {
+        self.variables.retain(|name, _| !name.starts_with(prefix));
+    }
 }

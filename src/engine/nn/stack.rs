@@ -43,7 +43,7 @@ pub enum Layer {
 
 impl Layer {
     /// Words of a row of the input and of the output, for a layer with weights.
-    fn widths(&self) -> Option<(usize, usize)> {
+    pub(crate) fn widths(&self) -> Option<(usize, usize)> {
         let len = |image: ImageShape| image.iter().product();
         match *self {
             Layer::Linear { inputs, outputs } => Some((inputs, outputs)),
@@ -62,6 +62,17 @@ impl Layer {
             Layer::Relu | Layer::Flatten | Layer::Unflatten(_) => None,
         }
     }
+}
+
+/// A layer with weights, in its stack.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weighted {
+    pub layer: Layer,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+    /// The indices of its weight and of its bias in the layout.
+    pub weight: usize,
+    pub bias: usize,
 }
 
 /// A sequence of layers, of which the last one has weights.
@@ -108,23 +119,28 @@ impl Stack {
         self.layers.iter().rev().find_map(Layer::widths).map_or(0, |(_, outputs)| outputs)
     }
 
-    /// Layers with weights, each with whether a ReLU follows.
-    fn weighted(&self) -> impl Iterator<Item = (Layer, bool)> {
+    /// Its layers with weights.
+    pub(crate) fn weighted(&self) -> impl Iterator<Item = Weighted> {
         let followed = self.layers.iter().zip(self.layers.iter().skip(1).map(Some).chain([None]));
         let weighted = followed.filter(|(layer, _)| layer.widths().is_some());
-        weighted.map(|(layer, next)| (*layer, next == Some(&Layer::Relu)))
+        weighted.enumerate().map(|(l, (layer, next))| Weighted {
+            layer: *layer,
+            relu: next == Some(&Layer::Relu),
+            weight: self.first + 2 * l,
+            bias: self.first + 2 * l + 1,
+        })
     }
 
     /// The layers of a stack of dense ones, with their places in the arena of `layout`; the last one cut to its first
     /// `outputs`. `None` where there are other layers.
     pub fn dense(&self, layout: &Layout, outputs: usize) -> Option<Vec<Dense>> {
         let last = self.weighted().count() - 1;
-        let place = |i: usize| layout.entries()[self.first + i].offset;
-        let dense = |(l, (layer, relu))| match layer {
+        let place = |i: usize| layout.entries()[i].offset;
+        let dense = |(l, Weighted { layer, relu, weight, bias })| match layer {
             Layer::Linear { outputs: all, .. } => Some(Dense {
                 outputs: if l == last { outputs } else { all },
-                weight: place(2 * l),
-                bias: place(2 * l + 1),
+                weight: place(weight),
+                bias: place(bias),
                 relu,
             }),
             _ => None,
@@ -154,8 +170,8 @@ impl Stack {
     ) -> Result<Tensor> {
         let mut x = x;
         let last = self.weighted().count() - 1;
-        for (l, (layer, relu)) in self.weighted().enumerate() {
-            let (mut weight, mut bias) = (weights[self.first + 2 * l], weights[self.first + 2 * l + 1]);
+        for (l, Weighted { layer, relu, weight, bias }) in self.weighted().enumerate() {
+            let (mut weight, mut bias) = (weights[weight], weights[bias]);
             x = match layer {
                 Layer::Conv2d(c) => ops::conv2d(g, c, x, weight, Some(bias), relu)?,
                 Layer::ConvTranspose2d(c) => ops::conv2d_transpose(g, c, x, weight, Some(bias), relu)?,

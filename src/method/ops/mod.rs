@@ -1,6 +1,7 @@
 //! The method's ops, laid out as the engine's: op `foo` is `src/method/ops/foo.rs`, `shaders/foo.wgsl` and
 //! `kernels-tests/foo.rs`.
 
+mod box_minimum;
 mod classify;
 mod cosine_logits;
 mod entropic_distance;
@@ -11,12 +12,14 @@ mod paint;
 mod pgd_mlp;
 mod pgd_start;
 mod pgd_step;
+mod relax;
 mod reparameterise;
 mod reparameterise_grad;
 mod sinkhorn;
 mod transport_plan;
 mod wasserstein2;
 
+pub use box_minimum::box_minimum;
 pub use classify::mark_wrong;
 pub use cosine_logits::cosine_logits;
 pub use entropic_distance::entropic_distance;
@@ -28,6 +31,7 @@ pub use pgd_mlp::{Ascent, Classifier, DrawnStart, Goal, MAX_LAYERS, SHARINGS, ai
 pub(crate) use pgd_start::start_linf;
 pub use pgd_start::{StartNoise, pgd_start};
 pub use pgd_step::{Norm, StepLength, pgd_step};
+pub use relax::relax;
 pub use reparameterise::{Sample, reparameterise};
 pub use reparameterise_grad::reparameterise_grad;
 pub use sinkhorn::{MOST_STATES, sinkhorn};
@@ -38,6 +42,7 @@ use crate::engine::kernel::Kernel;
 
 /// Every kernel of the method, beside [the engine's](crate::engine::ops::KERNELS).
 pub static KERNELS: &[&Kernel] = &[
+    &box_minimum::BOX_MINIMUM,
     &classify::CLASSIFY,
     &cosine_logits::COSINE_LOGITS,
     &entropic_distance::ENTROPIC_DISTANCE,
@@ -48,6 +53,7 @@ pub static KERNELS: &[&Kernel] = &[
     &pgd_mlp::PGD_MLP,
     &pgd_start::PGD_START,
     &pgd_step::PGD_STEP,
+    &relax::RELAX,
     &reparameterise::REPARAMETERISE,
     &reparameterise_grad::REPARAMETERISE_GRAD,
     &sinkhorn::SINKHORN,

@@ -118,7 +118,7 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn row(&self, image: usize) -> &[f32] {
+    pub(super) fn row(&self, image: usize) -> &[f32] {
         let inputs = self.vae.encoder.inputs();
         &self.x[image * inputs..(image + 1) * inputs]
     }

@@ -3,6 +3,7 @@
 
 mod accuracies;
 mod attack;
+mod certify;
 mod encoder;
 mod gradients;
 mod probe;
@@ -11,6 +12,7 @@ pub use accuracies::{Accuracies, interval, percent};
 pub use attack::{
     Attack, AttackReport, Method, Outcome, PROPOSALS_PER_STEP, ROWS, Target, attack, check_attack, perturbed,
 };
+pub use certify::{Ball, Certifier, certified_radii};
 pub use encoder::{Build, CHUNK, Chunk, Codes, check_encoding, encode_codes, encode_means};
 pub use gradients::vanishing_gradients;
 pub use probe::{Probe, ProbeSettings};

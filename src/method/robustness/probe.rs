@@ -55,6 +55,11 @@ impl Probe {
         self.linear.dense(&self.layout, self.classes())?.pop()
     }
 
+    /// The stack of its one layer.
+    pub(crate) fn stack(&self) -> &Stack {
+        &self.linear
+    }
+
     /// The logits `[rows, classes]` of `means` `[rows, latent]`; `weights` are the layout's views.
     ///
     /// # Errors
