@@ -42,6 +42,41 @@ fn attacks_run_in_turn_and_are_named() {
     assert!(compared["remarks"].to_string().contains(", then margin ascent of"), "{}", compared["remarks"]);
 }
 
+/// Certificates stand in the record, the outcomes, the text and the page, below what the attack leaves.
+#[test]
+fn certificates_are_below_the_attack() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack");
+    let flags = "--radii 0.002,0.01,0.3 --steps 8 --restarts 2 --examples 40 --device cpu";
+    let attack = |more: &str| -> Value {
+        let record: Value =
+            serde_json::from_str(&lab.ok(&format!("attack run {flags} {more} --json"))).unwrap();
+        record["tasks"]["label"]["attack"].clone()
+    };
+    let plain = attack("");
+    assert!(plain.get("certified_accuracy").is_none() && plain.get("median_certified_radius").is_none());
+    let both = attack("--certify");
+    for radius in ["0.002", "0.01", "0.3"] {
+        let certified = percentage(&both, &["certified_accuracy", radius]);
+        let attacked = percentage(&both, &["adversarial_accuracy", radius]);
+        assert!(certified <= attacked, "{radius}: {both}");
+    }
+    assert!(percentage(&both, &["certified_accuracy", "0.002"]) > 20.0, "{both}");
+    assert_eq!(percentage(&both, &["certified_accuracy", "0.3"]), 0.0, "{both}");
+    let median = number(&both, &["median_certified_radius"]);
+    assert!((0.0..0.3).contains(&median), "{both}");
+    // An evaluation of its own, and the same on any device.
+    assert_eq!(lab.json("run/result.json")["evaluations"].as_array().unwrap().len(), 2);
+    let text = lab.ok(&format!("attack run {flags} --certify"));
+    assert!(text.contains("95 % interval   certified") && text.contains("median certified radius"), "{text}");
+    assert_eq!(lab.json("run/result.json")["evaluations"].as_array().unwrap().len(), 2);
+    let page = lab.text("run/report.html");
+    assert!(page.contains("down to what is certified") && page.contains(">certified<"), "{page}");
+    lab.train("halves", "--precision f16 --no-attack");
+    lab.refused(2, "attack halves --certify", &["--attack-certify", "precision", "f32"]);
+    lab.refused(2, "train mnist --precision f16 --attack-certify --out none", &["--attack-certify", "f32"]);
+}
+
 #[test]
 fn an_audit_checks_the_attack_and_leaves_the_run() {
     let lab = Lab::new();

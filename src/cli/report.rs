@@ -54,12 +54,20 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
         let Some(attack) = &task.attack else { continue };
         lines.push(format!("under {}, first {} of them:", attack.title(), attack.examples));
         // Columns of known widths: shorter as formats than as rows for a table.
-        lines.push(format!("  {:>8}  {:>10}   95 % interval", "radius", "accuracy"));
-        let adversarial = attack.adversarial_accuracy.iter().map(|r| (shown(short(r.0)), r.1));
-        for (radius, accuracy) in [("0".to_string(), attack.nominal_accuracy)].into_iter().chain(adversarial)
+        let is_certified = !attack.certified_accuracy.is_empty();
+        let heading = format!("  {:>8}  {:>10}   95 % interval", "radius", "accuracy");
+        lines.push(if is_certified { format!("{heading}   certified") } else { heading });
+        for (radius, accuracy) in [(0.0, attack.nominal_accuracy)].iter().chain(&attack.adversarial_accuracy)
         {
-            let (low, high) = interval(accuracy, attack.examples);
-            lines.push(format!("  {radius:>8}  {accuracy:>8.2} %   {low:>4.1} to {high:.1}"));
+            let (low, high) = interval(*accuracy, attack.examples);
+            let (certified, radius) = (attack.certified_at(*radius), shown(short(*radius)));
+            let certified = certified.map_or(String::new(), |c| format!("{c:>9.2} %"));
+            let interval = format!("{low:>4.1} to {high:.1}");
+            let line = format!("  {radius:>8}  {accuracy:>8.2} %   {interval:<13}{certified}");
+            lines.push(line.trim_end().to_string());
+        }
+        if let Some(radius) = attack.median_certified_radius {
+            lines.push(format!("median certified radius: {}", shown(short(radius as f32))));
         }
     }
     lines.push(String::new());

@@ -143,6 +143,13 @@ fn curve(task: &TaskResult) -> Vec<(f64, f64)> {
     points.collect()
 }
 
+/// What is certified at the radii of [`curve`], where there are certificates. Without an attack what is right is right.
+fn certified(task: &TaskResult) -> Option<Vec<f64>> {
+    let attack = task.attack.as_ref().filter(|attack| !attack.certified_accuracy.is_empty())?;
+    let radii = attack.adversarial_accuracy.iter().map(|&(radius, _)| attack.certified_at(radius));
+    [Some(attack.nominal_accuracy)].into_iter().chain(radii).collect()
+}
+
 fn security(run: &RunDir, config: &Config, result: &RunRecord) -> Section {
     let section = Section::new("security", "Accuracy under attack");
     let Some(first) = result.tasks.values().find_map(|task| task.attack.as_ref()) else {
@@ -184,7 +191,13 @@ fn security(run: &RunDir, config: &Config, result: &RunRecord) -> Section {
             let texts = ends.map(|(low, high)| format!("{low:.1} to {high:.1}"));
             Some(["95 % interval".to_string()].into_iter().chain(texts).collect())
         };
-        let rows = tasks.iter().flat_map(|task| [Some(row(task)), intervals(task)]).flatten().collect();
+        let bounds = |(name, _): &(&String, Vec<(f64, f64)>)| {
+            let values = certified(result.tasks.get(*name)?)?;
+            let texts = values.iter().map(|value| format!("{value:.2}"));
+            Some(["certified".to_string()].into_iter().chain(texts).collect())
+        };
+        let rows = tasks.iter().flat_map(|task| [Some(row(task)), intervals(task), bounds(task)]);
+        let rows = rows.flatten().collect();
         section = section.with(Block::Table { heading, rows });
     }
     section
@@ -249,7 +262,16 @@ fn security_chart(runs: &[(String, RunRecord)], norm: Norm) -> Drawing {
         }
         for (t, (task, points)) in curves.into_iter().enumerate() {
             let name = if several == 1 { title.clone() } else { format!("{title}: {task}") };
-            let series = Series::marked(name, points).style(if several == 1 { r } else { t });
+            let style = if several == 1 { r } else { t };
+            let bounds = result.tasks.get(task).and_then(certified).filter(|_| several == 1);
+            let series = match bounds {
+                None => Series::marked(name, points).style(style),
+                Some(bounds) => {
+                    let name = format!("{name}, down to what is certified");
+                    let band: Vec<_> = bounds.into_iter().zip(points.iter().map(|point| point.1)).collect();
+                    Series::marked(name, points).style(style).band(band)
+                }
+            };
             chart = chart.with(if r == 0 { series } else { series.dashed() });
         }
     }

@@ -9,7 +9,7 @@ use crate::engine::rng::{Key, Purpose, Stream};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::robustness::{
-    self, Accuracies, Outcome, Probe, ProbeSettings, Target, encode_means, interval,
+    self, Accuracies, Outcome, Probe, ProbeSettings, Target, encode_means, interval, percent,
 };
 use crate::method::vae::Vae;
 use crate::method::{Trainer, check_elbo};
@@ -34,6 +34,8 @@ pub struct Attacked {
     pub result: AttackResult,
     /// Of each image.
     pub outcomes: Vec<Outcome>,
+    /// The radius in which each image is certified; empty without certificates.
+    pub certified: Vec<Option<f32>>,
 }
 
 impl Attacked {
@@ -50,7 +52,7 @@ impl Attacked {
     ) -> Result<()> {
         let mut change = run.change()?;
         if let Some(number) = record.add_attack(task, self.result, made_by) {
-            let (name, content) = outcomes::file(task, number + 1, &self.outcomes)?;
+            let (name, content) = outcomes::file(task, number + 1, &self.outcomes, &self.certified)?;
             record.name_outcomes(number, &name);
             record.put(&mut change, &name, &content)?;
         }
@@ -205,10 +207,53 @@ impl Evaluator<'_> {
             majority_baseline: report.nominal.majority,
             balanced_accuracy: report.nominal.balanced,
             adversarial_balanced_accuracy: by_radius(|a| a.balanced).collect(),
+            certified_accuracy: vec![],
+            median_certified_radius: None,
             seed: Some(config.seed),
             outcomes: None,
         };
-        Ok(Attacked { result, outcomes: report.outcomes })
+        let attacked = Attacked { result, outcomes: report.outcomes, certified: vec![] };
+        if config.certify { self.certify(task, tensors, x, config, attacked) } else { Ok(attacked) }
+    }
+
+    /// Adds certificates to what came of an attack.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for an image that was broken in the ball in which it is certified.
+    fn certify(
+        &mut self,
+        task: usize,
+        tensors: &[NamedTensor],
+        x: &[f32],
+        config: &AttackConfig,
+        attacked: Attacked,
+    ) -> Result<Attacked> {
+        let progress = self.context.begin("certify", 0, 0);
+        progress.note(&self.data.tasks[task].name);
+        let (norm, radii) = (recipe::attack(config).norm, &config.radii);
+        let certified = self.with_target(task, tensors, x, |session, target| {
+            robustness::certified_radii(session, target, norm, radii, &|done, all| {
+                progress.advance(done as u64, all as u64);
+            })
+        })?;
+        for (i, (outcome, certified)) in attacked.outcomes.iter().zip(&certified).enumerate() {
+            let wrong = if outcome.clean { outcome.broken.map(|(radius, _)| radius) } else { Some(0.0) };
+            if let (Some(broken), Some(certified)) = (wrong, certified)
+                && broken <= *certified
+            {
+                let what = format!("image {i} is certified up to {certified}, and misclassified at {broken}");
+                return Err(Error::run(what).with_hint("this is a fault of the program: please report it"));
+            }
+        }
+        let within = |radius: f32| certified.iter().flatten().filter(|&&r| r >= radius).count();
+        let mut sorted: Vec<f32> = certified.iter().map(|radius| radius.unwrap_or(0.0)).collect();
+        sorted.sort_by(f32::total_cmp);
+        let result = AttackResult {
+            certified_accuracy: radii.iter().map(|&r| (r, percent(within(r), certified.len()))).collect(),
+            median_certified_radius: sorted.get(sorted.len() / 2).copied().map(short),
+            ..attacked.result
+        };
+        Ok(Attacked { result, certified, ..attacked })
     }
 }
 

@@ -224,8 +224,10 @@ impl LoadedRun {
     /// Attacks the run's probes of `tasks` and adds the outcomes to its record, each as soon as it is there.
     ///
     /// # Errors
-    /// [`Error::Request`] for a task without a probe, before any is attacked.
+    /// [`Error::Request`] for certificates of a run in half precision, and for a task without a probe, before any is
+    /// attacked.
     pub fn attack(&mut self, tasks: &[usize], config: &AttackConfig) -> Result<()> {
+        self.config.validate_attack(config)?;
         self.require_probes(tasks)?;
         evaluate::warn_of_missing_classes(&self.data, config);
         let x = evaluate::attacked_images(&self.data.test.images, config)?;

@@ -5,13 +5,19 @@ use crate::method::robustness::Outcome;
 use crate::runs::numpy::{npy, npz};
 
 /// The file with the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
-/// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded) and `attack` (the name of the one that did first).
+/// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded), `attack` (the name of the one that did first) and,
+/// where there are certificates, `certified` (f4, the radius in which the answer stays right, NaN where there is none).
 /// Returns the path relative to the run, and the content.
 ///
 /// # Errors
 /// [`Error::Run`](crate::Error::Run) where the archive cannot be made.
-pub fn file(task: &str, number: usize, outcomes: &[Outcome]) -> Result<(String, Vec<u8>)> {
-    Ok((format!("{FOLDER}/{task}-{number}.npz"), bytes(outcomes)?))
+pub fn file(
+    task: &str,
+    number: usize,
+    outcomes: &[Outcome],
+    certified: &[Option<f32>],
+) -> Result<(String, Vec<u8>)> {
+    Ok((format!("{FOLDER}/{task}-{number}.npz"), bytes(outcomes, certified)?))
 }
 
 /// The folder in a run.
@@ -23,7 +29,7 @@ pub fn is_name(name: &str) -> bool {
     file.is_some_and(|file| file.ends_with(".npz") && !file.contains(['/', '\\']))
 }
 
-fn bytes(outcomes: &[Outcome]) -> Result<Vec<u8>> {
+fn bytes(outcomes: &[Outcome], certified: &[Option<f32>]) -> Result<Vec<u8>> {
     let shape = [outcomes.len()];
     let labels: Vec<u8> = outcomes.iter().flat_map(|o| o.label.to_le_bytes()).collect();
     let clean: Vec<u8> = outcomes.iter().map(|o| u8::from(o.clean)).collect();
@@ -37,12 +43,17 @@ fn bytes(outcomes: &[Outcome]) -> Result<Vec<u8>> {
         letters.flat_map(u32::to_le_bytes).collect::<Vec<u8>>()
     };
     let attacks: Vec<u8> = outcomes.iter().flat_map(attack).collect();
-    npz(&[
+    let certified: Vec<u8> = certified.iter().flat_map(|r| r.unwrap_or(f32::NAN).to_le_bytes()).collect();
+    let mut arrays = vec![
         ("label", npy("<u4", &shape, &labels)),
         ("clean", npy("|b1", &shape, &clean)),
         ("broken_at", npy("<f4", &shape, &broken)),
         ("attack", npy(&format!("<U{longest}"), &shape, &attacks)),
-    ])
+    ];
+    if !certified.is_empty() {
+        arrays.push(("certified", npy("<f4", &shape, &certified)));
+    }
+    npz(&arrays)
 }
 
 #[cfg(test)]
@@ -67,8 +78,9 @@ mod tests {
         let outcome = |label, clean, broken| Outcome { label, clean, broken };
         let broken = Some((0.1, Method::Margin));
         let outcomes = [outcome(7, true, broken), outcome(2, false, None), outcome(1, true, None)];
-        let made = bytes(&outcomes).unwrap();
-        assert_eq!(made, bytes(&outcomes).unwrap(), "the same outcomes give the same bytes");
+        let certified = [Some(0.05), None, None];
+        let made = bytes(&outcomes, &certified).unwrap();
+        assert_eq!(made, bytes(&outcomes, &certified).unwrap(), "the same outcomes give the same bytes");
         let mut archive = zip::ZipArchive::new(Cursor::new(made)).unwrap();
         let mut data = |name: &str, len: usize| {
             let mut array = Vec::new();
@@ -81,6 +93,7 @@ mod tests {
         let broken = data("broken_at", 12);
         let broken: Vec<f32> = broken.chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect();
         assert!(broken[0] == 0.1 && broken[1].is_nan() && broken[2].is_nan());
+        assert_eq!(data("certified", 12)[..4], 0.05_f32.to_le_bytes());
         assert_eq!(data("attack", 3 * 4 * 6)[..12], *b"m\0\0\0a\0\0\0r\0\0\0");
     }
 }

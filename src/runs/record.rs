@@ -254,7 +254,9 @@ impl RunRecord {
                     attack.adversarial_accuracy.iter().map(|&(_, value)| ("adversarial_accuracy", value));
                 let balanced = attack.adversarial_balanced_accuracy.iter();
                 let balanced = balanced.map(|&(_, value)| ("adversarial_balanced_accuracy", value));
-                radii.chain(balanced).chain([
+                let certified = attack.certified_accuracy.iter();
+                let certified = certified.map(|&(_, value)| ("certified_accuracy", value));
+                radii.chain(balanced).chain(certified).chain([
                     ("attack.nominal_accuracy", attack.nominal_accuracy),
                     ("attack.majority_baseline", attack.majority_baseline),
                     ("attack.balanced_accuracy", attack.balanced_accuracy),

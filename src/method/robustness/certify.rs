@@ -257,7 +257,8 @@ fn write_lines(
 }
 
 /// The radius in which each image is certified to keep its right answer, whatever moves it: none where it has none. The
-/// search begins with `radii`, in rising order, and goes on between the last that is certified and the first that is not.
+/// search begins with `radii`, in rising order, and multiples of the last, and goes on between the last that is
+/// certified and the first that is not.
 /// Calls `progress` with the work done and all work, counted in images.
 ///
 /// # Errors
@@ -270,6 +271,8 @@ pub fn certified_radii(
     progress: &dyn Fn(usize, usize),
 ) -> Result<Vec<Option<f32>>> {
     let images = target.labels.len();
+    let beyond = radii.last().into_iter().flat_map(|last| [2.0, 4.0, 8.0].map(|times| times * last));
+    let radii: Vec<f32> = radii.iter().copied().chain(beyond).collect();
     let all = images * (radii.len() + HALVINGS);
     let mut certifier = Certifier::new(session, target, norm)?;
     let mut certified: Vec<Option<f32>> = vec![None; images];
@@ -281,8 +284,9 @@ pub fn certified_radii(
             _ => None,
         };
         let balls: Vec<Ball> = (0..images).filter_map(ball).collect();
+        let waiting = balls.len();
         for (b, balls) in balls.chunks(IMAGES).enumerate() {
-            progress(round * images + b * IMAGES, all);
+            progress((round + 1) * images - waiting + b * IMAGES, all);
             let margins = certifier.margins(session, balls)?;
             for (&(image, radius), margin) in balls.iter().zip(margins) {
                 match margin > 0.0 {

@@ -213,6 +213,8 @@ settings! {
         examples: Option<usize> = Attack "N|all" Kind::Count { least: 1, most: MAX }, Attack or "all";
         /// Seed of the attack's random starts
         seed: u64 = Attack "S" Kind::Count { least: 0, most: MAX }, Attack;
+        /// Also find the radius in which no perturbation at all can change each answer, by linear bounds
+        certify: bool = Attack "" Kind::Switch, Attack neutral "false";
     }
 }
 

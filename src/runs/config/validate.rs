@@ -1,6 +1,6 @@
 //! Which settings can be run: every refusal is one sentence that names the flag and the value.
 
-use super::{Arch, AttackConfig, AttackMethod, Config, Norm, Selection};
+use super::{Arch, AttackConfig, AttackMethod, Config, Norm, Precision, Selection};
 use crate::data::{self, Dataset};
 use crate::engine::device::gpu::adapter::Choice;
 use crate::{Error, Result, runs};
@@ -31,7 +31,20 @@ impl Config {
             );
             return Err(Error::setting("iterations", what));
         }
-        self.attack.validate()
+        self.attack.validate()?;
+        self.validate_attack(&self.attack)
+    }
+
+    /// Checks that a run of these settings can be attacked so.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the setting whose value cannot be used.
+    pub fn validate_attack(&self, attack: &AttackConfig) -> Result<()> {
+        if attack.certify && self.precision == Precision::F16 {
+            let what = "is for runs whose `precision` is f32: there are no bounds for halves";
+            return Err(Error::setting("attack.certify", what));
+        }
+        Ok(())
     }
 
     /// Checks what needs the data, after any hold-out.

@@ -66,10 +66,17 @@ pub struct AttackResult {
     /// ... and under it: 100 over the number of classes for an answer that is always the same.
     #[serde(default, with = "by_radius")]
     pub adversarial_balanced_accuracy: Vec<(f32, f64)>,
+    /// For each radius the accuracy that no perturbation at all can undercut; empty without certificates.
+    #[serde(default, with = "by_radius", skip_serializing_if = "Vec::is_empty")]
+    pub certified_accuracy: Vec<(f32, f64)>,
+    /// The median over the attacked examples of the radius in which each is certified to stay right, 0 for those that
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median_certified_radius: Option<f64>,
     /// The seed of the random starts; records of format 1 have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// The file with one row an example, relative to the run (`label`, `clean`, `broken_at`, `attack`).
+    /// The file with one row an example, relative to the run (`label`, `clean`, `broken_at`, `attack`, `certified`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<String>,
 }
@@ -80,7 +87,12 @@ impl AttackResult {
         at(&self.adversarial_accuracy, radius)
     }
 
-    /// The same in balance; results of early versions have none.
+    /// The certified accuracy at a radius, where there is one.
+    pub fn certified_at(&self, radius: f32) -> Option<f64> {
+        at(&self.certified_accuracy, radius)
+    }
+
+    /// The accuracy in balance; results of early versions have none.
     pub fn balanced_accuracy_at(&self, radius: f32) -> Option<f64> {
         at(&self.adversarial_balanced_accuracy, radius)
     }
@@ -96,12 +108,13 @@ fn at(values: &[(f32, f64)], radius: f32) -> Option<f64> {
 }
 
 impl AttackResult {
-    /// Whether `examples` images were attacked as `wanted` says.
+    /// Whether `examples` images were attacked, and certified, as `wanted` says.
     pub fn is(&self, wanted: &AttackConfig, examples: usize) -> bool {
         (&self.attacks, self.norm) == (&wanted.attacks, wanted.norm)
             && (self.steps, self.restarts) == (wanted.steps, wanted.restarts)
             && self.seed.is_none_or(|seed| seed == wanted.seed)
             && self.examples == examples
+            && (self.is_certified() || !wanted.certify)
             && self.adversarial_accuracy.iter().map(|(radius, _)| radius).eq(&wanted.radii)
     }
 
@@ -111,7 +124,13 @@ impl AttackResult {
             |attack: &AttackResult| attack.adversarial_accuracy.iter().map(|r| r.0).collect::<Vec<_>>();
         let settings =
             |a: &AttackResult| (a.attacks.clone(), a.norm, a.steps, a.restarts, a.seed, a.examples);
-        settings(self) == settings(other) && radii(self) == radii(other)
+        settings(self) == settings(other)
+            && radii(self) == radii(other)
+            && self.is_certified() == other.is_certified()
+    }
+
+    fn is_certified(&self) -> bool {
+        !self.certified_accuracy.is_empty()
     }
 }
 
