@@ -232,7 +232,10 @@ fn runs_are_compared() {
     assert_eq!(columns, ["run", "gamma", "seed", "accuracy", "0", "0.1", "0.2"]);
 
     let compared: serde_json::Value = serde_json::from_str(&lab.ok("compare a b --json")).unwrap();
-    assert_eq!(keys(&compared), ["dataset", "differing", "runs", "common_radii", "synthetic", "remarks"]);
+    assert_eq!(
+        keys(&compared),
+        ["dataset", "differing", "runs", "common_radii", "synthetic", "paired", "remarks"]
+    );
     assert_eq!(compared["differing"], serde_json::json!(["gamma", "seed"]));
     assert_eq!(compared["common_radii"], serde_json::json!({ "label": [0.0, 0.1, 0.2] }));
     let result = lab.json("b/result.json");
@@ -248,6 +251,28 @@ fn runs_are_compared() {
         // 60 images tell an accuracy to about 13 points either way at the most.
         assert!((4.0..27.0).contains(&(high - low)), "{point}");
     }
+    // Both were attacked on the same images, so each is right alone on some of them, or on none.
+    let tests = compared["paired"].as_array().unwrap();
+    assert_eq!(
+        tests.iter().map(|test| test["radius"].as_f64().unwrap()).collect::<Vec<_>>(),
+        [0.0, 0.1, 0.2]
+    );
+    for (test, radius) in tests.iter().zip([None, Some("0.1"), Some("0.2")]) {
+        assert_eq!(test["runs"], serde_json::json!(["a", "b"]));
+        let [first, second] = [0, 1].map(|run| test["only"][run].as_f64().unwrap());
+        let accuracy = |run: &str| {
+            let attack = &lab.json(&format!("{run}/result.json"))["tasks"]["label"]["attack"];
+            radius
+                .map_or(&attack["nominal_accuracy"], |r| &attack["adversarial_accuracy"][r])
+                .as_f64()
+                .unwrap()
+        };
+        let images = attack["examples"].as_f64().unwrap();
+        let difference = (accuracy("a") - accuracy("b")) / 100.0 * images;
+        assert!((first - second - difference).abs() < 0.01, "{test}");
+        assert!((0.0..=1.0).contains(&test["p"].as_f64().unwrap()), "{test}");
+    }
+    assert!(text.contains("McNemar") && text.contains("label at 0.1: "), "{text}");
     // Three runs, one of them not attacked.
     lab.train("c", "--iterations 20 --no-attack");
     let text = lab.ok("compare a b c");

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::report::compare_page::{self, ABOUT, PAGE, RESULTS, Table};
 use crate::runs::compare::{Comparison, compare};
 use crate::runs::output::LIST;
+use crate::runs::paired::Paired;
 
 /// The arguments of `compare`.
 #[derive(Debug, Args)]
@@ -73,6 +74,10 @@ fn text(comparison: &Comparison, out: Option<&Path>) -> String {
     let Table { heading, rows } = compare_page::table(comparison);
     let lines = aligned(&[vec![heading], rows].concat(), &[0]);
     let mut text = format!("{}\n\n{}\n", ABOUT.join("\n"), lines.join("\n"));
+    if !comparison.paired.is_empty() {
+        let tests: Vec<String> = comparison.paired.iter().map(Paired::text).collect();
+        text += &format!("\n{}\n{}\n", compare_page::PAIRED, tests.join("\n"));
+    }
     if !comparison.remarks.is_empty() {
         text += &format!("\n{}\n", in_flags(&comparison.remarks.join("\n")));
     }

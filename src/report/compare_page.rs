@@ -11,6 +11,7 @@ use crate::report::run_page::{SIZE, radius_axis};
 use crate::report::{Chart, Drawing, SYNTHETIC_FACES, Series, csv_file};
 use crate::runs::compare::{Attacked, Compared, Comparison, Measured, Point};
 use crate::runs::output::{self, Files};
+use crate::runs::paired::Paired;
 use crate::runs::record::in_words;
 use crate::runs::shown;
 
@@ -24,6 +25,9 @@ pub const ABOUT: [&str; 2] = [
     "Accuracy in percent: on all test images; then on the images attacked, without an attack",
     "(radius 0) and at the radii that all attacked runs share, with 95 % intervals (Wilson).",
 ];
+
+/// What stands above the paired tests.
+pub const PAIRED: &str = "Images that only one of two runs has right, with the probability of so uneven a split by chance (McNemar, exact):";
 
 /// A heading and rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,7 +111,10 @@ fn page(comparison: &Comparison) -> Page {
         title: format!("{} runs on {} compared", comparison.runs.len(), comparison.dataset),
         about: comparison.remarks.clone(),
         warning: if comparison.synthetic { SYNTHETIC_FACES.into() } else { String::new() },
-        sections: vec![security, accuracy, settings(comparison)],
+        sections: [Some(security), Some(accuracy), paired(comparison), Some(settings(comparison))]
+            .into_iter()
+            .flatten()
+            .collect(),
         of: String::new(),
     }
 }
@@ -132,6 +139,20 @@ fn chart(comparison: &Comparison, task: &str) -> Option<Drawing> {
         chart = chart.with(Series::marked(name, points).whiskers(ends));
     }
     Some(chart.drawing())
+}
+
+/// The paired tests, where there are some.
+fn paired(comparison: &Comparison) -> Option<Section> {
+    let heading = ["task", "radius", "run", "only it", "against", "only that", "p"].map(String::from);
+    let row = |test: &Paired| {
+        let Paired { task, radius, runs: [first, second], only, p } = test;
+        let [of_first, of_second] = only.map(|count| count.to_string());
+        let (first, second) = (first.clone(), second.clone());
+        vec![task.clone(), shown(*radius), second, of_second, first, of_first, format!("{p:.2e}")]
+    };
+    let rows: Vec<_> = comparison.paired.iter().map(row).collect();
+    let section = Section::new("paired", "On the same images").text(PAIRED);
+    (!rows.is_empty()).then(|| section.with(Block::Words { heading: heading.to_vec(), rows }))
 }
 
 fn settings(comparison: &Comparison) -> Section {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::method::robustness::interval;
 use crate::runs::config::{AttackMethod, Config, Norm, Role, declared};
 use crate::runs::dir::RunDir;
+use crate::runs::paired::{Paired, Tested, paired};
 use crate::runs::record::{AttackResult, RunRecord, TaskResult, in_words, round};
 use crate::runs::{identity, short};
 
@@ -26,6 +27,8 @@ pub struct Comparison {
     pub common_radii: BTreeMap<String, Vec<f64>>,
     /// Whether the images are drawn and no photographs.
     pub synthetic: bool,
+    /// Every other run against the first, on the same images.
+    pub paired: Vec<Paired>,
     /// What the numbers do not say by themselves, a line each.
     pub remarks: Vec<String>,
 }
@@ -134,8 +137,14 @@ pub fn compare(paths: &[PathBuf]) -> Result<Comparison> {
     for (path, _, result) in &read {
         remarks.extend(result.remarks().into_iter().map(|remark| format!("{path}: {remark}")));
     }
+    let tested: Vec<Tested> = paths
+        .iter()
+        .zip(&read)
+        .map(|(folder, (_, config, record))| Tested { folder, config, record })
+        .collect();
+    let paired = tested.split_first().map_or(Ok(vec![]), |(first, others)| paired(first, others))?;
     let synthetic = read.iter().any(|(_, _, result)| result.synthetic);
-    Ok(Comparison { dataset, differing, runs, common_radii, synthetic, remarks })
+    Ok(Comparison { dataset, differing, runs, common_radii, synthetic, paired, remarks })
 }
 
 /// A run's folder, settings and record.

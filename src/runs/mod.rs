@@ -24,6 +24,7 @@ pub mod model_file;
 pub(crate) mod numpy;
 mod outcomes;
 pub mod output;
+pub mod paired;
 mod pictures;
 pub mod pipeline;
 pub mod recipe;

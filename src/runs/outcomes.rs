@@ -1,6 +1,12 @@
 //! What came of each attacked image, in a run's folder `outcomes/`: an `.npz` with one row an image.
 
-use crate::error::Result;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use zip::ZipArchive;
+
+use crate::data::read::npz::npy::{self as header, Array, Element};
+use crate::error::{Error, Result};
 use crate::method::robustness::Outcome;
 use crate::runs::numpy::{npy, npz};
 
@@ -18,6 +24,40 @@ pub fn file(
     certified: &[Option<f32>],
 ) -> Result<(String, Vec<u8>)> {
     Ok((format!("{FOLDER}/{task}-{number}.npz"), bytes(outcomes, certified)?))
+}
+
+/// For each image of a file of outcomes the radius from which on it is wrong: 0 where it is so without an attack,
+/// infinity where it stands.
+///
+/// # Errors
+/// [`Error::Request`] naming a file that is no file of outcomes.
+pub fn broken_from(path: &Path) -> Result<Vec<f32>> {
+    let content = std::fs::read(path).map_err(Error::io(path))?;
+    let refused = |what: String| {
+        let hint = "it was changed since the attack: attack again";
+        Error::request(format!("{}: {what}", path.display())).with_hint(hint)
+    };
+    let mut archive = ZipArchive::new(Cursor::new(content)).map_err(|error| refused(error.to_string()))?;
+    let mut array = |name: &str, element: Element| -> Result<(Array, Vec<u8>)> {
+        let mut entry =
+            archive.by_name(&format!("{name}.npy")).map_err(|error| refused(error.to_string()))?;
+        let array = header::read_header(&mut entry).map_err(|what| refused(format!("{name} {what}")))?;
+        let mut values = Vec::new();
+        entry.read_to_end(&mut values).map_err(|error| refused(error.to_string()))?;
+        let whole = array.bytes() == Some(values.len() as u64) && array.element == element;
+        if whole { Ok((array, values)) } else { Err(refused(format!("{name} is no array of outcomes"))) }
+    };
+    let (_, clean) = array("clean", Element::Unsigned(1))?;
+    let (floats, broken) = array("broken_at", Element::Float(4))?;
+    if broken.len() != 4 * clean.len() {
+        return Err(refused("its arrays differ in length".into()));
+    }
+    let from = |(clean, broken): (&u8, &[u8])| match (*clean != 0, floats.float(broken) as f32) {
+        (false, _) => 0.0,
+        (true, broken) if broken.is_nan() => f32::INFINITY,
+        (true, broken) => broken,
+    };
+    Ok(clean.iter().zip(broken.chunks_exact(4)).map(from).collect())
 }
 
 /// The folder in a run.
@@ -58,10 +98,27 @@ fn bytes(outcomes: &[Outcome], certified: &[Option<f32>]) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Cursor, Read};
-
     use super::*;
     use crate::method::robustness::Method;
+
+    #[test]
+    fn outcomes_are_read_back_and_others_refused() {
+        let outcome = |label, clean, broken| Outcome { label, clean, broken };
+        let broken = Some((0.1, Method::Margin));
+        let outcomes = [outcome(7, true, broken), outcome(2, false, None), outcome(1, true, None)];
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("label-1.npz");
+        let made = bytes(&outcomes, &[]).unwrap();
+        std::fs::write(&path, &made).unwrap();
+        assert_eq!(broken_from(&path).unwrap(), [0.1, 0.0, f32::INFINITY]);
+        for content in
+            [&made[..made.len() / 2], b"PK", &npz(&[("clean", npy("<f4", &[1], &[0; 4]))]).unwrap()]
+        {
+            std::fs::write(&path, content).unwrap();
+            let error = broken_from(&path).unwrap_err().to_string();
+            assert!(error.contains("label-1.npz"), "{error}");
+        }
+    }
 
     #[test]
     fn only_files_of_the_folder_are_outcomes() {
