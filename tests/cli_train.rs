@@ -42,6 +42,7 @@ fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
         "train_seconds",
         "seconds_per_step",
         "elbo_test",
+        "code",
         "tasks",
         "test_images",
         "settings",

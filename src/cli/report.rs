@@ -33,7 +33,7 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
             1e3 * result.seconds_per_step,
             result.device
         ),
-        format!("ELBO {:.2} nats, mean over the {tested}", result.elbo_test),
+        result.summary(config, &tested),
     ];
     if result.synthetic {
         lines.push(

@@ -86,7 +86,7 @@ fn page(
             1e3 * result.seconds_per_step,
             result.device
         ),
-        format!("ELBO {:.2} nats, mean over the {}", result.elbo_test, tested(config)),
+        result.summary(config, &tested(config)),
     ];
     about.extend(result.remarks());
     let synthetic = result.synthetic;

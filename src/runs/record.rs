@@ -14,6 +14,7 @@ use super::change::Change;
 use super::config::{Arch, AttackConfig, Config, Objective};
 use super::dir::{METRICS, PAGE, RESULT, RunDir};
 use crate::files::write_whole;
+use crate::method::robustness::CodeUse;
 use crate::{Error, Result};
 
 pub use super::mark::FileMark;
@@ -41,6 +42,9 @@ pub struct RunRecord {
     pub seconds_per_step: f64,
     /// The mean ELBO of a test example, in nats, constants included.
     pub elbo_test: f64,
+    /// How much the codes of the test images tell these apart; records of earlier versions have nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeUse>,
     /// The last evaluation of each task, by its name.
     pub tasks: BTreeMap<String, TaskResult>,
     /// Training images that were kept out and tested on; not written where 0.
@@ -109,6 +113,7 @@ impl RunRecord {
             train_seconds: 0.0,
             seconds_per_step: 0.0,
             elbo_test: 0.0,
+            code: None,
             tasks: BTreeMap::new(),
             holdout: config.holdout,
             synthetic: false,
@@ -238,6 +243,15 @@ impl RunRecord {
         own.filter(|_| config.attack.enabled).unwrap_or_else(|| self.clone())
     }
 
+    /// The ELBO and the use of the code in words; `tested` says of what images.
+    pub fn summary(&self, config: &Config, tested: &str) -> String {
+        let elbo = format!("ELBO {:.2} nats, mean over the {tested}", self.elbo_test);
+        let used = self
+            .code
+            .map(|code| format!("; {} of {} latents tell these apart", code.latents_in_use, config.latent));
+        elbo + &used.unwrap_or_default()
+    }
+
     /// The document, as in the file and under `--json`.
     ///
     /// # Errors
@@ -247,6 +261,8 @@ impl RunRecord {
             ("train_seconds", self.train_seconds),
             ("seconds_per_step", self.seconds_per_step),
             ("elbo_test", self.elbo_test),
+            ("code.kl", self.code.map_or(0.0, |code| code.kl)),
+            ("code.spread", self.code.map_or(0.0, |code| code.spread)),
         ];
         let tasks = self.tasks.values().flat_map(|task| {
             let attack = task.attack.iter().flat_map(|attack| {

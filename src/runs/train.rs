@@ -8,6 +8,7 @@ use crate::data::Dataset;
 use crate::engine::device::Device;
 use crate::engine::nn::NamedTensor;
 use crate::error::{Error, Result};
+use crate::method::robustness::encode_codes;
 use crate::method::{Averages, Trainer, mean_elbo};
 use crate::progress::Context;
 use crate::runs::checkpoint::{self, Metadata};
@@ -75,11 +76,13 @@ pub fn train(
 
     let Trainer { session, vae, .. } = &mut trainer;
     let elbo_test = mean_elbo(session, vae, &data.test.images, config.seed)?;
+    let code = Some(encode_codes(session, vae, &data.test.images)?.in_use());
     let mut evaluator = Evaluator { session, vae, data, context };
     let made_by = Provenance::of(device_name.clone(), &fingerprint);
     let mut record = RunRecord {
         data: Some(fingerprint.clone()),
         elbo_test,
+        code,
         ..new_record(config, data, device_name, &clock)?
     };
     let tasks: Vec<usize> = (0..data.tasks.len()).collect();

@@ -1,5 +1,7 @@
 //! The codes of images: the frozen encoder's means, which are the representation, and its log-variances.
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::Images;
 use crate::engine::device::Program;
 use crate::engine::graph::{Graph, Tensor};
@@ -25,6 +27,46 @@ pub struct Codes {
     pub means: Vec<f32>,
     /// The log-variances, `[count, latent]`.
     pub log_variances: Vec<f32>,
+}
+
+/// How much the codes of some images tell these apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CodeUse {
+    /// The mean of `KL(q(z|x) || p(z))`, in nats.
+    pub kl: f64,
+    /// The root mean square, over the dimensions, of the standard deviation of the means.
+    pub spread: f64,
+    /// The dimensions in use: those whose means vary by more than a tenth of the codes' own standard deviation.
+    pub latents_in_use: usize,
+}
+
+impl CodeUse {
+    /// Whether no dimension is in use: whatever the image, its code is the same.
+    pub fn is_collapsed(&self) -> bool {
+        self.latents_in_use == 0
+    }
+}
+
+impl Codes {
+    /// How much they tell their images apart.
+    pub fn in_use(&self) -> CodeUse {
+        let count = self.count.max(1) as f64;
+        let (mut kl, mut spread, mut latents_in_use) = (0.0, 0.0, 0);
+        for d in 0..self.latent {
+            let of = |values: &[f32]| -> Vec<f64> {
+                values.iter().skip(d).step_by(self.latent).map(|v| f64::from(*v)).collect()
+            };
+            let (means, log_variances) = (of(&self.means), of(&self.log_variances));
+            let mean = means.iter().sum::<f64>() / count;
+            let varies = means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / count;
+            let own = log_variances.iter().map(|l| l.exp()).sum::<f64>() / count;
+            let terms = means.iter().zip(&log_variances);
+            kl += terms.map(|(m, l)| 0.5 * (m * m + l.exp() - 1.0 - l)).sum::<f64>() / count;
+            spread += varies;
+            latents_in_use += usize::from(varies > 0.01 * own);
+        }
+        CodeUse { kl, spread: (spread / self.latent.max(1) as f64).sqrt(), latents_in_use }
+    }
 }
 
 /// The means `[images.count, latent]` of the codes of `images`, with the weights in the variable `model`. Images are
@@ -145,5 +187,47 @@ impl Chunk {
     pub fn forget(&self, session: &mut Session) {
         session.forget(&self.images);
         session.forget(&self.indices);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::rng::{Key, Purpose, Stream};
+
+    /// Codes whose means vary by `of_means`, and by `of_first` in the first dimension.
+    fn codes(latent: usize, of_first: f32, of_means: f32, log_variance: f32) -> Codes {
+        let mut draws = Stream::new(Key::new(1, Purpose::Init), 0);
+        let count = 400;
+        let mean = |i: usize| {
+            let scale = if i.is_multiple_of(latent) { of_first } else { of_means };
+            scale * 12.0f32.sqrt() * (draws.uniform() - 0.5)
+        };
+        let means = (0..count * latent).map(mean).collect();
+        Codes { count, latent, means, log_variances: vec![log_variance; count * latent] }
+    }
+
+    #[test]
+    fn a_code_of_no_information_is_collapsed_whatever_its_size() {
+        for latent in [1, 8, 64] {
+            // KL is half the variance of the means, summed over the dimensions: below 1e-3 nats.
+            let scale = (1e-3 / latent as f32).sqrt();
+            let collapsed = codes(latent, scale, scale, 0.0).in_use();
+            assert!(collapsed.kl < 1e-3 && collapsed.is_collapsed(), "{latent}: {collapsed:?}");
+            let alive = codes(latent, 0.5, scale, 0.0).in_use();
+            assert_eq!((alive.latents_in_use, alive.is_collapsed()), (1, false), "{latent}");
+            // All codes at one place far from the prior, and each narrow: a large KL says nothing about images.
+            let mut shifted = codes(latent, 0.0, 0.0, -4.0);
+            shifted.means.iter_mut().for_each(|mean| *mean += 3.0);
+            assert!(shifted.in_use().kl > 4.0 && shifted.in_use().is_collapsed());
+        }
+    }
+
+    #[test]
+    fn kl_and_spread_are_those_of_gaussians() {
+        let codes = Codes { count: 2, latent: 1, means: vec![1.0, -1.0], log_variances: vec![0.5, 0.5] };
+        let found = codes.in_use();
+        assert!((found.kl - 0.5 * (1.0 + 0.5f64.exp() - 1.0 - 0.5)).abs() < 1e-9);
+        assert_eq!((found.spread, found.latents_in_use), (1.0, 1));
     }
 }

@@ -13,6 +13,6 @@ pub use attack::{
     Attack, AttackReport, Method, Outcome, PROPOSALS_PER_STEP, ROWS, Target, attack, check_attack, perturbed,
 };
 pub use certify::{Ball, Certifier, certified_radii};
-pub use encoder::{Build, CHUNK, Chunk, Codes, check_encoding, encode_codes, encode_means};
+pub use encoder::{Build, CHUNK, Chunk, CodeUse, Codes, check_encoding, encode_codes, encode_means};
 pub use gradients::vanishing_gradients;
 pub use probe::{Probe, ProbeSettings};
