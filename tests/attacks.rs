@@ -1,11 +1,13 @@
 //! The attacks on classifiers whose robustness is known exactly, and by both ways of running their steps.
 
+use std::cell::RefCell;
+
 use smoothenc::engine::device;
 use smoothenc::engine::nn::{Init, NamedTensor, TensorData, initialise, load_weights};
 use smoothenc::engine::rng::{Key, Purpose, uniform};
 use smoothenc::engine::session::Session;
 use smoothenc::method::ops::Norm;
-use smoothenc::method::robustness::{Attack, AttackReport, Method, Probe, Target, attack};
+use smoothenc::method::robustness::{Attack, AttackReport, Method, Outcome, Probe, Target, attack};
 use smoothenc::method::vae::Vae;
 
 const SHAPE: [usize; 3] = [2, 3, 4];
@@ -24,36 +26,71 @@ fn images() -> Vec<f32> {
     (0..IMAGES * INPUTS).map(|i| draw(0, i).max(0.0)).collect()
 }
 
-/// The probe's weights, `[CLASSES, INPUTS]`.
-fn probe_weights() -> Vec<f32> {
-    (0..CLASSES * INPUTS).map(|i| draw(1, i)).collect()
-}
-
-fn logits(x: &[f32]) -> Vec<f64> {
-    let weights = probe_weights();
-    let product = |row: &[f32]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
-    weights.chunks(INPUTS).map(product).collect()
+/// The probe's weights, `[classes, INPUTS]`.
+fn probe_weights(classes: usize) -> Vec<f32> {
+    (0..classes * INPUTS).map(|i| draw(1, i)).collect()
 }
 
 /// The class of an image: the one that the probe says, so that all are right without an attack.
-fn label(x: &[f32]) -> u32 {
-    let logits = logits(x);
-    (0..CLASSES).reduce(|best, c| if logits[c] > logits[best] { c } else { best }).unwrap() as u32
+fn label(x: &[f32], classes: usize) -> u32 {
+    let weights = probe_weights(classes);
+    let product = |row: &[f32]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+    let logits: Vec<f64> = weights.chunks(INPUTS).map(product).collect();
+    (0..classes).reduce(|best, c| if logits[c] > logits[best] { c } else { best }).unwrap() as u32
 }
 
-/// How far class `c` can come above the label in the L-infinity ball and the box, for logits that are linear in x.
-fn most_margin(x: &[f32], label: usize, c: usize, radius: f32) -> f64 {
-    let weights = probe_weights();
-    let term = |i: usize| {
-        let slope = f64::from(weights[c * INPUTS + i]) - f64::from(weights[label * INPUTS + i]);
-        let end = if slope > 0.0 { (x[i] + radius).min(1.0) } else { (x[i] - radius).max(0.0) };
-        slope * f64::from(end)
+/// How far any other class can come above the label in ball and box, for logits that are linear in x.
+fn most_margin(x: &[f32], label: usize, classes: usize, norm: Norm, radius: f32) -> f64 {
+    let weights = probe_weights(classes);
+    let slope =
+        |c: usize, i: usize| f64::from(weights[c * INPUTS + i]) - f64::from(weights[label * INPUTS + i]);
+    let of_class = |c: usize| match norm {
+        Norm::Linf => most_on_line(x, &|i| f64::from(radius) * slope(c, i).signum(), &|i| slope(c, i)),
+        Norm::L2 => {
+            // The best point is x + t slope, clipped to the box, where t makes it as long as the radius.
+            let (mut low, mut high) = (0.0, 1e6);
+            for _ in 0..200 {
+                let t = (low + high) / 2.0;
+                let moves = (0..INPUTS).map(|i| end(x[i], t * slope(c, i)) - f64::from(x[i]));
+                let long = moves.map(|m| m * m).sum::<f64>().sqrt() > f64::from(radius);
+                if long { high = t } else { low = t }
+            }
+            most_on_line(x, &|i| low * slope(c, i), &|i| slope(c, i))
+        }
     };
-    (0..INPUTS).map(term).sum()
+    (0..classes).filter(|&c| c != label).map(of_class).fold(f64::MIN, f64::max)
+}
+
+fn end(x: f32, moved: f64) -> f64 {
+    (f64::from(x) + moved).clamp(0.0, 1.0)
+}
+
+fn most_on_line(x: &[f32], moved: &dyn Fn(usize) -> f64, slope: &dyn Fn(usize) -> f64) -> f64 {
+    (0..INPUTS).map(|i| slope(i) * end(x[i], moved(i))).sum()
+}
+
+/// What is attacked, and how.
+#[derive(Debug, Clone)]
+struct Case {
+    methods: Vec<Method>,
+    norm: Norm,
+    classes: usize,
+    fused: bool,
+}
+
+impl Case {
+    fn of(methods: &[Method]) -> Case {
+        Case { methods: methods.to_vec(), norm: Norm::Linf, classes: CLASSES, fused: true }
+    }
+
+    fn radii(&self) -> [f32; 3] {
+        if self.norm == Norm::Linf { RADII } else { RADII.map(|radius| 4.0 * radius) }
+    }
 }
 
 /// Attacks an encoder whose code is the image itself: a bias of 1 keeps pixels above 0, where a ReLU changes nothing.
-fn attack_identity(methods: Vec<Method>, restarts: usize, fused: bool) -> AttackReport {
+fn attack_identity(case: &Case) -> AttackReport {
+    let Case { ref methods, norm, classes, fused } = *case;
     let vae = Vae::mlp(INPUTS, &[INPUTS], INPUTS, 1.0, true);
     let identity = |rows: usize| -> Vec<f32> {
         (0..rows * INPUTS).map(|i| if i / INPUTS == i % INPUTS { 1.0 } else { 0.0 }).collect()
@@ -77,54 +114,135 @@ fn attack_identity(methods: Vec<Method>, restarts: usize, fused: bool) -> Attack
         model.iter().filter(|t| t.name.starts_with("encoder") && t.name.ends_with("weight")).count(),
         2
     );
-    let probe = Probe::new(INPUTS, CLASSES);
+    let probe = Probe::new(INPUTS, classes);
     let mut session = Session::new(device::open("cpu", false).unwrap());
     load_weights(&mut session, "model", &vae.layout, &model).unwrap();
     let mut arena = vec![0.0; probe.layout.words()];
-    probe.layout.slice_mut(&mut arena, 0).copy_from_slice(&probe_weights());
+    probe.layout.slice_mut(&mut arena, 0).copy_from_slice(&probe_weights(classes));
     session.set("probe", &arena).unwrap();
     let x = images();
-    let labels: Vec<u32> = x.chunks(INPUTS).map(label).collect();
+    let labels: Vec<u32> = x.chunks(INPUTS).map(|x| label(x, classes)).collect();
     let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
-    let settings =
-        Attack { methods, norm: Norm::Linf, radii: RADII.to_vec(), steps: 20, restarts, seed: 3, fused };
+    let (methods, radii) = (methods.clone(), case.radii().to_vec());
+    let settings = Attack { methods, norm, radii, steps: 20, restarts: CLASSES - 1, seed: 3, fused };
     attack(&mut session, &target, &settings, &|_, _| ()).unwrap()
 }
 
+fn broken_at(outcome: &Outcome, radius: f32) -> bool {
+    outcome.broken.is_some_and(|broken| broken.radius <= radius)
+}
+
 /// Of a linear classifier the margin's slope never changes, so its ascent ends at the best point of the ball, and one
-/// restart for each other class breaks every image that can be broken. Those within rounding of it may go either way.
+/// restart for each other class breaks every image that can be broken. Those within rounding of it may go either way;
+/// in L2, where the projection onto ball and box ends just inside, those within a hundredth of the radius.
 #[test]
-fn margins_break_exactly_what_can_be_broken_of_a_linear_classifier() {
+fn what_can_be_broken_of_a_linear_classifier_is_found() {
     let x = images();
-    for fused in [true, false] {
-        let report = attack_identity(vec![Method::Margin], CLASSES - 1, fused);
-        assert_eq!(report.nominal.plain, 100.0);
-        let mut broken = [0; RADII.len()];
-        for (x, outcome) in x.chunks(INPUTS).zip(&report.outcomes) {
-            let label = outcome.label as usize;
-            let others = || (0..CLASSES).filter(|&c| c != label);
-            let reach = |radius| others().map(|c| most_margin(x, label, c, radius)).fold(f64::MIN, f64::max);
-            for (count, radius) in broken.iter_mut().zip(RADII) {
-                let found = outcome.broken.is_some_and(|(at, _)| at <= radius);
-                *count += usize::from(found);
-                if reach(radius).abs() > 1e-4 {
-                    assert_eq!(
-                        found,
-                        reach(radius) > 0.0,
-                        "fused {fused}, radius {radius}: {}",
-                        reach(radius)
-                    );
+    for norm in [Norm::Linf, Norm::L2] {
+        for (method, classes, both) in [
+            (Method::Margin, CLASSES, true),
+            (Method::Margin, 2, true),
+            // With two classes these climb the margin.
+            (Method::ApgdDlr, 2, false),
+            (Method::ApgdT, 2, false),
+            (Method::ApgdT, 3, false),
+        ] {
+            for fused in if both { vec![true, false] } else { vec![true] } {
+                let case = Case { methods: vec![method], norm, classes, fused };
+                let report = attack_identity(&case);
+                assert_eq!(report.nominal.plain, 100.0);
+                let mut broken = [0; RADII.len()];
+                for (x, outcome) in x.chunks(INPUTS).zip(&report.outcomes) {
+                    let reach = |radius| most_margin(x, outcome.label as usize, classes, norm, radius);
+                    for (count, radius) in broken.iter_mut().zip(case.radii()) {
+                        let found = broken_at(outcome, radius);
+                        *count += usize::from(found);
+                        let surely = reach(if norm == Norm::L2 { 0.99 * radius } else { radius }) > 1e-4;
+                        let never = reach(radius) < -1e-4;
+                        assert!(
+                            (found || !surely) && !(found && never),
+                            "{case:?} {radius}: {}",
+                            reach(radius)
+                        );
+                    }
                 }
+                assert!(
+                    broken[0] > 0 && broken[0] < broken[1] && broken[1] < broken[2],
+                    "{case:?} {broken:?}"
+                );
+                assert!(broken[2] < IMAGES, "{case:?} {broken:?}");
             }
         }
-        assert!(broken[0] > 0 && broken[0] < broken[1] && broken[1] < broken[2] && broken[2] < IMAGES);
+    }
+}
+
+/// The ascents on other losses find no more than there is. Those from one random point find most of it, the one from a
+/// point for each class all of it.
+#[test]
+fn auto_pgd_breaks_most_of_what_can_be_broken_of_a_linear_classifier() {
+    let x = images();
+    for norm in [Norm::Linf, Norm::L2] {
+        for (method, percent) in [(Method::ApgdCe, 90), (Method::ApgdDlr, 95), (Method::ApgdT, 100)] {
+            let case = Case { norm, ..Case::of(&[method]) };
+            let report = attack_identity(&case);
+            for radius in case.radii() {
+                let (mut found, mut there) = (0, 0);
+                for (x, outcome) in x.chunks(INPUTS).zip(&report.outcomes) {
+                    let reach = most_margin(x, outcome.label as usize, CLASSES, norm, radius);
+                    let broken = broken_at(outcome, radius);
+                    assert!(!broken || reach > -1e-4, "{case:?} {radius}: {reach}");
+                    found += usize::from(broken);
+                    there += usize::from(reach > 1e-4);
+                }
+                assert!(
+                    there > 10 && 100 * found >= percent * there,
+                    "{case:?} {radius}: {found} of {there}"
+                );
+            }
+        }
+    }
+}
+
+/// Each restart of the targeted one aims at another class; the outcome tells which broke the image.
+#[test]
+fn an_outcome_names_the_restart() {
+    let report = attack_identity(&Case::of(&[Method::ApgdT]));
+    let of = |restart| {
+        report.outcomes.iter().filter(|o| o.broken.is_some_and(|broken| broken.restart == restart)).count()
+    };
+    let counts: Vec<usize> = (0..CLASSES - 1).map(of).collect();
+    let broken = report.outcomes.iter().filter(|o| o.broken.is_some()).count();
+    assert!(counts[0] > counts[1] && counts[1] > 0 && counts.iter().sum::<usize>() == broken, "{counts:?}");
+    let single = attack_identity(&Case::of(&[Method::Fgsm, Method::ApgdCe, Method::Square]));
+    assert!(single.outcomes.iter().all(|o| o.broken.is_none_or(|broken| broken.restart == 0)));
+}
+
+/// What is reported as done rises from nothing to all, in steps that are small beside it.
+#[test]
+fn progress_moves_within_a_method() {
+    let x = images();
+    let labels: Vec<u32> = x.chunks(INPUTS).map(|x| label(x, 1)).collect();
+    let (vae, probe) = (Vae::mlp(INPUTS, &[10], 4, 1.0, true), Probe::new(4, 1));
+    for method in [Method::Square, Method::ApgdCe, Method::Pgd] {
+        let mut session = random_session(&vae, &probe);
+        let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
+        let (methods, norm) = (vec![method], Norm::Linf);
+        let settings =
+            Attack { methods, norm, radii: vec![0.1], steps: 75, restarts: 2, seed: 3, fused: true };
+        let told = RefCell::new(vec![]);
+        attack(&mut session, &target, &settings, &|done, all| told.borrow_mut().push((done, all))).unwrap();
+        let told = told.into_inner();
+        let all = told[0].1;
+        assert!(told.iter().all(|&(_, of)| of == all) && told.is_sorted(), "{method:?}: {told:?}");
+        let largest = told.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap();
+        assert!(largest * 2 < all && told.last().unwrap().0 == all, "{method:?}: {largest} of {told:?}");
     }
 }
 
 /// Every method finds only what can be broken, the weaker less, and the report says who found it first.
 #[test]
 fn weaker_attacks_break_less_and_what_comes_first_is_named() {
-    let alone = |method| attack_identity(vec![method], CLASSES - 1, true);
+    let alone = |method| attack_identity(&Case::of(&[method]));
     let broken = |report: &AttackReport| report.outcomes.iter().filter(|o| o.broken.is_some()).count();
     let order = [Method::Noise, Method::Square, Method::Margin];
     let counts = order.map(|method| broken(&alone(method)));
@@ -133,9 +251,11 @@ fn weaker_attacks_break_less_and_what_comes_first_is_named() {
     assert!(counts[2] - counts[1] <= counts[2] / 20, "{counts:?}");
     let fgsm = broken(&alone(Method::Fgsm));
     assert!(counts[0] < fgsm && fgsm < counts[2], "{fgsm}");
-    let all = attack_identity(vec![Method::Noise, Method::Fgsm, Method::Margin], CLASSES - 1, true);
+    let all = attack_identity(&Case::of(&[Method::Noise, Method::Fgsm, Method::Margin]));
     assert_eq!(broken(&all), counts[2], "together they break what the strongest does");
-    let by = |method| all.outcomes.iter().filter(|o| o.broken.is_some_and(|(_, by)| by == method)).count();
+    let by = |method| {
+        all.outcomes.iter().filter(|o| o.broken.is_some_and(|broken| broken.method == method)).count()
+    };
     let first = by(Method::Noise);
     assert!(first > 0 && first <= counts[0] && by(Method::Fgsm) > 0 && by(Method::Margin) > 0);
     assert!(by(Method::Pgd) == 0 && first + by(Method::Fgsm) + by(Method::Margin) == counts[2]);
@@ -145,12 +265,19 @@ fn weaker_attacks_break_less_and_what_comes_first_is_named() {
 #[test]
 fn one_class_cannot_be_broken() {
     let (vae, probe) = (Vae::mlp(INPUTS, &[10], 4, 1.0, true), Probe::new(4, 1));
-    for method in [Method::Noise, Method::Fgsm, Method::Pgd, Method::Margin, Method::Square] {
+    let methods = [
+        Method::Noise,
+        Method::Fgsm,
+        Method::Pgd,
+        Method::Margin,
+        Method::ApgdCe,
+        Method::ApgdDlr,
+        Method::ApgdT,
+        Method::Square,
+    ];
+    for method in methods {
         for fused in [true, false] {
-            let mut session = Session::new(device::open("cpu", false).unwrap());
-            let start = |layout, seed| initialise(layout, Init::He, Key::new(seed, Purpose::Init)).unwrap();
-            session.set("model", &start(&vae.layout, 5)).unwrap();
-            session.set("probe", &start(&probe.layout, 6)).unwrap();
+            let mut session = random_session(&vae, &probe);
             let (x, labels) = (images(), vec![0; IMAGES]);
             let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
             let (methods, radii) = (vec![method], vec![0.1]);
@@ -163,14 +290,20 @@ fn one_class_cannot_be_broken() {
     }
 }
 
-/// A random network, attacked in one kernel call and op by op.
-fn attack_network(method: Method, norm: Norm, fused: bool) -> AttackReport {
-    let vae = Vae::mlp(INPUTS, &[40, 30], 8, 1.0, true);
-    let probe = Probe::new(8, CLASSES);
+/// A device with random weights.
+fn random_session(vae: &Vae, probe: &Probe) -> Session {
     let mut session = Session::new(device::open("cpu", false).unwrap());
     let start = |layout, seed| initialise(layout, Init::He, Key::new(seed, Purpose::Init)).unwrap();
     session.set("model", &start(&vae.layout, 5)).unwrap();
     session.set("probe", &start(&probe.layout, 6)).unwrap();
+    session
+}
+
+/// A random network, attacked in one kernel call and op by op.
+fn attack_network(method: Method, norm: Norm, fused: bool) -> AttackReport {
+    let vae = Vae::mlp(INPUTS, &[40, 30], 8, 1.0, true);
+    let probe = Probe::new(8, CLASSES);
+    let mut session = random_session(&vae, &probe);
     let x = images();
     let labels: Vec<u32> = (0..IMAGES as u32).map(|i| i % CLASSES as u32).collect();
     let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };

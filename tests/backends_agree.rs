@@ -16,10 +16,13 @@ use std::cmp::Ordering;
 use smoothenc::data::Images;
 use smoothenc::engine::device::gpu::{Options, adapter};
 use smoothenc::engine::device::{self, Device};
-use smoothenc::engine::nn::Init;
+use smoothenc::engine::nn::{Init, initialise};
 use smoothenc::engine::ops::{AdamSettings, Convolution};
+use smoothenc::engine::rng::{Key, Purpose};
+use smoothenc::engine::session::Session;
 use smoothenc::error::Error;
 use smoothenc::method::ops::Norm;
+use smoothenc::method::robustness::{Attack, Method, Probe, Target, attack};
 use smoothenc::method::selection::{Metric, Selection};
 use smoothenc::method::vae::{Objective, Vae};
 use smoothenc::method::{TrainSettings, Trainer};
@@ -282,8 +285,52 @@ fn what_the_gpu_has_no_room_for_is_refused() {
     }
 }
 
+/// The ascents that the host steers break the same images on both devices, but for a few that rounding decides.
+fn attacks_agree() {
+    let both = [(Method::ApgdCe, Norm::Linf, 0.03), (Method::ApgdDlr, Norm::L2, 0.3)];
+    attacks_agree_on(vae(0.1), &[both[0], both[1], (Method::ApgdT, Norm::Linf, 0.02)]);
+    // A software device takes seconds for each step of the ConvNet.
+    attacks_agree_on(convnet(0.1), &both[..1]);
+}
+
+fn attacks_agree_on(vae: Vae, attacks: &[(Method, Norm, f32)]) {
+    let images = images(40);
+    let x = images.floats_of(0..images.count).unwrap();
+    let probe = Probe::new(16, 4);
+    let outcomes = |device: Device, (method, norm, radius): (Method, Norm, f32), labels: &[u32]| {
+        let mut session = Session::new(device);
+        let start = |layout, seed| initialise(layout, Init::He, Key::new(seed, Purpose::Init)).unwrap();
+        session.set("model", &start(&vae.layout, 5)).unwrap();
+        session.set("probe", &start(&probe.layout, 6)).unwrap();
+        let target = Target { vae: &vae, probe: &probe, x: &x, labels, shape: [1, 28, 28] };
+        let (methods, radii) = (vec![method], vec![radius]);
+        let settings = Attack { methods, norm, radii, steps: 4, restarts: 1, seed: 3, fused: true };
+        attack(&mut session, &target, &settings, &|_, _| ()).unwrap().outcomes
+    };
+    // Each image has the class that the classifier says.
+    let right = |class| {
+        let as_is = (Method::Noise, Norm::Linf, 1e-6);
+        let outcomes = outcomes(cpu(), as_is, &vec![class; images.count]);
+        outcomes.iter().map(|o| o.clean).collect::<Vec<bool>>()
+    };
+    let by_class: Vec<Vec<bool>> = (0..4).map(right).collect();
+    let class = |i| by_class.iter().position(|right| right[i]).unwrap() as u32;
+    let labels: Vec<u32> = (0..images.count).map(class).collect();
+    for &case in attacks {
+        let [a, b] = [cpu(), gpu()].map(|device| outcomes(device, case, &labels));
+        let broken = a.iter().filter(|o| o.broken.is_some()).count();
+        let differ = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+        println!("{case:?}: {differ} differ, {broken} broken");
+        assert!(
+            broken > 4 && broken < images.count && differ <= 2,
+            "{case:?}: {differ} differ, {broken} broken"
+        );
+    }
+}
+
 fn main() {
     gpu::main(&[
+        ("attacks_agree", true, attacks_agree),
         ("one_step_agrees", true, one_step_agrees),
         ("one_step_of_the_convnet_agrees", true, one_step_of_the_convnet_agrees),
         ("one_step_of_the_vae_agrees", true, one_step_of_the_vae_agrees),

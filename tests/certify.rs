@@ -10,7 +10,7 @@ use smoothenc::engine::rng::{Key, Purpose, Stream};
 use smoothenc::engine::session::Session;
 use smoothenc::method::ops::Norm;
 use smoothenc::method::robustness::{
-    Attack, Ball, Certifier, Method, Probe, Target, attack, certified_radii,
+    Attack, Ball, Broken, Certifier, Method, Probe, Target, attack, certified_radii,
 };
 use smoothenc::method::vae::Vae;
 
@@ -305,7 +305,7 @@ fn certified_images_stand_under_attack() {
                     (Some((broken, _)), Some(certified)) => {
                         assert!(
                             broken > *certified,
-                            "{norm:?}: broken at {broken}, certified at {certified}"
+                            "{norm:?}: broken at {radius}, certified at {certified}"
                         );
                         both += 1;
                     }

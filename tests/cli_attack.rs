@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::io::{Cursor, Read};
+
 use common::{Lab, check_radii, names, number, percentage};
 use serde_json::{Value, json};
+
+const NAMES: [&str; 8] = ["noise", "fgsm", "square", "pgd", "apgd-ce", "apgd-dlr", "apgd-t", "margin"];
 
 /// Each attack tries what the ones before left; the record and the outcomes tell which one broke an image.
 #[test]
@@ -18,20 +22,20 @@ fn attacks_run_in_turn_and_are_named() {
         check_radii(&attack, &["0.05", "0.15"]);
         attack
     };
-    let all = attack("noise,fgsm,square,pgd,margin");
-    assert_eq!(all["attacks"], json!(["noise", "fgsm", "square", "pgd", "margin"]));
+    let all = attack("noise,fgsm,square,pgd,apgd-ce,apgd-dlr,apgd-t,margin");
+    assert_eq!(all["attacks"], json!(NAMES));
     let found = |attack: &Value, name: &str| number(attack, &["by", "0.15", name]);
     assert!(found(&all, "fgsm") + found(&all, "square") > 0.0, "{all}");
     let at = |attack: &Value| percentage(attack, &["adversarial_accuracy", "0.15"]);
-    for name in ["noise", "fgsm", "square", "pgd", "margin"] {
+    for name in NAMES {
         let alone = attack(name);
         assert!(at(&alone) >= at(&all), "{name}: {alone}");
         assert_eq!(alone.get("attacks").is_none(), name == "pgd", "pgd alone is not written");
     }
     // Each is an evaluation of its own, with its outcomes.
     let record = lab.json("run/result.json");
-    assert_eq!(record["evaluations"].as_array().unwrap().len(), 6);
-    assert_eq!(names(&lab.path("run/outcomes")).len(), 6);
+    assert_eq!(record["evaluations"].as_array().unwrap().len(), 1 + NAMES.len());
+    assert_eq!(names(&lab.path("run/outcomes")).len(), 1 + NAMES.len());
     // The page and the comparison say which.
     assert!(lab.text("run/report.html").contains("margin ascent of 8 steps x 3 restarts"));
     lab.ok("attack run --attacks noise,margin --device cpu");
@@ -75,6 +79,47 @@ fn certificates_are_below_the_attack() {
     lab.train("halves", "--precision f16 --no-attack");
     lab.refused(2, "attack halves --certify", &["--attack-certify", "precision", "f32"]);
     lab.refused(2, "train mnist --precision f16 --attack-certify --out none", &["--attack-certify", "f32"]);
+}
+
+/// A suite is a name for a list of attacks, which depends on the norm.
+#[test]
+fn a_suite_is_a_list_of_attacks() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack");
+    let attack = |flags: &str| -> Value {
+        let flags = format!("attack run --steps 8 --restarts 2 --examples 40 --device cpu --json {flags}");
+        let record: Value = serde_json::from_str(&lab.ok(&flags)).unwrap();
+        record["tasks"]["label"]["attack"].clone()
+    };
+    let suite = attack("--suite standard --radii 0.02,0.05");
+    assert_eq!(suite["attacks"], json!(["margin", "apgd-ce", "apgd-t", "square"]));
+    let listed = attack("--attacks margin,apgd-ce,apgd-t,square --radii 0.02,0.05");
+    assert_eq!(suite["adversarial_accuracy"], listed["adversarial_accuracy"]);
+    // The squares are for the other norm.
+    assert_eq!(attack("--suite standard --norm l2")["attacks"], json!(["margin", "apgd-ce", "apgd-t"]));
+    // The restart that broke an image stands beside the attack.
+    let file = lab.read(&format!("run/{}", suite["outcomes"].as_str().unwrap()));
+    let mut archive = zip::ZipArchive::new(Cursor::new(file)).unwrap();
+    let mut content = Vec::new();
+    archive.by_name("restart.npy").unwrap().read_to_end(&mut content).unwrap();
+    let restarts: Vec<i32> = content[content.len() - 4 * 40..]
+        .chunks(4)
+        .map(|c| i32::from_le_bytes(c.try_into().unwrap()))
+        .collect();
+    assert!(
+        restarts.iter().all(|restart| (-1..3).contains(restart)) && restarts.contains(&-1),
+        "{restarts:?}"
+    );
+    let broken =
+        |radius: &str| suite["by"][radius].as_object().unwrap().values().map(|n| n.as_u64().unwrap());
+    let all: u64 = ["0.02", "0.05"].into_iter().flat_map(broken).sum();
+    assert_eq!(restarts.iter().filter(|restart| **restart >= 0).count() as u64, all);
+    lab.refused(2, "attack run --suite standard --attacks pgd", &["--suite", "--attacks"]);
+    lab.refused(2, "attack run --suite best", &["--suite", "standard"]);
+    assert!(
+        lab.ok("audit run --suite standard --radii 0.05 --steps 4 --restarts 1 --examples 20 --device cpu")
+            .contains("more-steps-change-nothing")
+    );
 }
 
 #[test]

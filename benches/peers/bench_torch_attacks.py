@@ -24,6 +24,10 @@ import time
 import numpy
 import torch
 
+# All of smoothenc's attacks, in L2 without those that are for L-infinity only.
+EVERYTHING = {"l2": "pgd,margin,apgd-ce,apgd-dlr,apgd-t,fgsm,noise"}
+EVERYTHING["linf"] = EVERYTHING["l2"] + ",square"
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -98,6 +102,7 @@ def library_attacks(model, norm, radius):
     yield "pgd", "foolbox PGD, 100 x 10", foolbox_attack(pgd.repeat(10))
     options = {"norm": known, "eps": radius, "seed": 0}
     yield "apgd-ce", "torchattacks APGD-CE, 100", torchattacks.APGD(model, steps=100, n_restarts=1, loss="ce", **options)
+    yield "apgd-dlr", "torchattacks APGD-DLR, 100", torchattacks.APGD(model, steps=100, n_restarts=1, loss="dlr", **options)
     yield "apgd-t", "torchattacks APGD-T, 100 x 9", torchattacks.APGDT(model, steps=100, n_restarts=1, n_classes=10, **options)
     yield "square", "torchattacks Square, 5000", torchattacks.Square(model, n_queries=5000, n_restarts=1, loss="margin", **options)
     yield "auto", "torchattacks AutoAttack", torchattacks.AutoAttack(model, version="standard", n_classes=10, **options)
@@ -127,7 +132,8 @@ def main():
     parser.add_argument("--radii", default="0.05,0.1,0.2")
     parser.add_argument("--examples", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--attacks", default="fgsm,pgd,apgd-ce,apgd-t", help="of fgsm, pgd, apgd-ce, apgd-t, square, auto")
+    parser.add_argument("--attacks", default="fgsm,pgd,apgd-ce,apgd-dlr,apgd-t",
+                        help="of fgsm, pgd, apgd-ce, apgd-dlr, apgd-t, square, auto")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
@@ -154,6 +160,11 @@ def main():
             ("smoothenc margin, 40 x 4", ["--attacks", "margin", "--steps", "40", "--restarts", "4"]),
             ("smoothenc margin, 100 x 9", ["--attacks", "margin", "--restarts", "9"]),
             ("smoothenc pgd and margin, 100 x 10", ["--attacks", "pgd,margin"]),
+            ("smoothenc apgd-ce, 100", ["--attacks", "apgd-ce"]),
+            ("smoothenc apgd-dlr, 100", ["--attacks", "apgd-dlr"]),
+            ("smoothenc apgd-t, 100 x 9", ["--attacks", "apgd-t"]),
+            ("smoothenc suite standard", ["--suite", "standard"]),
+            ("smoothenc, all attacks in turn", ["--attacks", EVERYTHING[a.norm]]),
         ]:
             rows.setdefault(name, []).append(ours(a.binary, a.run, a.norm, radius, a.examples, a.threads, flags))
     print(f"{a.examples} images, {100 * right.float().mean().item():.1f} % right without an attack, {a.norm}\n")

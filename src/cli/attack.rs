@@ -11,8 +11,7 @@ use crate::runs::writing::{Access, Writing};
 pub fn run(AttackArgs { of: args, unlock }: AttackArgs, context: &Context) -> Result<()> {
     unlock.apply(&args.run)?;
     let run = Writing::open(&args.run)?;
-    let settings = args.attack.apply(&run.config()?.attack)?;
-    settings.validate()?;
+    let settings = args.over(&run.config()?.attack)?;
     let mut loaded = LoadedRun::of(Access::Write(run), &args.location, context)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     loaded.attack(&tasks, &settings)?;

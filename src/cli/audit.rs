@@ -34,8 +34,7 @@ figures are too good. The run stays as it is, and the exit code is 0 either way.
 /// Audits the run's probes.
 pub fn run(AuditArgs { of: args }: AuditArgs, context: &Context) -> Result<()> {
     let mut loaded = LoadedRun::open(&args.run, &args.location, context)?;
-    let settings = args.attack.apply(&loaded.config.attack)?;
-    settings.validate()?;
+    let settings = args.over(&loaded.config.attack)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     let audit = loaded.audit(&tasks, &settings)?;
     match args.json {

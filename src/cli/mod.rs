@@ -41,6 +41,7 @@ pub use train_args::{Request, TrainArgs};
 use crate::engine::device::gpu::adapter::Choice;
 use crate::files::lock::Lock;
 use crate::runs::Location;
+use crate::runs::config::{AttackConfig, Suite};
 use crate::{Error, Result};
 
 /// Train encoders whose representation resists adversarial perturbation of the input, with no labels and no
@@ -275,6 +276,9 @@ pub struct AttackedArgs {
     pub run: PathBuf,
     #[command(flatten)]
     pub attack: AttackFlags,
+    /// A name for several --attacks, which run in turn
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with = "attacks", help_heading = "Attack")]
+    pub suite: Option<Suite>,
     /// The task whose classifier to attack [default: every task probed]
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
@@ -285,11 +289,27 @@ pub struct AttackedArgs {
     pub json: bool,
 }
 
+impl AttackedArgs {
+    /// What was given over the run's own settings, validated.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the flag.
+    pub fn over(&self, own: &AttackConfig) -> Result<AttackConfig> {
+        let mut settings = self.attack.apply(own)?;
+        if let Some(suite) = self.suite {
+            settings.attacks = suite.attacks(settings.norm);
+        }
+        settings.validate()?;
+        Ok(settings)
+    }
+}
+
 const ATTACK_EXAMPLES: &str = "\
 Examples:
   smoothenc attack runs/mnist-se-1
   smoothenc attack runs/mnist-se-1 --radii 4/255,8/255
   smoothenc attack runs/mnist-se-1 --norm l2 --radii 0.5,1,2 --json
+  smoothenc attack runs/mnist-se-1 --suite standard
 
 Without flags the run's own attack settings are used. An example counts as
 right only if it withstands every restart, and each radius also tries what

@@ -18,7 +18,7 @@ use crate::runs::{short, shown};
 use crate::{Error, Result};
 
 pub use choices::{
-    Arch, AttackMethod, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection,
+    Arch, AttackMethod, DecoderOutput, Init, Metric, Norm, Objective, Precision, Preset, Selection, Suite,
 };
 pub use declared::{AttackConfig, Config, ProbeConfig, declared};
 pub use schema::{json_schema, markdown};

@@ -189,7 +189,10 @@ impl Evaluator<'_> {
         let by_radius =
             |of: fn(&Accuracies) -> f64| attack.radii.iter().copied().zip(report.adversarial.iter().map(of));
         let broken_at = |radius: f32| {
-            let by = |method| report.outcomes.iter().filter(|o| o.broken == Some((radius, method))).count();
+            let here = |o: &&Outcome, method| {
+                o.broken.is_some_and(|broken| (broken.radius, broken.method) == (radius, method))
+            };
+            let by = |method| report.outcomes.iter().filter(|o| here(o, method)).count();
             attack.methods.iter().map(|&method| (method.name().to_string(), by(method))).collect()
         };
         let result = AttackResult {
@@ -237,7 +240,7 @@ impl Evaluator<'_> {
             })
         })?;
         for (i, (outcome, certified)) in attacked.outcomes.iter().zip(&certified).enumerate() {
-            let wrong = if outcome.clean { outcome.broken.map(|(radius, _)| radius) } else { Some(0.0) };
+            let wrong = if outcome.clean { outcome.broken.map(|broken| broken.radius) } else { Some(0.0) };
             if let (Some(broken), Some(certified)) = (wrong, certified)
                 && broken <= *certified
             {

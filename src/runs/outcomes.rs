@@ -11,8 +11,9 @@ use crate::method::robustness::Outcome;
 use crate::runs::numpy::{npy, npz};
 
 /// The file with the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
-/// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded), `attack` (the name of the one that did first) and,
-/// where there are certificates, `certified` (f4, the radius in which the answer stays right, NaN where there is none).
+/// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded), `attack` (the name of the one that did first),
+/// `restart` (i4, its restart from 0; -1 where none did) and, where there are certificates, `certified` (f4, the radius in
+/// which the answer stays right, NaN where there is none).
 /// Returns the path relative to the run, and the content.
 ///
 /// # Errors
@@ -73,10 +74,13 @@ fn bytes(outcomes: &[Outcome], certified: &[Option<f32>]) -> Result<Vec<u8>> {
     let shape = [outcomes.len()];
     let labels: Vec<u8> = outcomes.iter().flat_map(|o| o.label.to_le_bytes()).collect();
     let clean: Vec<u8> = outcomes.iter().map(|o| u8::from(o.clean)).collect();
-    let broken =
-        outcomes.iter().flat_map(|o| o.broken.map_or(f32::NAN, |b| b.0).to_le_bytes()).collect::<Vec<u8>>();
+    let radius = |o: &Outcome| o.broken.map_or(f32::NAN, |broken| broken.radius);
+    let broken: Vec<u8> = outcomes.iter().flat_map(|o| radius(o).to_le_bytes()).collect();
+    // Restarts are far fewer than 2^31.
+    let restart = |o: &Outcome| o.broken.map_or(-1, |broken| broken.restart as i32);
+    let restarts: Vec<u8> = outcomes.iter().flat_map(|o| restart(o).to_le_bytes()).collect();
     // NumPy's texts have four bytes a letter.
-    let name = |o: &Outcome| o.broken.map_or("", |(_, method)| method.name());
+    let name = |o: &Outcome| o.broken.map_or("", |broken| broken.method.name());
     let longest = outcomes.iter().map(|o| name(o).len()).max().unwrap_or(0).max(1);
     let attack = |o: &Outcome| {
         let letters = name(o).chars().map(u32::from).chain(std::iter::repeat(0)).take(longest);
@@ -89,6 +93,7 @@ fn bytes(outcomes: &[Outcome], certified: &[Option<f32>]) -> Result<Vec<u8>> {
         ("clean", npy("|b1", &shape, &clean)),
         ("broken_at", npy("<f4", &shape, &broken)),
         ("attack", npy(&format!("<U{longest}"), &shape, &attacks)),
+        ("restart", npy("<i4", &shape, &restarts)),
     ];
     if !certified.is_empty() {
         arrays.push(("certified", npy("<f4", &shape, &certified)));
@@ -99,12 +104,12 @@ fn bytes(outcomes: &[Outcome], certified: &[Option<f32>]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::method::robustness::Method;
+    use crate::method::robustness::{Broken, Method};
 
     #[test]
     fn outcomes_are_read_back_and_others_refused() {
         let outcome = |label, clean, broken| Outcome { label, clean, broken };
-        let broken = Some((0.1, Method::Margin));
+        let broken = Some(Broken { radius: 0.1, method: Method::Margin, restart: 2 });
         let outcomes = [outcome(7, true, broken), outcome(2, false, None), outcome(1, true, None)];
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("label-1.npz");
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn the_archive_has_a_row_an_image() {
         let outcome = |label, clean, broken| Outcome { label, clean, broken };
-        let broken = Some((0.1, Method::Margin));
+        let broken = Some(Broken { radius: 0.1, method: Method::Margin, restart: 2 });
         let outcomes = [outcome(7, true, broken), outcome(2, false, None), outcome(1, true, None)];
         let certified = [Some(0.05), None, None];
         let made = bytes(&outcomes, &certified).unwrap();
@@ -152,5 +157,6 @@ mod tests {
         assert!(broken[0] == 0.1 && broken[1].is_nan() && broken[2].is_nan());
         assert_eq!(data("certified", 12)[..4], 0.05_f32.to_le_bytes());
         assert_eq!(data("attack", 3 * 4 * 6)[..12], *b"m\0\0\0a\0\0\0r\0\0\0");
+        assert_eq!(data("restart", 12), [2, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
     }
 }

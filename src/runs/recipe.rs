@@ -92,6 +92,9 @@ fn method(name: config::AttackMethod) -> Method {
     match name {
         config::AttackMethod::Pgd => Method::Pgd,
         config::AttackMethod::Margin => Method::Margin,
+        config::AttackMethod::ApgdCe => Method::ApgdCe,
+        config::AttackMethod::ApgdDlr => Method::ApgdDlr,
+        config::AttackMethod::ApgdT => Method::ApgdT,
         config::AttackMethod::Fgsm => Method::Fgsm,
         config::AttackMethod::Noise => Method::Noise,
         config::AttackMethod::Square => Method::Square,

@@ -1,24 +1,27 @@
 //! Adversarial accuracy: attacks on encoder and classifier (docs/method.md, section 5, step 4).
 
+mod apgd;
+mod logits;
+mod loss;
 mod queue;
 mod search;
+mod slots;
 mod square;
+mod start;
 
-use crate::engine::device::Program;
-use crate::engine::graph::Graph;
-use crate::engine::nn::Weights;
-use crate::engine::ops::{ImageShape, store};
-use crate::engine::rng::{self, Key, Purpose};
+use crate::engine::ops::ImageShape;
 use crate::engine::session::Session;
-use crate::engine::tensor::DType;
 use crate::error::{Error, Result};
-use crate::method::ops::{ANY, Norm, start_linf};
+use crate::method::ops::{ANY, Norm};
 use crate::method::robustness::{Accuracies, Probe};
 use crate::method::vae::Vae;
+use apgd::{Apgd, Goal};
+use logits::{Gradients, Logits, Rivals};
 use queue::{Victims, work_at};
 use search::{Search, VARIABLES};
 pub use square::PROPOSALS_PER_STEP;
 use square::Squares;
+use start::random_start;
 
 /// How an attack looks for an adversarial example in a ball. Every point that it visits is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +35,19 @@ pub enum Method {
     /// Steps up the margin of another class over the image's own, from random points. The first step is as long as the
     /// radius; the others fall linearly to 0. Restarts take the other classes in turn, the likeliest first.
     Margin,
-    /// Points that differ in random squares, without gradients: see `square.rs`. L-infinity only.
+    /// Auto-PGD on the cross-entropy (Croce & Hein 2020, algorithm 1), from one random point: see `attack/apgd.rs`.
+    ApgdCe,
+    /// Auto-PGD on the difference of logits ratio; on the margin where there are less than 3 classes.
+    ApgdDlr,
+    /// Auto-PGD on the targeted ratio, once for each of the 9 likeliest other classes; on the margin of that class
+    /// where there are less than 4 classes.
+    ApgdT,
+    /// Points that differ in random squares, without gradients: see `attack/square.rs`. L-infinity only.
     Square,
 }
+
+/// The most classes that [`Method::ApgdT`] aims at, as in AutoAttack.
+const TARGETS: usize = 9;
 
 impl Method {
     /// Its name in files and on the command line.
@@ -44,7 +57,46 @@ impl Method {
             Method::Fgsm => "fgsm",
             Method::Pgd => "pgd",
             Method::Margin => "margin",
+            Method::ApgdCe => "apgd-ce",
+            Method::ApgdDlr => "apgd-dlr",
+            Method::ApgdT => "apgd-t",
             Method::Square => "square",
+        }
+    }
+
+    /// What its ascent by [`Apgd`] climbs; none where that is not how it searches.
+    fn goal(self) -> Option<Goal> {
+        match self {
+            Method::ApgdCe => Some(Goal::CrossEntropy),
+            Method::ApgdDlr => Some(Goal::Dlr),
+            Method::ApgdT => Some(Goal::Targeted),
+            _ => None,
+        }
+    }
+
+    /// Whether its restarts take the other classes in turn.
+    fn has_rivals(self) -> bool {
+        matches!(self, Method::Margin | Method::ApgdT)
+    }
+
+    /// Its restarts for each image and radius, on a classifier of so many classes.
+    fn restarts(self, settings: &Attack, classes: usize) -> usize {
+        match self {
+            Method::Noise | Method::Pgd | Method::Margin => settings.restarts,
+            Method::Fgsm | Method::ApgdCe | Method::ApgdDlr | Method::Square => 1,
+            Method::ApgdT => TARGETS.min(classes.saturating_sub(1)),
+        }
+    }
+
+    /// The points of a restart that are classified, where none of them is wrong.
+    fn points(self, settings: &Attack) -> usize {
+        match self {
+            Method::Noise => 1,
+            Method::Fgsm => 2,
+            Method::Pgd | Method::Margin | Method::ApgdCe | Method::ApgdDlr | Method::ApgdT => {
+                settings.steps + 1
+            }
+            Method::Square => square::queries(settings.steps),
         }
     }
 }
@@ -58,8 +110,8 @@ pub struct Attack {
     pub norm: Norm,
     /// The radii of the balls, in rising order, on the [0, 1] scale.
     pub radii: Vec<f32>,
-    /// Steps of ascent of [`Method::Pgd`] and [`Method::Margin`]; 0 classifies the random starts alone.
-    /// [`Method::Square`] makes 50 proposals for each.
+    /// Steps of ascent, [`Method::Fgsm`] aside; 0 classifies the random starts alone. [`Method::Square`] makes
+    /// [`PROPOSALS_PER_STEP`] proposals for each.
     pub steps: usize,
     /// Random starts for each image and radius, of [`Method::Pgd`], [`Method::Margin`] and [`Method::Noise`].
     pub restarts: usize,
@@ -97,9 +149,19 @@ pub struct Outcome {
     pub label: u32,
     /// Whether it is classified correctly without an attack.
     pub clean: bool,
-    /// The smallest radius at which it was misclassified, and by what; `None` where it was so without an attack, or at
-    /// no radius.
-    pub broken: Option<(f32, Method)>,
+    /// What broke it; `None` where it was misclassified without an attack, or at no radius.
+    pub broken: Option<Broken>,
+}
+
+/// What made an image misclassified.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Broken {
+    /// The smallest radius at which something did.
+    pub radius: f32,
+    /// The method that did so first.
+    pub method: Method,
+    /// Its restart, from 0; of [`Method::ApgdT`] the place of the class that it aimed at, the likeliest being 0.
+    pub restart: usize,
 }
 
 /// The target of an attack: a classifier, and images with their classes.
@@ -127,7 +189,54 @@ impl Target<'_> {
 /// The rows that run on the device.
 pub const ROWS: usize = 256;
 
-/// Attacks encoder and probe. Calls `progress` with the work done and all work, counted in restarts of an image.
+/// One method in the balls of one radius.
+struct Trial<'a> {
+    settings: &'a Attack,
+    target: &'a Target<'a>,
+    rivals: &'a Rivals,
+    method: Method,
+    radius: f32,
+}
+
+impl Trial<'_> {
+    fn restarts(&self) -> usize {
+        self.method.restarts(self.settings, self.target.probe.classes())
+    }
+
+    /// The points that it may have to classify.
+    fn points(&self) -> usize {
+        self.target.labels.len() * self.restarts() * self.method.points(self.settings)
+    }
+
+    /// Tries the method on the images that stand. Calls `report` with the points that are left.
+    fn run(&self, session: &mut Session, victims: &mut Victims, report: &dyn Fn(usize)) -> Result<()> {
+        let Trial { settings, target, rivals, method, radius } = *self;
+        let (images, restarts) = (target.labels.len(), self.restarts());
+        let queue = (0..images * restarts).map(|q| work_at(q, images, restarts));
+        let start = |image: usize, restart: usize, out: &mut [f32]| match method {
+            Method::Fgsm => out.copy_from_slice(target.row(image)),
+            _ => random_start(settings, radius, target.row(image), image, restart, out),
+        };
+        let rival = |image: usize, restart: usize| match method.has_rivals() {
+            true => rivals.of(image, restart),
+            false => ANY,
+        };
+        if method == Method::Square {
+            let squares = Squares { radius, steps: settings.steps, seed: settings.seed };
+            return squares.run(session, victims, report);
+        }
+        if let Some(goal) = method.goal() {
+            let apgd = Apgd { goal, norm: settings.norm, radius, steps: settings.steps };
+            return apgd.run(session, victims, queue, &start, &rival, report);
+        }
+        let search = Search::new(settings, method, radius);
+        let mut program = search.compile(session, target.vae, target.probe, settings.fused)?;
+        victims.run(session, &mut program, queue, &start, &rival, report)
+    }
+}
+
+/// Attacks encoder and probe. Calls `progress` with the work done and all work, counted in points of an image that are
+/// classified.
 ///
 /// # Errors
 /// [`Error::Request`] for [`Method::Square`] in L2; those of the device.
@@ -138,58 +247,52 @@ pub fn attack(
     progress: &dyn Fn(usize, usize),
 ) -> Result<AttackReport> {
     settings.check()?;
-    let images = target.labels.len();
     let mut victims = Victims::new(target);
-    // The images themselves, without a step: which are misclassified without an attack.
-    let mut as_is =
-        Search::without_steps(settings.norm).compile(session, target.vae, target.probe, settings.fused)?;
-    let queue = (0..images).map(|image| (image, 0));
-    let itself = |image: usize, _, out: &mut [f32]| out.copy_from_slice(target.row(image));
-    victims.run(session, &mut as_is, queue, &itself, &|_, _| ANY, &|_| ())?;
+    classify_as_is(session, &mut victims, settings)?;
     let nominal = victims.standing();
-    let clean = |(&label, &fooled): (&u32, &bool)| Outcome { label, clean: !fooled, broken: None };
-    let mut outcomes: Vec<Outcome> = target.labels.iter().zip(&victims.fooled).map(clean).collect();
-
-    let others = match settings.methods.contains(&Method::Margin) {
-        true => likeliest_others(session, target)?,
-        false => vec![],
+    let clean =
+        |(image, &label): (usize, &u32)| Outcome { label, clean: victims.stands(image), broken: None };
+    let mut outcomes: Vec<Outcome> = target.labels.iter().enumerate().map(clean).collect();
+    let rivals = match settings.methods.iter().any(|method| method.has_rivals()) {
+        true => Rivals::of_images(session, target)?,
+        false => Rivals::default(),
     };
-    let of_image = others.len() / images.max(1);
-    let rival = |image: usize, restart: usize| match of_image {
-        0 => ANY,
-        of_image => others[image * of_image + restart % of_image],
-    };
-    let restarts = |method: &Method| Search::new(settings, *method, 0.0).restarts;
-    let all = settings.radii.len() * images * settings.methods.iter().map(restarts).sum::<usize>();
+    let rivals = &rivals;
+    let trial = |radius, method| Trial { settings, target, rivals, method, radius };
+    let trials: Vec<Vec<Trial>> = settings
+        .radii
+        .iter()
+        .map(|&radius| settings.methods.iter().map(|&method| trial(radius, method)).collect())
+        .collect();
+    let all = trials.iter().flatten().map(Trial::points).sum();
     let (mut done, mut adversarial) = (0, Vec::new());
-    for &radius in &settings.radii {
-        for &method in &settings.methods {
-            let search = Search::new(settings, method, radius);
-            let work = search.restarts * images;
-            let report = |waiting: usize| progress(done + work - waiting, all);
-            let start = |image: usize, restart: usize, out: &mut [f32]| match method {
-                Method::Fgsm => itself(image, restart, out),
-                _ => random_start(settings, radius, target.row(image), image, restart, out),
-            };
-            if method == Method::Square {
-                let squares = Squares { radius, steps: settings.steps, seed: settings.seed };
-                squares.run(session, target, &mut victims.fooled, &report)?;
-            } else {
-                let mut program = search.compile(session, target.vae, target.probe, settings.fused)?;
-                let queue = (0..work).map(|q| work_at(q, images, search.restarts));
-                victims.run(session, &mut program, queue, &start, &rival, &report)?;
-            }
+    for ball in &trials {
+        for trial in ball {
+            let work = trial.points();
+            trial.run(session, &mut victims, &|left| progress(done + work - left, all))?;
             done += work;
-            for (outcome, &fooled) in outcomes.iter_mut().zip(&victims.fooled) {
-                if fooled && outcome.clean && outcome.broken.is_none() {
-                    outcome.broken = Some((radius, method));
+            for (image, outcome) in outcomes.iter_mut().enumerate() {
+                if let (true, None, Some(restart)) = (outcome.clean, outcome.broken, victims.fooled_by(image))
+                {
+                    outcome.broken = Some(Broken { radius: trial.radius, method: trial.method, restart });
                 }
             }
         }
         adversarial.push(victims.standing());
     }
-    session.forget("attack.logits"); // Another probe has other classes.
+    // Another probe has other classes.
+    ["attack.logits", "attack.slopes"].iter().for_each(|name| session.forget(name));
     Ok(AttackReport { nominal, adversarial, outcomes })
+}
+
+/// Finds which images are misclassified without an attack: a search without steps, from the images themselves.
+fn classify_as_is(session: &mut Session, victims: &mut Victims, settings: &Attack) -> Result<()> {
+    let target = victims.target;
+    let search = Search::without_steps(settings.norm);
+    let mut program = search.compile(session, target.vae, target.probe, settings.fused)?;
+    let queue = (0..target.labels.len()).map(|image| (image, 0));
+    let itself = |image: usize, _, out: &mut [f32]| out.copy_from_slice(target.row(image));
+    victims.run(session, &mut program, queue, &itself, &|_, _| ANY, &|_| ())
 }
 
 /// Compiles what [`attack`] runs, and frees its memory again; the variable `probe` too.
@@ -199,11 +302,16 @@ pub fn attack(
 pub fn check_attack(session: &mut Session, vae: &Vae, probe: &Probe, settings: &Attack) -> Result<()> {
     settings.check()?;
     let radius = settings.radii.first().copied().unwrap_or(0.0);
+    Search::without_steps(settings.norm).compile(session, vae, probe, settings.fused)?;
     for &method in &settings.methods {
-        if matches!(method, Method::Margin | Method::Square) {
+        if method.has_rivals() || method == Method::Square {
             Logits::compile(session, vae, probe)?;
         }
-        Search::new(settings, method, radius).compile(session, vae, probe, settings.fused)?;
+        if method.goal().is_some() {
+            Gradients::compile(session, vae, probe)?;
+        } else if method != Method::Square {
+            Search::new(settings, method, radius).compile(session, vae, probe, settings.fused)?;
+        }
     }
     VARIABLES.iter().chain(&["probe"]).for_each(|name| session.forget(name));
     Ok(())
@@ -233,62 +341,4 @@ pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radi
     let rows: Vec<f32> = session.get("attack.x_adv")?;
     points.copy_from_slice(&rows[..target.x.len()]);
     Ok(points)
-}
-
-/// The classifier alone, for points of the host.
-struct Logits(Program);
-
-impl Logits {
-    fn compile(session: &mut Session, vae: &Vae, probe: &Probe) -> Result<Self> {
-        let mut g = Graph::new();
-        let model = Weights::new(&mut g, &vae.layout, "model")?;
-        let head = Weights::new(&mut g, &probe.layout, "probe")?;
-        let points = g.variable("attack.x_adv", [ROWS, vae.encoder.inputs()], DType::F32)?;
-        let means = vae.encode_mean(&mut g, &model.views, points)?;
-        let logits = probe.logits(&mut g, &head.views, means)?;
-        let kept = g.variable("attack.logits", [ROWS, probe.classes()], DType::F32)?;
-        store(&mut g, logits, kept)?;
-        Ok(Logits(session.compile(&g)?))
-    }
-
-    /// The logits `[ROWS, classes]` of at most [`ROWS`] points.
-    fn of(&mut self, session: &Session, points: &[f32]) -> Result<Vec<f32>> {
-        session.write("attack.x_adv", 0, points)?;
-        self.0.run()?;
-        session.get("attack.logits")
-    }
-}
-
-/// The classes of each image but its own, by falling logits: `[images, classes - 1]`.
-fn likeliest_others(session: &mut Session, target: &Target) -> Result<Vec<u32>> {
-    let (inputs, classes) = (target.vae.encoder.inputs(), target.probe.classes());
-    let mut program = Logits::compile(session, target.vae, target.probe)?;
-    let mut others = Vec::with_capacity(target.labels.len() * (classes - 1));
-    for (x, labels) in target.x.chunks(ROWS * inputs).zip(target.labels.chunks(ROWS)) {
-        let logits = program.of(session, x)?;
-        for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
-            let mut order: Vec<u32> = (0..classes as u32).filter(|&c| c != label).collect();
-            order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
-            // One more where the label is no class.
-            others.extend(&order[..classes - 1]);
-        }
-    }
-    Ok(others)
-}
-
-/// A random point of the ball around `x`, clipped to the box: the host's twin of `pgd_start`.
-fn random_start(settings: &Attack, radius: f32, x: &[f32], image: usize, restart: usize, out: &mut [f32]) {
-    let key = Key::new(settings.seed, Purpose::Attack);
-    let first_block = (image * out.len().div_ceil(2)) as u32;
-    rng::fill(key, restart as u32, first_block, settings.norm == Norm::L2, out);
-    match settings.norm {
-        Norm::Linf => out.iter_mut().zip(x).for_each(|(o, x)| *o = start_linf(*x, *o, radius)),
-        Norm::L2 => {
-            let key = Key::new(settings.seed, Purpose::AttackRadius);
-            let share = rng::uniform(key, restart as u32, image as u32).powf(1.0 / out.len() as f32);
-            let length = out.iter().map(|o| o * o).sum::<f32>().sqrt();
-            out.iter_mut().zip(x).for_each(|(o, x)| *o = x + radius * share * *o / length);
-        }
-    }
-    out.iter_mut().for_each(|o| *o = o.clamp(0.0, 1.0));
 }

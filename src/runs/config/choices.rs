@@ -113,12 +113,26 @@ choice! {
         Pgd = "pgd",
         /// gradient ascent on the margin of another class, each restart one's, in steps that fall from the radius to 0
         Margin = "margin",
+        /// Auto-PGD on the cross-entropy, from one random point: its steps are halved where it makes no progress
+        ApgdCe = "apgd-ce",
+        /// Auto-PGD on the difference of logits ratio; on the margin where there are less than 3 classes
+        ApgdDlr = "apgd-dlr",
+        /// Auto-PGD on the ratio of each of the 9 likeliest other classes; on its margin where there are less than 4
+        ApgdT = "apgd-t",
         /// one step of the radius up the cross-entropy, from the image itself
         Fgsm = "fgsm",
         /// random points, as many as restarts
         Noise = "noise",
         /// points that differ in random squares, without gradients, 50 of them for each of `steps`; linf only
         Square = "square",
+    }
+}
+
+choice! {
+    /// Attacks that are tried together, under one name.
+    Suite {
+        /// margin, apgd-ce, apgd-t and, in the linf norm, square
+        Standard = "standard",
     }
 }
 
@@ -171,9 +185,23 @@ impl AttackMethod {
         match self {
             AttackMethod::Pgd => format!("PGD of {steps} steps x {restarts} restarts"),
             AttackMethod::Margin => format!("margin ascent of {steps} steps x {restarts} restarts"),
+            AttackMethod::ApgdCe => format!("APGD-CE of {steps} steps"),
+            AttackMethod::ApgdDlr => format!("APGD-DLR of {steps} steps"),
+            AttackMethod::ApgdT => format!("APGD-T of {steps} steps a class"),
             AttackMethod::Fgsm => "FGSM".into(),
             AttackMethod::Noise => format!("noise of {restarts} points"),
             AttackMethod::Square => format!("squares of {} proposals", PROPOSALS_PER_STEP * steps),
+        }
+    }
+}
+
+impl Suite {
+    /// What it tries in balls of a norm, in this order: the attack that finds most for its time first.
+    pub fn attacks(self, norm: Norm) -> Vec<AttackMethod> {
+        use AttackMethod::{ApgdCe, ApgdT, Margin, Square};
+        match (self, norm) {
+            (Suite::Standard, Norm::Linf) => vec![Margin, ApgdCe, ApgdT, Square],
+            (Suite::Standard, Norm::L2) => vec![Margin, ApgdCe, ApgdT],
         }
     }
 }

@@ -204,9 +204,9 @@ settings! {
         /// The radii, ascending, in pixel units of the [0, 1] scale: 8/255 is 0.0314
         #[serde(serialize_with = "forms::short_list")]
         radii: Vec<f32> = Attack "R,.." Kind::Positives, Attack [common];
-        /// Steps of gradient ascent of pgd and margin; square makes 50 proposals for each
+        /// Steps of gradient ascent; fgsm makes one, and square 50 proposals for each
         steps: usize = Attack "N" Kind::Count { least: 1, most: MAX_STEPS }, Attack;
-        /// Random starts of pgd, margin and noise; the worst counts
+        /// Random starts of pgd, margin and noise; the worst counts. apgd-ce and apgd-dlr have one, apgd-t one a class
         restarts: usize = Attack "N" Kind::Count { least: 1, most: MAX_STEPS }, Attack;
         /// Attack the first N test images, or all; of color-mnist N different digits in colours in turn
         #[serde(with = "forms::all")]

@@ -76,7 +76,8 @@ pub struct AttackResult {
     /// The seed of the random starts; records of format 1 have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// The file with one row an example, relative to the run (`label`, `clean`, `broken_at`, `attack`, `certified`).
+    /// The file with one row an example, relative to the run (`label`, `clean`, `broken_at`, `attack`, `restart`,
+    /// `certified`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<String>,
 }

@@ -2,8 +2,9 @@
 //! reads which rows are misclassified, drops the other restarts of their images, and refills the free rows from the
 //! queue. So all rows are busy, and a misclassified image costs no further steps.
 
+use super::Target;
 use super::search::Compiled;
-use super::{ROWS, Target};
+use super::slots::Slots;
 use crate::engine::session::Session;
 use crate::error::Result;
 use crate::method::robustness::Accuracies;
@@ -23,14 +24,15 @@ pub(super) fn work_at(q: usize, images: usize, restarts: usize) -> Work {
 
 /// The images under attack, and which are misclassified so far.
 pub(super) struct Victims<'a> {
-    target: &'a Target<'a>,
-    pub fooled: Vec<bool>,
+    pub target: &'a Target<'a>,
+    /// The restart that found a misclassified point of an image.
+    fooled_by: Vec<Option<usize>>,
 }
 
 /// A busy row.
-#[derive(Clone, Copy)]
 struct Row {
     image: usize,
+    restart: usize,
     rival: u32,
     /// Runs of the program so far.
     runs: usize,
@@ -38,16 +40,38 @@ struct Row {
 
 impl<'a> Victims<'a> {
     pub fn new(target: &'a Target<'a>) -> Self {
-        Victims { target, fooled: vec![false; target.labels.len()] }
+        Victims { target, fooled_by: vec![None; target.labels.len()] }
     }
 
+    /// Whether no point of the image was misclassified so far.
+    pub fn stands(&self, image: usize) -> bool {
+        self.fooled_by[image].is_none()
+    }
+
+    /// The restart that found a misclassified point of the image.
+    pub fn fooled_by(&self, image: usize) -> Option<usize> {
+        self.fooled_by[image]
+    }
+
+    /// A restart has found a misclassified point of the image. The first one counts.
+    pub fn mark(&mut self, image: usize, restart: usize) {
+        self.fooled_by[image].get_or_insert(restart);
+    }
+
+    /// The accuracies that are left.
     pub fn standing(&self) -> Accuracies {
-        Accuracies::of(self.target.labels.iter().zip(&self.fooled).map(|(&label, fooled)| (label, !fooled)))
+        let rights = self.fooled_by.iter().map(Option::is_none);
+        Accuracies::of(self.target.labels.iter().copied().zip(rights))
+    }
+
+    /// The next work in the queue: a misclassified image needs no further restart.
+    pub fn next_of(&self, queue: &mut impl Iterator<Item = Work>) -> Option<Work> {
+        queue.find(|(image, _)| self.stands(*image))
     }
 
     /// Processes `queue`, each item in as many runs of the search as it has, and marks the misclassified images.
     /// `start` writes the point at which a restart begins, and `rival` tells the class it prefers. Calls `report` with
-    /// the items left after each run.
+    /// the points that are left after each run.
     pub fn run(
         &mut self,
         session: &Session,
@@ -58,42 +82,36 @@ impl<'a> Victims<'a> {
         report: &dyn Fn(usize),
     ) -> Result<()> {
         let inputs = self.target.vae.encoder.inputs();
-        let mut rows: [Option<Row>; ROWS] = [None; ROWS];
+        let mut rows = Slots::new();
         let mut point = vec![0.0; inputs];
-        loop {
-            for (r, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.is_none()) {
-                // A misclassified image needs no further restart.
-                let Some((image, restart)) = queue.find(|(image, _)| !self.fooled[*image]) else {
-                    break;
-                };
-                start(image, restart, &mut point);
-                session.write("attack.x", r * inputs, self.target.row(image))?;
-                session.write("attack.x_adv", r * inputs, &point)?;
-                session.write("attack.wrong", r, &[0_u32])?;
-                *row = Some(Row { image, rival: rival(image, restart), runs: 0 });
-            }
-            if rows.iter().all(Option::is_none) {
-                return Ok(());
-            }
-            for (aim, row) in search.rows.iter_mut().zip(&rows) {
-                if let Some(Row { image, rival, runs }) = *row {
-                    *aim = search.search.aim(self.target.labels[image], rival, runs * search.steps_a_run);
-                }
+        let take = |victims: &Self, r: usize, (image, restart): Work, point: &mut [f32]| {
+            start(image, restart, point);
+            session.write("attack.x", r * inputs, victims.target.row(image))?;
+            session.write("attack.x_adv", r * inputs, point)?;
+            session.write("attack.wrong", r, &[0_u32])?;
+            Ok(Row { image, restart, rival: rival(image, restart), runs: 0 })
+        };
+        while rows
+            .fill(|r| self.next_of(&mut queue).map(|work| take(self, r, work, &mut point)).transpose())?
+        {
+            for (r, row) in rows.busy() {
+                let label = self.target.labels[row.image];
+                search.rows[r] = search.search.aim(label, row.rival, row.runs * search.steps_a_run);
             }
             search.run(session)?;
             let wrong: Vec<u32> = session.get("attack.wrong")?;
-            for (row, wrong) in rows.iter().zip(wrong) {
-                if let Some(row) = row {
-                    self.fooled[row.image] |= wrong != 0;
+            for (r, row) in rows.busy_mut() {
+                row.runs += 1;
+                if wrong[r] != 0 {
+                    self.mark(row.image, row.restart);
                 }
             }
-            for row in &mut rows {
-                *row = row
-                    .map(|row| Row { runs: row.runs + 1, ..row })
-                    .filter(|row| row.runs < search.runs && !self.fooled[row.image]);
-            }
-            report(queue.len() + rows.iter().flatten().count());
+            rows.retain(|row| row.runs < search.runs && self.stands(row.image));
+            let left = |row: &Row| (search.runs - row.runs) * search.steps_a_run;
+            let waiting = queue.len() * search.search.points();
+            report(waiting + rows.busy().map(|(_, row)| left(row)).sum::<usize>());
         }
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::method::vae::Vae;
 const STEPS_BETWEEN_CHECKS: usize = 25;
 
 /// The variables of a search in the session.
-pub(super) const VARIABLES: [&str; 8] = [
+pub(super) const VARIABLES: [&str; 10] = [
     "attack.x",
     "attack.x_adv",
     "attack.wrong",
@@ -29,6 +29,8 @@ pub(super) const VARIABLES: [&str; 8] = [
     "attack.targets",
     "attack.lengths",
     "attack.logits",
+    "attack.slopes",
+    "attack.gradients",
 ];
 
 /// What a method does in a ball.
@@ -43,7 +45,6 @@ pub(super) struct Search {
     length: f32,
     /// How much shorter each step is than the one before.
     fall: f32,
-    pub restarts: usize,
 }
 
 /// A row of the device: its label, the class it prefers, and its next step's length.
@@ -69,24 +70,28 @@ pub(super) struct Compiled {
 }
 
 impl Search {
+    /// What a method does that runs on the device alone, at a radius.
     pub fn new(settings: &Attack, method: Method, radius: f32) -> Self {
-        let Attack { norm, steps, restarts, .. } = *settings;
-        let search = Search { norm, radius, margin: false, steps, length: 0.0, fall: 0.0, restarts };
+        let (norm, steps) = (settings.norm, settings.steps);
+        let search = Search { norm, radius, margin: false, steps: 0, length: 0.0, fall: 0.0 };
+        let share = radius / steps.max(1) as f32;
         match method {
-            Method::Noise => Search { steps: 0, ..search },
-            // It has no steps and no restarts: each image counts once.
-            Method::Square => Search { steps: 0, restarts: 1, ..search },
-            Method::Fgsm => Search { steps: 1, length: radius, restarts: 1, ..search },
-            Method::Pgd => Search { length: 2.5 * radius / steps.max(1) as f32, ..search },
-            Method::Margin => {
-                Search { margin: true, length: radius, fall: radius / steps.max(1) as f32, ..search }
-            }
+            Method::Fgsm => Search { steps: 1, length: radius, ..search },
+            Method::Pgd => Search { steps, length: 2.5 * share, ..search },
+            Method::Margin => Search { steps, margin: true, length: radius, fall: share, ..search },
+            // Points without steps: the others are no searches of this kind.
+            Method::Noise | Method::ApgdCe | Method::ApgdDlr | Method::ApgdT | Method::Square => search,
         }
     }
 
     /// One that classifies the points it is given.
     pub fn without_steps(norm: Norm) -> Self {
-        Search { norm, radius: 0.0, margin: false, steps: 0, length: 0.0, fall: 0.0, restarts: 1 }
+        Search { norm, radius: 0.0, margin: false, steps: 0, length: 0.0, fall: 0.0 }
+    }
+
+    /// The points of a restart that are classified.
+    pub fn points(&self) -> usize {
+        self.steps + 1
     }
 
     /// The aim of a row after `done` steps.

@@ -2,7 +2,11 @@
 //! best so far in a random square, and keeps those with a smaller margin. What it breaks and an ascent does not, may
 //! show that gradients mislead. L-infinity only.
 
-use super::{Logits, ROWS, Target};
+use super::logits::Logits;
+use super::loss::margin;
+use super::queue::Victims;
+use super::slots::Slots;
+use super::{ROWS, Target};
 use crate::engine::ops::ImageShape;
 use crate::engine::rng::{Key, Purpose, Stream};
 use crate::engine::session::Session;
@@ -34,59 +38,47 @@ struct Row {
     margin: f32,
 }
 
-impl Squares {
-    fn queries(&self) -> usize {
-        PROPOSALS_PER_STEP * self.steps.max(1)
-    }
+/// The proposals for an image in an attack of so many steps.
+pub(super) fn queries(steps: usize) -> usize {
+    PROPOSALS_PER_STEP * steps.max(1)
+}
 
-    /// Attacks the images that are not `fooled`, and marks those that it breaks. Calls `report` with the images left.
-    pub fn run(
-        &self,
-        session: &mut Session,
-        target: &Target,
-        fooled: &mut [bool],
-        report: &dyn Fn(usize),
-    ) -> Result<()> {
-        let mut logits = Logits::compile(session, target.vae, target.probe)?;
-        let inputs = target.vae.encoder.inputs();
-        let standing: Vec<usize> = (0..fooled.len()).filter(|&image| !fooled[image]).collect();
-        let mut waiting = standing.into_iter();
-        let mut rows: [Option<Row>; ROWS] = [const { None }; ROWS];
+impl Squares {
+    /// Attacks the images that stand, and marks those that it breaks. Calls `report` with the proposals that are left.
+    pub fn run(&self, session: &mut Session, victims: &mut Victims, report: &dyn Fn(usize)) -> Result<()> {
+        let target = victims.target;
+        let mut program = Logits::compile(session, target.vae, target.probe)?;
+        let (inputs, classes) = (target.vae.encoder.inputs(), target.probe.classes());
+        let queries = queries(self.steps);
+        let mut queue = (0..target.labels.len()).map(|image| (image, 0));
+        let mut rows = Slots::new();
         let mut points = vec![0.0; ROWS * inputs];
-        loop {
-            for row in rows.iter_mut().filter(|row| row.is_none()) {
-                let Some(image) = waiting.next() else { break };
-                let draws = Stream::new(Key::new(self.seed, Purpose::Square), image as u32);
-                *row = Some(Row { image, query: 0, draws, best: vec![], margin: f32::INFINITY });
+        let take = |(image, _)| {
+            let draws = Stream::new(Key::new(self.seed, Purpose::Square), image as u32);
+            Row { image, query: 0, draws, best: vec![], margin: f32::INFINITY }
+        };
+        while rows.fill(|_| Ok(victims.next_of(&mut queue).map(take)))? {
+            for (r, row) in rows.busy_mut() {
+                self.propose(row, target, &mut points[r * inputs..][..inputs]);
             }
-            if rows.iter().all(Option::is_none) {
-                return Ok(());
-            }
-            for (row, point) in rows.iter_mut().zip(points.chunks_exact_mut(inputs)) {
-                if let Some(row) = row {
-                    self.propose(row, target, point);
-                }
-            }
-            let logits = logits.of(session, &points)?;
-            let answers = logits.chunks_exact(target.probe.classes()).zip(points.chunks_exact(inputs));
-            for (slot, (logits, point)) in rows.iter_mut().zip(answers) {
-                let Some(row) = slot else { continue };
-                let margin = margin(logits, target.labels[row.image] as usize);
+            let logits = program.of(session, &points)?;
+            for (r, row) in rows.busy_mut() {
                 row.query += 1;
-                match margin {
-                    None => fooled[row.image] = true,
+                let label = target.labels[row.image] as usize;
+                match margin(&logits[r * classes..][..classes], label) {
+                    None => victims.mark(row.image, 0),
                     // The first point is the best so far, whatever its margin.
                     Some(margin) if row.best.is_empty() || margin < row.margin => {
-                        (row.margin, row.best) = (margin, point.to_vec());
+                        (row.margin, row.best) = (margin, points[r * inputs..][..inputs].to_vec());
                     }
                     Some(_) => {}
                 }
-                if margin.is_none() || row.query == self.queries() {
-                    *slot = None;
-                }
             }
-            report(waiting.len() + rows.iter().flatten().count());
+            rows.retain(|row| row.query < queries && victims.stands(row.image));
+            let left = rows.busy().map(|(_, row)| queries - row.query).sum::<usize>();
+            report(queue.len() * queries + left);
         }
+        Ok(())
     }
 
     /// Writes the next point: first stripes, one for each column of pixels and each channel, then a square in what is
@@ -104,7 +96,7 @@ impl Squares {
             return;
         }
         point.copy_from_slice(&row.best);
-        let side = side(row.query, self.queries(), target.shape);
+        let side = side(row.query, queries(self.steps), target.shape);
         let signs: Vec<f32> = (0..channels).map(|_| sign()).collect();
         let mut place = |room: usize| ((draws.uniform() * room as f32) as usize).min(room - 1);
         let (top, left) = (place(height - side + 1), place(width - side + 1));
@@ -128,16 +120,6 @@ fn side(query: usize, queries: usize, [_, height, width]: ImageShape) -> usize {
     side.clamp(1, height.min(width))
 }
 
-/// How far the label's logit lies above the largest other one; none where it is not the first largest, or one is a NaN.
-fn margin(logits: &[f32], label: usize) -> Option<f32> {
-    let own = *logits.get(label)?;
-    let (before, after) = (&logits[..label], &logits[label + 1..]);
-    // A NaN fails both comparisons.
-    let right = !own.is_nan() && before.iter().all(|x| *x < own) && after.iter().all(|x| *x <= own);
-    let largest = before.iter().chain(after).copied().fold(f32::NEG_INFINITY, f32::max);
-    right.then_some(own - largest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,13 +130,5 @@ mod tests {
         assert_eq!((sides[0], sides[4998]), (25, 1));
         assert!(sides.is_sorted_by(|a, b| a >= b));
         assert_eq!([side(1, 50, [3, 1, 9]), side(49, 50, [1, 4, 4])], [1, 1]);
-    }
-
-    #[test]
-    fn a_margin_is_none_where_the_answer_is_wrong() {
-        assert_eq!(margin(&[1.0, 3.0, 2.0], 1), Some(1.0));
-        // The first of equals is the answer.
-        assert_eq!([margin(&[3.0, 3.0], 0), margin(&[3.0, 3.0], 1)], [Some(0.0), None]);
-        assert_eq!([margin(&[f32::NAN, 3.0], 1), margin(&[f32::NAN, 3.0], 0), margin(&[1.0], 4)], [None; 3]);
     }
 }
