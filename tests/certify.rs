@@ -302,9 +302,9 @@ fn certified_images_stand_under_attack() {
             let (mut both, mut neither) = (0, 0);
             for (outcome, certified) in report.outcomes.iter().zip(&certified) {
                 match (outcome.broken, certified) {
-                    (Some((broken, _)), Some(certified)) => {
+                    (Some(Broken { radius, .. }), Some(certified)) => {
                         assert!(
-                            broken > *certified,
+                            radius > *certified,
                             "{norm:?}: broken at {radius}, certified at {certified}"
                         );
                         both += 1;

@@ -140,7 +140,8 @@ fn every_setting_has_its_flag() {
     // Whatever could differ does: no flag is forgotten. The data set's name is given.
     let tables = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
     let (is, was) = (tables(&text), tables(&default));
-    for setting in declared().filter(|s| !["dataset", "attack.enabled"].contains(&s.path().as_str())) {
+    let other = ["dataset", "attack.enabled", "attack.certify"];
+    for setting in declared().filter(|s| !other.contains(&s.path().as_str())) {
         assert_ne!(setting.value_in(&is), setting.value_in(&was), "{}", setting.path());
     }
     assert_eq!(request.config.attack.radii, [0.5, 2.0]);
@@ -150,6 +151,9 @@ fn every_setting_has_its_flag() {
     assert!(request.json);
     assert!(!resolve("mnist --no-attack").unwrap().config.attack.enabled);
     refused("mnist --no-attack --attack-steps 3", "--no-attack");
+    // There are no certificates for halves.
+    assert!(resolve("mnist --attack-certify").unwrap().config.attack.certify);
+    refused("mnist --attack-certify --precision f16", "--attack-certify");
 }
 
 #[test]

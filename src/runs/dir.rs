@@ -82,7 +82,7 @@ impl RunDir {
     /// [`Error::Request`] where `config.toml` does not read as settings, or is not one that a run wrote.
     pub fn config(&self) -> Result<Config> {
         let path = self.config_path();
-        let config = Config::from_file(&path, &Config::default())?;
+        let config = Config::from_file(&path, &Config::before())?;
         // A run writes every setting; a file of another program that happens to parse does not have them.
         let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
         let table: toml::Table = toml::from_str(&text).unwrap_or_default();

@@ -345,3 +345,15 @@ fn a_folder_of_data_is_relative_to_the_file_that_names_it() {
     assert_eq!(read("data-dir = \"/d\""), Some("/d".into()));
     assert_eq!(read(""), None);
 }
+
+/// A run's file from before a setting was added means what runs did then, whatever the default is now.
+#[test]
+fn a_file_of_an_earlier_version_means_what_it_did() {
+    let before = Config::before();
+    assert_eq!(before.attack.attacks, [AttackMethod::Pgd]);
+    let table: toml::Table = toml::from_str(&before.to_toml().unwrap()).unwrap();
+    for setting in declared().filter(|setting| setting.neutral.is_some()) {
+        assert!(setting.is_neutral_in(&table), "{}", setting.path());
+    }
+    assert_eq!(before.attack.steps, Config::default().attack.steps);
+}

@@ -69,6 +69,21 @@ impl Config {
         Ok(config)
     }
 
+    /// The defaults, and for settings that were added later what runs did before: what a run's own file has not got.
+    pub fn before() -> Config {
+        let mut over = Table::new();
+        for setting in declared() {
+            let Some(Ok(value)) = setting.neutral.map(|neutral| setting.parse(neutral)) else { continue };
+            let inner = match setting.table {
+                "" => Some(&mut over),
+                table => over.entry(table).or_insert(Value::Table(Table::new())).as_table_mut(),
+            };
+            inner.map(|inner| inner.insert(setting.key(), value));
+        }
+        // A test reads them all.
+        Config::default().with(over).unwrap_or_default()
+    }
+
     /// These settings with those of `over` laid over them. Radii come out ascending.
     ///
     /// # Errors
