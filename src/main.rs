@@ -84,6 +84,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Attack(args) => cli::attack::run(args, context),
         Command::Audit(args) => cli::audit::run(args, context),
         Command::Encode(args) => cli::encode::run(&args, context),
+        Command::Export(args) => cli::export::run(&args, context),
         Command::Reconstruct(args) => cli::reconstruct::run(&args, context),
         Command::Sample(args) => cli::sample::run(&args, context),
         Command::Traverse(args) => cli::traverse::run(&args, context),

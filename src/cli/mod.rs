@@ -11,6 +11,7 @@ pub mod devices;
 pub mod divergence;
 pub mod encode;
 pub mod environment;
+pub mod export;
 pub mod failure;
 pub mod man;
 mod out_file;
@@ -120,6 +121,8 @@ pub enum Command {
     Audit(audit::AuditArgs),
     /// Write the codes of images to a file, for other tools
     Encode(encode::EncodeArgs),
+    /// Write a run's classifier as ONNX, and properties for verifiers
+    Export(export::ExportArgs),
     /// Draw test images beside what the decoder makes of their codes
     Reconstruct(reconstruct::ReconstructArgs),
     /// Draw images decoded from the prior

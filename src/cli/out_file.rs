@@ -1,10 +1,11 @@
 //! `--out` of the commands that write one file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::error::{Error, Result};
+use crate::files::directory;
 
 /// The file to write; a command says in `--out`'s help of what kind.
 #[derive(Debug, Args)]
@@ -23,17 +24,24 @@ impl OutFile {
     /// # Errors
     /// [`Error::Request`] naming `--out`.
     pub fn check(&self) -> Result<()> {
-        let refuse = |why: &str| Err(Error::request(format!("--out {}: {why}", self.out.display())));
-        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if folder.is_some_and(|folder| !folder.is_dir()) {
-            return refuse("there is no such folder; make it, or give another file");
-        }
-        if self.out.is_dir() {
-            return refuse("that is a folder; give a file");
-        }
-        if self.out.exists() && !self.overwrite {
-            return refuse("the file exists; give another, or --overwrite to replace it");
-        }
-        Ok(())
+        check("--out", &self.out, self.overwrite)
     }
+}
+
+/// The same for the file `path` of the flag `flag`.
+///
+/// # Errors
+/// [`Error::Request`] naming the flag.
+pub fn check(flag: &str, path: &Path, overwrite: bool) -> Result<()> {
+    let refuse = |why: &str| Err(Error::request(format!("{flag} {}: {why}", path.display())));
+    if !directory(path).is_dir() {
+        return refuse("there is no such folder; make it, or give another file");
+    }
+    if path.is_dir() {
+        return refuse("that is a folder; give a file");
+    }
+    if path.exists() && !overwrite {
+        return refuse("the file exists; give another, or --overwrite to replace it");
+    }
+    Ok(())
 }

@@ -22,7 +22,7 @@ pub use choices::{
 };
 pub use declared::{AttackConfig, Config, ProbeConfig, declared};
 pub use schema::{json_schema, markdown};
-pub use setting::{Group, Kind, Role, Setting};
+pub use setting::{Group, Kind, Role, Setting, number};
 pub(crate) use text::{lay_over, located, plain, seal_holds};
 
 impl AttackConfig {

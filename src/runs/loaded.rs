@@ -133,7 +133,7 @@ impl LoadedRun {
         Provenance::of(self.session.device().description(), &self.fingerprint)
     }
 
-    fn evaluator(&mut self) -> Evaluator<'_> {
+    pub(super) fn evaluator(&mut self) -> Evaluator<'_> {
         let LoadedRun { session, vae, data, context, .. } = self;
         Evaluator { session, vae, data, context }
     }
@@ -195,7 +195,7 @@ impl LoadedRun {
         attacked.collect()
     }
 
-    fn require_probes(&self, tasks: &[usize]) -> Result<()> {
+    pub(super) fn require_probes(&self, tasks: &[usize]) -> Result<()> {
         for &task in tasks {
             let name = &self.data.tasks[task].name;
             let probed = !model_file::of_probe(&self.tensors, name).is_empty();

@@ -11,6 +11,7 @@ pub mod config;
 pub mod destination;
 pub mod dir;
 pub mod evaluate;
+pub mod export;
 #[cfg(test)]
 mod faults_tests;
 pub(crate) mod identity;
@@ -21,7 +22,9 @@ pub(crate) mod made_up;
 mod mark;
 pub mod metrics;
 pub mod model_file;
+pub mod network;
 pub(crate) mod numpy;
+pub mod onnx;
 mod outcomes;
 pub mod output;
 pub mod paired;
@@ -35,6 +38,7 @@ pub mod store;
 pub mod sweep;
 pub mod tensorboard;
 mod train;
+mod vnnlib;
 pub mod writing;
 
 pub use loaded::{LoadedRun, Location, load_data};

@@ -334,10 +334,14 @@ fn count(text: &str) -> Option<Value> {
 }
 
 /// A decimal or a fraction such as 8/255.
-fn real(text: &str) -> Option<Value> {
+pub fn number(text: &str) -> Option<f32> {
     let value = match text.split_once('/') {
         Some((above, below)) => above.trim().parse::<f64>().ok()? / below.trim().parse::<f64>().ok()?,
         None => text.parse::<f64>().ok()?,
     };
-    Some(Value::Float(runs::short(value as f32)))
+    Some(value as f32)
+}
+
+fn real(text: &str) -> Option<Value> {
+    number(text).map(|value| Value::Float(runs::short(value)))
 }
