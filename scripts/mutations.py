@@ -79,6 +79,11 @@ CHEAP = (
     " --attack-examples 5 --attack-radii 0.1 --probe-epochs 1 --probe-least-steps 1 --probe-batch 50 --device cpu"
 )
 
+EVALUATE = (
+    "evaluate --data tiny --data-dir set --device cpu --json --radii 0.1 --steps 1 --restarts 1 --probe-epochs 1"
+    " --probe-least-steps 1"
+)
+
 
 class Kind:
     """A file that is damaged, and what may be done with it."""
@@ -131,6 +136,11 @@ KINDS = [
          ["data info celeba --data-dir faces --json", "data info celeba --data-dir faces --skip-bad --json"],
          ours=False, whole=("truncated",)),
     Kind("image cache", "cached/*cache*", ["data info celeba --data-dir cached --json"], ours=True),
+    # What comes behind the graph may be lost unseen: the form has no end mark.
+    Kind("network, ONNX", "network.onnx", [f"{EVALUATE} network.onnx --as classifier", f"{EVALUATE} network.onnx"],
+         ours=False),
+    Kind("network, safetensors", "network.safetensors", [f"{EVALUATE} network.safetensors"], ours=False,
+         whole=("truncated",)),
     Kind("picture in a folder", "folders/train/a/1.png", ["data info tiny --data-dir folders --json"], ours=True),
 ]
 
@@ -202,6 +212,8 @@ class Lab:
             "data make celeba --out faces --images 20",
         ):
             self.must(line)
+        self.must("export run --onnx network.onnx --device cpu")
+        shutil.copy(self.now / "run/model.safetensors", self.now / "network.safetensors")
         shutil.copytree(self.now / "faces", self.now / "cached")
         self.must("data info celeba --data-dir cached")
         half = self.now / "half"

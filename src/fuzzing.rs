@@ -21,17 +21,20 @@ use crate::data::read::container::{self, Input};
 use crate::data::read::npz::{self, npy};
 use crate::data::read::{idx, jpeg, picture};
 use crate::engine::device::gpu::tune;
+use crate::error::Result;
 use crate::method::tabular;
+use crate::method::vae::Vae;
 use crate::runs::config::Config;
+use crate::runs::network::{Layer, Network};
 use crate::runs::record::RunRecord;
 use crate::runs::sweep::read as grid_file;
-use crate::runs::{change, checkpoint, identity, metrics, numpy};
+use crate::runs::{change, checkpoint, foreign, identity, metrics, numpy, onnx};
 
 /// Feeds a reader.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folder in `fuzz/corpus` and of its program in `fuzz/`.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("idx", idx),
     ("gzip", gzip),
     ("npz", npz),
@@ -47,6 +50,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("tuning", tuning),
     ("parts", parts),
     ("photo", photo),
+    ("onnx", onnx),
 ];
 
 /// Feeds the target of this name.
@@ -165,8 +169,33 @@ fn npy(bytes: &[u8]) {
     }
 }
 
-/// A model or a checkpoint.
+/// The images that networks are read for.
+const IMAGE: [usize; 3] = [1, 4, 4];
+
+/// A network in ONNX's format.
+fn onnx(bytes: &[u8]) {
+    network(onnx::decode(place(), bytes, IMAGE));
+}
+
+/// A network that was read is a chain, with a weight for each of its names.
+fn network(read: Result<Network>) {
+    let Ok(network) = read else { return };
+    let mut width = IMAGE.iter().product();
+    for Layer { map, weight, bias, .. } in &network.layers {
+        assert_eq!(map.widths().0, width);
+        assert_eq!((weight.len(), bias.len()), (map.weight_shape().iter().product(), map.weight_shape()[0]));
+        assert!(weight.iter().chain(bias).all(|value| value.is_finite()));
+        width = map.widths().1;
+    }
+    assert_eq!(network.outputs(), width);
+    let vae = Vae::encoder_alone(network.stack());
+    assert_eq!((vae.encoder.inputs(), vae.latent), (IMAGE.iter().product(), width));
+    assert_eq!(network.tensors(&vae.layout).len(), vae.layout.entries().len());
+}
+
+/// A model or a checkpoint, or another tool's network.
 fn safetensors(bytes: &[u8]) {
+    network(foreign::safetensors::decode(place(), bytes, IMAGE));
     let peeked = checkpoint::peek_at(place(), bytes);
     let Ok((tensors, metadata)) = checkpoint::decode(place(), bytes) else {
         assert!(checkpoint::decode_sealed(place(), bytes).is_err());

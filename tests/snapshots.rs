@@ -46,7 +46,17 @@ fn write_run(lab: &Lab, path: &str, seed: u64, gamma: f64, accuracies: [f64; 3])
 #[test]
 fn help() {
     let lab = Lab::new();
-    let lines = ["-h", "encode -h", "export -h", "reconstruct -h", "sample -h", "traverse -h", "runs -h", "compare -h"];
+    let lines = [
+        "-h",
+        "encode -h",
+        "evaluate -h",
+        "export -h",
+        "reconstruct -h",
+        "sample -h",
+        "traverse -h",
+        "runs -h",
+        "compare -h",
+    ];
     insta::assert_snapshot!(all(&lab, &[&lines[..], &["completions -h", "man -h"]].concat()));
 }
 

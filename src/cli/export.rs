@@ -74,14 +74,7 @@ pub fn run(args: &ExportArgs, context: &Context) -> Result<()> {
         return Err(Error::request(what));
     }
     let mut loaded = LoadedRun::open(&args.run, &args.location, context)?;
-    let task = match loaded.tasks(args.task.as_deref())?[..] {
-        [task] => task,
-        _ => {
-            let names: Vec<_> = loaded.data.tasks.iter().map(|task| task.name.as_str()).collect();
-            let what = format!("--task is missing: the run has {}", names.join(", "));
-            return Err(Error::request(what).with_hint("name one of them"));
-        }
-    };
+    let task = loaded.one_task(args.task.as_deref())?;
     let name = loaded.data.tasks[task].name.clone();
     let ExportArgs { onnx, examples, .. } = args;
     let asked = args.vnnlib.as_deref().zip(args.radius);

@@ -11,6 +11,7 @@ pub mod devices;
 pub mod divergence;
 pub mod encode;
 pub mod environment;
+pub mod evaluate;
 pub mod export;
 pub mod failure;
 pub mod man;
@@ -36,7 +37,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 pub use bench::BenchArgs;
 pub use data::DataArgs;
 pub use divergence::DivergenceArgs;
-pub use settings::{AttackFlags, TrainFlags};
+pub use settings::{AttackFlags, EvaluateFlags, TrainFlags};
 pub use train_args::{Request, TrainArgs};
 
 use crate::engine::device::gpu::adapter::Choice;
@@ -98,6 +99,7 @@ Examples:
   smoothenc runs                             what was trained, and how well it does
   smoothenc compare runs/a runs/b --out cmp  two runs, with a page of both
   smoothenc encode runs/a --out codes.npy    the representation, for other tools
+  smoothenc evaluate net.onnx --data mnist   a network of another tool, probed and attacked
   smoothenc divergence pairs.json            closed forms for pairs of Gaussians
   smoothenc data make celeba --out faces     synthetic faces in CelebA's layout
   smoothenc reproduce fig5                   a figure of the paper, its claims judged
@@ -119,6 +121,8 @@ pub enum Command {
     Attack(AttackArgs),
     /// Check whether the attack behind a run's figures is strong enough
     Audit(audit::AuditArgs),
+    /// Probe and attack a network that another tool trained
+    Evaluate(evaluate::EvaluateArgs),
     /// Write the codes of images to a file, for other tools
     Encode(encode::EncodeArgs),
     /// Write a run's classifier as ONNX, and properties for verifiers

@@ -1,5 +1,6 @@
 //! What the commands print of a run's result.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 
 use comfy_table::presets::NOTHING;
@@ -20,10 +21,7 @@ pub fn json(result: &RunRecord) -> Result<()> {
 
 /// The result as a table, radius against accuracy, and where the run lies.
 pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
-    let tested = match config.holdout {
-        0 => "test images".to_string(),
-        n => format!("{n} training images held out"),
-    };
+    let tested = tested(config);
     let mut lines = vec![
         format!(
             "{}: {} steps in {:.0} s ({:.1} ms a step) on {}",
@@ -41,14 +39,34 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
         );
     }
     lines.extend(result.remarks().iter().map(|remark| in_flags(remark)));
-    if result.tasks.len() > 1 {
-        lines.push(String::new());
-        lines.extend(table(result, &tested));
+    lines.extend(task_lines(&result.tasks, "linear probe", &tested));
+    lines.push(String::new());
+    lines.push(format!("run: {}", run.path().display()));
+    if run.report_path().exists() {
+        lines.push(format!("page: {}", run.report_path().display()));
     }
-    for (name, task) in result.tasks.iter().filter(|_| result.tasks.len() == 1) {
+    write(&(lines.join("\n") + "\n"))
+}
+
+/// What is tested on, in words.
+pub(super) fn tested(config: &Config) -> String {
+    match config.holdout {
+        0 => "test images".to_string(),
+        n => format!("{n} training images held out"),
+    }
+}
+
+/// The accuracies of tasks, after a blank line: of classifiers that are each a `kind`, on the images `tested`.
+pub(super) fn task_lines(tasks: &BTreeMap<String, TaskResult>, kind: &str, tested: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    if tasks.len() > 1 {
+        lines.push(String::new());
+        lines.extend(table(tasks, kind, tested));
+    }
+    for (name, task) in tasks.iter().filter(|_| tasks.len() == 1) {
         lines.push(String::new());
         lines.push(format!(
-            "linear probe, task {name}: accuracy {:.2} % on the {tested} (always the most frequent class: {:.2} %)",
+            "{kind}, task {name}: accuracy {:.2} % on the {tested} (always the most frequent class: {:.2} %)",
             task.nominal_accuracy, task.majority_baseline
         ));
         let Some(attack) = &task.attack else { continue };
@@ -70,23 +88,18 @@ pub fn print(config: &Config, run: &RunDir, result: &RunRecord) -> Result<()> {
             lines.push(format!("median certified radius: {}", shown(short(radius as f32))));
         }
     }
-    lines.push(String::new());
-    lines.push(format!("run: {}", run.path().display()));
-    if run.report_path().exists() {
-        lines.push(format!("page: {}", run.report_path().display()));
-    }
-    write(&(lines.join("\n") + "\n"))
+    lines
 }
 
 /// Several tasks, two lines each: a classifier that always gives the same answer is right as often as the most
 /// frequent class is and never fooled, so the second line has the mean of the classes' accuracies, which it leaves at
 /// 100 over their number.
-fn table(result: &RunRecord, tested: &str) -> Vec<String> {
+fn table(tasks: &BTreeMap<String, TaskResult>, kind: &str, tested: &str) -> Vec<String> {
     let mut lines = vec![
-        format!("linear probes, accuracy in percent on the {tested}; below it, balanced: the mean of the"),
+        format!("{kind}s, accuracy in percent on the {tested}; below it, balanced: the mean of the"),
         "classes' accuracies. majority: always the most frequent class".to_string(),
     ];
-    let attacks = || result.tasks.values().filter_map(|task| task.attack.as_ref());
+    let attacks = || tasks.values().filter_map(|task| task.attack.as_ref());
     if let Some(attack) = attacks().next() {
         let examples = attack.examples;
         lines.push(format!("then under {}, {examples} of them,", attack.title()));
@@ -97,7 +110,7 @@ fn table(result: &RunRecord, tested: &str) -> Vec<String> {
     let mut rows = Vec::new();
     // Attacks of different radii cannot share columns: a new heading where they change.
     let mut heading = None;
-    for (name, task) in &result.tasks {
+    for (name, task) in tasks {
         let radii: Vec<f32> = task.attack.iter().flat_map(|a| &a.adversarial_accuracy).map(|r| r.0).collect();
         let radii = task.attack.is_some().then_some(radii);
         if heading.as_ref() != Some(&radii) {

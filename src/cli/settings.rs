@@ -5,26 +5,46 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use toml::{Table, Value};
 
 use crate::error::Result;
-use crate::runs::config::{AttackConfig, Group, Kind, Preset, Setting, declared};
+use crate::runs::config::{AttackConfig, Config, Group, Kind, Preset, Setting, declared};
 
-/// What was given, as a file would have it. Of all settings, or (`ATTACK`) of the attack's.
+/// What was given, as a file would have it, of the settings `OF` a command.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct SettingFlags<const ATTACK: bool> {
+pub struct SettingFlags<const OF: u8> {
     pub given: Table,
 }
 
-/// The flags of `train`.
-pub type TrainFlags = SettingFlags<false>;
+const TRAIN: u8 = 0;
+const ATTACK: u8 = 1;
+const EVALUATE: u8 = 2;
+
+/// The flags of `train`: every setting.
+pub type TrainFlags = SettingFlags<TRAIN>;
 
 /// The flags of `attack`.
-pub type AttackFlags = SettingFlags<true>;
+pub type AttackFlags = SettingFlags<ATTACK>;
 
-impl<const ATTACK: bool> SettingFlags<ATTACK> {
+/// The flags of `evaluate`: of the data, the probe and the attack.
+pub type EvaluateFlags = SettingFlags<EVALUATE>;
+
+impl<const OF: u8> SettingFlags<OF> {
     /// Those with a flag of their own: a data set is named without one, and `--no-attack` turns the attack off.
     fn settings() -> impl Iterator<Item = &'static Setting> {
         let other = |setting: &Setting| ["dataset", "attack.enabled"].contains(&setting.path().as_str());
-        declared().filter(move |setting| !other(setting) && (!ATTACK || setting.group == Group::Attack))
+        let of = |group| match OF {
+            ATTACK => group == Group::Attack,
+            EVALUATE => [Group::Data, Group::Probe, Group::Attack].contains(&group),
+            _ => true,
+        };
+        declared().filter(move |setting| !other(setting) && of(setting.group))
     }
+}
+
+/// What was given by flags, with the radii of the attack's norm where that is not the settings' one.
+pub fn with_radii(config: &Config, mut given: Table) -> Table {
+    if let Some(Value::Table(attack)) = given.get_mut("attack") {
+        *attack = config.attack.radii_of_the_norm(std::mem::take(attack));
+    }
+    given
 }
 
 impl AttackFlags {
@@ -40,12 +60,13 @@ impl AttackFlags {
     }
 }
 
-impl<const ATTACK: bool> Args for SettingFlags<ATTACK> {
+impl<const OF: u8> Args for SettingFlags<OF> {
     fn augment_args(command: Command) -> Command {
         Self::settings().fold(command, |command, setting| {
             let flag = argument(setting);
             // `attack` needs not say whose radii they are.
-            let short = ATTACK && setting.key() != setting.flag();
+            let attack = OF != TRAIN && setting.group == Group::Attack;
+            let short = attack && setting.key() != setting.flag();
             command.arg(if short { flag.visible_alias(setting.key()) } else { flag })
         })
     }
@@ -55,7 +76,7 @@ impl<const ATTACK: bool> Args for SettingFlags<ATTACK> {
     }
 }
 
-impl<const ATTACK: bool> FromArgMatches for SettingFlags<ATTACK> {
+impl<const OF: u8> FromArgMatches for SettingFlags<OF> {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
         let mut flags = Self::default();
         flags.update_from_arg_matches(matches)?;

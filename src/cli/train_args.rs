@@ -6,7 +6,7 @@ use clap::Args;
 use toml::{Table, Value};
 
 use super::Unlock;
-use super::settings::TrainFlags;
+use super::settings::{TrainFlags, with_radii};
 use crate::runs::config::{Arch, Config, Preset, Setting, declared};
 use crate::runs::destination::Destination;
 use crate::runs::dir::RunDir;
@@ -86,14 +86,6 @@ pub struct Request {
     pub destination: Destination,
     /// Print the result as JSON.
     pub json: bool,
-}
-
-/// What was given by flags, with the radii of the attack's norm where that is not the settings' one.
-fn with_radii(config: &Config, mut given: Table) -> Table {
-    if let Some(Value::Table(attack)) = given.get_mut("attack") {
-        *attack = config.attack.radii_of_the_norm(std::mem::take(attack));
-    }
-    given
 }
 
 impl TrainArgs {

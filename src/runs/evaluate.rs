@@ -118,24 +118,31 @@ impl Evaluator<'_> {
             probe.train(session, &means, classes, &labels.examples(classes), settings, &|done, all| {
                 progress.advance(done as u64, all as u64);
             })?;
-            let predicted = probe.predict(session, &test_means)?;
-            let right = data.test.labels[task].iter().zip(predicted);
-            let accuracies = Accuracies::of(right.map(|(&label, answer)| (label, label == answer)));
-            log::info!("probe of {}: {:.2} % right", about.name, accuracies.plain);
+            let tested = tested(session, &probe, &test_means, data, task)?;
             probed.push(Probed {
                 tensors: model_file::probe_tensors(session, &probe, &about.name)?,
                 result: TaskResult {
-                    nominal_accuracy: accuracies.plain,
-                    majority_baseline: accuracies.majority,
-                    balanced_accuracy: accuracies.balanced,
-                    attack: None,
                     labels_fraction: (labels.fraction < 1.0).then(|| short(labels.fraction)),
                     balanced_probe: labels.balanced,
                     probe_seed: Some(settings.seed),
+                    ..tested
                 },
             });
         }
         Ok(probed)
+    }
+
+    /// Tests a classifier that was trained before on the test split: the encoder, and the probe of `task` whose weights
+    /// are among `tensors`.
+    ///
+    /// # Errors
+    /// [`Error::Request`](crate::Error::Request) where the weights are not there.
+    pub fn test(&mut self, task: usize, tensors: &[NamedTensor]) -> Result<TaskResult> {
+        let data = self.data;
+        let test_means = encode_means(self.session, self.vae, &data.test.images)?;
+        self.with_target(task, tensors, &[], |session, target| {
+            tested(session, target.probe, &test_means, data, task)
+        })
     }
 
     /// Does something with the probe of `task`, whose weights are among `tensors`, and the test images `x` from
@@ -258,6 +265,29 @@ impl Evaluator<'_> {
         };
         Ok(Attacked { result, certified, ..attacked })
     }
+}
+
+/// What the probe in the session makes of the codes of the test images.
+fn tested(
+    session: &Session,
+    probe: &Probe,
+    test_means: &[f32],
+    data: &Dataset,
+    task: usize,
+) -> Result<TaskResult> {
+    let predicted = probe.predict(session, test_means)?;
+    let right = data.test.labels[task].iter().zip(predicted);
+    let accuracies = Accuracies::of(right.map(|(&label, answer)| (label, label == answer)));
+    log::info!("probe of {}: {:.2} % right", data.tasks[task].name, accuracies.plain);
+    Ok(TaskResult {
+        nominal_accuracy: accuracies.plain,
+        majority_baseline: accuracies.majority,
+        balanced_accuracy: accuracies.balanced,
+        attack: None,
+        labels_fraction: None,
+        balanced_probe: false,
+        probe_seed: None,
+    })
 }
 
 /// Refuses a model that the device can train and has no room to evaluate: compiles what comes after the training, one

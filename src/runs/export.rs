@@ -46,7 +46,7 @@ impl LoadedRun {
     pub fn export(&mut self, task: usize, file: &Path, properties: Option<&Properties>) -> Result<Exported> {
         self.require_probes(&[task])?;
         let about = self.data.tasks[task].clone();
-        let network = Network::classifier(&self.vae, &about.name, about.classes, &self.tensors)?;
+        let network = Network::of_run(&self.vae, &about.name, about.classes, &self.tensors)?;
         let model = onnx::encode(&network, &self.metadata(&about.name)?);
         let mut exported =
             Exported { inputs: network.inputs(), classes: network.outputs(), properties: None };

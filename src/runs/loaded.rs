@@ -113,15 +113,15 @@ impl LoadedRun {
     /// # Errors
     /// [`Error::Request`] for a task that the data set has not got.
     pub fn tasks(&self, task: Option<&str>) -> Result<Vec<usize>> {
-        let all = 0..self.data.tasks.len();
-        let Some(name) = task else { return Ok(all.collect()) };
-        let found: Vec<_> = all.filter(|&i| self.data.tasks[i].name == name).collect();
-        if found.is_empty() {
-            let known: Vec<_> = self.data.tasks.iter().map(|task| task.name.as_str()).collect();
-            let (data, known) = (&self.data.name, known.join(", "));
-            return Err(Error::setting("task", format!("{name}: {data} has {known} only")));
-        }
-        Ok(found)
+        tasks_of(&self.data, task)
+    }
+
+    /// The number of the task asked for, or of the only one.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a task that the data set has not got, or where it has several and none is named.
+    pub fn one_task(&self, task: Option<&str>) -> Result<usize> {
+        one_task_of(&self.data, task)
     }
 
     /// The representation of the test images: the means of their codes, `[count, latent]`.
@@ -239,6 +239,30 @@ impl LoadedRun {
         }
         Ok(())
     }
+}
+
+pub(super) fn tasks_of(data: &Dataset, task: Option<&str>) -> Result<Vec<usize>> {
+    let all = 0..data.tasks.len();
+    let Some(name) = task else { return Ok(all.collect()) };
+    let found: Vec<_> = all.filter(|&i| data.tasks[i].name == name).collect();
+    match found.is_empty() {
+        true => Err(Error::setting("task", format!("{name}: {} has {} only", data.name, task_names(data)))),
+        false => Ok(found),
+    }
+}
+
+pub(super) fn one_task_of(data: &Dataset, task: Option<&str>) -> Result<usize> {
+    match tasks_of(data, task)?[..] {
+        [task] => Ok(task),
+        _ => {
+            let what = format!("is missing: {} has {}", data.name, task_names(data));
+            Err(Error::setting("task", what).with_hint("name one of them"))
+        }
+    }
+}
+
+fn task_names(data: &Dataset) -> String {
+    data.tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn writing(run: &Access) -> Result<&Writing> {

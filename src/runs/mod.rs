@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod export;
 #[cfg(test)]
 mod faults_tests;
+pub mod foreign;
 pub(crate) mod identity;
 pub mod list;
 mod loaded;

@@ -65,23 +65,32 @@ pub fn load_weights(
 ) -> Result<()> {
     let mut words = vec![0.0_f32; layout.words()];
     for (i, entry) in layout.entries().iter().enumerate() {
-        let data = find_f32(tensors, &entry.name, entry.shape.len())?;
-        let mut namesakes = tensors.iter().filter(|t| t.name == entry.name);
-        let (shape, wanted) =
-            (namesakes.next().map(|t| &t.shape[..]).unwrap_or_default(), entry.shape.dims());
-        if shape != wanted {
-            let what = format!("`{}` has the shape {shape:?}, this model's has {wanted:?}", entry.name);
-            return Err(Error::request(what));
-        }
-        if namesakes.next().is_some() {
-            return Err(Error::request(format!("`{}` is there twice", entry.name)));
-        }
-        if let Some(at) = data.iter().position(|value| !value.is_finite()) {
-            return Err(Error::request(format!("`{}` has {} as number {at}", entry.name, data[at])));
-        }
+        let data = find_weight(tensors, &entry.name, entry.shape.dims())?;
         layout.slice_mut(&mut words, i).copy_from_slice(data);
     }
     session.set(arena, &words)
+}
+
+/// The floats of the weight `name`, whose sides are `shape`.
+///
+/// # Errors
+/// [`Error::Request`] where it is missing, present twice, of another shape, or not finite.
+pub fn find_weight<'a>(tensors: &'a [NamedTensor], name: &str, shape: &[usize]) -> Result<&'a [f32]> {
+    // A shape may come from a file, and then be of any size.
+    let data =
+        find_f32(tensors, name, shape.iter().fold(1, |count: usize, side| count.saturating_mul(*side)))?;
+    let mut namesakes = tensors.iter().filter(|t| t.name == name);
+    let given = namesakes.next().map(|t| &t.shape[..]).unwrap_or_default();
+    if given != shape {
+        return Err(Error::request(format!("`{name}` has the shape {given:?}, this model's has {shape:?}")));
+    }
+    if namesakes.next().is_some() {
+        return Err(Error::request(format!("`{name}` is there twice")));
+    }
+    match data.iter().position(|value| !value.is_finite()) {
+        Some(at) => Err(Error::request(format!("`{name}` has {} as number {at}", data[at]))),
+        None => Ok(data),
+    }
 }
 
 /// The floats of the tensor `name`, `len` of them.

@@ -3,7 +3,7 @@
 use crate::engine::graph::{Graph, Tensor};
 use crate::engine::nn::Layout;
 use crate::engine::ops::{self, Convolution, ImageShape};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A dense layer `act(W x + b)`, with the places of its weights in their arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Stack {
     /// The layers of a stack of dense ones, with their places in the arena of `layout`; the last one cut to its first
     /// `outputs`. `None` where there are other layers.
     pub fn dense(&self, layout: &Layout, outputs: usize) -> Option<Vec<Dense>> {
-        let last = self.weighted().count() - 1;
+        let last = self.weighted().count().checked_sub(1)?;
         let place = |i: usize| layout.entries()[i].offset;
         let dense = |(l, Weighted { layer, relu, weight, bias })| match layer {
             Layer::Linear { outputs: all, .. } => Some(Dense {
@@ -169,7 +169,9 @@ impl Stack {
         outputs: usize,
     ) -> Result<Tensor> {
         let mut x = x;
-        let last = self.weighted().count() - 1;
+        let Some(last) = self.weighted().count().checked_sub(1) else {
+            return Err(Error::Shape { op: "stack", message: "it has no layer with weights".into() });
+        };
         for (l, Weighted { layer, relu, weight, bias }) in self.weighted().enumerate() {
             let (mut weight, mut bias) = (weights[weight], weights[bias]);
             x = match layer {

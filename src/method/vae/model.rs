@@ -56,6 +56,14 @@ impl Vae {
         Vae::new(encoder, decoder, latent, variance, sigmoid)
     }
 
+    /// An encoder of these layers alone, from another program: every output is a part of the code's mean. There is no
+    /// decoder, and what needs one is an error.
+    pub fn encoder_alone(encoder: Vec<Layer>) -> Self {
+        let mut vae = Vae::new(encoder, vec![], 0, 1.0, false);
+        vae.latent = vae.encoder.outputs();
+        vae
+    }
+
     fn new(encoder: Vec<Layer>, decoder: Vec<Layer>, latent: usize, variance: f32, sigmoid: bool) -> Self {
         let mut layout = Layout::default();
         let encoder = Stack::new(&mut layout, "encoder", encoder);
@@ -102,5 +110,20 @@ impl Vae {
     pub fn log_likelihood(&self, g: &mut Graph, weights: &[Tensor], z: Tensor, x: Tensor) -> Result<Tensor> {
         let output = self.decoder.forward(g, weights, z)?;
         gaussian_log_likelihood(g, output, x, self.variance, self.sigmoid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tensor::DType::F32;
+
+    #[test]
+    fn an_encoder_alone_decodes_nothing() {
+        let vae = Vae::encoder_alone(linears(&[3, 2]));
+        assert_eq!((vae.latent, vae.encoder.inputs(), vae.decoder.outputs()), (2, 3, 0));
+        let mut g = Graph::new();
+        let z = g.variable("z", [1, 2], F32).unwrap();
+        assert!(vae.decode(&mut g, &[], z).unwrap_err().to_string().contains("no layer with weights"));
     }
 }

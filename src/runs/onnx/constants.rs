@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Told;
 use super::messages::{FLOAT, INT64, TensorProto};
+use crate::runs::network::{Told, in_words};
 
 /// Every tensor that is a constant, by its name.
 #[derive(Debug, Default)]
@@ -51,6 +51,9 @@ impl<'a> Constants<'a> {
             return refuse(format!("is of type {}, only type {FLOAT} (float) is read", tensor.data_type));
         }
         let (sides, count) = sides(tensor).ok_or_else(|| format!("the tensor {name:?} has no such sides"))?;
+        if count == 0 {
+            return refuse("has no numbers".into());
+        }
         let values: Vec<f32> = match tensor.raw_data.len() {
             0 => tensor.float_data.clone(),
             bytes if Some(bytes) == count.checked_mul(4) => {
@@ -59,7 +62,7 @@ impl<'a> Constants<'a> {
             _ => vec![],
         };
         if values.len() != count {
-            return refuse(format!("has another size than its sides {sides:?}"));
+            return refuse(format!("has other bytes than its sides, {}, say", in_words(&sides)));
         }
         match values.iter().position(|value| !value.is_finite()) {
             Some(at) => refuse(format!("has {} as number {at}", values[at])),

@@ -9,5 +9,5 @@ mod write;
 pub use read::decode;
 pub use write::encode;
 
-/// What a reader has, or what is wrong, to be put after the file's name.
-type Told<T> = std::result::Result<T, String>;
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,8 @@
 //! What each known operator of ONNX makes of a chain of layers.
 
-use super::Told;
 use super::messages::{AttributeProto, NodeProto};
 use super::read::Chain;
-use crate::engine::ops::Convolution;
-use crate::runs::network::{Layer, Map};
+use crate::runs::network::{Layer, Map, Told, in_words};
 
 const KNOWN: &str =
     "Gemm, MatMul, Add, Conv, Relu, Flatten, Reshape, BatchNormalization, Identity, Dropout and Constant";
@@ -21,14 +19,10 @@ impl Chain<'_> {
             "Add" => self.add(node),
             "Conv" => self.conv(node),
             "BatchNormalization" => self.batch_normalization(node),
-            "Relu" => {
-                let last = self.network.layers.last_mut();
-                last.ok_or("it comes before any layer with weights")?.relu = true;
-                Ok(())
-            }
+            "Relu" => self.network.relu(),
             "Flatten" => match int(node, "axis", 1) {
                 1 => {
-                    self.shape = vec![self.shape.iter().product()];
+                    self.network.flatten();
                     Ok(())
                 }
                 axis => Err(format!("its axis is {axis}, only 1 is known")),
@@ -69,22 +63,16 @@ impl Chain<'_> {
     }
 
     /// A dense layer whose matrix is [outputs, inputs] where it is `transposed`, else [inputs, outputs].
-    fn linear(&mut self, sides: &[usize], weight: Vec<f32>, transposed: bool) -> Told<()> {
+    fn linear(&mut self, sides: &[usize], values: Vec<f32>, transposed: bool) -> Told<()> {
         let (inputs, outputs) = match (sides, transposed) {
             (&[outputs, inputs], true) | (&[inputs, outputs], false) => (inputs, outputs),
-            _ => return Err(format!("its weight has the sides {sides:?}, not two")),
+            _ => return Err(format!("its weight has {} sides, not two", sides.len())),
         };
-        if self.shape != [inputs] || outputs == 0 {
-            return Err(format!("its weight of {sides:?} does not fit an input of {:?}", self.shape));
-        }
         let weight = match transposed {
-            true => weight,
-            false => (0..outputs).flat_map(|o| weight.iter().skip(o).step_by(outputs)).copied().collect(),
+            true => values,
+            false => (0..outputs).flat_map(|o| values.iter().skip(o).step_by(outputs)).copied().collect(),
         };
-        let bias = vec![0.0; outputs];
-        self.network.layers.push(Layer { map: Map::Linear { inputs, outputs }, weight, bias, relu: false });
-        self.shape = vec![outputs];
-        Ok(())
+        self.network.linear([outputs, inputs], weight, vec![0.0; outputs])
     }
 
     fn add(&mut self, node: &NodeProto) -> Told<()> {
@@ -103,7 +91,8 @@ impl Chain<'_> {
             Map::Conv2d(_) => vec![rows, 1, 1],
         };
         if values.len() != 1 && sides[ones..] != by_row {
-            return Err(format!("constants of {sides:?} cannot be added to {rows} outputs or channels"));
+            let sides = in_words(sides);
+            return Err(format!("constants of {sides} cannot be added to {rows} outputs or channels"));
         }
         layer.bias.iter_mut().zip(values.iter().cycle()).for_each(|(bias, value)| *bias += value);
         finite(std::mem::take(&mut layer.bias)).map(|bias| layer.bias = bias)
@@ -111,7 +100,7 @@ impl Chain<'_> {
 
     /// The last layer, where its output is still as it gave it.
     fn open_layer(&mut self) -> Told<&mut Layer> {
-        let rank = self.shape.len();
+        let rank = self.network.sides.len();
         let last = self.network.layers.last_mut().filter(|layer| {
             !layer.relu && rank == if matches!(layer.map, Map::Linear { .. }) { 1 } else { 3 }
         });
@@ -123,22 +112,15 @@ impl Chain<'_> {
     fn conv(&mut self, node: &NodeProto) -> Told<()> {
         let (sides, weight) = self.constants.floats(argument(node, 1)?)?;
         let &[channels, depth, height, width] = &sides[..] else {
-            return Err(format!("its weight has the sides {sides:?}, not four"));
-        };
-        let large = match self.shape[..] {
-            [c, h, w] if c == depth => [c, h, w],
-            _ => return Err(format!("its weight of {sides:?} does not fit an input of {:?}", self.shape)),
+            return Err(format!("its weight has {} sides, not four", sides.len()));
         };
         let (stride, padding) = strides_and_padding(node, [height, width])?;
-        let convolution = Convolution::new(large, channels, [height, width], stride, padding)
-            .map_err(|error| error.to_string())?;
         let bias = vec![0.0; channels];
-        self.network.layers.push(Layer { map: Map::Conv2d(convolution), weight, bias, relu: false });
-        self.shape = convolution.small.to_vec();
+        self.network.conv2d([channels, depth, height, width], stride, padding, weight, bias)?;
         match node.input.get(2).filter(|name| !name.is_empty()) {
             Some(name) => match self.constants.floats(name)? {
                 (sides, bias) if sides == [channels] => self.shift(&[channels, 1, 1], &bias),
-                (sides, _) => Err(format!("its bias has the sides {sides:?}, not [{channels}]")),
+                (sides, _) => Err(format!("its bias is of {}, not of {channels}", in_words(&sides))),
             },
             None => Ok(()),
         }
@@ -157,7 +139,7 @@ impl Chain<'_> {
         let layer = self.open_layer()?;
         let rows = layer.bias.len();
         if let Some((sides, _)) = parts.iter().find(|(sides, _)| *sides != [rows]) {
-            return Err(format!("its parameters have the sides {sides:?}, not [{rows}]"));
+            return Err(format!("its parameters are of {}, not of {rows}", in_words(sides)));
         }
         let length = layer.weight.len() / rows;
         for (row, weights) in layer.weight.chunks_exact_mut(length).enumerate() {
@@ -173,15 +155,16 @@ impl Chain<'_> {
 
     fn reshape(&mut self, node: &NodeProto) -> Told<()> {
         let wanted = self.constants.integers(argument(node, 1)?)?;
-        let refuse = || Err(format!("it makes {wanted:?} of rows of {:?}", self.shape));
+        let refuse = || Err(format!("it makes {wanted:?} of {}", in_words(&self.network.sides)));
         let [batch, sides @ ..] = &wanted[..] else { return refuse() };
-        if ![0, -1].contains(batch) && Some(*batch) != self.batch || int(node, "allowzero", 0) != 0 {
+        // 0 copies a side, and one side may be left open.
+        let zero_is_a_side = int(node, "allowzero", 0) != 0 && wanted.contains(&0);
+        if ![0, -1].contains(batch) && Some(*batch) != self.batch || zero_is_a_side {
             return refuse();
         }
-        let all: usize = self.shape.iter().product();
-        // 0 copies a side, and one side may be left open.
+        let all = self.network.outputs();
         let side = |(i, &side): (usize, &i64)| match side {
-            0 => self.shape.get(i).copied(),
+            0 => self.network.sides.get(i).copied(),
             side => usize::try_from(side).ok(),
         };
         let fixed: Vec<Option<usize>> = sides.iter().enumerate().map(side).collect();
@@ -193,7 +176,7 @@ impl Chain<'_> {
         if open > 1 || count != Some(all) || sides.iter().any(|side| *side < -1) {
             return refuse();
         }
-        self.shape = shape;
+        self.network.sides = shape;
         Ok(())
     }
 }
@@ -218,11 +201,7 @@ fn strides_and_padding(node: &NodeProto, kernel: [usize; 2]) -> Told<(usize, usi
     if given("kernel_shape").is_some_and(|given| !given.iter().eq(&kernel.map(|side| side as i64))) {
         return Err(format!("its kernel_shape is not that of its weight, {kernel:?}"));
     }
-    let (stride, padding) = (same("strides", 1, 2)?, same("pads", 0, 4)?);
-    match padding < kernel[0].max(1) && padding < kernel[1].max(1) {
-        true => Ok((stride, padding)),
-        false => Err(format!("its pads of {padding} are not smaller than its kernel of {kernel:?}")),
-    }
+    Ok((same("strides", 1, 2)?, same("pads", 0, 4)?))
 }
 
 /// The name of input `i`.

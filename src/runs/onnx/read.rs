@@ -4,12 +4,11 @@ use std::path::Path;
 
 use prost::Message;
 
-use super::Told;
 use super::constants::Constants;
 use super::messages::{FLOAT, GraphProto, ModelProto, NodeProto, ValueInfo};
 use crate::engine::ops::ImageShape;
 use crate::error::{Error, Result};
-use crate::runs::network::Network;
+use crate::runs::network::{Network, Told, in_words};
 
 /// Before this version operators had other attributes.
 const LEAST_OPSET: i64 = 7;
@@ -38,9 +37,8 @@ fn network(model: &ModelProto, image: ImageShape) -> Told<Network> {
     let mut constants = Constants::default();
     graph.initializer.iter().try_for_each(|tensor| constants.add(&tensor.name, tensor))?;
     let (input, output) = ends(graph, &constants)?;
-    let (batch, shape) = input_shape(input, image)?;
-    let layers = Network { layers: vec![] };
-    let mut chain = Chain { network: layers, shape, batch, value: &input.name, constants };
+    let (batch, sides) = input_sides(input, image)?;
+    let mut chain = Chain { network: Network::new(&sides), batch, value: &input.name, constants };
     for node in &graph.node {
         chain.take(node).map_err(|why| format!("has {}: {why}", title(node)))?;
     }
@@ -77,7 +75,7 @@ fn ends<'a>(graph: &'a GraphProto, constants: &Constants) -> Told<(&'a ValueInfo
 }
 
 /// The batch that the model is for, where that is fixed, and the sides of a row of its input.
-fn input_shape(input: &ValueInfo, image: ImageShape) -> Told<(Option<i64>, Vec<usize>)> {
+fn input_sides(input: &ValueInfo, image: ImageShape) -> Told<(Option<i64>, Vec<usize>)> {
     let tensor = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
     let Some((tensor, [batch, sides @ ..])) =
         tensor.and_then(|tensor| Some((tensor, &tensor.shape.as_ref()?.dim[..])))
@@ -97,10 +95,9 @@ fn input_shape(input: &ValueInfo, image: ImageShape) -> Told<(Option<i64>, Vec<u
             && pairs.all(|(&side, given)| given.value.is_none_or(|given| given == side as i64))
     };
     let form = forms.into_iter().find(fits).ok_or_else(|| {
-        let given: Vec<_> =
-            sides.iter().map(|side| side.value.map_or("?".into(), |v| v.to_string())).collect();
-        let given = given.join(" x ");
-        format!("takes inputs of {given}, and the images are of {channels} x {height} x {width}")
+        let given = sides.iter().map(|side| side.value.map_or("?".into(), |side| side.to_string()));
+        let given = given.collect::<Vec<_>>().join(" x ");
+        format!("takes inputs of {given}, and the images are of {}", in_words(&image))
     })?;
     Ok((batch.value, form))
 }
@@ -108,8 +105,6 @@ fn input_shape(input: &ValueInfo, image: ImageShape) -> Told<(Option<i64>, Vec<u
 /// What was read of a chain so far.
 pub(super) struct Chain<'a> {
     pub network: Network,
-    /// The sides of a row of the value that the last node gives.
-    pub shape: Vec<usize>,
     /// The batch that the model is for, where that is fixed.
     pub batch: Option<i64>,
     /// The value's name.

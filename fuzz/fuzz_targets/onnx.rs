@@ -1,0 +1,3 @@
+#![no_main]
+
+smoothenc_fuzz::target!("onnx");
