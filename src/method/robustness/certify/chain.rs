@@ -46,9 +46,9 @@ pub struct Link {
 /// [`Error::Request`] for a transposed convolution.
 pub fn chain(target: &Target, model: &[f32], probe: &[f32]) -> Result<Vec<Link>> {
     let vae = target.vae;
-    let last = vae.encoder.weighted().count() - 1;
+    let last = vae.encoder.weighted().count().checked_sub(1);
     let encoder = vae.encoder.weighted().enumerate().map(|(l, weighted)| {
-        let outputs = (l == last).then_some(vae.latent);
+        let outputs = (Some(l) == last).then_some(vae.latent);
         link(weighted, false, outputs, &vae.layout, model)
     });
     let head = target.probe.stack().weighted();
