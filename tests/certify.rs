@@ -80,7 +80,8 @@ fn dense(layers: &[Layer], layout: &Layout, arena: &[f32], first: usize, outputs
         }
     }
     let last = made.last_mut().unwrap();
-    (last.weight.truncate(outputs), last.bias.truncate(outputs));
+    last.weight.truncate(outputs);
+    last.bias.truncate(outputs);
     made
 }
 
@@ -335,7 +336,8 @@ fn what_cannot_be_certified_is_not() {
     assert_eq!(network(1, 1).margins(cpu(), Norm::Linf, &balls), [f64::INFINITY; 3]);
     let mut huge = network(3, 1);
     huge.model.iter_mut().for_each(|w| *w *= 1e38);
-    assert!(huge.margins(cpu(), Norm::L2, &balls).iter().all(|margin| !(*margin > 0.0)));
+    let certified = |margin: &f64| *margin > 0.0;
+    assert!(!huge.margins(cpu(), Norm::L2, &balls).iter().any(certified));
     let half = Network { vae: network(3, 1).vae.in_half(), ..network(3, 1) };
     half.on(cpu(), |session, target| {
         let error = Certifier::new(session, target, Norm::Linf).unwrap_err().to_string();
