@@ -141,7 +141,7 @@ fn an_audit_checks_the_attack_and_leaves_the_run() {
         assert!(measured.values().all(|value| (0.0..=100.0).contains(&value.as_f64().unwrap())), "{check}");
     }
     // What is part of the attack cannot beat it.
-    let text = lab.ok(&format!("audit run {flags} --attacks margin,square"));
+    let text = lab.ok(&format!("audit run {flags} --attacks margin,pgd,square"));
     assert!(!text.contains("another-goal") && !text.contains("no-gradient"), "{text}");
     assert!(text.contains("noise-does-less") && text.contains(" checks"), "{text}");
     assert!(!lab.ok(&format!("audit run {rest} --norm l2 --radii 0.5")).contains("no-gradient"));

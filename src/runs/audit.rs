@@ -157,15 +157,17 @@ impl Auditor<'_, '_> {
             "twice the steps and restarts break at most 1 % more of the images",
             &[("attack", own), ("longer", &longer)],
         );
-        let others = [
-            ("another-goal-breaks-no-more", AttackMethod::Margin, "the margins' ascent breaks"),
-            ("no-gradient-breaks-no-more", AttackMethod::Square, "random squares, without gradients, break"),
-        ];
-        for (name, method, title) in others {
-            let known = self.config.attacks.contains(&method);
-            if known || method == AttackMethod::Square && self.config.norm != Norm::Linf {
-                continue;
-            }
+        let known = |method| self.config.attacks.contains(&method);
+        let goal = match known(AttackMethod::Margin) {
+            true => (AttackMethod::Pgd, "the cross-entropy's ascent breaks"),
+            false => (AttackMethod::Margin, "the margins' ascent breaks"),
+        };
+        let none = (AttackMethod::Square, "random squares, without gradients, break");
+        let others = [("another-goal-breaks-no-more", goal), ("no-gradient-breaks-no-more", none)];
+        let may =
+            |method| !known(method) && (method != AttackMethod::Square || self.config.norm == Norm::Linf);
+        let others: Vec<_> = others.into_iter().filter(|(_, (method, _))| may(*method)).collect();
+        for (name, (method, title)) in others {
             let both = self.curve(&[&self.config.attacks[..], &[method]].concat())?;
             self.check_curves(
                 name,

@@ -187,7 +187,7 @@ mod tests {
     fn runs_keep_their_names() {
         let settings = "iterations = 1\nhidden = [4]\nlatent = 2\nbatch = 8\nholdout = 59000\ngamma = 1\n\
                         [probe]\nepochs = 1\nleast-steps = 1\n[attack]\nsteps = 1\nrestarts = 1\nexamples = 10\n";
-        let config = Config::from_toml(settings, "here", &Config::default()).unwrap();
+        let config = Config::from_toml(settings, "here", &Config::before()).unwrap();
         let runs = Runs::new("runs", Context::silent(), Arc::new(NoPages));
         let path = |config: &Config| runs.path(config).unwrap().display().to_string();
         assert_eq!(path(&config), "runs/mnist-mlp-se-seed0-81f0f45735");

@@ -74,7 +74,7 @@ fn a_partial_file_keeps_the_base() {
     assert_eq!(config.gamma, 3.0);
     assert_eq!(config.objective, Objective::BetaVae);
     assert_eq!(config.attack.radii, [0.1, 0.3]);
-    assert_eq!(config.attack.steps, 100);
+    assert_eq!(config.attack.steps, 40);
     let paper = Config::from_toml("gamma = 3", "x", &Preset::Paper.config(Arch::Mlp, "mnist")).unwrap();
     assert_eq!((paper.gamma, paper.variance), (3.0, 0.25));
 }

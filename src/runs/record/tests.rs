@@ -83,8 +83,8 @@ fn versions_are_told_apart() {
     fs::write(&path, old.replace("\"seed\": 0,", "\"seed\": 0, \"later\": [1],")).unwrap();
     let record = RunRecord::load(&path).unwrap();
     assert_eq!((record.format, record.evaluations.len()), (2, 1), "its evaluation is among the others");
-    let mut wanted = Config::default().attack;
-    wanted.radii = vec![0.01, 0.1, 2.0, 10.0];
+    let radii = vec![0.01, 0.1, 2.0, 10.0];
+    let wanted = AttackConfig { radii, steps: 100, restarts: 10, ..Config::before().attack };
     assert!(record.as_configured(&wanted, Some(1000)).is_some(), "the only evaluation it has is its own");
     fs::write(&path, EXAMPLE.replace("\"format\": 2", "\"format\": 3")).unwrap();
     assert!(RunRecord::load(&path).unwrap_err().to_string().contains("format 3"));
@@ -99,7 +99,7 @@ fn evaluations_add_up() {
         steps: 3,
         restarts: 1,
         examples: Some(5),
-        ..Config::default().attack
+        ..Config::before().attack
     };
     let made_by = Provenance::of("a CPU".into(), "");
     let attack = |radius: f32, accuracy| {
