@@ -299,7 +299,7 @@ fn a_comparison_has_a_page_and_a_table() {
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(lines[0], ["run", "task", "norm", "attack", "examples", "radius", "accuracy", "low", "high"]);
     assert_eq!(lines.len(), 1 + 2 * (1 + 3), "{table}");
-    let first = ["a", "label", "linf", "PGD of 10 steps x 2 restarts", "60", "0"];
+    let first = ["a", "label", "linf", "margin ascent of 10 steps x 2 restarts", "60", "0"];
     assert_eq!(lines[2][..6], first);
 
     lab.refused(2, "compare a b --out page", &["page", "report.html", "--overwrite"]);
@@ -369,7 +369,7 @@ fn a_page_says_which_evaluation_it_shows() {
         "<td data-label=\"probe\">all labels, seed 0</td>",
         ", 0.01569: ",
         "<td data-label=\"probe\">all labels, every class equally often, seed 0</td>",
-        "L2 attack, PGD of 10 steps x 2 restarts, first 60 images",
+        "L2 attack, margin ascent of 10 steps x 2 restarts, first 60 images",
         "classifier in model.safetensors (all labels, every class equally often, seed 0)",
         "L2 ball of radius 1.5 through",
         ">ant<",

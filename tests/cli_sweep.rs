@@ -86,7 +86,7 @@ fn a_grid_is_run_compared_and_not_run_again() {
     let file = format!("{run}/result.json");
     let mut result = lab.json(&file);
     result.as_object_mut().unwrap().remove("sha256");
-    result["code"]["latents_in_use"] = 0.into();
+    result["code"]["information"] = 0.into();
     fs::write(lab.path(&file), result.to_string()).unwrap();
     let warned = lab.run("sweep grid.toml --out swept").stderr;
     assert_eq!(warned.matches("the codes have collapsed").count(), 1, "{warned}");

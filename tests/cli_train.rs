@@ -62,7 +62,7 @@ fn check_result(result: &Value, radii: &[&str], examples: usize) -> f64 {
     let nominal = percentage(task, &["nominal_accuracy"]);
     percentage(task, &["balanced_accuracy"]);
     let attack = &task["attack"];
-    let inner = ["norm", "steps", "restarts", "examples", "nominal_accuracy"];
+    let inner = ["attacks", "norm", "steps", "restarts", "examples", "nominal_accuracy"];
     let by_radius = ["adversarial_accuracy", "interval", "by"];
     let beyond =
         ["majority_baseline", "balanced_accuracy", "adversarial_balanced_accuracy", "seed", "outcomes"];

@@ -246,9 +246,8 @@ impl RunRecord {
     /// The ELBO and the use of the code in words; `tested` says of what images.
     pub fn summary(&self, config: &Config, tested: &str) -> String {
         let elbo = format!("ELBO {:.2} nats, mean over the {tested}", self.elbo_test);
-        let used = self
-            .code
-            .map(|code| format!("; {} of {} latents tell these apart", code.latents_in_use, config.latent));
+        let used =
+            self.code.map(|code| format!("; {} of {} latents in use", code.latents_in_use, config.latent));
         elbo + &used.unwrap_or_default()
     }
 
@@ -263,6 +262,7 @@ impl RunRecord {
             ("elbo_test", self.elbo_test),
             ("code.kl", self.code.map_or(0.0, |code| code.kl)),
             ("code.spread", self.code.map_or(0.0, |code| code.spread)),
+            ("code.information", self.code.map_or(0.0, |code| code.information)),
         ];
         let tasks = self.tasks.values().flat_map(|task| {
             let attack = task.attack.iter().flat_map(|attack| {

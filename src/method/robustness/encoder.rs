@@ -36,14 +36,18 @@ pub struct CodeUse {
     pub kl: f64,
     /// The root mean square, over the dimensions, of the standard deviation of the means.
     pub spread: f64,
-    /// The dimensions in use: those whose means vary by more than a tenth of the codes' own standard deviation.
+    /// The dimensions in use: those whose means vary by more than a tenth of the codes' own standard deviation (near the
+    /// active units of Burda et al., 2016, Importance Weighted Autoencoders).
     pub latents_in_use: usize,
+    /// What a code can tell of its image, in nats: `1/2 log(1 + s / S)` summed over the dimensions, `s` the variance of
+    /// the means and `S` the codes' own. It is that of a Gaussian channel.
+    pub information: f64,
 }
 
 impl CodeUse {
-    /// Whether no dimension is in use: whatever the image, its code is the same.
+    /// Whether the code tells nothing: less than a thousandth of a nat.
     pub fn is_collapsed(&self) -> bool {
-        self.latents_in_use == 0
+        self.information < 1e-3
     }
 }
 
@@ -51,7 +55,7 @@ impl Codes {
     /// How much they tell their images apart.
     pub fn in_use(&self) -> CodeUse {
         let count = self.count.max(1) as f64;
-        let (mut kl, mut spread, mut latents_in_use) = (0.0, 0.0, 0);
+        let (mut kl, mut spread, mut information, mut latents_in_use) = (0.0, 0.0, 0.0, 0);
         for d in 0..self.latent {
             let of = |values: &[f32]| -> Vec<f64> {
                 values.iter().skip(d).step_by(self.latent).map(|v| f64::from(*v)).collect()
@@ -63,9 +67,10 @@ impl Codes {
             let terms = means.iter().zip(&log_variances);
             kl += terms.map(|(m, l)| 0.5 * (m * m + l.exp() - 1.0 - l)).sum::<f64>() / count;
             spread += varies;
+            information += 0.5 * (varies / own).ln_1p();
             latents_in_use += usize::from(varies > 0.01 * own);
         }
-        CodeUse { kl, spread: (spread / self.latent.max(1) as f64).sqrt(), latents_in_use }
+        CodeUse { kl, spread: (spread / self.latent.max(1) as f64).sqrt(), latents_in_use, information }
     }
 }
 
@@ -229,5 +234,6 @@ mod tests {
         let found = codes.in_use();
         assert!((found.kl - 0.5 * (1.0 + 0.5f64.exp() - 1.0 - 0.5)).abs() < 1e-9);
         assert_eq!((found.spread, found.latents_in_use), (1.0, 1));
+        assert!((found.information - 0.5 * (1.0 + (-0.5f64).exp()).ln()).abs() < 1e-6);
     }
 }

@@ -30,7 +30,7 @@ impl RunRecord {
                 }
                 Objective::Vae | Objective::BetaVae => "",
             };
-            lines.push(format!("the codes have collapsed: no latent tells the test images apart{mend}"));
+            lines.push(format!("the codes have collapsed: they do not tell the test images apart{mend}"));
         }
         lines
     }
@@ -46,10 +46,10 @@ mod tests {
     fn what_the_numbers_do_not_say_is_said() {
         let mut result: RunRecord = serde_json::from_str(EXAMPLE).unwrap();
         assert!(result.remarks().is_empty());
-        let used = CodeUse { kl: 12.0, spread: 1.0, latents_in_use: 1 };
+        let used = CodeUse { kl: 12.0, spread: 1.0, latents_in_use: 1, information: 1.0 };
         result.code = Some(used);
         assert!(result.remarks().is_empty());
-        result.code = Some(CodeUse { latents_in_use: 0, ..used });
+        result.code = Some(CodeUse { information: 1e-6, ..used });
         let [collapsed] = &result.remarks()[..] else { panic!() };
         assert!(collapsed.contains("collapsed") && collapsed.contains("`gamma-warmup`"));
         result.objective = Objective::Vae;
