@@ -234,7 +234,8 @@ def accuracy(data, name, page):
             lines.append([f"**{label}**" if objective == "se" else label, str(len(rows)), *cells])
     head = ["`train mnist`", "seeds", "no attack", *(key[1:] for key in RADII)]
     dates = [row["date"] for rows in groups.values() for row in rows]
-    source = f"*{min(dates)} to {max(dates)}, CPU back end. Data: {link(data.files[names[0]], page)}.*"
+    days = " to ".join(unique(sorted([min(dates), max(dates)])))
+    source = f"*{days}, CPU back end. Data: {link(data.files[names[0]], page)}.*"
     return markdown(head, lines) + "\n\n" + source
 
 
@@ -258,15 +259,17 @@ def certified(data, name, page):
 def certified_line(data, name, page):
     """The certified accuracies in one sentence for each objective."""
     del name
-    texts = []
-    for objective in ("se", "vae"):
+    def of(objective):
         rows = [row for row in data.rows("certified") if (row["objective"], row["arch"]) == (objective, "mlp")]
         mean = lambda key: statistics.mean(float(row[key]) for row in rows)
         shares = " / ".join(f"{mean(f'r{radius}_certified'):.1f}" for radius in ("0.01", "0.02", "0.03"))
-        texts.append(f"{shares} % for the {OBJECTIVES[objective]}, median certified radius {mean('median_radius'):.3f}")
+        return f"{shares} %", f"{mean('median_radius'):.3f}"
+
+    (se, se_radius), (vae, vae_radius) = of("se"), of("vae")
     return (
-        "**Certified**, whatever the attack (`smoothenc attack RUN --certify`; the MLPs of the table, the same images):\n"
-        f"at radius 0.01 / 0.02 / 0.03 {'; '.join(texts)}\n([the bounds](docs/evaluation.md#certificates))."
+        f"**Certified**, whatever the attack (`--certify`), at 0.01 / 0.02 / 0.03: {se} for the smooth encoder's\n"
+        f"MLP (median radius {se_radius}), {vae} for the VAE's ({vae_radius}): "
+        "[the bounds](docs/evaluation.md#certificates)."
     )
 
 

@@ -327,7 +327,7 @@ fn probe_and_attack_update_the_run() {
     assert_eq!(attacked["elbo_test"], result["elbo_test"]);
     assert!(lab.read("run/model.safetensors") == first_bytes, "an attack leaves the model");
     // Without flags it is the run's own attack, with the numbers of the run.
-    assert!(lab.ok("attack run --device cpu").contains("PGD of 10 steps x 2 restarts"));
+    assert!(lab.ok("attack run --device cpu").contains("margin ascent of 10 steps x 2 restarts"));
     assert_eq!(lab.json("run/result.json")["tasks"], result["tasks"]);
     // All test images.
     lab.ok("attack run --attack-examples all --attack-norm l2 --attack-radii 0.5 --device cpu");
