@@ -162,79 +162,91 @@ fn normalisation_is_folded_into_the_layer_before() {
     assert_eq!(decode(Path::new("b.onnx"), &encode(&network, &[]), IMAGE).unwrap(), network);
 }
 
-/// A model that reads, with one thing changed.
+/// A model that reads.
+fn sound() -> ModelProto {
+    let nodes = [
+        node("Gemm x a b -> h", &[int("transB", 1)]),
+        node("Relu h -> r", &[]),
+        node("Gemm r c d -> y", &[]),
+    ];
+    let constants = [
+        weight("a", &[2, 6], &[1.0; 12]),
+        weight("b", &[2], &[1.0; 2]),
+        weight("c", &[2, 3], &[1.0; 6]),
+        weight("d", &[3], &[1.0; 3]),
+    ];
+    model(&[6], &nodes, &constants)
+}
+
+/// It, with one thing changed, is refused in words that have all of `why`.
+#[track_caller]
+fn refused(why: &[&str], change: impl FnOnce(&mut GraphProto)) {
+    let mut model = sound();
+    assert!(read(&model).is_ok());
+    change(model.graph.as_mut().unwrap());
+    let error = read(&model).unwrap_err();
+    let told = error.in_full();
+    assert!(error.is_request() && told.starts_with("a.onnx "), "{told}");
+    why.iter().for_each(|part| assert!(told.contains(part), "no {part:?} in: {told}"));
+}
+
 #[test]
-fn what_is_no_chain_of_known_layers_is_refused_by_name() {
-    let sound = || {
-        let nodes = [
-            node("Gemm x a b -> h", &[int("transB", 1)]),
-            node("Relu h -> r", &[]),
-            node("Gemm r c d -> y", &[]),
-        ];
-        let constants = [
-            weight("a", &[2, 6], &[1.0; 12]),
-            weight("b", &[2], &[1.0; 2]),
-            weight("c", &[2, 3], &[1.0; 6]),
-            weight("d", &[3], &[1.0; 3]),
-        ];
-        model(&[6], &nodes, &constants)
-    };
-    assert!(read(&sound()).is_ok());
-    let refused = |why: &[&str], change: &dyn Fn(&mut GraphProto)| {
-        let mut model = sound();
-        change(model.graph.as_mut().unwrap());
-        let error = read(&model).unwrap_err();
-        let told = error.in_full();
-        assert!(error.is_request() && told.starts_with("a.onnx "), "{told}");
-        why.iter().for_each(|part| assert!(told.contains(part), "no {part:?} in: {told}"));
-    };
+fn what_is_no_chain_of_known_operators_is_refused_by_node() {
     for operator in ["Sigmoid", "Tanh", "MaxPool", "LSTM"] {
-        refused(&[operator, "\"r\"", "not known here"], &|g| g.node[1].op_type = operator.into());
+        refused(&[operator, "\"r\"", "not known here"], |g| g.node[1].op_type = operator.into());
     }
-    refused(&["\"act\" (Relu)", "com.acme"], &|g| {
+    refused(&["\"act\" (Relu)", "com.acme"], |g| {
         g.node[1].name = "act".into();
         g.node[1].domain = "com.acme".into();
     });
-    refused(&["takes \"h\"", "no chain"], &|g| g.node[2].input[0] = "h".into());
-    refused(&["no chain"], &|g| g.node[1] = node("Add h h -> r", &[]));
-    refused(&["no chain"], &|g| g.node[1] = node("Add h x -> r", &[]));
-    refused(&["output \"y\""], &|g| _ = g.node.pop());
-    refused(&["2 inputs"], &|g| g.input.push(value("z", &[6])));
-    refused(&["0 outputs"], &|g| g.output.clear());
-    refused(&["no layer with weights"], &|g| g.node = vec![node("Identity x -> y", &[])]);
-    refused(&["before any layer"], &|g| g.node[0] = node("Relu x -> h", &[]));
-    refused(&["7", "1 x 2 x 3"], &|g| g.input[0] = value("x", &[7]));
-    refused(&["2 x 3 x 1"], &|g| g.input[0] = value("x", &[2, 3, 1]));
-    refused(&["shape of its input"], &|g| g.input[0].kind = None);
-    refused(&["rows of 3", "gets 2"], &|g| g.initializer[2] = weight("c", &[3, 2], &[1.0; 6]));
-    refused(&["two"], &|g| g.initializer[2] = weight("c", &[2, 3, 1], &[1.0; 6]));
-    refused(&["\"c\" has other bytes"], &|g| g.initializer[2] = weight("c", &[2, 3], &[1.0; 5]));
-    refused(&["\"c\"", "sides"], &|g| g.initializer[2] = weight("c", &[i64::MAX, i64::MAX], &[1.0; 6]));
-    refused(&["\"c\"", "sides"], &|g| g.initializer[2] = weight("c", &[-2, -3], &[1.0; 6]));
-    refused(&["no numbers"], &|g| g.initializer[2] = weight("c", &[0, i64::MAX], &[]));
-    refused(&["\"d\" has NaN as number 1"], &|g| g.initializer[3].float_data[1] = f32::NAN);
-    refused(&["\"d\" has inf"], &|g| g.initializer[3].float_data[2] = f32::INFINITY);
-    refused(&["no longer finite"], &|g| g.node[2].attribute.push(float("alpha", f32::INFINITY)));
-    refused(&["type 11"], &|g| g.initializer[3].data_type = 11);
-    refused(&["another file"], &|g| g.initializer[3].data_location = 1);
-    refused(&["\"d\""], &|g| _ = g.initializer.pop());
-    refused(&["stands for two"], &|g| g.initializer[3].name = "c".into());
-    refused(&["transposes"], &|g| g.node[2].attribute.push(int("transA", 1)));
-    refused(&["cannot be added to 3"], &|g| g.initializer[3] = weight("d", &[2], &[1.0; 2]));
-    refused(&["\"r\" (BatchNormalization)", "training"], &|g| {
+    refused(&["takes \"h\"", "no chain"], |g| g.node[2].input[0] = "h".into());
+    refused(&["no chain"], |g| g.node[1] = node("Add h h -> r", &[]));
+    refused(&["no chain"], |g| g.node[1] = node("Add h x -> r", &[]));
+    refused(&["output \"y\""], |g| _ = g.node.pop());
+    refused(&["2 inputs"], |g| g.input.push(value("z", &[6])));
+    refused(&["0 outputs"], |g| g.output.clear());
+    refused(&["no layer with weights"], |g| g.node = vec![node("Identity x -> y", &[])]);
+    refused(&["before any layer"], |g| g.node[0] = node("Relu x -> h", &[]));
+    refused(&["\"r\" (BatchNormalization)", "training"], |g| {
         g.node[1] = node("BatchNormalization h b b b b -> r", &[int("training_mode", 1)]);
     });
-    refused(&["does not follow"], &|g| {
+    refused(&["does not follow"], |g| {
         g.node.insert(2, node("BatchNormalization r b b b b -> n", &[]));
         g.node[3].input[0] = "n".into();
     });
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused_by_name() {
+    refused(&["7", "1 x 2 x 3"], |g| g.input[0] = value("x", &[7]));
+    refused(&["2 x 3 x 1"], |g| g.input[0] = value("x", &[2, 3, 1]));
+    refused(&["shape of its input"], |g| g.input[0].kind = None);
+    refused(&["rows of 3", "gets 2"], |g| g.initializer[2] = weight("c", &[3, 2], &[1.0; 6]));
+    refused(&["two"], |g| g.initializer[2] = weight("c", &[2, 3, 1], &[1.0; 6]));
+    refused(&["\"c\" has other bytes"], |g| g.initializer[2] = weight("c", &[2, 3], &[1.0; 5]));
+    refused(&["\"c\"", "sides"], |g| g.initializer[2] = weight("c", &[i64::MAX, i64::MAX], &[1.0; 6]));
+    refused(&["\"c\"", "sides"], |g| g.initializer[2] = weight("c", &[-2, -3], &[1.0; 6]));
+    refused(&["no numbers"], |g| g.initializer[2] = weight("c", &[0, i64::MAX], &[]));
+    refused(&["\"d\" has NaN as number 1"], |g| g.initializer[3].float_data[1] = f32::NAN);
+    refused(&["\"d\" has inf"], |g| g.initializer[3].float_data[2] = f32::INFINITY);
+    refused(&["no longer finite"], |g| g.node[2].attribute.push(float("alpha", f32::INFINITY)));
+    refused(&["type 11"], |g| g.initializer[3].data_type = 11);
+    refused(&["another file"], |g| g.initializer[3].data_location = 1);
+    refused(&["\"d\""], |g| _ = g.initializer.pop());
+    refused(&["stands for two"], |g| g.initializer[3].name = "c".into());
+    refused(&["transposes"], |g| g.node[2].attribute.push(int("transA", 1)));
+    refused(&["cannot be added to 3"], |g| g.initializer[3] = weight("d", &[2], &[1.0; 2]));
+}
+
+#[test]
+fn attributes_that_are_not_known_are_refused() {
     for (shape, why) in [(&[-1, -1][..], "of 2"), (&[0, 3], "of 2"), (&[5, 2], "of 2"), (&[0, -2], "of 2")] {
-        refused(&["\"r\" (Reshape)", why], &|g| {
+        refused(&["\"r\" (Reshape)", why], |g| {
             g.node[1] = node("Reshape h shape -> r", &[]);
             g.initializer.push(list("shape", shape));
         });
     }
-    refused(&["\"r\" (Reshape)"], &|g| {
+    refused(&["\"r\" (Reshape)"], |g| {
         g.node[1] = node("Reshape h shape -> r", &[int("allowzero", 1)]);
         g.initializer.push(list("shape", &[0, 2]));
     });
@@ -249,12 +261,16 @@ fn what_is_no_chain_of_known_layers_is_refused_by_name() {
         (ints("dilations", &[2, 2]), "dilations"),
         (ints("kernel_shape", &[3, 3]), "kernel_shape"),
     ] {
-        refused(&["\"h\" (Conv)", why], &|g| {
+        refused(&["\"h\" (Conv)", why], |g| {
             g.input[0] = value("x", &[1, 2, 3]);
             g.node[0] = node("Conv x k -> h", std::slice::from_ref(&attribute));
             g.initializer.push(weight("k", &[1, 1, 2, 2], &[1.0; 4]));
         });
     }
+}
+
+#[test]
+fn old_and_short_files_are_refused() {
     let mut old = sound();
     old.opset_import[0].version = 6;
     assert!(read(&old).unwrap_err().to_string().contains("operator set 6"));
