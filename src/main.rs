@@ -83,6 +83,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Probe(args) => cli::probe::run(args, context),
         Command::Attack(args) => cli::attack::run(args, context),
         Command::Audit(args) => cli::audit::run(args, context),
+        Command::Verify(args) => cli::verify::run(&args, context),
         Command::Evaluate(args) => cli::evaluate::run(args, context),
         Command::Encode(args) => cli::encode::run(&args, context),
         Command::Export(args) => cli::export::run(&args, context),

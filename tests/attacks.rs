@@ -7,7 +7,9 @@ use smoothenc::engine::nn::{Init, NamedTensor, TensorData, initialise, load_weig
 use smoothenc::engine::rng::{Key, Purpose, uniform};
 use smoothenc::engine::session::Session;
 use smoothenc::method::ops::Norm;
-use smoothenc::method::robustness::{Attack, AttackReport, Method, Outcome, Probe, Target, attack};
+use smoothenc::method::robustness::{
+    Attack, AttackReport, Method, Outcome, Probe, Target, answers, attack, distance, reach,
+};
 use smoothenc::method::vae::Vae;
 
 const SHAPE: [usize; 3] = [2, 3, 4];
@@ -124,7 +126,8 @@ fn attack_identity(case: &Case) -> AttackReport {
     let labels: Vec<u32> = x.chunks(INPUTS).map(|x| label(x, classes)).collect();
     let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
     let (methods, radii) = (methods.clone(), case.radii().to_vec());
-    let settings = Attack { methods, norm, radii, steps: 20, restarts: CLASSES - 1, seed: 3, fused };
+    let settings =
+        Attack { methods, norm, radii, steps: 20, restarts: CLASSES - 1, seed: 3, fused, keep_points: false };
     attack(&mut session, &target, &settings, &|_, _| ()).unwrap()
 }
 
@@ -150,7 +153,7 @@ fn what_can_be_broken_of_a_linear_classifier_is_found() {
             for fused in if both { vec![true, false] } else { vec![true] } {
                 let case = Case { methods: vec![method], norm, classes, fused };
                 let report = attack_identity(&case);
-                assert_eq!(report.nominal.plain, 100.0);
+                assert_eq!(report.nominal().plain, 100.0);
                 let mut broken = [0; RADII.len()];
                 for (x, outcome) in x.chunks(INPUTS).zip(&report.outcomes) {
                     let reach = |radius| most_margin(x, outcome.label as usize, classes, norm, radius);
@@ -227,8 +230,16 @@ fn progress_moves_within_a_method() {
         let mut session = random_session(&vae, &probe);
         let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
         let (methods, norm) = (vec![method], Norm::Linf);
-        let settings =
-            Attack { methods, norm, radii: vec![0.1], steps: 75, restarts: 2, seed: 3, fused: true };
+        let settings = Attack {
+            methods,
+            norm,
+            radii: vec![0.1],
+            steps: 75,
+            restarts: 2,
+            seed: 3,
+            fused: true,
+            keep_points: false,
+        };
         let told = RefCell::new(vec![]);
         attack(&mut session, &target, &settings, &|done, all| told.borrow_mut().push((done, all))).unwrap();
         let told = told.into_inner();
@@ -281,9 +292,18 @@ fn one_class_cannot_be_broken() {
             let (x, labels) = (images(), vec![0; IMAGES]);
             let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
             let (methods, radii) = (vec![method], vec![0.1]);
-            let settings = Attack { methods, norm: Norm::Linf, radii, steps: 2, restarts: 2, seed: 3, fused };
+            let settings = Attack {
+                methods,
+                norm: Norm::Linf,
+                radii,
+                steps: 2,
+                restarts: 2,
+                seed: 3,
+                fused,
+                keep_points: false,
+            };
             let report = attack(&mut session, &target, &settings, &|_, _| ()).unwrap();
-            assert_eq!(report.adversarial[0].plain, 100.0, "{method:?}, fused {fused}");
+            assert_eq!(report.adversarial(0.1).plain, 100.0, "{method:?}, fused {fused}");
             let in_l2 = attack(&mut session, &target, &Attack { norm: Norm::L2, ..settings }, &|_, _| ());
             assert_eq!(in_l2.is_err(), method == Method::Square, "{method:?}");
         }
@@ -301,6 +321,16 @@ fn random_session(vae: &Vae, probe: &Probe) -> Session {
 
 /// A random network, attacked in one kernel call and op by op.
 fn attack_network(method: Method, norm: Norm, fused: bool) -> AttackReport {
+    attack_network_and_keep(method, norm, fused, false).0
+}
+
+/// The same with the points kept, and what the classifier answers there.
+fn attack_network_and_keep(
+    method: Method,
+    norm: Norm,
+    fused: bool,
+    keep_points: bool,
+) -> (AttackReport, Vec<Option<u32>>) {
     let vae = Vae::mlp(INPUTS, &[40, 30], 8, 1.0, true);
     let probe = Probe::new(8, CLASSES);
     let mut session = random_session(&vae, &probe);
@@ -308,8 +338,47 @@ fn attack_network(method: Method, norm: Norm, fused: bool) -> AttackReport {
     let labels: Vec<u32> = (0..IMAGES as u32).map(|i| i % CLASSES as u32).collect();
     let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
     let radii = if norm == Norm::Linf { RADII.to_vec() } else { vec![0.1, 0.3, 0.6] };
-    let settings = Attack { methods: vec![method], norm, radii, steps: 30, restarts: 4, seed: 3, fused };
-    attack(&mut session, &target, &settings, &|_, _| ()).unwrap()
+    let (methods, steps, restarts) = (vec![method], 30, 4);
+    let settings = Attack { methods, norm, radii, steps, restarts, seed: 3, fused, keep_points };
+    let report = attack(&mut session, &target, &settings, &|_, _| ()).unwrap();
+    let points: Vec<f32> = report.points.values().flatten().copied().collect();
+    let answers = answers(&mut session, &vae, &probe, &points).unwrap();
+    (report, answers)
+}
+
+/// Points that are kept are those that broke the images: in ball and box, and answered wrong. Keeping them changes
+/// nothing.
+#[test]
+fn points_that_are_kept_are_what_broke_the_images() {
+    let x = images();
+    for (method, norm, fused) in [
+        (Method::Noise, Norm::Linf, true),
+        (Method::Fgsm, Norm::Linf, true),
+        (Method::Pgd, Norm::Linf, true),
+        (Method::Pgd, Norm::L2, false),
+        (Method::Margin, Norm::Linf, false),
+        (Method::Margin, Norm::L2, true),
+        (Method::ApgdT, Norm::Linf, true),
+        (Method::ApgdCe, Norm::L2, true),
+        (Method::Square, Norm::Linf, true),
+    ] {
+        let (kept, answers) = attack_network_and_keep(method, norm, fused, true);
+        let report = attack_network(method, norm, fused);
+        // Of several restarts that break an image, another may be the first.
+        let found = |report: &AttackReport| {
+            report.outcomes.iter().map(|o| o.broken.map(|b| (b.radius, b.method))).collect::<Vec<_>>()
+        };
+        assert!(found(&kept) == found(&report), "{method:?} {norm:?} {fused}");
+        assert!(report.points.is_empty() && kept.points.len() > 2, "{method:?} {norm:?}");
+        assert_eq!(kept.points.len(), kept.outcomes.iter().filter(|o| o.broken.is_some()).count());
+        for ((&image, point), answer) in kept.points.iter().zip(answers) {
+            let Outcome { label, broken, .. } = kept.outcomes[image];
+            let away = distance(norm, &x[image * INPUTS..][..INPUTS], point);
+            assert!(away <= reach(norm, broken.unwrap().radius), "{method:?} {norm:?}: {away} {broken:?}");
+            assert!(point.iter().all(|value| (0.0..=1.0).contains(value)));
+            assert!(answer.is_some_and(|answer| answer != label), "{method:?} {norm:?}: {answer:?} {label}");
+        }
+    }
 }
 
 /// Rounding can change the sign of a gradient that nearly cancels, so a few images may come out differently.

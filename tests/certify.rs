@@ -298,6 +298,7 @@ fn certified_images_stand_under_attack() {
                 restarts: 4,
                 seed: 1,
                 fused: true,
+                keep_points: false,
             };
             let report = attack(session, target, &settings, &|_, _| ()).unwrap();
             let (mut both, mut neither) = (0, 0);

@@ -320,7 +320,7 @@ fn checkpoints_that_cannot_be_gone_on_with() {
     }
     // Whole files of something else.
     fs::copy(lab.path("run/model.safetensors"), &file).unwrap();
-    lab.refused(2, resume, &["run/checkpoint.safetensors", "not a checkpoint"]);
+    lab.refused(2, resume, &["run/checkpoint.safetensors", "not written by this program", "no checksum"]);
     fs::copy(lab.path("other/checkpoint.safetensors"), &file).unwrap();
     lab.refused(2, resume, &["run/checkpoint.safetensors", "other settings"]);
     fs::write(&file, &whole).unwrap();

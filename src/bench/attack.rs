@@ -60,6 +60,6 @@ pub fn measure(device: &Device, options: &Options) -> Result<AttackTime> {
         radius,
         seconds,
         image_steps_per_second: (images * steps * restarts) as f64 / seconds,
-        standing: report.adversarial.first().unwrap_or(&report.nominal).plain,
+        standing: report.adversarial(radius).plain,
     })
 }

@@ -29,6 +29,7 @@ pub mod sweep;
 pub mod train;
 mod train_args;
 pub mod traverse;
+pub mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -121,6 +122,8 @@ pub enum Command {
     Attack(AttackArgs),
     /// Check whether the attack behind a run's figures is strong enough
     Audit(audit::AuditArgs),
+    /// Replay the adversarial examples that an attack saved
+    Verify(verify::VerifyArgs),
     /// Probe and attack a network that another tool trained
     Evaluate(evaluate::EvaluateArgs),
     /// Write the codes of images to a file, for other tools
@@ -271,6 +274,9 @@ impl ProbeArgs {
 pub struct AttackArgs {
     #[command(flatten)]
     pub of: AttackedArgs,
+    /// Write the perturbed image of each example that was broken into a new folder, for `verify` and other tools
+    #[arg(long, value_name = "DIR")]
+    pub save_examples: Option<PathBuf>,
     #[command(flatten)]
     pub unlock: Unlock,
 }
@@ -317,6 +323,7 @@ Examples:
   smoothenc attack runs/mnist-se-1 --radii 4/255,8/255
   smoothenc attack runs/mnist-se-1 --norm l2 --radii 0.5,1,2 --json
   smoothenc attack runs/mnist-se-1 --suite standard
+  smoothenc attack runs/mnist-se-1 --save-examples broken && smoothenc verify broken
 
 Without flags the run's own attack settings are used. An example counts as
 right only if it withstands every restart, and each radius also tries what

@@ -221,22 +221,8 @@ mod tests {
     use crate::progress::Context;
     use crate::runs::config::{AttackConfig, AttackMethod, Config, Objective};
     use crate::runs::destination::Destination;
-    use crate::runs::pipeline::{PageWriter, complete};
+    use crate::runs::pipeline::complete;
     use crate::runs::{LoadedRun, made_up};
-
-    /// A page of nothing.
-    #[derive(Debug)]
-    struct NoPages;
-
-    impl PageWriter for NoPages {
-        fn is_fresh(&self, _: &crate::runs::dir::RunDir) -> bool {
-            true
-        }
-
-        fn write(&self, _: &mut LoadedRun) -> crate::Result<()> {
-            Ok(())
-        }
-    }
 
     /// Weights of the probe a million times as large leave every answer as it is. They saturate the softmax, so the
     /// cross-entropy has no slope, and PGD on it breaks nothing: the classifier only looks robust.
@@ -258,7 +244,7 @@ mod tests {
         };
         let path = base.path().join("run");
         let destination = Destination::Out { path: path.clone(), overwrite: false };
-        complete(&config, &destination, &Context::silent(), &NoPages).unwrap();
+        complete(&config, &destination, &Context::silent(), &made_up::NoPages).unwrap();
         let mut run = LoadedRun::open(&path, "cpu", &Context::silent()).unwrap();
         let radii = vec![0.1, 0.2, 0.3];
         let attacks = vec![AttackMethod::Pgd, AttackMethod::Margin];

@@ -55,17 +55,25 @@ fn bytes_of(data: &TensorData) -> Cow<'_, [u8]> {
 /// What a file holds beside its tensors.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Writes tensors and metadata, whole or not at all, with a checksum over everything that [`load_sealed`] compares.
+/// Writes what [`encode_sealed`] gives, whole or not at all.
 ///
 /// # Errors
 /// [`Error::Io`]; those of [`encode`].
 pub fn save_sealed(path: &Path, tensors: &[NamedTensor], metadata: &Metadata) -> Result<()> {
+    write_whole(path, &encode_sealed(tensors, metadata)?)
+}
+
+/// The file's bytes as by [`encode`], with a checksum over everything that [`decode_sealed`] compares.
+///
+/// # Errors
+/// Those of [`encode`].
+pub fn encode_sealed(tensors: &[NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
     let mut metadata = metadata.clone();
     metadata.remove(SEAL);
     metadata.remove(SEAL_OF_METADATA);
     metadata.insert(SEAL_OF_METADATA.into(), checksum_of(&metadata)?);
     metadata.insert(SEAL.into(), checksum(tensors, &metadata)?);
-    write_whole(path, &encode(tensors, &metadata)?)
+    encode(tensors, &metadata)
 }
 
 /// Reads tensors, sorted by name, and metadata.
@@ -172,7 +180,7 @@ pub fn load_sealed(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
 pub fn decode_sealed(path: &Path, bytes: &[u8]) -> Result<(Vec<NamedTensor>, Metadata)> {
     let (tensors, mut metadata) = decode(path, bytes)?;
     let Some(expected) = metadata.remove(SEAL) else {
-        return Err(Error::file(path, "is not a checkpoint of this program: it has no checksum"));
+        return Err(Error::file(path, "was not written by this program: it has no checksum"));
     };
     if checksum(&tensors, &metadata)? != expected {
         return Err(Error::file(path, "is damaged: its checksum does not match its contents")

@@ -9,12 +9,13 @@ use crate::engine::rng::{Key, Purpose, Stream};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::robustness::{
-    self, Accuracies, Outcome, Probe, ProbeSettings, Target, encode_means, interval, percent,
+    self, Accuracies, Attack, AttackReport, Broken, Outcome, Probe, ProbeSettings, Target, encode_means,
+    interval, percent,
 };
 use crate::method::vae::Vae;
 use crate::method::{Trainer, check_elbo};
 use crate::progress::Context;
-use crate::runs::config::{AttackConfig, Config};
+use crate::runs::config::{AttackConfig, AttackMethod, Config};
 use crate::runs::outcomes;
 use crate::runs::record::{AttackResult, Provenance, RunRecord, TaskResult};
 use crate::runs::writing::Writing;
@@ -39,6 +40,48 @@ pub struct Attacked {
 }
 
 impl Attacked {
+    /// From the report of an attack on a task, made as `config` says.
+    pub(super) fn of(task: &str, config: &AttackConfig, report: AttackReport) -> Self {
+        let (nominal, examples) = (report.nominal(), report.outcomes.len());
+        let by_radius: Vec<(f32, Accuracies)> =
+            config.radii.iter().map(|&radius| (radius, report.adversarial(radius))).collect();
+        let told = |(radius, at): &(f32, Accuracies)| format!("{}: {:.2} %", shown(short(*radius)), at.plain);
+        let told = by_radius.iter().map(told).collect::<Vec<_>>().join(", ");
+        log::info!("attack on {task}, right by radius: 0: {:.2} %, {told}", nominal.plain);
+        let broken_by = |radius: f32, attack: &AttackMethod| {
+            let by_it = |broken: Broken| broken.radius == radius && broken.method.name() == attack.name();
+            report.outcomes.iter().filter(|outcome| outcome.broken.is_some_and(by_it)).count()
+        };
+        let broken_at = |radius: f32| {
+            config.attacks.iter().map(|attack| (attack.to_string(), broken_by(radius, attack))).collect()
+        };
+        let result = AttackResult {
+            attacks: config.attacks.clone(),
+            norm: config.norm,
+            steps: config.steps,
+            restarts: config.restarts,
+            examples,
+            nominal_accuracy: nominal.plain,
+            adversarial_accuracy: by_radius.iter().map(|&(radius, at)| (radius, at.plain)).collect(),
+            interval: by_radius
+                .iter()
+                .map(|&(radius, at)| (radius, interval(at.plain, examples).into()))
+                .collect(),
+            by: config.radii.iter().map(|&radius| (radius, broken_at(radius))).collect(),
+            majority_baseline: nominal.majority,
+            balanced_accuracy: nominal.balanced,
+            adversarial_balanced_accuracy: by_radius
+                .iter()
+                .map(|&(radius, at)| (radius, at.balanced))
+                .collect(),
+            certified_accuracy: vec![],
+            median_certified_radius: None,
+            seed: Some(config.seed),
+            outcomes: None,
+        };
+        Attacked { result, outcomes: report.outcomes, certified: vec![] }
+    }
+
     /// Adds the attack on `task`, made by `made_by`, to the run's record, and writes both into the run, in one change.
     ///
     /// # Errors
@@ -177,60 +220,36 @@ impl Evaluator<'_> {
         x: &[f32],
         config: &AttackConfig,
     ) -> Result<Attacked> {
-        let about = &self.data.tasks[task];
-        let examples = x.len() / self.vae.encoder.inputs();
-        let attack = recipe::attack(config);
-        let progress = self.context.begin("attack", 0, 0);
-        progress.note(&about.name);
-        let report = self.with_target(task, tensors, x, |session, target| {
-            robustness::attack(session, target, &attack, &|done, all| {
-                progress.advance(done as u64, all as u64);
-            })
-        })?;
-        let told = attack.radii.iter().zip(&report.adversarial);
-        let told = told
-            .map(|(radius, at)| format!("{}: {:.2} %", shown(short(*radius)), at.plain))
-            .collect::<Vec<_>>()
-            .join(", ");
-        log::info!("attack on {}, right by radius: 0: {:.2} %, {told}", about.name, report.nominal.plain);
-        let by_radius =
-            |of: fn(&Accuracies) -> f64| attack.radii.iter().copied().zip(report.adversarial.iter().map(of));
-        let broken_at = |radius: f32| {
-            let here = |o: &&Outcome, method| {
-                o.broken.is_some_and(|broken| (broken.radius, broken.method) == (radius, method))
-            };
-            let by = |method| report.outcomes.iter().filter(|o| here(o, method)).count();
-            attack.methods.iter().map(|&method| (method.name().to_string(), by(method))).collect()
-        };
-        let result = AttackResult {
-            attacks: config.attacks.clone(),
-            norm: config.norm,
-            steps: config.steps,
-            restarts: config.restarts,
-            examples,
-            nominal_accuracy: report.nominal.plain,
-            adversarial_accuracy: by_radius(|a| a.plain).collect(),
-            interval: by_radius(|a| a.plain)
-                .map(|(radius, at)| (radius, interval(at, examples).into()))
-                .collect(),
-            by: attack.radii.iter().map(|&radius| (radius, broken_at(radius))).collect(),
-            majority_baseline: report.nominal.majority,
-            balanced_accuracy: report.nominal.balanced,
-            adversarial_balanced_accuracy: by_radius(|a| a.balanced).collect(),
-            certified_accuracy: vec![],
-            median_certified_radius: None,
-            seed: Some(config.seed),
-            outcomes: None,
-        };
-        let attacked = Attacked { result, outcomes: report.outcomes, certified: vec![] };
-        if config.certify { self.certify(task, tensors, x, config, attacked) } else { Ok(attacked) }
+        let report = self.attack_report(task, tensors, x, &recipe::attack(config))?;
+        let attacked = Attacked::of(&self.data.tasks[task].name, config, report);
+        self.with_certificates(task, tensors, x, config, attacked)
     }
 
-    /// Adds certificates to what came of an attack.
+    /// The same before it is put into the terms of result.json.
+    ///
+    /// # Errors
+    /// As [`Evaluator::attack`].
+    pub(super) fn attack_report(
+        &mut self,
+        task: usize,
+        tensors: &[NamedTensor],
+        x: &[f32],
+        attack: &Attack,
+    ) -> Result<AttackReport> {
+        let progress = self.context.begin("attack", 0, 0);
+        progress.note(&self.data.tasks[task].name);
+        self.with_target(task, tensors, x, |session, target| {
+            robustness::attack(session, target, attack, &|done, all| {
+                progress.advance(done as u64, all as u64);
+            })
+        })
+    }
+
+    /// Adds certificates to what came of an attack, where `config` asks for them.
     ///
     /// # Errors
     /// [`Error::Run`] for an image that was broken in the ball in which it is certified.
-    fn certify(
+    pub(super) fn with_certificates(
         &mut self,
         task: usize,
         tensors: &[NamedTensor],
@@ -238,6 +257,9 @@ impl Evaluator<'_> {
         config: &AttackConfig,
         attacked: Attacked,
     ) -> Result<Attacked> {
+        if !config.certify {
+            return Ok(attacked);
+        }
         let progress = self.context.begin("certify", 0, 0);
         progress.note(&self.data.tasks[task].name);
         let (norm, radii) = (recipe::attack(config).norm, &config.radii);

@@ -9,16 +9,17 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::lipschitz;
 use crate::method::ops::Norm;
-use crate::method::robustness::{ProbeSettings, encode_means};
+use crate::method::robustness::{Attack, ProbeSettings, encode_means};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::Vae;
 use crate::progress::Context;
 use crate::runs::audit::Audit;
 use crate::runs::config::{AttackConfig, Config};
 use crate::runs::dir::{MODEL, RunDir};
-use crate::runs::evaluate::{self, Evaluator, Labels};
+use crate::runs::evaluate::{self, Attacked, Evaluator, Labels};
+use crate::runs::examples::{Examples, Fault, Replay};
 use crate::runs::model_file::{self, About};
-use crate::runs::record::{Provenance, RunRecord, TaskResult};
+use crate::runs::record::{FileMark, Provenance, RunRecord, TaskResult};
 use crate::runs::writing::{Access, Writing};
 use crate::runs::{identity, recipe};
 
@@ -227,17 +228,78 @@ impl LoadedRun {
     /// [`Error::Request`] for certificates of a run in half precision, and for a task without a probe, before any is
     /// attacked.
     pub fn attack(&mut self, tasks: &[usize], config: &AttackConfig) -> Result<()> {
+        self.attack_and_keep(tasks, config, None)
+    }
+
+    /// The same, with an example of each image that was broken. One that does not hold on the CPU is left out, and its
+    /// image does not count as broken. `path` is the run's folder as it was given.
+    ///
+    /// # Errors
+    /// As [`LoadedRun::attack`].
+    pub fn attack_with_examples(
+        &mut self,
+        tasks: &[usize],
+        config: &AttackConfig,
+        path: &Path,
+    ) -> Result<Examples> {
+        let model = FileMark::of_file(&self.run.model_path())?.sha256;
+        let mut examples = Examples::none(path, model, &self.data, config, self.provenance());
+        self.attack_and_keep(tasks, config, Some(&mut examples))?;
+        Ok(examples)
+    }
+
+    fn attack_and_keep(
+        &mut self,
+        tasks: &[usize],
+        config: &AttackConfig,
+        mut kept: Option<&mut Examples>,
+    ) -> Result<()> {
         self.config.validate_attack(config)?;
         self.require_probes(tasks)?;
         evaluate::warn_of_missing_classes(&self.data, config);
         let x = evaluate::attacked_images(&self.data.test.images, config)?;
         let made_by = self.provenance();
+        let attack = Attack { keep_points: kept.is_some(), ..recipe::attack(config) };
         for &task in tasks {
             let LoadedRun { session, vae, data, context, tensors, .. } = &mut *self;
-            let attacked = Evaluator { session, vae, data, context }.attack(task, tensors, &x, config)?;
-            attacked.add_to(&mut self.result, writing(&self.run)?, &self.data.tasks[task].name, &made_by)?;
+            let mut report =
+                Evaluator { session, vae, data, context }.attack_report(task, tensors, &x, &attack)?;
+            if let Some(kept) = &mut kept {
+                Replay::new(vae, tensors, data, context)?.keep(kept, task, &mut report, &x)?;
+            }
+            let attacked = Attacked::of(&data.tasks[task].name, config, report);
+            let mut evaluator = Evaluator { session, vae, data, context };
+            let attacked = evaluator.with_certificates(task, tensors, &x, config, attacked)?;
+            let name = &self.data.tasks[task].name;
+            attacked.add_to(&mut self.result, writing(&self.run)?, name, &made_by)?;
         }
         Ok(())
+    }
+
+    /// Replays examples, read from `folder`, on the CPU: those that do not hold.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where they are of another model or other data than the run's.
+    pub fn replay(&self, folder: &Path, examples: &Examples) -> Result<Vec<Fault>> {
+        let about = &examples.about;
+        let refuse = |what: &str, there: &str, here: &str, hint: &str| {
+            let run = self.run.path().display();
+            let what = format!("has examples of another {what} than {run}: {there}, not {here}");
+            Err(Error::file(folder, what).with_hint(hint))
+        };
+        let model = FileMark::of_file(&self.run.model_path())?.sha256;
+        if about.model != model {
+            return refuse("model", &about.model, &model, "give the run that was attacked as `run`");
+        }
+        if about.data != self.data.fingerprint {
+            let hint = "give the folder of the data that were attacked as `data-dir`";
+            return refuse("data set", &about.data, &self.data.fingerprint, hint);
+        }
+        if examples.shape != self.data.test.images.shape() {
+            return Err(Error::file(folder, "has examples of another size than the images of the data"));
+        }
+        let LoadedRun { vae, tensors, data, context, .. } = self;
+        Replay::new(vae, tensors, data, context)?.faults(examples)
     }
 }
 

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::runs::LoadedRun;
+use crate::runs::dir::RunDir;
+use crate::runs::pipeline::PageWriter;
 use crate::runs::store::Finished;
 
 /// A `config.toml` of runs that take milliseconds, on a data set that is written into `folder`.
@@ -33,6 +36,20 @@ pub fn settings_on(folder: &Path, counts: [u32; 2], pixel: impl Fn(u32, u32) -> 
          [probe]\nepochs = 1\nleast-steps = 2\n[attack]\nsteps = 2\nrestarts = 1\nexamples = 6\n",
         set.display()
     )
+}
+
+/// A page of nothing.
+#[derive(Debug)]
+pub struct NoPages;
+
+impl PageWriter for NoPages {
+    fn is_fresh(&self, _: &RunDir) -> bool {
+        true
+    }
+
+    fn write(&self, _: &mut LoadedRun) -> crate::Result<()> {
+        Ok(())
+    }
 }
 
 /// An accuracy at each radius, or no attack.

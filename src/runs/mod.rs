@@ -11,6 +11,7 @@ pub mod config;
 pub mod destination;
 pub mod dir;
 pub mod evaluate;
+pub mod examples;
 pub mod export;
 #[cfg(test)]
 mod faults_tests;

@@ -85,6 +85,7 @@ pub fn attack(config: &AttackConfig) -> Attack {
         restarts: config.restarts,
         seed: config.seed,
         fused: true,
+        keep_points: false,
     }
 }
 
@@ -101,7 +102,8 @@ fn method(name: config::AttackMethod) -> Method {
     }
 }
 
-fn norm(norm: config::Norm) -> Norm {
+/// The norm of a ball.
+pub fn norm(norm: config::Norm) -> Norm {
     match norm {
         config::Norm::Linf => Norm::Linf,
         config::Norm::L2 => Norm::L2,

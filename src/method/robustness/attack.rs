@@ -1,6 +1,7 @@
 //! Adversarial accuracy: attacks on encoder and classifier (docs/method.md, section 5, step 4).
 
 mod apgd;
+mod ball;
 mod logits;
 mod loss;
 mod queue;
@@ -9,6 +10,8 @@ mod slots;
 mod square;
 mod start;
 
+use std::collections::BTreeMap;
+
 use crate::engine::ops::ImageShape;
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
@@ -16,8 +19,10 @@ use crate::method::ops::{ANY, Norm};
 use crate::method::robustness::{Accuracies, Probe};
 use crate::method::vae::Vae;
 use apgd::{Apgd, Goal};
+pub use ball::{distance, reach};
+pub use logits::answers;
 use logits::{Gradients, Logits, Rivals};
-use queue::{Victims, work_at};
+use queue::{Found, Victims, work_at};
 use search::{Search, VARIABLES};
 pub use square::PROPOSALS_PER_STEP;
 use square::Squares;
@@ -120,6 +125,9 @@ pub struct Attack {
     /// Whether steps run in one kernel call where the encoder allows it, as in
     /// [`Selection`](crate::method::selection::Selection).
     pub fused: bool,
+    /// Whether the report has the points that broke images. Each step is then a run of its own, which takes longer;
+    /// the points that are visited are the same. Of several restarts that break an image, another may be the first.
+    pub keep_points: bool,
 }
 
 impl Attack {
@@ -131,15 +139,27 @@ impl Attack {
     }
 }
 
-/// Accuracies in percent of the attacked images.
+/// What came of an attack.
 #[derive(Debug, Clone)]
 pub struct AttackReport {
-    /// Those without an attack.
-    pub nominal: Accuracies,
-    /// For each radius: those of images that no visited point, at this or a smaller radius, makes misclassified.
-    pub adversarial: Vec<Accuracies>,
     /// The outcome of each image, in their order.
     pub outcomes: Vec<Outcome>,
+    /// The first misclassified point of each image that was broken, by the image's place in `outcomes`; empty where
+    /// points are not kept.
+    pub points: BTreeMap<usize, Vec<f32>>,
+}
+
+impl AttackReport {
+    /// Accuracies without an attack.
+    pub fn nominal(&self) -> Accuracies {
+        Accuracies::of(self.outcomes.iter().map(|outcome| (outcome.label, outcome.clean)))
+    }
+
+    /// Accuracies under attack: of images that no visited point, at this or a smaller radius, makes misclassified.
+    pub fn adversarial(&self, radius: f32) -> Accuracies {
+        let stands = |o: &Outcome| o.clean && o.broken.is_none_or(|broken| broken.radius > radius);
+        Accuracies::of(self.outcomes.iter().map(|outcome| (outcome.label, stands(outcome))))
+    }
 }
 
 /// The outcome of the attack on an image.
@@ -247,9 +267,8 @@ pub fn attack(
     progress: &dyn Fn(usize, usize),
 ) -> Result<AttackReport> {
     settings.check()?;
-    let mut victims = Victims::new(target);
+    let mut victims = Victims::new(target, settings.keep_points);
     classify_as_is(session, &mut victims, settings)?;
-    let nominal = victims.standing();
     let clean =
         |(image, &label): (usize, &u32)| Outcome { label, clean: victims.stands(image), broken: None };
     let mut outcomes: Vec<Outcome> = target.labels.iter().enumerate().map(clean).collect();
@@ -259,30 +278,24 @@ pub fn attack(
     };
     let rivals = &rivals;
     let trial = |radius, method| Trial { settings, target, rivals, method, radius };
-    let trials: Vec<Vec<Trial>> = settings
-        .radii
-        .iter()
-        .map(|&radius| settings.methods.iter().map(|&method| trial(radius, method)).collect())
-        .collect();
-    let all = trials.iter().flatten().map(Trial::points).sum();
-    let (mut done, mut adversarial) = (0, Vec::new());
-    for ball in &trials {
-        for trial in ball {
-            let work = trial.points();
-            trial.run(session, &mut victims, &|left| progress(done + work - left, all))?;
-            done += work;
-            for (image, outcome) in outcomes.iter_mut().enumerate() {
-                if let (true, None, Some(restart)) = (outcome.clean, outcome.broken, victims.fooled_by(image))
-                {
-                    outcome.broken = Some(Broken { radius: trial.radius, method: trial.method, restart });
-                }
-            }
+    let in_ball = |&radius: &f32| settings.methods.iter().map(move |&method| trial(radius, method));
+    let trials: Vec<Trial> = settings.radii.iter().flat_map(in_ball).collect();
+    let all = trials.iter().map(Trial::points).sum();
+    let (mut done, mut points) = (0, BTreeMap::new());
+    for trial in &trials {
+        let work = trial.points();
+        trial.run(session, &mut victims, &|left| progress(done + work - left, all))?;
+        done += work;
+        for (image, outcome) in outcomes.iter_mut().enumerate().filter(|(_, o)| o.clean && o.broken.is_none())
+        {
+            let Some(Found { restart, point }) = victims.found(image) else { continue };
+            outcome.broken = Some(Broken { radius: trial.radius, method: trial.method, restart: *restart });
+            points.extend(point.clone().map(|point| (image, point)));
         }
-        adversarial.push(victims.standing());
     }
     // Another probe has other classes.
     ["attack.logits", "attack.slopes"].iter().for_each(|name| session.forget(name));
-    Ok(AttackReport { nominal, adversarial, outcomes })
+    Ok(AttackReport { outcomes, points })
 }
 
 /// Finds which images are misclassified without an attack: a search without steps, from the images themselves.

@@ -10,8 +10,8 @@ mod probe;
 
 pub use accuracies::{Accuracies, interval, percent};
 pub use attack::{
-    Attack, AttackReport, Broken, Method, Outcome, PROPOSALS_PER_STEP, ROWS, Target, attack, check_attack,
-    perturbed,
+    Attack, AttackReport, Broken, Method, Outcome, PROPOSALS_PER_STEP, ROWS, Target, answers, attack,
+    check_attack, distance, perturbed, reach,
 };
 pub use certify::{Ball, Certifier, certified_radii};
 pub use encoder::{Build, CHUNK, Chunk, CodeUse, Codes, check_encoding, encode_codes, encode_means};

@@ -80,7 +80,7 @@ impl Apgd {
             for (r, row) in rows.busy_mut() {
                 let logits = &logits[r * classes..][..classes];
                 match margin(logits, row.label) {
-                    None => victims.mark(row.image, row.restart),
+                    None => victims.mark(row.image, row.restart, &row.climb.point),
                     Some(_) => row.loss = self.loss(row, logits, &mut slopes[r * classes..][..classes]),
                 }
             }

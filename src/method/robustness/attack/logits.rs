@@ -1,5 +1,6 @@
 //! The classifier for points that the host makes: its logits, and their gradient by the points.
 
+use super::loss::margin;
 use super::{ROWS, Target};
 use crate::engine::autodiff;
 use crate::engine::device::Program;
@@ -40,6 +41,25 @@ impl Logits {
         self.0.run()?;
         session.get("attack.logits")
     }
+}
+
+/// What a classifier answers at points `[n, inputs]`: the class of the largest logit, the first of equals; none where a
+/// logit is not a number.
+///
+/// # Errors
+/// Those of the device.
+pub fn answers(session: &mut Session, vae: &Vae, probe: &Probe, points: &[f32]) -> Result<Vec<Option<u32>>> {
+    let classes = probe.classes();
+    let mut program = Logits::compile(session, vae, probe)?;
+    let mut answers = Vec::new();
+    for points in points.chunks(ROWS * vae.encoder.inputs()) {
+        let logits = program.of(session, points)?;
+        let rows = logits.chunks_exact(classes).take(points.len() / vae.encoder.inputs());
+        let answer = |z: &[f32]| (0..classes).find(|&c| margin(z, c).is_some()).map(|c| c as u32);
+        answers.extend(rows.map(answer));
+    }
+    session.forget("attack.logits"); // Another probe has other classes.
+    Ok(answers)
 }
 
 /// The classifier forwards and backwards.

@@ -7,7 +7,6 @@ use super::search::Compiled;
 use super::slots::Slots;
 use crate::engine::session::Session;
 use crate::error::Result;
-use crate::method::robustness::Accuracies;
 
 /// A restart of an image's attack: (image, restart).
 pub(super) type Work = (usize, usize);
@@ -25,8 +24,17 @@ pub(super) fn work_at(q: usize, images: usize, restarts: usize) -> Work {
 /// The images under attack, and which are misclassified so far.
 pub(super) struct Victims<'a> {
     pub target: &'a Target<'a>,
-    /// The restart that found a misclassified point of an image.
-    fooled_by: Vec<Option<usize>>,
+    /// What was found of each image.
+    found: Vec<Option<Found>>,
+    keep_points: bool,
+}
+
+/// A misclassified point of an image.
+pub(super) struct Found {
+    /// The restart that found it.
+    pub restart: usize,
+    /// The point, where points are kept.
+    pub point: Option<Vec<f32>>,
 }
 
 /// A busy row.
@@ -39,29 +47,24 @@ struct Row {
 }
 
 impl<'a> Victims<'a> {
-    pub fn new(target: &'a Target<'a>) -> Self {
-        Victims { target, fooled_by: vec![None; target.labels.len()] }
+    pub fn new(target: &'a Target<'a>, keep_points: bool) -> Self {
+        Victims { target, found: target.labels.iter().map(|_| None).collect(), keep_points }
     }
 
     /// Whether no point of the image was misclassified so far.
     pub fn stands(&self, image: usize) -> bool {
-        self.fooled_by[image].is_none()
+        self.found[image].is_none()
     }
 
-    /// The restart that found a misclassified point of the image.
-    pub fn fooled_by(&self, image: usize) -> Option<usize> {
-        self.fooled_by[image]
+    /// What was found of the image.
+    pub fn found(&self, image: usize) -> Option<&Found> {
+        self.found[image].as_ref()
     }
 
-    /// A restart has found a misclassified point of the image. The first one counts.
-    pub fn mark(&mut self, image: usize, restart: usize) {
-        self.fooled_by[image].get_or_insert(restart);
-    }
-
-    /// The accuracies that are left.
-    pub fn standing(&self) -> Accuracies {
-        let rights = self.fooled_by.iter().map(Option::is_none);
-        Accuracies::of(self.target.labels.iter().copied().zip(rights))
+    /// A restart has found that the point of the image is misclassified. The first one counts.
+    pub fn mark(&mut self, image: usize, restart: usize, point: &[f32]) {
+        let point = self.keep_points.then(|| point.to_vec());
+        self.found[image].get_or_insert(Found { restart, point });
     }
 
     /// The next work in the queue: a misclassified image needs no further restart.
@@ -98,18 +101,39 @@ impl<'a> Victims<'a> {
                 let label = self.target.labels[row.image];
                 search.rows[r] = search.search.aim(label, row.rival, row.runs * search.steps_a_run);
             }
-            search.run(session)?;
-            let wrong: Vec<u32> = session.get("attack.wrong")?;
-            for (r, row) in rows.busy_mut() {
-                row.runs += 1;
-                if wrong[r] != 0 {
-                    self.mark(row.image, row.restart);
-                }
+            let (runs, single) = (search.runs, search.search.single);
+            if single {
+                // Before the next step moves the points on.
+                search.check(session)?;
+                self.mark_wrong(session, &rows)?;
+                rows.retain(|row| row.runs < runs && self.stands(row.image));
             }
-            rows.retain(|row| row.runs < search.runs && self.stands(row.image));
+            if rows.busy().next().is_some() {
+                search.run(session)?;
+                rows.busy_mut().for_each(|(_, row)| row.runs += 1);
+            }
+            if !single {
+                self.mark_wrong(session, &rows)?;
+                rows.retain(|row| row.runs < runs && self.stands(row.image));
+            }
             let left = |row: &Row| (search.runs - row.runs) * search.steps_a_run;
             let waiting = queue.len() * search.search.points();
             report(waiting + rows.busy().map(|(_, row)| left(row)).sum::<usize>());
+        }
+        Ok(())
+    }
+
+    /// Marks the images of the rows at which the device was wrong.
+    fn mark_wrong(&mut self, session: &Session, rows: &Slots<Row>) -> Result<()> {
+        let inputs = self.target.vae.encoder.inputs();
+        let wrong: Vec<u32> = session.get("attack.wrong")?;
+        let mut fooled = rows.busy().filter(|(r, _)| wrong[*r] != 0).peekable();
+        let points: Vec<f32> = match self.keep_points && fooled.peek().is_some() {
+            true => session.get("attack.x_adv")?,
+            false => Vec::new(),
+        };
+        for (r, row) in fooled {
+            self.mark(row.image, row.restart, points.get(r * inputs..(r + 1) * inputs).unwrap_or_default());
         }
         Ok(())
     }

@@ -45,6 +45,8 @@ pub(super) struct Search {
     length: f32,
     /// How much shorter each step is than the one before.
     fall: f32,
+    /// Whether each step is a run of its own, so that the points between can be read.
+    pub single: bool,
 }
 
 /// A row of the device: its label, the class it prefers, and its next step's length.
@@ -60,6 +62,8 @@ pub(super) struct Aim {
 pub(super) struct Compiled {
     pub search: Search,
     program: Program,
+    /// Classifies the points as they are, where each step is a run of its own.
+    check: Option<Program>,
     /// Whether all steps of a run are one kernel call.
     fused: bool,
     /// Runs of the program for all steps.
@@ -73,20 +77,21 @@ impl Search {
     /// What a method does that runs on the device alone, at a radius.
     pub fn new(settings: &Attack, method: Method, radius: f32) -> Self {
         let (norm, steps) = (settings.norm, settings.steps);
-        let search = Search { norm, radius, margin: false, steps: 0, length: 0.0, fall: 0.0 };
+        let search = Search { norm, radius, ..Search::without_steps(norm) };
         let share = radius / steps.max(1) as f32;
-        match method {
+        let search = match method {
             Method::Fgsm => Search { steps: 1, length: radius, ..search },
             Method::Pgd => Search { steps, length: 2.5 * share, ..search },
             Method::Margin => Search { steps, margin: true, length: radius, fall: share, ..search },
             // Points without steps: the others are no searches of this kind.
             Method::Noise | Method::ApgdCe | Method::ApgdDlr | Method::ApgdT | Method::Square => search,
-        }
+        };
+        Search { single: settings.keep_points && search.steps > 0, ..search }
     }
 
     /// One that classifies the points it is given.
     pub fn without_steps(norm: Norm) -> Self {
-        Search { norm, radius: 0.0, margin: false, steps: 0, length: 0.0, fall: 0.0 }
+        Search { norm, radius: 0.0, margin: false, steps: 0, length: 0.0, fall: 0.0, single: false }
     }
 
     /// The points of a restart that are classified.
@@ -96,7 +101,11 @@ impl Search {
 
     /// The aim of a row after `done` steps.
     pub fn aim(&self, label: u32, rival: u32, done: usize) -> Aim {
-        Aim { label, rival, length: self.length - done as f32 * self.fall }
+        // As the device shortens it within a run of several steps, so that steps of their own are the same to the bit.
+        let since = done % cut(self.steps).1.max(1);
+        let start = self.length - (done - since) as f32 * self.fall;
+        let length = (0..since).fold(start, |length, _| length - self.fall);
+        Aim { label, rival, length }
     }
 
     /// Compiles its program. Every point is classified, the last one too, so that an adversarial example counts
@@ -108,7 +117,25 @@ impl Search {
         probe: &Probe,
         may_fuse: bool,
     ) -> Result<Compiled> {
-        let (runs, steps) = cut(self.steps);
+        let (runs, steps_a_run) = if self.single { (self.steps, 1) } else { cut(self.steps) };
+        let (program, fused) = self.program(session, vae, probe, may_fuse, steps_a_run)?;
+        let check = match self.single {
+            true => Some(self.program(session, vae, probe, may_fuse, 0)?.0),
+            false => None,
+        };
+        let rows = vec![Aim { label: 0, rival: ANY, length: 0.0 }; ROWS];
+        Ok(Compiled { search: self, program, check, fused, runs, steps_a_run, rows })
+    }
+
+    /// A program of so many steps, and whether they are one kernel call.
+    fn program(
+        &self,
+        session: &mut Session,
+        vae: &Vae,
+        probe: &Probe,
+        may_fuse: bool,
+        steps: usize,
+    ) -> Result<(Program, bool)> {
         let mut g = Graph::new();
         let model = Weights::new(&mut g, &vae.layout, "model")?;
         let head = Weights::new(&mut g, &probe.layout, "probe")?;
@@ -127,7 +154,7 @@ impl Search {
             let aims = g.variable("attack.aims", [ROWS, 3], U32)?;
             let classifier = Classifier { probe: head.arena, layer, aims, wrong };
             let goal = if self.margin { Goal::Margin(classifier) } else { Goal::CrossEntropy(classifier) };
-            let Search { norm, radius: eps, fall, .. } = self;
+            let Search { norm, radius: eps, fall, .. } = *self;
             let (weights, step) = (model.arena, 0.0);
             let ascent =
                 Ascent { weights, layers, goal, norm, eps, step, fall, steps, start: None, points: None };
@@ -139,8 +166,7 @@ impl Search {
             };
             self.op_by_op(&mut g, &logits, x, x_adv, wrong, steps)?;
         }
-        let rows = vec![Aim { label: 0, rival: ANY, length: 0.0 }; ROWS];
-        Ok(Compiled { search: self, program: session.compile(&g)?, fused, runs, steps_a_run: steps, rows })
+        Ok((session.compile(&g)?, fused))
     }
 
     /// The steps in a loop of other ops.
@@ -180,8 +206,19 @@ impl Search {
 }
 
 impl Compiled {
-    /// Takes the rows on by the steps of a run.
+    /// Takes the rows on by the steps of a run. The points on the way are classified, the last one too.
     pub fn run(&mut self, session: &Session) -> Result<()> {
+        self.write_rows(session)?;
+        self.program.run()
+    }
+
+    /// Classifies the rows' points as they are. Of a search whose steps are runs of their own.
+    pub fn check(&mut self, session: &Session) -> Result<()> {
+        self.write_rows(session)?;
+        self.check.as_mut().map_or(Ok(()), Program::run)
+    }
+
+    fn write_rows(&self, session: &Session) -> Result<()> {
         let rows = &self.rows;
         if self.fused {
             let aims: Vec<u32> = rows.iter().flat_map(|row| aim(row.label, row.rival, row.length)).collect();
@@ -192,7 +229,7 @@ impl Compiled {
             session.write("attack.targets", 0, &words(|row| row.rival))?;
             session.write("attack.lengths", 0, &rows.iter().map(|row| row.length).collect::<Vec<f32>>())?;
         }
-        self.program.run()
+        Ok(())
     }
 }
 

@@ -66,7 +66,7 @@ impl Squares {
                 row.query += 1;
                 let label = target.labels[row.image] as usize;
                 match margin(&logits[r * classes..][..classes], label) {
-                    None => victims.mark(row.image, 0),
+                    None => victims.mark(row.image, 0, &points[r * inputs..][..inputs]),
                     // The first point is the best so far, whatever its margin.
                     Some(margin) if row.best.is_empty() || margin < row.margin => {
                         (row.margin, row.best) = (margin, points[r * inputs..][..inputs].to_vec());
