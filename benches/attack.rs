@@ -11,7 +11,7 @@ use clap::Parser;
 use smoothenc::cli::environment::{limit_instructions, tuning};
 use smoothenc::progress::Context;
 use smoothenc::runs::LoadedRun;
-use smoothenc::runs::config::AttackConfig;
+use smoothenc::runs::config::{AttackConfig, AttackMethod};
 use smoothenc::runs::writing::{Access, Writing};
 
 #[derive(Parser)]
@@ -43,6 +43,8 @@ fn main() -> smoothenc::Result<()> {
     let run = Access::Write(Writing::open(&args.run)?);
     let mut run = LoadedRun::of(run, args.device.as_str(), &context)?;
     let settings = |steps, restarts| AttackConfig {
+        // As the peer's.
+        attacks: vec![AttackMethod::Pgd],
         radii: vec![args.radius],
         steps,
         restarts,

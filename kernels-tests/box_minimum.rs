@@ -2,27 +2,12 @@
 
 use smoothenc::method::ops::box_minimum;
 
-use crate::harness::{Case, Input};
-use crate::relax::{SHAPES, rows};
+use crate::harness::Case;
+use crate::relax::cases_of;
 
 pub fn cases() -> Vec<Case> {
-    let case = |(shape, shared): ([usize; 3], bool)| {
-        let [images, rows_an_image, cols] = shape;
-        let name = format!("{images}x{rows_an_image}x{cols}{}", if shared { "_shared" } else { "" });
-        let case = Case::new(
-            name,
-            move |g, x| Ok(vec![box_minimum(g, x[0], x[1], x[2], rows_an_image)?]),
-            move |x| {
-                let least = |[a, low, high]: [&[f64]; 3]| -> f64 {
-                    (0..cols).map(|j| (a[j] * low[j]).min(a[j] * high[j])).sum()
-                };
-                vec![rows(x, shape, least)]
-            },
-        );
-        let of_images = if shared { 1 } else { images };
-        case.input(Input::normal([of_images * rows_an_image, cols]))
-            .input(Input::uniform([images, cols], -1.0, 0.2))
-            .input(Input::uniform([images, cols], 0.2, 1.0))
+    let least = |[a, low, high]: [&[f64]; 3]| -> Vec<f64> {
+        vec![(0..a.len()).map(|j| (a[j] * low[j]).min(a[j] * high[j])).sum()]
     };
-    SHAPES.into_iter().map(case).collect()
+    cases_of(|g, [a, low, high], rows| box_minimum(g, a, low, high, rows), least, [(-1.0, 0.2), (0.2, 1.0)])
 }

@@ -1,11 +1,13 @@
 //! `relax`: coefficients of one image and of several, shared and not.
 
+use smoothenc::engine::graph::{Graph, Tensor};
+use smoothenc::error::Result;
 use smoothenc::method::ops::relax;
 
 use crate::harness::{Case, Input};
 
 /// What each row takes: its own coefficients, and the two values of its image.
-pub fn rows<T>(
+fn rows<T>(
     x: &[Vec<f64>],
     [images, rows_an_image, cols]: [usize; 3],
     of: impl Fn([&[f64]; 3]) -> T,
@@ -20,7 +22,7 @@ pub fn rows<T>(
 }
 
 /// Images, rows of each and columns; whether images share the coefficients.
-pub const SHAPES: [([usize; 3], bool); 6] = [
+const SHAPES: [([usize; 3], bool); 6] = [
     ([1, 1, 1], false),
     ([1, 5, 200], false),
     ([3, 7, 17], true),
@@ -29,25 +31,36 @@ pub const SHAPES: [([usize; 3], bool); 6] = [
     ([2, 3, 785], true),
 ];
 
-pub fn cases() -> Vec<Case> {
+/// A case for each shape: an op, what it computes of a row, and what the two values of an image are drawn from.
+pub fn cases_of(
+    op: fn(&mut Graph, [Tensor; 3], usize) -> Result<Tensor>,
+    of_row: fn([&[f64]; 3]) -> Vec<f64>,
+    [first, second]: [(f64, f64); 2],
+) -> Vec<Case> {
     let case = |(shape, shared): ([usize; 3], bool)| {
         let [images, rows_an_image, cols] = shape;
         let name = format!("{images}x{rows_an_image}x{cols}{}", if shared { "_shared" } else { "" });
         let case = Case::new(
             name,
-            move |g, x| Ok(vec![relax(g, x[0], x[1], x[2], rows_an_image)?]),
-            move |x| {
-                let scaled = |[a, positive, negative]: [&[f64]; 3]| -> Vec<f64> {
-                    let slope = |j: usize| if a[j] > 0.0 { positive[j] } else { negative[j] };
-                    (0..cols).map(|j| a[j] * slope(j)).collect()
-                };
-                vec![rows(x, shape, scaled).concat()]
-            },
+            move |g, x| Ok(vec![op(g, [x[0], x[1], x[2]], rows_an_image)?]),
+            move |x| vec![rows(x, shape, of_row).concat()],
         );
         let of_images = if shared { 1 } else { images };
         case.input(Input::normal([of_images * rows_an_image, cols]))
-            .input(Input::uniform([images, cols], 0.0, 1.0))
-            .input(Input::uniform([images, cols], 0.0, 1.0))
+            .input(Input::uniform([images, cols], first.0, first.1))
+            .input(Input::uniform([images, cols], second.0, second.1))
     };
     SHAPES.into_iter().map(case).collect()
+}
+
+pub fn cases() -> Vec<Case> {
+    let scaled = |[a, positive, negative]: [&[f64]; 3]| -> Vec<f64> {
+        let slope = |j: usize| if a[j] > 0.0 { positive[j] } else { negative[j] };
+        (0..a.len()).map(|j| a[j] * slope(j)).collect()
+    };
+    cases_of(
+        |g, [a, positive, negative], rows| relax(g, a, positive, negative, rows),
+        scaled,
+        [(0.0, 1.0); 2],
+    )
 }

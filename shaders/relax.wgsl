@@ -3,8 +3,8 @@
 //   out[r, j] = a[r mod period, j] positive[i, j]   where that a > 0,      i = r / rows_an_image
 //               a[r mod period, j] negative[i, j]   else
 //
-// a holds the coefficients of a lower bound in the ReLU's outputs, out those in its inputs: a positive coefficient takes
-// the slope of the line below the ReLU, a negative one that of the line above.
+// a holds the coefficients of a lower bound in the ReLU's outputs, out those in its inputs: a positive coefficient
+// takes the slope of the line below the ReLU, a negative one that of the line above.
 //
 //   a         [period, cols]: the rows of all images, or those of one, which all images share
 //   positive  [images, cols]

@@ -1,4 +1,5 @@
-//! Certificates: against exhaustive search in small networks, and against the same bounds in float64 over dense matrices.
+//! Certificates: against exhaustive search in small networks, and against the same bounds in float64 over dense
+//! matrices.
 
 #[path = "common/gpu.rs"]
 mod gpu;

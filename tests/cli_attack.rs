@@ -148,4 +148,5 @@ fn an_audit_checks_the_attack_and_leaves_the_run() {
     assert_eq!(lab.text("run/result.json"), record);
     lab.refused(2, "audit run --task digit", &["--task digit", "label"]);
     lab.refused(2, "audit nowhere", &["nowhere"]);
+    lab.refused(2, "audit run --certify", &["--attack-certify", "`attack`"]);
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::AttackedArgs;
 use crate::cli::report::{json_document, write};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::LoadedRun;
 use crate::runs::audit::{Audit, Check};
@@ -35,6 +35,9 @@ figures are too good. The run stays as it is, and the exit code is 0 either way.
 pub fn run(AuditArgs { of: args }: AuditArgs, context: &Context) -> Result<()> {
     let mut loaded = LoadedRun::open(&args.run, &args.location, context)?;
     let settings = args.over(&loaded.config.attack)?;
+    if settings.certify && !loaded.config.attack.certify {
+        return Err(Error::setting("attack.certify", "is for `attack`: an audit has no bounds"));
+    }
     let tasks = loaded.tasks(args.task.as_deref())?;
     let audit = loaded.audit(&tasks, &settings)?;
     match args.json {

@@ -27,7 +27,8 @@ pub const ABOUT: [&str; 2] = [
 ];
 
 /// What stands above the paired tests.
-pub const PAIRED: &str = "Images that only one of two runs has right, with the probability of so uneven a split by chance (McNemar, exact):";
+pub const PAIRED: &str = "Images that only one of two runs has right, with the probability of so uneven a split by \
+                          chance (McNemar, exact):";
 
 /// A heading and rows.
 #[derive(Debug, Clone, PartialEq)]

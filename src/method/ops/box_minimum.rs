@@ -1,6 +1,6 @@
 //! The least value of linear functions on a box; `shaders/box_minimum.wgsl`.
 
-use super::relax::rows_of_images;
+use super::relax::{OfRow, rows_of_images};
 use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::ops::lanes;
 use crate::engine::recording::{Call, flat_tile, row_grid};
@@ -31,9 +31,9 @@ struct BoxMinimum {
     rows_an_image: usize,
 }
 
-/// The least value of `sum over j of a[r, j] x[j]` for x between `low[i]` and `high[i]`, `[images rows_an_image]`. Row `r`
-/// belongs to the image `i = r / rows_an_image`; `low` and `high` are `[images, cols]`. `a` has the rows of all images,
-/// or those of one, `[rows_an_image, cols]`, which all images then share. The result has no gradient.
+/// The least value of `sum over j of a[r, j] x[j]` for x between `low[i]` and `high[i]`, `[images rows_an_image]`. Row
+/// `r` belongs to the image `i = r / rows_an_image`; `low` and `high` are `[images, cols]`. `a` has the rows of all
+/// images, or those of one, `[rows_an_image, cols]`, which all images then share. The result has no gradient.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
@@ -85,16 +85,12 @@ impl Work for Tile<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Tile { p, rows, a, low, high, out, .. } = self;
-        let cols = p.cols as usize;
-        // A tile has its own rows of `a`, or the shared ones.
+        let (cols, period, rows_an_image) = (p.cols as usize, p.period as usize, p.rows_an_image as usize);
         let first = if p.period < p.rows { 0 } else { rows.start };
+        let of_row = OfRow { a, of_images: [low, high], cols, period, rows_an_image, first };
         for (r, out) in rows.zip(out) {
-            let row = (r % p.period as usize - first) * cols;
-            let image = r / p.rows_an_image as usize * cols;
-            let inputs = [&a[row..][..cols], &low[image..][..cols], &high[image..][..cols]];
-            let [least] =
-                lanes::map(inputs, [], |[a, low, high]| ([], [a * if a > 0.0 { low } else { high }]));
-            *out = least;
+            [*out] =
+                lanes::map(of_row.at(r), [], |[a, low, high]| ([], [a * if a > 0.0 { low } else { high }]));
         }
     }
 }

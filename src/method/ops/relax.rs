@@ -31,8 +31,9 @@ struct Relax {
 }
 
 /// `a[r, j]` times `positive[i, j]` where it is positive, else times `negative[i, j]`: `[images rows_an_image, cols]`.
-/// Row `r` belongs to the image `i = r / rows_an_image`; `positive` and `negative` are `[images, cols]`. `a` has the rows
-/// of all images, or those of one, `[rows_an_image, cols]`, which all images then share. The result has no gradient.
+/// Row `r` belongs to the image `i = r / rows_an_image`; `positive` and `negative` are `[images, cols]`. `a` has the
+/// rows of all images, or those of one, `[rows_an_image, cols]`, which all images then share. The result has no
+/// gradient.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
@@ -60,6 +61,29 @@ pub(super) fn rows_of_images(inputs: &Inputs, rows_an_image: usize) -> std::resu
             Ok(first.rows() * rows_an_image)
         }
         _ => Err(format!("{inputs:?}: needs floats, with {rows_an_image} rows of the first for each image")),
+    }
+}
+
+/// The tensors of a row on the CPU: its own coefficients, and what its image has.
+pub(super) struct OfRow<'a> {
+    /// The coefficients of a tile's rows, or those that all images share.
+    pub a: &'a [f32],
+    /// Two tensors with a row for each image.
+    pub of_images: [&'a [f32]; 2],
+    pub cols: usize,
+    /// The rows after which the coefficients repeat.
+    pub period: usize,
+    pub rows_an_image: usize,
+    /// The row whose coefficients stand first.
+    pub first: usize,
+}
+
+impl OfRow<'_> {
+    #[inline(always)]
+    pub fn at(&self, r: usize) -> [&[f32]; 3] {
+        let (row, image) = ((r % self.period - self.first) * self.cols, r / self.rows_an_image * self.cols);
+        let [first, second] = self.of_images;
+        [&self.a[row..][..self.cols], &first[image..][..self.cols], &second[image..][..self.cols]]
     }
 }
 
@@ -102,14 +126,11 @@ impl Work for Tile<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Tile { p, rows, a, positive, negative, out, .. } = self;
-        let cols = p.cols as usize;
-        // A tile has its own rows of `a`, or the shared ones.
+        let (cols, period, rows_an_image) = (p.cols as usize, p.period as usize, p.rows_an_image as usize);
         let first = if p.period < p.rows { 0 } else { rows.start };
+        let of_row = OfRow { a, of_images: [positive, negative], cols, period, rows_an_image, first };
         for (r, out) in rows.zip(out.chunks_exact_mut(cols)) {
-            let row = (r % p.period as usize - first) * cols;
-            let image = r / p.rows_an_image as usize * cols;
-            let inputs = [&a[row..][..cols], &positive[image..][..cols], &negative[image..][..cols]];
-            lanes::map(inputs, [out], |[a, positive, negative]| {
+            lanes::map(of_row.at(r), [out], |[a, positive, negative]| {
                 ([a * if a > 0.0 { positive } else { negative }], [])
             });
         }

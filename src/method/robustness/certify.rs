@@ -2,8 +2,8 @@
 //! (Zhang et al., 2018, Efficient Neural Network Robustness Certification with General Activation Functions) bounds
 //! linear functions of a network's output from below, by lines below and above each ReLU.
 //!
-//! The bounds are those of the network as a device computes it: rounding in single precision is part of them, on the way
-//! forward and on the way back, in whatever order a device sums.
+//! The bounds are those of the network as a device computes it: rounding in single precision is part of them, on the
+//! way forward and on the way back, in whatever order a device sums.
 
 mod chain;
 mod rounding;

@@ -36,8 +36,8 @@ pub struct CodeUse {
     pub kl: f64,
     /// The root mean square, over the dimensions, of the standard deviation of the means.
     pub spread: f64,
-    /// The dimensions in use: those whose means vary by more than a tenth of the codes' own standard deviation (near the
-    /// active units of Burda et al., 2016, Importance Weighted Autoencoders).
+    /// The dimensions in use: those whose means vary by more than a tenth of the codes' own standard deviation (near
+    /// the active units of Burda et al., 2016, Importance Weighted Autoencoders).
     pub latents_in_use: usize,
     /// What a code can tell of its image, in nats: `1/2 log(1 + s / S)` summed over the dimensions, `s` the variance of
     /// the means and `S` the codes' own. It is that of a Gaussian channel.

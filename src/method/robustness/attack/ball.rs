@@ -11,9 +11,9 @@ pub fn distance(norm: Norm, a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
-/// The distance at which a point still counts as within the radius. Points are made in single precision: in L-infinity a
-/// pixel is off by half the unit in the last place of 1, 2^-24, at the most. In L2 the length itself is a sum in single
-/// precision, and 1e-5 of the radius covers its rounding.
+/// The distance at which a point still counts as within the radius. Points are made in single precision: in L-infinity
+/// a pixel is off by half the unit in the last place of 1, 2^-24, at the most. In L2 the length itself is a sum in
+/// single precision, and 1e-5 of the radius covers its rounding.
 pub fn reach(norm: Norm, radius: f32) -> f64 {
     /// Half the distance from 1 to the next larger number.
     const HALF_A_UNIT: f64 = f32::EPSILON as f64 / 2.0;

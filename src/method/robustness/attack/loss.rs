@@ -26,8 +26,8 @@ pub(super) fn cross_entropy(logits: &[f32], label: usize, slope: &mut [f32]) -> 
     sum.ln() - above(logits[label])
 }
 
-/// The difference of logits ratio (Croce & Hein 2020, equation 4): `-(z[label] - z[2nd]) / (z[1st] - z[3rd])`. With less
-/// than 3 classes there is no third, and it is the margin `z[2nd] - z[label]`. Writes its slope by the logits.
+/// The difference of logits ratio (Croce & Hein 2020, equation 4): `-(z[label] - z[2nd]) / (z[1st] - z[3rd])`. With
+/// less than 3 classes there is no third, and it is the margin `z[2nd] - z[label]`. Writes its slope by the logits.
 pub(super) fn dlr(logits: &[f32], label: usize, slope: &mut [f32]) -> f64 {
     let order = by_falling(logits);
     match (order.iter().find(|&&c| c != label), order.get(2)) {
