@@ -1,8 +1,11 @@
-//! `classify`: rows marked wrong, ties and NaNs included, and marks that stay.
+//! `classify`: verdicts on rows, ties and NaNs included, and those that stay.
 
-use smoothenc::method::ops::mark_wrong;
+use smoothenc::method::ops::classify;
 
 use crate::harness::{Case, Input};
+
+/// What a verdict has from the first wrong point on.
+const WRONG: u32 = 1 << 31;
 
 /// The first largest logit, if there is no NaN, against the label.
 fn oracle(cols: usize, x: &[Vec<f64>]) -> Vec<f64> {
@@ -11,17 +14,21 @@ fn oracle(cols: usize, x: &[Vec<f64>]) -> Vec<f64> {
         let nan = logits.iter().any(|v| v.is_nan());
         let largest = logits.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
         let first = logits.iter().position(|&v| v == largest);
-        if nan || first != Some(label as usize) { 1.0 } else { before }
+        let wrong = nan || first != Some(label as usize);
+        match before >= f64::from(WRONG) {
+            true => before,
+            false => before + if wrong { f64::from(WRONG) } else { 1.0 },
+        }
     })
     .collect()
 }
 
 fn case(name: String, [rows, cols]: [usize; 2], logits: Input, labels: Vec<u32>) -> Case {
-    let before = (0..rows as u32).map(|r| u32::from(r % 5 == 0)).collect();
+    let before = (0..rows as u32).map(|r| if r % 5 == 0 { WRONG + r } else { r % 3 }).collect();
     let case = Case::new(
         name,
         |g, x| {
-            mark_wrong(g, x[0], x[1], x[2])?;
+            classify(g, x[0], x[1], x[2])?;
             Ok(vec![x[2]])
         },
         move |x| vec![oracle(cols, x)],

@@ -63,10 +63,13 @@ struct Layer {
     relu: bool,
 }
 
-/// An example's ascent: its last point, whether an iterate was wrong, and how close it came to a jump.
+/// What a verdict has from the first wrong iterate on.
+const WRONG: u32 = 1 << 31;
+
+/// An example's ascent: its last point, the verdict on its iterates, and how close it came to a jump.
 struct Climbed {
     x_adv: Vec<f64>,
-    wrong: bool,
+    verdict: u32,
     margin: f64,
 }
 
@@ -166,7 +169,7 @@ impl Setting {
 
     /// All steps of one example.
     fn climb(&self, network: &[Layer], x: &[f64], start: &[f64], reference: &[f64]) -> Climbed {
-        let mut climbed = Climbed { x_adv: start.to_vec(), wrong: false, margin: f64::INFINITY };
+        let mut climbed = Climbed { x_adv: start.to_vec(), verdict: 0, margin: f64::INFINITY };
         let iterations = self.steps + usize::from(self.aim.attacks());
         // The factors that cooperative matrices multiply.
         let factors = |values: Vec<f64>| match self.cooperative {
@@ -236,14 +239,21 @@ impl Climbed {
 
     fn classify(&mut self, logits: &[f64], label: usize) {
         if label >= logits.len() {
-            self.wrong = true;
+            self.judge(false);
             return;
         }
         // The first largest; a NaN is larger than any number.
         let wins = |c: usize| logits[label] > logits[c] || logits[label] == logits[c] && label <= c;
-        self.wrong |= !(0..logits.len()).all(wins);
+        self.judge((0..logits.len()).all(wins));
         let gaps: Vec<f64> = logits.iter().map(|v| v - logits[label]).chain([logits[label]]).collect();
         self.keep_clear(&gaps);
+    }
+
+    /// A verdict counts the right iterates before the first wrong one.
+    fn judge(&mut self, right: bool) {
+        if self.verdict < WRONG {
+            self.verdict += if right { 1 } else { WRONG };
+        }
     }
 }
 
@@ -358,7 +368,7 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
             let goal = match (build.aim, layer) {
                 (Aim::W2, _) => Goal::W2 { reference: t[3] },
                 (aim, Some(layer)) => {
-                    let classifier = Classifier { probe: t[1], layer, aims: t[3], wrong: t[5] };
+                    let classifier = Classifier { probe: t[1], layer, aims: t[3], verdicts: t[5] };
                     let margin = aim == Aim::Margin;
                     if margin { Goal::Margin(classifier) } else { Goal::CrossEntropy(classifier) }
                 }
@@ -376,8 +386,8 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
         move |t| {
             let network = oracle.network(&t[0], &t[1]);
             let width = t[3].len() / oracle.rows;
-            let (mut points, mut wrong) = (Vec::new(), t[5].clone());
-            for (r, wrong) in wrong.iter_mut().enumerate() {
+            let (mut points, mut verdicts) = (Vec::new(), t[5].clone());
+            for (r, verdict) in verdicts.iter_mut().enumerate() {
                 let row = |values: &[f64], width: usize| values[r * width..][..width].to_vec();
                 let (x, start) = (row(&t[2], oracle.inputs), row(&starts, oracle.inputs));
                 let mut reference = row(&t[3], width);
@@ -386,9 +396,12 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
                 }
                 let climbed = oracle.climb(&network, &x, &start, &reference);
                 points.extend(climbed.x_adv);
-                *wrong = if climbed.wrong { 1.0 } else { *wrong };
+                // One that was wrong before stays.
+                if oracle.aim.attacks() && *verdict < f64::from(WRONG) {
+                    *verdict += f64::from(climbed.verdict);
+                }
             }
-            vec![points, wrong]
+            vec![points, verdicts]
         },
     );
     let (rows, tolerance) = (s.rows, if s.norm == Norm::Linf { 1e-5 } else { 1e-3 });
@@ -404,8 +417,10 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
         .input(Input::values([rows, s.inputs], x))
         .input(references)
         .input(Input::values([rows, s.inputs], x_adv))
-        // Marks from before remain.
-        .input(Input::words([rows], (0..rows as u32).map(|r| u32::from(r % 5 == 0)).collect()))
+        .input(Input::words(
+            [rows],
+            (0..rows as u32).map(|r| if r % 5 == 0 { WRONG } else { r % 3 }).collect(),
+        ))
         .input(Input::words([1], vec![CLOCK]))
         .nonfinite()
         .tolerance(tolerance, tolerance)

@@ -1,10 +1,11 @@
-// classify: marks the misclassified rows                                          docs/method.md, section 5
+// classify: whether rows are classified right, as part of their verdicts            docs/method.md, section 5
 //
-//   wrong[r] = 1 where the first largest of logits[r] is not the label's; else it is not changed
+//   verdict[r] <- verdict[r] + 1 where the first largest of logits[r] is the label's, + WRONG where it is not;
+//   a verdict that has WRONG stays (common/verdict.wgsl)
 //
-//   logits  [rows, cols]; a row with a NaN counts as wrong
-//   labels  [rows] u32; a row whose label is no class counts as wrong
-//   wrong   [rows] u32, updated, so that a misclassified iterate counts whichever it is
+//   logits    [rows, cols]; a row with a NaN counts as wrong
+//   labels    [rows] u32; a row whose label is no class counts as wrong
+//   verdicts  [rows] u32, updated
 //
 // One invocation a row.
 
@@ -13,7 +14,7 @@ struct Params { rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
-@group(0) @binding(3) var<storage, read_write> wrong: array<u32>;
+@group(0) @binding(3) var<storage, read_write> verdicts: array<u32>;
 
 @compute @workgroup_size(FLAT)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -21,13 +22,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let r = flat_index(group, groups, local);
     if r >= p.rows { return; }
     let label = labels[r];
-    if label >= p.cols {
-        wrong[r] = 1;
-        return;
-    }
-    let own = logits[r * p.cols + label];
+    let own = logits[r * p.cols + min(label, p.cols - 1)];
+    var right = label < p.cols;
     for (var c = 0u; c < p.cols; c++) {
         let value = logits[r * p.cols + c];
-        if is_nan(value) || value > own || (value == own && c < label) { wrong[r] = 1; }
+        right &= !(is_nan(value) || value > own || (value == own && c < label));
     }
+    verdicts[r] = verdict(verdicts[r], right);
 }

@@ -7,9 +7,9 @@
 //   goal        the derivative of D by the last h:
 //     GOAL 0      D = W2^2(reference, h), eq 12
 //     GOAL 1      D = WD_gamma(reference, h), section 3
-//     GOAL 2      D = -log softmax(h)[label], the last layer being the probe's; first, wrong = 1
-//                 where the first largest of h is not the label's or an h is a NaN
-//     GOAL 3      D = h[target] - h[label], and wrong as for GOAL 2
+//     GOAL 2      D = -log softmax(h)[label], the last layer being the probe's; first, x' is classified:
+//                 right where the first largest of h is the label's and no h is a NaN
+//     GOAL 3      D = h[target] - h[label], and x' is classified as for GOAL 2
 //   backwards   dh_l = W_l^T (dh_(l+1) where act_l was positive)
 //   step        x' <- x' + step sign(dh_0) (NORM 0), or x' + step dh_0 / |dh_0| (NORM 1), then projected
 //               onto the ball of radius eps around x and onto the box [0, 1]; the next step is shorter
@@ -26,7 +26,7 @@
 //              counts as wrong, and its x' is NaN. A target that is no class, or is the label, stands
 //              for the first largest h of the other classes
 //   x_adv      [rows, inputs], x', updated
-//   wrong      [rows], for GOAL 2 and 3, updated
+//   verdicts   [rows], for GOAL 2 and 3, updated with each point (common/verdict.wgsl)
 //   clock      the step of the draws, for START = 1
 //   points     used with cooperative matrices only (shaders/cooperative/pgd_mlp.wgsl)
 //
@@ -71,7 +71,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> x: array<f32>;
 @group(0) @binding(4) var<storage, read> reference: array<u32>;
 @group(0) @binding(5) var<storage, read_write> x_adv: array<f32>;
-@group(0) @binding(6) var<storage, read_write> wrong: array<u32>;
+@group(0) @binding(6) var<storage, read_write> verdicts: array<u32>;
 @group(0) @binding(7) var<storage, read> clock: array<u32>;
 @group(0) @binding(8) var<storage, read_write> points: array<u32>;
 
@@ -254,12 +254,13 @@ fn classify(row0: u32, local: u32) {
     if local < TILE && row0 + local < p.rows {
         let classes = p.layer[p.layers - 1].x;
         let label = reference[3 * (row0 + local)];
-        if label >= classes { wrong[row0 + local] = 1; }
         let own = memory[slot(local / 4, min(label, classes - 1))][local % 4];
+        var right = label < classes;
         for (var c = 0u; c < classes; c++) {
             let value = memory[slot(local / 4, c)][local % 4];
-            if is_nan(value) || value > own || (value == own && c < label) { wrong[row0 + local] = 1; }
+            right &= !(is_nan(value) || value > own || (value == own && c < label));
         }
+        verdicts[row0 + local] = verdict(verdicts[row0 + local], right);
     }
 }
 

@@ -8,7 +8,8 @@ use smoothenc::engine::rng::{Key, Purpose, uniform};
 use smoothenc::engine::session::Session;
 use smoothenc::method::ops::Norm;
 use smoothenc::method::robustness::{
-    Attack, AttackReport, Method, Outcome, Probe, Target, answers, attack, distance, reach,
+    Attack, AttackReport, Method, Outcome, Probe, Target, Thresholded, answers, attack, distance, perturbed,
+    reach,
 };
 use smoothenc::method::vae::Vae;
 
@@ -126,9 +127,14 @@ fn attack_identity(case: &Case) -> AttackReport {
     let labels: Vec<u32> = x.chunks(INPUTS).map(|x| label(x, classes)).collect();
     let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
     let (methods, radii) = (methods.clone(), case.radii().to_vec());
-    let settings =
-        Attack { methods, norm, radii, steps: 20, restarts: CLASSES - 1, seed: 3, fused, keep_points: false };
+    let settings = Attack { steps: 20, restarts: CLASSES - 1, seed: 3, fused, ..plain(methods, norm, radii) };
     attack(&mut session, &target, &settings, &|_, _| ()).unwrap()
+}
+
+/// Settings to change.
+fn plain(methods: Vec<Method>, norm: Norm, radii: Vec<f32>) -> Attack {
+    let (steps, restarts, seed, fused, keep_points) = (1, 1, 3, true, false);
+    Attack { methods, norm, radii, steps, restarts, seed, fused, keep_points, transferred: vec![] }
 }
 
 fn broken_at(outcome: &Outcome, radius: f32) -> bool {
@@ -230,16 +236,7 @@ fn progress_moves_within_a_method() {
         let mut session = random_session(&vae, &probe);
         let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
         let (methods, norm) = (vec![method], Norm::Linf);
-        let settings = Attack {
-            methods,
-            norm,
-            radii: vec![0.1],
-            steps: 75,
-            restarts: 2,
-            seed: 3,
-            fused: true,
-            keep_points: false,
-        };
+        let settings = Attack { steps: 75, restarts: 2, ..plain(methods, norm, vec![0.1]) };
         let told = RefCell::new(vec![]);
         attack(&mut session, &target, &settings, &|done, all| told.borrow_mut().push((done, all))).unwrap();
         let told = told.into_inner();
@@ -257,6 +254,9 @@ fn weaker_attacks_break_less_and_what_comes_first_is_named() {
     let broken = |report: &AttackReport| report.outcomes.iter().filter(|o| o.broken.is_some()).count();
     let order = [Method::Noise, Method::Square, Method::Margin];
     let counts = order.map(|method| broken(&alone(method)));
+    let in_l2 = |method| broken(&attack_identity(&Case { norm: Norm::L2, ..Case::of(&[method]) }));
+    let [noise, squares, margin] = order.map(in_l2);
+    assert!(noise < squares && squares <= margin && squares > margin * 3 / 4, "{noise} {squares} {margin}");
     assert!(counts[0] < counts[1] && counts[1] <= counts[2], "{counts:?}");
     // A thousand queries find all but a few of what there is.
     assert!(counts[2] - counts[1] <= counts[2] / 20, "{counts:?}");
@@ -285,6 +285,7 @@ fn one_class_cannot_be_broken() {
         Method::ApgdDlr,
         Method::ApgdT,
         Method::Square,
+        Method::Latent,
     ];
     for method in methods {
         for fused in [true, false] {
@@ -292,20 +293,11 @@ fn one_class_cannot_be_broken() {
             let (x, labels) = (images(), vec![0; IMAGES]);
             let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
             let (methods, radii) = (vec![method], vec![0.1]);
-            let settings = Attack {
-                methods,
-                norm: Norm::Linf,
-                radii,
-                steps: 2,
-                restarts: 2,
-                seed: 3,
-                fused,
-                keep_points: false,
-            };
+            let settings = Attack { steps: 2, restarts: 2, fused, ..plain(methods, Norm::Linf, radii) };
             let report = attack(&mut session, &target, &settings, &|_, _| ()).unwrap();
             assert_eq!(report.adversarial(0.1).plain, 100.0, "{method:?}, fused {fused}");
             let in_l2 = attack(&mut session, &target, &Attack { norm: Norm::L2, ..settings }, &|_, _| ());
-            assert_eq!(in_l2.is_err(), method == Method::Square, "{method:?}");
+            assert_eq!(in_l2.unwrap().adversarial(0.1).plain, 100.0, "{method:?}");
         }
     }
 }
@@ -338,8 +330,7 @@ fn attack_network_and_keep(
     let labels: Vec<u32> = (0..IMAGES as u32).map(|i| i % CLASSES as u32).collect();
     let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
     let radii = if norm == Norm::Linf { RADII.to_vec() } else { vec![0.1, 0.3, 0.6] };
-    let (methods, steps, restarts) = (vec![method], 30, 4);
-    let settings = Attack { methods, norm, radii, steps, restarts, seed: 3, fused, keep_points };
+    let settings = Attack { steps: 30, restarts: 4, fused, keep_points, ..plain(vec![method], norm, radii) };
     let report = attack(&mut session, &target, &settings, &|_, _| ()).unwrap();
     let points: Vec<f32> = report.points.values().flatten().copied().collect();
     let answers = answers(&mut session, &vae, &probe, &points).unwrap();
@@ -361,6 +352,9 @@ fn points_that_are_kept_are_what_broke_the_images() {
         (Method::ApgdT, Norm::Linf, true),
         (Method::ApgdCe, Norm::L2, true),
         (Method::Square, Norm::Linf, true),
+        (Method::Square, Norm::L2, true),
+        (Method::Latent, Norm::Linf, true),
+        (Method::Latent, Norm::L2, false),
     ] {
         let (kept, answers) = attack_network_and_keep(method, norm, fused, true);
         let report = attack_network(method, norm, fused);
@@ -369,6 +363,24 @@ fn points_that_are_kept_are_what_broke_the_images() {
             report.outcomes.iter().map(|o| o.broken.map(|b| (b.radius, b.method))).collect::<Vec<_>>()
         };
         assert!(found(&kept) == found(&report), "{method:?} {norm:?} {fused}");
+        // The same restart comes there at the same step, whether its steps are runs of their own or not.
+        let broken = |report: &AttackReport| report.outcomes.iter().map(|o| o.broken).collect::<Vec<_>>();
+        let pairs = broken(&kept).into_iter().flatten().zip(broken(&report).into_iter().flatten());
+        let same: Vec<_> = pairs.filter(|(a, b)| a.restart == b.restart).collect();
+        assert!(!same.is_empty() && same.iter().all(|(a, b)| a == b), "{method:?} {norm:?}: {same:?}");
+        let iterations = same.iter().map(|(a, _)| a.iteration);
+        match method {
+            Method::Noise => assert!(iterations.max() == Some(0)),
+            // Its start is right, being the image.
+            Method::Fgsm => {
+                assert!(iterations.min() == Some(1) && same.iter().all(|(a, _)| a.iteration == 1))
+            }
+            Method::Latent => assert!(same.iter().all(|(a, _)| a.iteration == 30)),
+            Method::Square => assert!(same.iter().any(|(a, _)| a.iteration > 30)),
+            _ => assert!(
+                same.iter().all(|(a, _)| a.iteration <= 30) && same.iter().any(|(a, _)| a.iteration > 0)
+            ),
+        }
         assert!(report.points.is_empty() && kept.points.len() > 2, "{method:?} {norm:?}");
         assert_eq!(kept.points.len(), kept.outcomes.iter().filter(|o| o.broken.is_some()).count());
         for ((&image, point), answer) in kept.points.iter().zip(answers) {
@@ -381,11 +393,63 @@ fn points_that_are_kept_are_what_broke_the_images() {
     }
 }
 
+/// What is transferred is tried as it is: it breaks the images that the classifier answers wrong there, at the radius at
+/// which it was given.
+#[test]
+fn what_is_transferred_is_classified() {
+    let (vae, probe) = (Vae::mlp(INPUTS, &[40, 30], 8, 1.0, true), Probe::new(8, CLASSES));
+    let mut session = random_session(&vae, &probe);
+    let x = images();
+    let labels: Vec<u32> =
+        answers(&mut session, &vae, &probe, &x).unwrap().into_iter().map(Option::unwrap).collect();
+    let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
+    let mut settings = Attack { steps: 10, ..plain(vec![Method::Transfer], Norm::Linf, RADII[..2].to_vec()) };
+    let refused = attack(&mut session, &target, &settings, &|_, _| ()).unwrap_err();
+    assert!(refused.is_request() && refused.to_string().contains("transfer"), "{refused}");
+    let points = |session: &mut Session, radius| perturbed(session, &target, &settings, radius).unwrap();
+    let transferred = [0.0, RADII[1]].map(|radius| points(&mut session, radius)).to_vec();
+    let right = |session: &mut Session, points: &[f32]| {
+        let answers = answers(session, &vae, &probe, points).unwrap();
+        answers.iter().zip(&labels).filter(|(answer, label)| **answer == Some(**label)).count()
+    };
+    assert!(
+        transferred[0] == x && transferred[1].iter().zip(&x).all(|(a, b)| (a - b).abs() <= RADII[1] + 1e-7)
+    );
+    let stands = right(&mut session, &transferred[1]);
+    assert!(stands > 0 && stands < IMAGES);
+    settings.transferred = transferred;
+    let report = attack(&mut session, &target, &settings, &|_, _| ()).unwrap();
+    let standing = |radius| report.outcomes.iter().filter(|o| !broken_at(o, radius)).count();
+    assert_eq!([standing(RADII[0]), standing(RADII[1])], [IMAGES, stands]);
+}
+
+/// Images near black and white lose nothing by rounding, and a radius too small to turn a pixel breaks none of them.
+#[test]
+fn thresholded_images_break_where_pixels_turn() {
+    let (vae, probe) = (Vae::mlp(INPUTS, &[40, 30], 8, 1.0, true), Probe::new(8, CLASSES));
+    let mut session = random_session(&vae, &probe);
+    // Pixels of 0.2 or 0.8, and labels that are right on the rounded images, but for every third image.
+    let x: Vec<f32> = (0..IMAGES * INPUTS).map(|i| if draw(0, i) > 0.0 { 0.8 } else { 0.2 }).collect();
+    let rounded: Vec<f32> = x.iter().map(|x| x.round()).collect();
+    let answers = answers(&mut session, &vae, &probe, &rounded).unwrap();
+    let label =
+        |(i, answer): (usize, Option<u32>)| (answer.unwrap() + u32::from(i % 3 == 0)) % CLASSES as u32;
+    let labels: Vec<u32> = answers.into_iter().enumerate().map(label).collect();
+    let target = Target { vae: &vae, probe: &probe, x: &x, labels: &labels, shape: SHAPE };
+    let attack = Thresholded { steps: 10, restarts: 2, seed: 1 };
+    let broken = attack.broken_at(&mut session, &target, &[0.1, 0.29, 0.31]).unwrap();
+    let at = |radius: f32| broken.iter().filter(|broken| **broken == radius).count();
+    assert_eq!([at(0.0), at(0.1), at(0.29)], [IMAGES / 3, 0, 0]);
+    // Every pixel can be turned, and a classifier that is not constant breaks.
+    assert!(at(0.31) > IMAGES / 2, "{}", at(0.31));
+    assert_eq!(broken, attack.broken_at(&mut session, &target, &[0.1, 0.29, 0.31]).unwrap());
+}
+
 /// Rounding can change the sign of a gradient that nearly cancels, so a few images may come out differently.
 #[test]
 fn both_ways_of_making_steps_break_the_same_images() {
     for norm in [Norm::Linf, Norm::L2] {
-        for method in [Method::Noise, Method::Fgsm, Method::Pgd, Method::Margin] {
+        for method in [Method::Noise, Method::Fgsm, Method::Pgd, Method::Margin, Method::Latent] {
             let [fused, slow] = [true, false].map(|fused| attack_network(method, norm, fused).outcomes);
             let clean = fused.iter().filter(|o| o.clean).count();
             let broken = fused.iter().filter(|o| o.broken.is_some()).count();

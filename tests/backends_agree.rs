@@ -304,8 +304,17 @@ fn attacks_agree_on(vae: Vae, attacks: &[(Method, Norm, f32)]) {
         session.set("probe", &start(&probe.layout, 6)).unwrap();
         let target = Target { vae: &vae, probe: &probe, x: &x, labels, shape: [1, 28, 28] };
         let (methods, radii) = (vec![method], vec![radius]);
-        let settings =
-            Attack { methods, norm, radii, steps: 4, restarts: 1, seed: 3, fused: true, keep_points: false };
+        let settings = Attack {
+            methods,
+            norm,
+            radii,
+            steps: 4,
+            restarts: 1,
+            seed: 3,
+            fused: true,
+            keep_points: false,
+            transferred: vec![],
+        };
         attack(&mut session, &target, &settings, &|_, _| ()).unwrap().outcomes
     };
     // Each image has the class that the classifier says.

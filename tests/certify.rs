@@ -11,7 +11,7 @@ use smoothenc::engine::rng::{Key, Purpose, Stream};
 use smoothenc::engine::session::Session;
 use smoothenc::method::ops::Norm;
 use smoothenc::method::robustness::{
-    Attack, Ball, Broken, Certifier, Method, Probe, Target, attack, certified_radii,
+    Attack, Ball, Broken, Certifier, Method, Probe, Target, attack, certified_radii, code_reach,
 };
 use smoothenc::method::vae::Vae;
 
@@ -90,6 +90,13 @@ fn product(weight: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
     weight.iter().map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
 }
 
+fn outputs(layers: &[Dense], x: &[f64]) -> Vec<f64> {
+    layers.iter().fold(x.to_vec(), |x, layer| {
+        let z = product(&layer.weight, &x).into_iter().zip(&layer.bias).map(|(z, b)| z + b);
+        z.map(|z| if layer.relu { z.max(0.0) } else { z }).collect()
+    })
+}
+
 impl Network {
     fn new(vae: Vae, classes: usize, seed: u64, images: usize) -> Self {
         let probe = Probe::new(vae.latent, classes);
@@ -114,10 +121,13 @@ impl Network {
     }
 
     fn logits(&self, x: &[f64]) -> Vec<f64> {
-        self.dense.iter().fold(x.to_vec(), |x, layer| {
-            let z = product(&layer.weight, &x).into_iter().zip(&layer.bias).map(|(z, b)| z + b);
-            z.map(|z| if layer.relu { z.max(0.0) } else { z }).collect()
-        })
+        outputs(&self.dense, x)
+    }
+
+    /// The code: what the last layer but the probe's has.
+    fn code(&self, x: &[f64]) -> Vec<f64> {
+        let encoder = &self.dense[..self.dense.len() - 1];
+        outputs(encoder, x)
     }
 
     fn margin(&self, x: &[f64], label: usize) -> f64 {
@@ -300,6 +310,7 @@ fn certified_images_stand_under_attack() {
                 seed: 1,
                 fused: true,
                 keep_points: false,
+                transferred: vec![],
             };
             let report = attack(session, target, &settings, &|_, _| ()).unwrap();
             let (mut both, mut neither) = (0, 0);
@@ -324,6 +335,49 @@ fn certified_images_stand_under_attack() {
         let none = wrong
             .on(cpu(), |session, target| certified_radii(session, target, norm, &radii, &|_, _| ()).unwrap());
         assert!(none.iter().all(Option::is_none));
+    }
+}
+
+/// No point of a ball, of two pixels or of many, moves the code beyond its bound, and in small balls, where the network
+/// is nearly linear, the bound is near: within what codes of two numbers can differ from the box around them.
+fn codes_do_not_leave_their_bounds() {
+    for norm in [Norm::Linf, Norm::L2] {
+        for (inputs, hidden) in [(2, vec![5, 4]), (12, vec![16, 16])] {
+            let network = Network::new(Vae::mlp(inputs, &hidden, 2, 1.0, true), 3, 4, 40);
+            let radii = [0.0, 0.002, 0.05, 0.3];
+            let bounds =
+                network.on(cpu(), |session, target| code_reach(session, target, norm, &radii, &|_, _| ()));
+            let bounds = bounds.unwrap();
+            let mut draws = draws(9);
+            for (radius, bounds) in radii.into_iter().zip(&bounds) {
+                let mut near = 0;
+                for (image, bound) in bounds.iter().enumerate() {
+                    let x = network.image(image);
+                    let code = network.code(&x);
+                    let mut found: f64 = 0.0;
+                    for _ in 0..300 {
+                        let mut moved: Vec<f64> =
+                            (0..inputs).map(|_| 2.0 * f64::from(draws.uniform()) - 1.0).collect();
+                        let size = match norm {
+                            Norm::Linf => moved.iter().fold(0.0, |most: f64, m| most.max(m.abs())),
+                            Norm::L2 => moved.iter().map(|m| m * m).sum::<f64>().sqrt(),
+                        };
+                        moved.iter_mut().zip(&x).for_each(|(m, x)| {
+                            *m = (x + *m / size * f64::from(radius)).clamp(0.0, 1.0);
+                        });
+                        let there = network.code(&moved);
+                        let away = there.iter().zip(&code).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+                        found = found.max(away.sqrt());
+                    }
+                    assert!(found <= *bound, "{norm:?} {radius}, image {image}: {found} above {bound}");
+                    near += usize::from(*bound < 1.6 * found + 1e-4);
+                }
+                let few = inputs == 2 && radius < 0.01;
+                assert!(!few || near > 36, "{norm:?} {radius}: {near} of 40");
+            }
+            assert!(bounds.windows(2).all(|pair| pair[0].iter().zip(&pair[1]).all(|(a, b)| a <= b)));
+            assert!(bounds[0].iter().all(|bound| *bound < 1e-4), "{:?}", bounds[0]);
+        }
     }
 }
 
@@ -353,6 +407,7 @@ fn main() {
         ("bounds_are_those_of_float64", false, bounds_are_those_of_float64),
         ("bounds_of_a_gpu_are_those_of_float64", true, bounds_of_a_gpu_are_those_of_float64),
         ("certified_images_stand_under_attack", false, certified_images_stand_under_attack),
+        ("codes_do_not_leave_their_bounds", false, codes_do_not_leave_their_bounds),
         ("what_cannot_be_certified_is_not", false, what_cannot_be_certified_is_not),
     ]);
 }

@@ -7,7 +7,8 @@ use std::io::{Cursor, Read};
 use common::{Lab, check_radii, names, number, percentage};
 use serde_json::{Value, json};
 
-const NAMES: [&str; 8] = ["noise", "fgsm", "square", "pgd", "apgd-ce", "apgd-dlr", "apgd-t", "margin"];
+const NAMES: [&str; 9] =
+    ["noise", "fgsm", "square", "latent", "pgd", "apgd-ce", "apgd-dlr", "apgd-t", "margin"];
 
 /// Each attack tries what the ones before left; the record and the outcomes tell which one broke an image.
 #[test]
@@ -22,7 +23,7 @@ fn attacks_run_in_turn_and_are_named() {
         check_radii(&attack, &["0.05", "0.15"]);
         attack
     };
-    let all = attack("noise,fgsm,square,pgd,apgd-ce,apgd-dlr,apgd-t,margin");
+    let all = attack(&NAMES.join(","));
     assert_eq!(all["attacks"], json!(NAMES));
     let found = |attack: &Value, name: &str| number(attack, &["by", "0.15", name]);
     assert!(found(&all, "fgsm") + found(&all, "square") > 0.0, "{all}");
@@ -95,17 +96,21 @@ fn a_suite_is_a_list_of_attacks() {
     assert_eq!(suite["attacks"], json!(["margin", "apgd-ce", "apgd-t", "square"]));
     let listed = attack("--attacks margin,apgd-ce,apgd-t,square --radii 0.02,0.05");
     assert_eq!(suite["adversarial_accuracy"], listed["adversarial_accuracy"]);
-    // The squares are for the other norm.
-    assert_eq!(attack("--suite standard --norm l2")["attacks"], json!(["margin", "apgd-ce", "apgd-t"]));
-    // The restart that broke an image stands beside the attack.
+    assert_eq!(attack("--suite standard --norm l2 --radii 0.5")["attacks"], suite["attacks"]);
+    // The restart that broke an image, and the step at which it did, stand beside the attack.
     let file = lab.read(&format!("run/{}", suite["outcomes"].as_str().unwrap()));
     let mut archive = zip::ZipArchive::new(Cursor::new(file)).unwrap();
-    let mut content = Vec::new();
-    archive.by_name("restart.npy").unwrap().read_to_end(&mut content).unwrap();
-    let restarts: Vec<i32> = content[content.len() - 4 * 40..]
-        .chunks(4)
-        .map(|c| i32::from_le_bytes(c.try_into().unwrap()))
-        .collect();
+    let mut column = |name: &str| -> Vec<i32> {
+        let mut content = Vec::new();
+        archive.by_name(name).unwrap().read_to_end(&mut content).unwrap();
+        let numbers = content[content.len() - 4 * 40..].chunks(4);
+        numbers.map(|c| i32::from_le_bytes(c.try_into().unwrap())).collect()
+    };
+    let (restarts, iterations) = (column("restart.npy"), column("iteration.npy"));
+    for (restart, iteration) in restarts.iter().zip(&iterations) {
+        // 50 proposals for each of 8 steps.
+        assert!((*restart < 0) == (*iteration < 0) && *iteration < 400, "{restarts:?} {iterations:?}");
+    }
     assert!(
         restarts.iter().all(|restart| (-1..3).contains(restart)) && restarts.contains(&-1),
         "{restarts:?}"
@@ -140,13 +145,52 @@ fn an_audit_checks_the_attack_and_leaves_the_run() {
         let measured = check["measured"].as_object().unwrap();
         assert!(measured.values().all(|value| (0.0..=100.0).contains(&value.as_f64().unwrap())), "{check}");
     }
+    let [baseline] = &audit["baselines"].as_array().unwrap()[..] else { panic!("{audit}") };
+    assert_eq!((&baseline["name"], &baseline["task"]), (&json!("thresholded-input"), &json!("label")));
+    let at = |radius: &str| percentage(baseline, &["measured", radius]);
+    assert!(at("at 0") >= at("at 0.05") && at("at 0.05") >= at("at 0.15"), "{baseline}");
     // What is part of the attack cannot beat it.
     let text = lab.ok(&format!("audit run {flags} --attacks margin,pgd,square"));
     assert!(!text.contains("another-goal") && !text.contains("no-gradient"), "{text}");
     assert!(text.contains("noise-does-less") && text.contains(" checks"), "{text}");
-    assert!(!lab.ok(&format!("audit run {rest} --norm l2 --radii 0.5")).contains("no-gradient"));
+    let in_l2 = lab.ok(&format!("audit run {rest} --norm l2 --radii 0.5"));
+    assert!(in_l2.contains("no-gradient") && !in_l2.contains("thresholded"), "{in_l2}");
     assert_eq!(lab.text("run/result.json"), record);
     lab.refused(2, "audit run --task digit", &["--task digit", "label"]);
     lab.refused(2, "audit nowhere", &["nowhere"]);
     lab.refused(2, "audit run --certify", &["--attack-certify", "`attack`"]);
+}
+
+/// What fools another run's classifier is tried on this one: `--from` adds the attack, the record says from where.
+#[test]
+fn another_runs_examples_are_transferred() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack");
+    lab.train("other", "--no-attack --seed 1");
+    lab.train("bare", "--no-attack --holdout 20");
+    let flags = "--radii 0.05,0.15 --steps 8 --restarts 2 --examples 40 --device cpu";
+    let attack = |more: &str| -> Value {
+        let record: Value =
+            serde_json::from_str(&lab.ok(&format!("attack run {flags} {more} --json"))).unwrap();
+        record["tasks"]["label"]["attack"].clone()
+    };
+    let alone = attack("--attacks transfer --from other");
+    assert_eq!((&alone["attacks"], &alone["transfer_from"]), (&json!(["transfer"]), &json!("other")));
+    let at = |attack: &Value| percentage(attack, &["adversarial_accuracy", "0.15"]);
+    assert!(at(&alone) <= number(&alone, &["nominal_accuracy"]), "{alone}");
+    // Its own are the end points of PGD, which breaks whatever they do.
+    let (own, pgd) = (attack("--attacks transfer --from run"), attack("--attacks pgd"));
+    assert!(at(&own) >= at(&pgd) && at(&own) < number(&own, &["nominal_accuracy"]), "{own} {pgd}");
+    assert!(pgd.get("transfer_from").is_none());
+    let after = attack("--attacks noise --from other");
+    assert_eq!(after["attacks"], json!(["noise", "transfer"]));
+    // Another run's examples are another evaluation.
+    assert_eq!(lab.json("run/result.json")["evaluations"].as_array().unwrap().len(), 4);
+    assert!(lab.ok(&format!("attack run {flags} --from other")).contains("transfer of PGD of 8 steps"));
+    let audit = lab.ok(&format!("audit run {flags} --from other"));
+    assert!(audit.contains("transfer-breaks-no-more"), "{audit}");
+    lab.refused(2, "attack run --attacks transfer", &["--attacks", "--from"]);
+    lab.refused(2, "train mnist --attacks transfer --out none", &["--attacks", "--from"]);
+    lab.refused(2, "attack run --from bare", &["--from", "other images", "--holdout"]);
+    lab.refused(2, "attack run --from nowhere", &["nowhere"]);
 }

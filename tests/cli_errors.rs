@@ -266,7 +266,7 @@ fn requests_to_probe_and_attack() {
     for (names, part) in [("some", "pgd, margin"), ("pgd,pgd", "twice"), ("", "pgd, margin")] {
         lab.refused(2, &format!("attack run --attacks {names},"), &["--attacks", part]);
     }
-    lab.refused(2, "attack run --attacks square --norm l2", &["--attacks", "linf"]);
+    lab.refused(2, "attack run --attacks transfer", &["--attacks", "--from"]);
     // Files of a run that are damaged.
     let check = |name: &str, content: &[u8], commands: &[&str]| {
         let kept = lab.read(&format!("run/{name}"));

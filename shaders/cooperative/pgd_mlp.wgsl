@@ -48,7 +48,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> x: array<f32>;
 @group(0) @binding(4) var<storage, read> reference: array<f32>;
 @group(0) @binding(5) var<storage, read_write> x_adv: array<f32>;
-@group(0) @binding(6) var<storage, read_write> wrong: array<u32>; // Not used.
+@group(0) @binding(6) var<storage, read_write> verdicts: array<u32>; // Not used.
 @group(0) @binding(7) var<storage, read> clock: array<u32>;
 @group(0) @binding(8) var<storage, read_write> points: array<f16>; // [rows, stride()]
 

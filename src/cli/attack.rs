@@ -17,6 +17,7 @@ pub fn run(AttackArgs { of: args, save_examples, unlock }: AttackArgs, context: 
     let run = Writing::open(&args.run)?;
     let settings = args.over(&run.config()?.attack)?;
     let mut loaded = LoadedRun::of(Access::Write(run), &args.location, context)?;
+    args.open_other(&mut loaded)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     let saved = match &save_examples {
         Some(folder) => {

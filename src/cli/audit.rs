@@ -1,5 +1,7 @@
 //! `audit`: whether the attack behind a run's figures is as strong as can be told.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use crate::cli::AttackedArgs;
@@ -7,7 +9,7 @@ use crate::cli::report::{json_document, write};
 use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::LoadedRun;
-use crate::runs::audit::{Audit, Check};
+use crate::runs::audit::{Audit, Baseline, Check};
 
 /// The arguments of `audit`.
 #[derive(Debug, Args)]
@@ -21,15 +23,18 @@ const EXAMPLES: &str = "\
 Examples:
   smoothenc audit runs/mnist-se-1
   smoothenc audit runs/mnist-se-1 --attacks pgd,margin
+  smoothenc audit runs/mnist-se-1 --from runs/mnist-se-2
   smoothenc audit runs/mnist-se-1 --examples 200 --json
 
 An accuracy under attack is only as good as the attack. The audit attacks the
 run's classifiers as the run's settings or the flags say, and checks what must
 hold of an attack that is strong: it beats random points and a single step;
-twice the steps and restarts, another goal and an attack without gradients break
-hardly more; nothing stands at a radius in which any image may become any
-other; gradients do not vanish. Passing proves nothing; failing shows that the
-figures are too good. The run stays as it is, and the exit code is 0 either way.";
+twice the steps and restarts, another goal, an attack without gradients and, with
+--from, what fools another run break hardly more; nothing stands at a radius in
+which any image may become any other; gradients do not vanish. Passing proves
+nothing; failing shows that the figures are too good. Beside the checks stands
+what images rounded to black and white give without a robust encoder.
+The run stays as it is, and the exit code is 0 either way.";
 
 /// Audits the run's probes.
 pub fn run(AuditArgs { of: args }: AuditArgs, context: &Context) -> Result<()> {
@@ -38,6 +43,7 @@ pub fn run(AuditArgs { of: args }: AuditArgs, context: &Context) -> Result<()> {
     if settings.certify && !loaded.config.attack.certify {
         return Err(Error::setting("attack.certify", "is for `attack`: an audit has no bounds"));
     }
+    args.open_other(&mut loaded)?;
     let tasks = loaded.tasks(args.task.as_deref())?;
     let audit = loaded.audit(&tasks, &settings)?;
     match args.json {
@@ -48,11 +54,17 @@ pub fn run(AuditArgs { of: args }: AuditArgs, context: &Context) -> Result<()> {
 
 fn print(audit: &Audit) -> Result<()> {
     let mut lines = Vec::new();
+    let told = |measured: &BTreeMap<String, f64>| {
+        measured.iter().map(|(what, value)| format!("{what}: {value}")).collect::<Vec<_>>().join(", ")
+    };
     for Check { name, task, passed, wanted, measured } in &audit.checks {
         let verdict = if *passed { "passed" } else { "FAILED" };
-        let measured: Vec<_> = measured.iter().map(|(what, value)| format!("{what}: {value}")).collect();
         lines.push(format!("{verdict}  {task}, {name}: {wanted}"));
-        lines.push(format!("        {}", measured.join(", ")));
+        lines.push(format!("        {}", told(measured)));
+    }
+    for Baseline { name, task, is, measured } in &audit.baselines {
+        lines.push(format!("\nbeside  {task}, {name}: {is}"));
+        lines.push(format!("        {}", told(measured)));
     }
     let failed = audit.checks.iter().filter(|check| !check.passed).count();
     let all = audit.checks.len();

@@ -43,8 +43,8 @@ pub use train_args::{Request, TrainArgs};
 
 use crate::engine::device::gpu::adapter::Choice;
 use crate::files::lock::Lock;
-use crate::runs::Location;
-use crate::runs::config::{AttackConfig, Suite};
+use crate::runs::config::{AttackConfig, AttackMethod, Suite};
+use crate::runs::{LoadedRun, Location};
 use crate::{Error, Result};
 
 /// Train encoders whose representation resists adversarial perturbation of the input, with no labels and no
@@ -292,6 +292,9 @@ pub struct AttackedArgs {
     /// A name for several --attacks, which run in turn
     #[arg(long, value_name = "NAME", value_enum, conflicts_with = "attacks", help_heading = "Attack")]
     pub suite: Option<Suite>,
+    /// Another run of the same data: what fools its classifiers is tried too, as the attack transfer
+    #[arg(long, value_name = "RUN", help_heading = "Attack")]
+    pub from: Option<PathBuf>,
     /// The task whose classifier to attack [default: every task probed]
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
@@ -303,17 +306,36 @@ pub struct AttackedArgs {
 }
 
 impl AttackedArgs {
-    /// What was given over the run's own settings, validated.
+    /// What was given over the run's own settings, validated. With another run, `transfer` comes last where it is not
+    /// named.
     ///
     /// # Errors
     /// [`Error::Request`] naming the flag.
     pub fn over(&self, own: &AttackConfig) -> Result<AttackConfig> {
         let mut settings = self.attack.apply(own)?;
         if let Some(suite) = self.suite {
-            settings.attacks = suite.attacks(settings.norm);
+            settings.attacks = suite.attacks();
         }
-        settings.validate()?;
+        if self.from.is_none() {
+            settings.validate()?;
+            return Ok(settings);
+        }
+        if !settings.attacks.contains(&AttackMethod::Transfer) {
+            settings.attacks.push(AttackMethod::Transfer);
+        }
+        settings.validate_with_another_run()?;
         Ok(settings)
+    }
+
+    /// Opens the other run for `loaded`, where one was given.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming it.
+    pub fn open_other(&self, loaded: &mut LoadedRun) -> Result<()> {
+        match &self.from {
+            Some(path) => loaded.transfer_from(path, &self.location),
+            None => Ok(()),
+        }
     }
 }
 
@@ -323,6 +345,7 @@ Examples:
   smoothenc attack runs/mnist-se-1 --radii 4/255,8/255
   smoothenc attack runs/mnist-se-1 --norm l2 --radii 0.5,1,2 --json
   smoothenc attack runs/mnist-se-1 --suite standard
+  smoothenc attack runs/mnist-se-1 --from runs/mnist-se-2
   smoothenc attack runs/mnist-se-1 --save-examples broken && smoothenc verify broken
 
 Without flags the run's own attack settings are used. An example counts as

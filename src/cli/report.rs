@@ -87,6 +87,16 @@ pub(super) fn task_lines(tasks: &BTreeMap<String, TaskResult>, kind: &str, teste
         if let Some(radius) = attack.median_certified_radius {
             lines.push(format!("median certified radius: {}", shown(short(radius as f32))));
         }
+        let moves = |(radius, [least, most]): &(f32, [f64; 2])| {
+            format!("{}: {least:.1} to {most:.1} %", shown(short(*radius)))
+        };
+        if !attack.code_moves.is_empty() {
+            let moves: Vec<String> = attack.code_moves.iter().map(moves).collect();
+            lines.push(
+                "how far a code moves, at least and at most, of the way to another's (medians):".into(),
+            );
+            lines.push(format!("  {}", moves.join("   ")));
+        }
     }
     lines
 }

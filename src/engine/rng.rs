@@ -41,6 +41,8 @@ pub enum Purpose {
     Sampler = 15,
     /// The squares of the square attack.
     Square = 16,
+    /// The starts of the attack on thresholded images.
+    Threshold = 17,
 }
 
 /// The key of one stream: a seed and a purpose.

@@ -17,6 +17,10 @@ const ROWS: usize = 128;
 pub struct Farthest {
     /// x* of each image, `[count, inputs]`.
     pub selected: Vec<f32>,
+    /// mu(x) of each image, `[count, latent]`.
+    pub means: Vec<f32>,
+    /// `|mu(x) - mu(x*)|` of each image, Euclidean.
+    pub distances: Vec<f64>,
     /// `|mu(x) - mu(x*)| / |x - x*|` of each image, Euclidean; not finite where x* is x.
     pub ratios: Vec<f64>,
 }
@@ -45,7 +49,8 @@ pub fn farthest(
         store(&mut g, mean, kept)?;
     }
     let mut program = session.compile(&g)?;
-    let mut found = Farthest { selected: Vec::with_capacity(x.len()), ratios: Vec::new() };
+    let selected = Vec::with_capacity(x.len());
+    let mut found = Farthest { selected, means: vec![], distances: vec![], ratios: vec![] };
     for (chunk, block) in x.chunks(ROWS * inputs).enumerate() {
         let rows = block.len() / inputs;
         // The last block is padded with its last image.
@@ -62,6 +67,8 @@ pub fn farthest(
         let codes = pairs(&mean, &moved, vae.latent);
         let images = pairs(&padded, &there, inputs);
         found.ratios.extend(codes.iter().zip(images).map(|(code, image)| code / image));
+        found.distances.extend(codes);
+        found.means.extend_from_slice(&mean[..rows * vae.latent]);
         found.selected.extend_from_slice(&there[..rows * inputs]);
     }
     // Another selection in this session may have another batch size.
@@ -70,7 +77,7 @@ pub fn farthest(
 }
 
 /// The Euclidean distance.
-fn distance(a: &[f32], b: &[f32]) -> f64 {
+pub fn distance(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
 }
 
@@ -106,8 +113,11 @@ mod tests {
             metric: Metric::W2,
             fused: true,
         };
-        let Farthest { selected, ratios: found } = farthest(&mut session, &vae, &selection, &x, 1).unwrap();
+        let Farthest { selected, means, distances, ratios: found } =
+            farthest(&mut session, &vae, &selection, &x, 1).unwrap();
         assert_eq!((selected.len(), found.len()), (x.len(), 130));
+        assert_eq!((means.len(), distances.len()), (2 * 130, 130));
+        assert!(distances.iter().all(|d| (d - 0.3).abs() < 1e-5), "{distances:?}");
         // Only x0 moves the code; x1 and x2 stay where the random start left them, within the ball.
         let least = 3.0 * 0.1 / (3.0f64 * 0.01).sqrt();
         assert!(found.iter().all(|&r| r >= least - 1e-3 && r <= 3.0 + 1e-3), "{found:?}");

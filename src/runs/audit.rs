@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::config::{AttackConfig, AttackMethod, Norm};
-use super::evaluate::{Evaluator, attacked_images};
+use super::evaluate::{Attacked, Evaluator};
 use super::record::{AttackResult, round};
-use super::{short, shown};
+use super::{recipe, short, shown};
 use crate::engine::nn::NamedTensor;
 use crate::error::Result;
-use crate::method::robustness::{percent, vanishing_gradients};
+use crate::method::robustness::{Attack, Thresholded, percent, vanishing_gradients};
 
 /// Percent of the images by which a stronger attack may differ.
 const TOLERANCE: f64 = 1.0;
@@ -19,12 +19,24 @@ const TOLERANCE: f64 = 1.0;
 /// How many times as many steps and restarts a stronger attack of the same kind has.
 const STRONGER: usize = 2;
 
-/// The checks of one task's figures.
+/// The checks of figures, and what they should be compared with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Audit {
-    /// Whether all are passed.
+    /// Whether all checks are passed.
     pub passed: bool,
     pub checks: Vec<Check>,
+    pub baselines: Vec<Baseline>,
+}
+
+/// What a task's images give by themselves, without a robust encoder.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Baseline {
+    pub name: &'static str,
+    pub task: String,
+    /// What it is, in words.
+    pub is: &'static str,
+    /// In percent of the attacked images.
+    pub measured: BTreeMap<String, f64>,
 }
 
 /// One of them.
@@ -39,10 +51,19 @@ pub struct Check {
     pub measured: BTreeMap<String, f64>,
 }
 
+impl Default for Audit {
+    /// Without checks, none of which fails.
+    fn default() -> Self {
+        Audit { passed: true, checks: vec![], baselines: vec![] }
+    }
+}
+
 impl Audit {
-    /// Of these checks.
-    pub fn of(checks: Vec<Check>) -> Self {
-        Audit { passed: checks.iter().all(|check| check.passed), checks }
+    /// Adds another task's.
+    pub fn add(&mut self, other: Audit) {
+        self.passed &= other.passed;
+        self.checks.extend(other.checks);
+        self.baselines.extend(other.baselines);
     }
 }
 
@@ -52,8 +73,8 @@ struct Auditor<'a, 'b> {
     task: usize,
     tensors: &'a [NamedTensor],
     config: &'a AttackConfig,
-    x: Vec<f32>,
-    checks: Vec<Check>,
+    x: &'a [f32],
+    audit: Audit,
 }
 
 /// Accuracies by radius.
@@ -73,7 +94,8 @@ fn whole_box(norm: Norm, inputs: usize) -> f32 {
 }
 
 impl Evaluator<'_> {
-    /// Checks the attack of `config` on the probe of `task`, whose weights are among `tensors`.
+    /// Checks the attack of `config` on the probe of `task`, whose weights are among `tensors`, on the test images `x`.
+    /// `transferred` are the points of [`AttackMethod::Transfer`], or none.
     ///
     /// # Errors
     /// As [`Evaluator::attack`].
@@ -81,15 +103,21 @@ impl Evaluator<'_> {
         &mut self,
         task: usize,
         tensors: &[NamedTensor],
+        x: &[f32],
         config: &AttackConfig,
-    ) -> Result<Vec<Check>> {
-        let x = attacked_images(&self.data.test.images, config)?;
-        // Its many attacks are not compared with bounds.
-        let config = &AttackConfig { certify: false, ..config.clone() };
-        let mut audit = Auditor { evaluator: self, task, tensors, config, x, checks: Vec::new() };
+        transferred: Vec<Vec<f32>>,
+    ) -> Result<Audit> {
+        // Its many attacks are not compared with bounds, and what is transferred has a check of its own.
+        let attacks: Vec<_> =
+            config.attacks.iter().copied().filter(|attack| *attack != AttackMethod::Transfer).collect();
+        let config = &AttackConfig { certify: false, attacks, ..config.clone() };
+        let mut audit = Auditor { evaluator: self, task, tensors, config, x, audit: Audit::default() };
         let own = audit.attack(config)?;
         audit.against_weaker(&own.adversarial_accuracy)?;
         audit.against_stronger(&own.adversarial_accuracy)?;
+        if !transferred.is_empty() {
+            audit.against_transfer(&own.adversarial_accuracy, transferred)?;
+        }
         audit.larger_radii(own.nominal_accuracy)?;
         audit.gradients()?;
         audit.check(
@@ -98,13 +126,16 @@ impl Evaluator<'_> {
             "without an attack, more is right than by the answer that is most often right",
             &[("constant", own.majority_baseline), ("no attack", own.nominal_accuracy)],
         );
-        Ok(audit.checks)
+        if config.norm == Norm::Linf {
+            audit.thresholded()?;
+        }
+        Ok(audit.audit)
     }
 }
 
 impl Auditor<'_, '_> {
     fn attack(&mut self, config: &AttackConfig) -> Result<AttackResult> {
-        Ok(self.evaluator.attack(self.task, self.tensors, &self.x, config)?.result)
+        Ok(self.evaluator.attack(self.task, self.tensors, self.x, config)?.result)
     }
 
     /// What stands under these attacks.
@@ -117,7 +148,8 @@ impl Auditor<'_, '_> {
         let task = self.evaluator.data.tasks[self.task].name.clone();
         let measured = measured.iter().map(|&(what, value)| (what.to_string(), round(value)));
         let (wanted, measured) = (wanted.to_string(), measured.collect());
-        self.checks.push(Check { name, task, passed, wanted, measured });
+        self.audit.passed &= passed;
+        self.audit.checks.push(Check { name, task, passed, wanted, measured });
     }
 
     /// A check of curves, by what they are of.
@@ -164,9 +196,7 @@ impl Auditor<'_, '_> {
         };
         let none = (AttackMethod::Square, "random squares, without gradients, break");
         let others = [("another-goal-breaks-no-more", goal), ("no-gradient-breaks-no-more", none)];
-        let may =
-            |method| !known(method) && (method != AttackMethod::Square || self.config.norm == Norm::Linf);
-        let others: Vec<_> = others.into_iter().filter(|(_, (method, _))| may(*method)).collect();
+        let others: Vec<_> = others.into_iter().filter(|(_, (method, _))| !known(*method)).collect();
         for (name, (method, title)) in others {
             let both = self.curve(&[&self.config.attacks[..], &[method]].concat())?;
             self.check_curves(
@@ -176,6 +206,43 @@ impl Auditor<'_, '_> {
                 &[("attack", own), ("both", &both)],
             );
         }
+        Ok(())
+    }
+
+    fn against_transfer(&mut self, own: &Curve, transferred: Vec<Vec<f32>>) -> Result<()> {
+        let attacks = [&self.config.attacks[..], &[AttackMethod::Transfer]].concat();
+        let config = AttackConfig { attacks, ..self.config.clone() };
+        let attack = Attack { transferred, ..recipe::attack(&config) };
+        let report = self.evaluator.attack_report(self.task, self.tensors, self.x, &attack)?;
+        let task = &self.evaluator.data.tasks[self.task].name;
+        let both = Attacked::of(task, &config, report).result.adversarial_accuracy;
+        self.check_curves(
+            "transfer-breaks-no-more",
+            most_above(own, &both) <= TOLERANCE,
+            "what fools the other run's classifier breaks at most 1 % of the images after the attack",
+            &[("attack", own), ("both", &both)],
+        );
+        Ok(())
+    }
+
+    /// What the run's own classifier has on images in black and white, attacked through the threshold.
+    fn thresholded(&mut self) -> Result<()> {
+        let AttackConfig { steps, restarts, seed, .. } = *self.config;
+        let (radii, attack) = (&self.config.radii, Thresholded { steps, restarts, seed });
+        let broken = self.evaluator.with_target(self.task, self.tensors, self.x, |session, target| {
+            attack.broken_at(session, target, radii)
+        })?;
+        let standing = |radius: f32| broken.iter().filter(|broken| **broken > radius).count();
+        let at =
+            |radius: f32| (format!("at {}", shown(short(radius))), percent(standing(radius), broken.len()));
+        let measured = [0.0].iter().chain(radii).map(|&radius| at(radius));
+        let baseline = Baseline {
+            name: "thresholded-input",
+            task: self.evaluator.data.tasks[self.task].name.clone(),
+            is: "the classifier on images rounded to black and white, attacked through the rounding",
+            measured: measured.map(|(what, value)| (what, round(value))).collect(),
+        };
+        self.audit.baselines.push(baseline);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::robustness::{
     self, Accuracies, Attack, AttackReport, Broken, Outcome, Probe, ProbeSettings, Target, encode_means,
-    interval, percent,
+    interval,
 };
 use crate::method::vae::Vae;
 use crate::method::{Trainer, check_elbo};
@@ -76,7 +76,9 @@ impl Attacked {
                 .collect(),
             certified_accuracy: vec![],
             median_certified_radius: None,
+            code_moves: vec![],
             seed: Some(config.seed),
+            transfer_from: None,
             outcomes: None,
         };
         Attacked { result, outcomes: report.outcomes, certified: vec![] }
@@ -243,49 +245,6 @@ impl Evaluator<'_> {
                 progress.advance(done as u64, all as u64);
             })
         })
-    }
-
-    /// Adds certificates to what came of an attack, where `config` asks for them.
-    ///
-    /// # Errors
-    /// [`Error::Run`] for an image that was broken in the ball in which it is certified.
-    pub(super) fn with_certificates(
-        &mut self,
-        task: usize,
-        tensors: &[NamedTensor],
-        x: &[f32],
-        config: &AttackConfig,
-        attacked: Attacked,
-    ) -> Result<Attacked> {
-        if !config.certify {
-            return Ok(attacked);
-        }
-        let progress = self.context.begin("certify", 0, 0);
-        progress.note(&self.data.tasks[task].name);
-        let (norm, radii) = (recipe::attack(config).norm, &config.radii);
-        let certified = self.with_target(task, tensors, x, |session, target| {
-            robustness::certified_radii(session, target, norm, radii, &|done, all| {
-                progress.advance(done as u64, all as u64);
-            })
-        })?;
-        for (i, (outcome, certified)) in attacked.outcomes.iter().zip(&certified).enumerate() {
-            let wrong = if outcome.clean { outcome.broken.map(|broken| broken.radius) } else { Some(0.0) };
-            if let (Some(broken), Some(certified)) = (wrong, certified)
-                && broken <= *certified
-            {
-                let what = format!("image {i} is certified up to {certified}, and misclassified at {broken}");
-                return Err(Error::run(what).with_hint("this is a fault of the program: please report it"));
-            }
-        }
-        let within = |radius: f32| certified.iter().flatten().filter(|&&r| r >= radius).count();
-        let mut sorted: Vec<f32> = certified.iter().map(|radius| radius.unwrap_or(0.0)).collect();
-        sorted.sort_by(f32::total_cmp);
-        let result = AttackResult {
-            certified_accuracy: radii.iter().map(|&r| (r, percent(within(r), certified.len()))).collect(),
-            median_certified_radius: sorted.get(sorted.len() / 2).copied().map(short),
-            ..attacked.result
-        };
-        Ok(Attacked { result, certified, ..attacked })
     }
 }
 

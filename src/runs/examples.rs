@@ -102,7 +102,7 @@ impl Examples {
         let inputs = self.shape.iter().product::<usize>();
         let example = |(&place, point): (&usize, &Vec<f32>)| {
             let Outcome { label, broken, .. } = report.outcomes[place];
-            let Broken { radius, method, restart } = broken?;
+            let Broken { radius, method, restart, .. } = broken?;
             let attack = self.about.attacks.iter().position(|attack| attack.name() == method.name())?;
             let (image, x) = (numbers[place], x[place * inputs..][..inputs].to_vec());
             let x_adv = point.clone();

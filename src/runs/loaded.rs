@@ -9,7 +9,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::lipschitz;
 use crate::method::ops::Norm;
-use crate::method::robustness::{Attack, ProbeSettings, encode_means};
+use crate::method::robustness::{self, Attack, ProbeSettings, encode_means};
 use crate::method::selection::{Metric, Selection};
 use crate::method::vae::Vae;
 use crate::progress::Context;
@@ -38,6 +38,8 @@ pub struct LoadedRun {
     pub(super) tensors: Vec<NamedTensor>,
     pub(super) session: Session,
     context: Context,
+    /// Another run, with its path as it was given: of the attack `transfer`.
+    other: Option<(String, Box<LoadedRun>)>,
 }
 
 /// Where a run is opened. The name of a device stands for that device, and the data where the run's settings have them.
@@ -101,7 +103,40 @@ impl LoadedRun {
             Error::file(run.model_path(), "does not fit the model of this run's settings").because(error)
         };
         load_weights(&mut session, "model", &vae.layout, &tensors).map_err(refuse)?;
-        Ok(LoadedRun { config, data, result, fingerprint, run, vae, tensors, session, context })
+        let other = None;
+        Ok(LoadedRun { config, data, result, fingerprint, run, vae, tensors, session, context, other })
+    }
+
+    /// Takes the examples of the attack `transfer` from the run in `path`: what fools its classifiers is tried on this
+    /// run's.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where it is no finished run, or one that is tested on other images.
+    pub fn transfer_from<'a>(&mut self, path: &Path, place: impl Into<Location<'a>>) -> Result<()> {
+        let other = LoadedRun::open(path, place, &self.context)?;
+        let tested = |run: &LoadedRun| (run.data.fingerprint.clone(), run.config.holdout);
+        if tested(&other) != tested(self) {
+            let (other, own) = (path.display(), self.run.path().display());
+            let what = format!("{other}: is tested on other images than {own}");
+            let hint = "give a run of the same data set, with the same `holdout`";
+            return Err(Error::setting("from", what).with_hint(hint));
+        }
+        self.other = Some((path.display().to_string(), Box::new(other)));
+        Ok(())
+    }
+
+    /// For each radius the points of the attacked images `x` that the other run's probe of a task is led to by PGD;
+    /// empty without another run.
+    fn transferred(&mut self, task: usize, x: &[f32], config: &AttackConfig) -> Result<Vec<Vec<f32>>> {
+        let Some((_, other)) = &mut self.other else { return Ok(vec![]) };
+        other.require_probes(&[task])?;
+        let LoadedRun { session, vae, data, context, tensors, .. } = &mut **other;
+        let mut evaluator = Evaluator { session, vae, data, context };
+        let attack = recipe::attack(config);
+        evaluator.with_target(task, tensors, x, |session, target| {
+            let points = |&radius: &f32| robustness::perturbed(session, target, &attack, radius);
+            attack.radii.iter().map(points).collect()
+        })
     }
 
     /// Its directory.
@@ -214,12 +249,15 @@ impl LoadedRun {
     /// As [`LoadedRun::attack`].
     pub fn audit(&mut self, tasks: &[usize], config: &AttackConfig) -> Result<Audit> {
         self.require_probes(tasks)?;
-        let mut checks = Vec::new();
+        let x = evaluate::attacked_images(&self.data.test.images, config)?;
+        let mut audit = Audit::default();
         for &task in tasks {
+            let transferred = self.transferred(task, &x, config)?;
             let LoadedRun { session, vae, data, context, tensors, .. } = &mut *self;
-            checks.extend(Evaluator { session, vae, data, context }.audit(task, tensors, config)?);
+            let evaluator = &mut Evaluator { session, vae, data, context };
+            audit.add(evaluator.audit(task, tensors, &x, config, transferred)?);
         }
-        Ok(Audit::of(checks))
+        Ok(audit)
     }
 
     /// Attacks the run's probes of `tasks` and adds the outcomes to its record, each as soon as it is there.
@@ -259,15 +297,17 @@ impl LoadedRun {
         evaluate::warn_of_missing_classes(&self.data, config);
         let x = evaluate::attacked_images(&self.data.test.images, config)?;
         let made_by = self.provenance();
-        let attack = Attack { keep_points: kept.is_some(), ..recipe::attack(config) };
+        let mut attack = Attack { keep_points: kept.is_some(), ..recipe::attack(config) };
         for &task in tasks {
-            let LoadedRun { session, vae, data, context, tensors, .. } = &mut *self;
+            attack.transferred = self.transferred(task, &x, config)?;
+            let LoadedRun { session, vae, data, context, tensors, other, .. } = &mut *self;
             let mut report =
                 Evaluator { session, vae, data, context }.attack_report(task, tensors, &x, &attack)?;
             if let Some(kept) = &mut kept {
                 Replay::new(vae, tensors, data, context)?.keep(kept, task, &mut report, &x)?;
             }
-            let attacked = Attacked::of(&data.tasks[task].name, config, report);
+            let mut attacked = Attacked::of(&data.tasks[task].name, config, report);
+            attacked.result.transfer_from = other.as_ref().map(|(path, _)| path.clone());
             let mut evaluator = Evaluator { session, vae, data, context };
             let attacked = evaluator.with_certificates(task, tensors, &x, config, attacked)?;
             let name = &self.data.tasks[task].name;

@@ -2,6 +2,7 @@
 //! them, and grids of settings.
 
 pub mod audit;
+mod certificates;
 pub mod change;
 pub mod check;
 pub mod checkpoint;

@@ -12,7 +12,7 @@ use crate::runs::numpy::{npy, npz};
 
 /// The file with the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
 /// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded), `attack` (the name of the one that did first),
-/// `restart` (i4, its restart from 0; -1 where none did) and, where there are certificates, `certified` (f4, the radius
+/// `restart` and `iteration` (i4, its restart and the steps to the point, from 0; -1 where none did) and, where there are certificates, `certified` (f4, the radius
 /// in which the answer stays right, NaN where there is none).
 /// Returns the path relative to the run, and the content.
 ///
@@ -76,9 +76,11 @@ fn bytes(outcomes: &[Outcome], certified: &[Option<f32>]) -> Result<Vec<u8>> {
     let clean: Vec<u8> = outcomes.iter().map(|o| u8::from(o.clean)).collect();
     let radius = |o: &Outcome| o.broken.map_or(f32::NAN, |broken| broken.radius);
     let broken: Vec<u8> = outcomes.iter().flat_map(|o| radius(o).to_le_bytes()).collect();
-    // Restarts are far fewer than 2^31.
+    // Restarts and steps are far fewer than 2^31.
     let restart = |o: &Outcome| o.broken.map_or(-1, |broken| broken.restart as i32);
     let restarts: Vec<u8> = outcomes.iter().flat_map(|o| restart(o).to_le_bytes()).collect();
+    let iteration = |o: &Outcome| o.broken.map_or(-1, |broken| broken.iteration as i32);
+    let iterations: Vec<u8> = outcomes.iter().flat_map(|o| iteration(o).to_le_bytes()).collect();
     // NumPy's texts have four bytes a letter.
     let name = |o: &Outcome| o.broken.map_or("", |broken| broken.method.name());
     let longest = outcomes.iter().map(|o| name(o).len()).max().unwrap_or(0).max(1);
@@ -94,6 +96,7 @@ fn bytes(outcomes: &[Outcome], certified: &[Option<f32>]) -> Result<Vec<u8>> {
         ("broken_at", npy("<f4", &shape, &broken)),
         ("attack", npy(&format!("<U{longest}"), &shape, &attacks)),
         ("restart", npy("<i4", &shape, &restarts)),
+        ("iteration", npy("<i4", &shape, &iterations)),
     ];
     if !certified.is_empty() {
         arrays.push(("certified", npy("<f4", &shape, &certified)));
@@ -109,7 +112,7 @@ mod tests {
     #[test]
     fn outcomes_are_read_back_and_others_refused() {
         let outcome = |label, clean, broken| Outcome { label, clean, broken };
-        let broken = Some(Broken { radius: 0.1, method: Method::Margin, restart: 2 });
+        let broken = Some(Broken { radius: 0.1, method: Method::Margin, restart: 2, iteration: 7 });
         let outcomes = [outcome(7, true, broken), outcome(2, false, None), outcome(1, true, None)];
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("label-1.npz");
@@ -138,7 +141,7 @@ mod tests {
     #[test]
     fn the_archive_has_a_row_an_image() {
         let outcome = |label, clean, broken| Outcome { label, clean, broken };
-        let broken = Some(Broken { radius: 0.1, method: Method::Margin, restart: 2 });
+        let broken = Some(Broken { radius: 0.1, method: Method::Margin, restart: 2, iteration: 7 });
         let outcomes = [outcome(7, true, broken), outcome(2, false, None), outcome(1, true, None)];
         let certified = [Some(0.05), None, None];
         let made = bytes(&outcomes, &certified).unwrap();
@@ -158,5 +161,6 @@ mod tests {
         assert_eq!(data("certified", 12)[..4], 0.05_f32.to_le_bytes());
         assert_eq!(data("attack", 3 * 4 * 6)[..12], *b"m\0\0\0a\0\0\0r\0\0\0");
         assert_eq!(data("restart", 12), [2, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+        assert_eq!(data("iteration", 12), [7, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
     }
 }

@@ -86,6 +86,7 @@ pub fn attack(config: &AttackConfig) -> Attack {
         seed: config.seed,
         fused: true,
         keep_points: false,
+        transferred: vec![],
     }
 }
 
@@ -99,6 +100,8 @@ fn method(name: config::AttackMethod) -> Method {
         config::AttackMethod::Fgsm => Method::Fgsm,
         config::AttackMethod::Noise => Method::Noise,
         config::AttackMethod::Square => Method::Square,
+        config::AttackMethod::Latent => Method::Latent,
+        config::AttackMethod::Transfer => Method::Transfer,
     }
 }
 

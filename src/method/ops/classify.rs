@@ -1,4 +1,4 @@
-//! Marks the rows that a classifier gets wrong; `shaders/classify.wgsl`.
+//! The verdicts of a classifier on a row's points; `shaders/classify.wgsl`.
 
 use crate::engine::graph::{Graph, Inputs, Io, Op, Outputs, Tensor};
 use crate::engine::recording::{Call, flat_grid, flat_tile};
@@ -8,38 +8,57 @@ use crate::kernel;
 
 kernel! {
     pub static CLASSIFY: "classify" {
-        shaders: ["common/flat.wgsl", "common/bits.wgsl", "classify.wgsl"],
+        shaders: ["common/flat.wgsl", "common/bits.wgsl", "common/verdict.wgsl", "classify.wgsl"],
         params: { rows: u32, cols: u32 },
         constants: {},
-        bindings: { logits: read f32, labels: read u32, wrong: write u32 },
+        bindings: { logits: read f32, labels: read u32, verdicts: write u32 },
         cpu: classify_cpu,
     }
 }
 
-/// Inputs: logits and labels. Updates: wrong.
+/// Inputs: logits and labels. Updates: the verdicts.
 #[derive(Debug, Clone, Copy)]
 struct Classify;
 
-/// Sets the variable `wrong` `[rows]` (u32) to 1 in every row of `logits` `[rows, cols]` whose first largest logit is
-/// not that of the label in `labels` `[rows]` (u32), or that has a NaN. Other rows are left as they are.
+/// What the verdict of a row has from its first wrong point on.
+pub(super) const WRONG: u32 = 1 << 31;
+
+/// The points of a row that were right before the first wrong one; none where all were right.
+pub fn right_before_wrong(verdict: u32) -> Option<u32> {
+    verdict.checked_sub(WRONG)
+}
+
+/// The verdict after one more point: the CPU's twin of `shaders/common/verdict.wgsl`.
+#[inline(always)]
+pub(super) fn verdict(before: u32, right: bool) -> u32 {
+    match before >= WRONG {
+        true => before,
+        false => before + if right { 1 } else { WRONG },
+    }
+}
+
+/// Takes one more point of each row into the variable `verdicts` `[rows]` (u32), which is 0 before the first. The point
+/// is right where the first largest of its `logits` `[rows, cols]` is that of the label in `labels` `[rows]` (u32), and
+/// none is a NaN. A verdict counts the right points before the first wrong one, see [`right_before_wrong`].
 ///
 /// ```
 /// use smoothenc::engine::evaluate::{evaluate, floats, words};
-/// use smoothenc::method::ops::mark_wrong;
+/// use smoothenc::method::ops::{classify, right_before_wrong};
 ///
 /// let inputs = [floats([2, 2], &[1.0, 2.0, 4.0, 3.0]), words([2], &[1, 1]), words([2], &[0, 0])];
-/// let wrong: Vec<u32> = evaluate(inputs, |g, [logits, labels, wrong]| {
-///     mark_wrong(g, logits, labels, wrong)?;
-///     Ok(wrong)
+/// let verdicts: Vec<u32> = evaluate(inputs, |g, [logits, labels, verdicts]| {
+///     g.repeat(3, |g| classify(g, logits, labels, verdicts))?;
+///     Ok(verdicts)
 /// })?;
-/// assert_eq!(wrong, [0, 1]);
+/// assert_eq!(verdicts[0], 3);
+/// assert_eq!([right_before_wrong(verdicts[0]), right_before_wrong(verdicts[1])], [None, Some(0)]);
 /// # smoothenc::Result::Ok(())
 /// ```
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) where they do not fit.
-pub fn mark_wrong(g: &mut Graph, logits: Tensor, labels: Tensor, wrong: Tensor) -> Result<()> {
-    g.apply_to(Classify, &[logits, labels], &[wrong])
+pub fn classify(g: &mut Graph, logits: Tensor, labels: Tensor, verdicts: Tensor) -> Result<()> {
+    g.apply_to(Classify, &[logits, labels], &[verdicts])
 }
 
 impl Op for Classify {
@@ -59,24 +78,21 @@ impl Op for Classify {
     fn call(&self, io: &Io) -> Call {
         let shape = &io.inputs[0].0;
         let (rows, cols) = (shape.rows(), shape.cols());
-        Args { logits: io.input(0).by_row(), labels: io.input(1).by_row(), wrong: io.output(0).by_row() }
+        Args { logits: io.input(0).by_row(), labels: io.input(1).by_row(), verdicts: io.output(0).by_row() }
             .call(Params { rows: rows as u32, cols: cols as u32 }, Constants {})
             .grid(rows, flat_tile(cols), flat_grid(rows))
             .flops(rows * cols)
     }
 }
 
-fn classify_cpu(Tile { p, logits, labels, wrong, .. }: Tile) {
+fn classify_cpu(Tile { p, logits, labels, verdicts, .. }: Tile) {
     let logits = logits.chunks_exact(p.cols as usize);
-    for ((wrong, logits), label) in wrong.iter_mut().zip(logits).zip(labels) {
-        let Some(own) = logits.get(*label as usize) else {
-            *wrong = 1;
-            continue;
-        };
-        let (before, after) = logits.split_at(*label as usize);
-        // A NaN fails both comparisons.
-        if !(before.iter().all(|x| x < own) && after.iter().all(|x| x <= own)) {
-            *wrong = 1;
-        }
+    for ((so_far, logits), label) in verdicts.iter_mut().zip(logits).zip(labels) {
+        let right = logits.get(*label as usize).is_some_and(|own| {
+            let (before, after) = logits.split_at(*label as usize);
+            // A NaN fails both comparisons.
+            before.iter().all(|x| x < own) && after.iter().all(|x| x <= own)
+        });
+        *so_far = verdict(*so_far, right);
     }
 }

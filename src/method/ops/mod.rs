@@ -20,7 +20,7 @@ mod transport_plan;
 mod wasserstein2;
 
 pub use box_minimum::box_minimum;
-pub use classify::mark_wrong;
+pub use classify::{classify, right_before_wrong};
 pub use cosine_logits::cosine_logits;
 pub use entropic_distance::entropic_distance;
 pub use entropic_wasserstein::{Rise, STAIRS, entropic_wasserstein};

@@ -29,6 +29,7 @@ kernel! {
             "common/dense.wgsl",
             "common/shared_layers.wgsl",
             "common/whole_layers.wgsl",
+            "common/verdict.wgsl",
             "pgd_mlp.wgsl",
         ],
         cooperative: [
@@ -61,7 +62,7 @@ kernel! {
             x: read f32,
             reference: read u32,
             x_adv: write f32,
-            wrong: write u32,
+            verdicts: write u32,
             clock: read u32,
             points: write u32,
         },
@@ -111,8 +112,8 @@ pub enum Goal {
     Margin(Classifier),
 }
 
-/// A network's probe under attack. Every iterate is classified, the last one too, and marked in `wrong` as by
-/// [`mark_wrong`](super::mark_wrong).
+/// A network's probe under attack. Every iterate is classified, the last one too, as by
+/// [`classify`](super::classify).
 #[derive(Debug, Clone, Copy)]
 pub struct Classifier {
     /// The arena with the probe's weights.
@@ -121,8 +122,8 @@ pub struct Classifier {
     pub layer: Dense,
     /// Of each row its label, its target and the bits of its first step's length, `[rows, 3]` (u32): see [`aim`].
     pub aims: Tensor,
-    /// The marks, `[rows]` (u32).
-    pub wrong: Tensor,
+    /// Their verdicts, `[rows]` (u32).
+    pub verdicts: Tensor,
 }
 
 /// A row of [`Classifier::aims`].
@@ -209,7 +210,7 @@ pub struct DrawnStart {
 }
 
 /// Inputs: weights, x, the reference heads or aims, and the probe's weights or the clock where there is one. Updates:
-/// x_adv, `wrong` with a probe, and the points as halves where there is a variable for them.
+/// x_adv, the verdicts with a probe, and the points as halves where there is a variable for them.
 #[derive(Debug, Clone)]
 struct PgdMlp {
     ascent: Ascent,
@@ -233,7 +234,7 @@ pub fn pgd_mlp(g: &mut Graph, x_adv: Tensor, x: Tensor, ascent: Ascent) -> Resul
             g.apply_to(op, &inputs, &updated)
         }
         Goal::CrossEntropy(to) | Goal::Margin(to) => {
-            g.apply_to(op, &[weights, x, to.aims, to.probe], &[x_adv, to.wrong])
+            g.apply_to(op, &[weights, x, to.aims, to.probe], &[x_adv, to.verdicts])
         }
     }
 }
@@ -367,7 +368,7 @@ impl Op for PgdMlp {
             x: io.input(1).by_row(),
             reference: io.input(2).by_row(),
             x_adv: io.output(0).by_row(),
-            wrong: if with_probe { io.output(1).by_row() } else { UNUSED },
+            verdicts: if with_probe { io.output(1).by_row() } else { UNUSED },
             clock: if start.is_some() { io.input(3).whole() } else { UNUSED },
             points: if has_points { io.output(1).by_row() } else { UNUSED },
         };

@@ -2,8 +2,10 @@
 
 mod apgd;
 mod ball;
+mod latent;
 mod logits;
 mod loss;
+mod method;
 mod queue;
 mod search;
 mod slots;
@@ -18,93 +20,20 @@ use crate::error::{Error, Result};
 use crate::method::ops::{ANY, Norm};
 use crate::method::robustness::{Accuracies, Probe};
 use crate::method::vae::Vae;
-use apgd::{Apgd, Goal};
+use apgd::Apgd;
 pub use ball::{distance, reach};
+use latent::{Latent, SELECTED};
+use logits::Rivals;
 pub use logits::answers;
-use logits::{Gradients, Logits, Rivals};
+pub(super) use logits::{Gradients, Logits};
+pub(super) use loss::{cross_entropy, margin};
+pub use method::Method;
 use queue::{Found, Victims, work_at};
 use search::{Search, VARIABLES};
+pub(super) use slots::Slots;
 pub use square::PROPOSALS_PER_STEP;
 use square::Squares;
 use start::random_start;
-
-/// How an attack looks for an adversarial example in a ball. Every point that it visits is classified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Random points of the ball, one for each restart.
-    Noise,
-    /// One step of the radius up the cross-entropy, from the image itself (Goodfellow et al. 2015).
-    Fgsm,
-    /// Steps of `2.5 radius / steps` up the cross-entropy, from random points (Madry et al. 2018).
-    Pgd,
-    /// Steps up the margin of another class over the image's own, from random points. The first step is as long as the
-    /// radius; the others fall linearly to 0. Restarts take the other classes in turn, the likeliest first.
-    Margin,
-    /// Auto-PGD on the cross-entropy (Croce & Hein 2020, algorithm 1), from one random point: see `attack/apgd.rs`.
-    ApgdCe,
-    /// Auto-PGD on the difference of logits ratio; on the margin where there are less than 3 classes.
-    ApgdDlr,
-    /// Auto-PGD on the targeted ratio, once for each of the 9 likeliest other classes; on the margin of that class
-    /// where there are less than 4 classes.
-    ApgdT,
-    /// Points that differ in random squares, without gradients: see `attack/square.rs`. L-infinity only.
-    Square,
-}
-
-/// The most classes that [`Method::ApgdT`] aims at, as in AutoAttack.
-const TARGETS: usize = 9;
-
-impl Method {
-    /// Its name in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::Noise => "noise",
-            Method::Fgsm => "fgsm",
-            Method::Pgd => "pgd",
-            Method::Margin => "margin",
-            Method::ApgdCe => "apgd-ce",
-            Method::ApgdDlr => "apgd-dlr",
-            Method::ApgdT => "apgd-t",
-            Method::Square => "square",
-        }
-    }
-
-    /// What its ascent by [`Apgd`] climbs; none where that is not how it searches.
-    fn goal(self) -> Option<Goal> {
-        match self {
-            Method::ApgdCe => Some(Goal::CrossEntropy),
-            Method::ApgdDlr => Some(Goal::Dlr),
-            Method::ApgdT => Some(Goal::Targeted),
-            _ => None,
-        }
-    }
-
-    /// Whether its restarts take the other classes in turn.
-    fn has_rivals(self) -> bool {
-        matches!(self, Method::Margin | Method::ApgdT)
-    }
-
-    /// Its restarts for each image and radius, on a classifier of so many classes.
-    fn restarts(self, settings: &Attack, classes: usize) -> usize {
-        match self {
-            Method::Noise | Method::Pgd | Method::Margin => settings.restarts,
-            Method::Fgsm | Method::ApgdCe | Method::ApgdDlr | Method::Square => 1,
-            Method::ApgdT => TARGETS.min(classes.saturating_sub(1)),
-        }
-    }
-
-    /// The points of a restart that are classified, where none of them is wrong.
-    fn points(self, settings: &Attack) -> usize {
-        match self {
-            Method::Noise => 1,
-            Method::Fgsm => 2,
-            Method::Pgd | Method::Margin | Method::ApgdCe | Method::ApgdDlr | Method::ApgdT => {
-                settings.steps + 1
-            }
-            Method::Square => square::queries(settings.steps),
-        }
-    }
-}
 
 /// An attack's settings.
 #[derive(Debug, Clone)]
@@ -116,9 +45,10 @@ pub struct Attack {
     /// The radii of the balls, in rising order, on the [0, 1] scale.
     pub radii: Vec<f32>,
     /// Steps of ascent, [`Method::Fgsm`] aside; 0 classifies the random starts alone. [`Method::Square`] makes
-    /// [`PROPOSALS_PER_STEP`] proposals for each.
+    /// [`PROPOSALS_PER_STEP`] proposals for each, and [`Method::Transfer`] none.
     pub steps: usize,
-    /// Random starts for each image and radius, of [`Method::Pgd`], [`Method::Margin`] and [`Method::Noise`].
+    /// Random starts for each image and radius, of [`Method::Pgd`], [`Method::Margin`], [`Method::Noise`] and
+    /// [`Method::Latent`].
     pub restarts: usize,
     /// The seed of the random starts.
     pub seed: u64,
@@ -128,15 +58,8 @@ pub struct Attack {
     /// Whether the report has the points that broke images. Each step is then a run of its own, which takes longer;
     /// the points that are visited are the same. Of several restarts that break an image, another may be the first.
     pub keep_points: bool,
-}
-
-impl Attack {
-    fn check(&self) -> Result<()> {
-        match self.norm == Norm::L2 && self.methods.contains(&Method::Square) {
-            true => Err(Error::request("the square attack is for the L-infinity norm only")),
-            false => Ok(()),
-        }
-    }
+    /// For each radius the points of [`Method::Transfer`], `[images, inputs]`, as [`perturbed`] makes them.
+    pub transferred: Vec<Vec<f32>>,
 }
 
 /// What came of an attack.
@@ -182,6 +105,8 @@ pub struct Broken {
     pub method: Method,
     /// Its restart, from 0; of [`Method::ApgdT`] the place of the class that it aimed at, the likeliest being 0.
     pub restart: usize,
+    /// The steps from the restart's first point to the one that did; of [`Method::Square`] the proposals.
+    pub iteration: usize,
 }
 
 /// The target of an attack: a classifier, and images with their classes.
@@ -216,6 +141,8 @@ struct Trial<'a> {
     rivals: &'a Rivals,
     method: Method,
     radius: f32,
+    /// Of [`Method::Transfer`].
+    transferred: &'a [f32],
 }
 
 impl Trial<'_> {
@@ -230,11 +157,12 @@ impl Trial<'_> {
 
     /// Tries the method on the images that stand. Calls `report` with the points that are left.
     fn run(&self, session: &mut Session, victims: &mut Victims, report: &dyn Fn(usize)) -> Result<()> {
-        let Trial { settings, target, rivals, method, radius } = *self;
+        let Trial { settings, target, rivals, method, radius, transferred } = *self;
         let (images, restarts) = (target.labels.len(), self.restarts());
         let queue = (0..images * restarts).map(|q| work_at(q, images, restarts));
         let start = |image: usize, restart: usize, out: &mut [f32]| match method {
             Method::Fgsm => out.copy_from_slice(target.row(image)),
+            Method::Transfer => out.copy_from_slice(&transferred[image * out.len()..][..out.len()]),
             _ => random_start(settings, radius, target.row(image), image, restart, out),
         };
         let rival = |image: usize, restart: usize| match method.has_rivals() {
@@ -242,8 +170,11 @@ impl Trial<'_> {
             false => ANY,
         };
         if method == Method::Square {
-            let squares = Squares { radius, steps: settings.steps, seed: settings.seed };
+            let squares = Squares { norm: settings.norm, radius, steps: settings.steps, seed: settings.seed };
             return squares.run(session, victims, report);
+        }
+        if method == Method::Latent {
+            return Latent { settings, radius }.run(session, victims, queue, report);
         }
         if let Some(goal) = method.goal() {
             let apgd = Apgd { goal, norm: settings.norm, radius, steps: settings.steps };
@@ -259,14 +190,14 @@ impl Trial<'_> {
 /// classified.
 ///
 /// # Errors
-/// [`Error::Request`] for [`Method::Square`] in L2; those of the device.
+/// [`Error::Request`] for [`Method::Transfer`] where the points are not there; those of the device.
 pub fn attack(
     session: &mut Session,
     target: &Target,
     settings: &Attack,
     progress: &dyn Fn(usize, usize),
 ) -> Result<AttackReport> {
-    settings.check()?;
+    check_transferred(target, settings)?;
     let mut victims = Victims::new(target, settings.keep_points);
     classify_as_is(session, &mut victims, settings)?;
     let clean =
@@ -277,9 +208,12 @@ pub fn attack(
         false => Rivals::default(),
     };
     let rivals = &rivals;
-    let trial = |radius, method| Trial { settings, target, rivals, method, radius };
-    let in_ball = |&radius: &f32| settings.methods.iter().map(move |&method| trial(radius, method));
-    let trials: Vec<Trial> = settings.radii.iter().flat_map(in_ball).collect();
+    let in_ball = |(r, &radius): (usize, &f32)| {
+        let transferred = settings.transferred.get(r).map_or(&[][..], |points| points);
+        let trial = move |&method| Trial { settings, target, rivals, method, radius, transferred };
+        settings.methods.iter().map(trial)
+    };
+    let trials: Vec<Trial> = settings.radii.iter().enumerate().flat_map(in_ball).collect();
     let all = trials.iter().map(Trial::points).sum();
     let (mut done, mut points) = (0, BTreeMap::new());
     for trial in &trials {
@@ -288,14 +222,25 @@ pub fn attack(
         done += work;
         for (image, outcome) in outcomes.iter_mut().enumerate().filter(|(_, o)| o.clean && o.broken.is_none())
         {
-            let Some(Found { restart, point }) = victims.found(image) else { continue };
-            outcome.broken = Some(Broken { radius: trial.radius, method: trial.method, restart: *restart });
+            let Some(Found { restart, iteration, point }) = victims.found(image) else { continue };
+            let (radius, method) = (trial.radius, trial.method);
+            outcome.broken = Some(Broken { radius, method, restart: *restart, iteration: *iteration });
             points.extend(point.clone().map(|point| (image, point)));
         }
     }
     // Another probe has other classes.
     ["attack.logits", "attack.slopes"].iter().for_each(|name| session.forget(name));
     Ok(AttackReport { outcomes, points })
+}
+
+/// Refuses [`Method::Transfer`] without a point for every image and radius.
+fn check_transferred(target: &Target, settings: &Attack) -> Result<()> {
+    let whole = |points: &Vec<f32>| points.len() == target.x.len();
+    let there = settings.transferred.len() == settings.radii.len() && settings.transferred.iter().all(whole);
+    match there || !settings.methods.contains(&Method::Transfer) {
+        true => Ok(()),
+        false => Err(Error::request("transfer needs points that were found on another classifier")),
+    }
 }
 
 /// Finds which images are misclassified without an attack: a search without steps, from the images themselves.
@@ -313,28 +258,30 @@ fn classify_as_is(session: &mut Session, victims: &mut Victims, settings: &Attac
 /// # Errors
 /// [`Error::TooLarge`](crate::Error::TooLarge) where the device has no room for it.
 pub fn check_attack(session: &mut Session, vae: &Vae, probe: &Probe, settings: &Attack) -> Result<()> {
-    settings.check()?;
     let radius = settings.radii.first().copied().unwrap_or(0.0);
     Search::without_steps(settings.norm).compile(session, vae, probe, settings.fused)?;
     for &method in &settings.methods {
         if method.has_rivals() || method == Method::Square {
             Logits::compile(session, vae, probe)?;
         }
-        if method.goal().is_some() {
-            Gradients::compile(session, vae, probe)?;
-        } else if method != Method::Square {
-            Search::new(settings, method, radius).compile(session, vae, probe, settings.fused)?;
+        match method {
+            Method::Square => {}
+            Method::Latent => Latent { settings, radius }.compile(session, vae, probe).map(drop)?,
+            _ if method.goal().is_some() => Gradients::compile(session, vae, probe).map(drop)?,
+            _ => Search::new(settings, method, radius)
+                .compile(session, vae, probe, settings.fused)
+                .map(drop)?,
         }
     }
-    VARIABLES.iter().chain(&["probe"]).for_each(|name| session.forget(name));
+    VARIABLES.iter().chain(&["probe", SELECTED]).for_each(|name| session.forget(name));
     Ok(())
 }
 
-/// The perturbed images at which one restart of [`Method::Pgd`] at `radius` ends, for at most [`ROWS`] images. The
-/// methods, radii and restarts in `settings` are not used.
+/// The perturbed images at which one restart of [`Method::Pgd`] at `radius` ends. The methods, radii and restarts in
+/// `settings` are not used.
 ///
 /// # Errors
-/// Those of the device; [`Error::Device`](crate::Error::Device) for more images.
+/// Those of the device.
 pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radius: f32) -> Result<Vec<f32>> {
     let inputs = target.vae.encoder.inputs();
     let search = Search::new(settings, Method::Pgd, radius);
@@ -343,15 +290,18 @@ pub fn perturbed(session: &mut Session, target: &Target, settings: &Attack, radi
     for (image, point) in points.chunks_exact_mut(inputs).enumerate() {
         random_start(settings, radius, target.row(image), image, 0, point);
     }
-    session.write("attack.x", 0, target.x)?;
-    session.write("attack.x_adv", 0, &points)?;
-    for (row, &label) in compiled.rows.iter_mut().zip(target.labels) {
-        *row = search.aim(label, ANY, 0);
+    let blocks = points.chunks_mut(ROWS * inputs).zip(target.x.chunks(ROWS * inputs));
+    for ((points, x), labels) in blocks.zip(target.labels.chunks(ROWS)) {
+        session.write("attack.x", 0, x)?;
+        session.write("attack.x_adv", 0, points)?;
+        for run in 0..compiled.runs {
+            for (row, &label) in compiled.rows.iter_mut().zip(labels) {
+                *row = search.aim(label, ANY, run * compiled.steps_a_run);
+            }
+            compiled.run(session)?;
+        }
+        let rows: Vec<f32> = session.get("attack.x_adv")?;
+        points.copy_from_slice(&rows[..points.len()]);
     }
-    for _ in 0..compiled.runs {
-        compiled.run(session)?;
-    }
-    let rows: Vec<f32> = session.get("attack.x_adv")?;
-    points.copy_from_slice(&rows[..target.x.len()]);
     Ok(points)
 }

@@ -6,6 +6,7 @@
 //! way forward and on the way back, in whatever order a device sums.
 
 mod chain;
+mod code;
 mod rounding;
 mod walk;
 
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::method::ops::Norm;
 use crate::method::robustness::Target;
 use chain::{Arenas, Link, chain};
+pub use code::code_reach;
 use rounding::{Lines, corners, gamma, up};
 use walk::{IMAGES, Walk, Wanted, variable};
 
@@ -101,11 +103,8 @@ impl<'a> Certifier<'a> {
     }
 
     fn block(&mut self, session: &Session, balls: &[Ball]) -> Result<[f64; IMAGES]> {
-        let Some(last) = balls.last() else { return Ok([f64::NAN; IMAGES]) };
-        let classes = self.target.probe.classes();
-        // The rest of the block repeats the last ball.
-        let balls: [Ball; IMAGES] = std::array::from_fn(|i| *balls.get(i).unwrap_or(last));
-        let radii = balls.map(|(_, radius)| f64::from(radius) * (1.0 + BEYOND) + BEYOND);
+        let Some(balls) = padded(balls) else { return Ok([f64::NAN; IMAGES]) };
+        let (classes, radii) = (self.target.probe.classes(), swollen(&balls));
         let labels = balls.map(|(image, _)| self.target.labels[image] as usize);
         if classes == 1 {
             return Ok(labels.map(|label| if label == 0 { f64::INFINITY } else { f64::NEG_INFINITY }));
@@ -187,6 +186,17 @@ impl<'a> Certifier<'a> {
         }
         Ok(boxes.map(|(_, high)| up(high)).collect())
     }
+}
+
+/// A whole block, whose rest repeats the last ball; none without a ball.
+fn padded(balls: &[Ball]) -> Option<[Ball; IMAGES]> {
+    let last = balls.last()?;
+    Some(std::array::from_fn(|i| *balls.get(i).unwrap_or(last)))
+}
+
+/// Radii in which there are the points of an attack, too, that rounding has put outside its balls.
+fn swollen(balls: &[Ball; IMAGES]) -> [f64; IMAGES] {
+    balls.map(|(_, radius)| f64::from(radius) * (1.0 + BEYOND) + BEYOND)
 }
 
 /// The smaller of two; a NaN where one is. `f64::min` would drop it.

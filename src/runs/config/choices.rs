@@ -123,15 +123,19 @@ choice! {
         Fgsm = "fgsm",
         /// random points, as many as restarts
         Noise = "noise",
-        /// points that differ in random squares, without gradients, 50 of them for each of `steps`; linf only
+        /// points that differ in random squares, without gradients, 50 of them for each of `steps`
         Square = "square",
+        /// gradient ascent that moves the code as far as it can, without labels, from random points; its last point only
+        Latent = "latent",
+        /// points that fool another run's classifier: see `--from` of `attack` and `audit`
+        Transfer = "transfer",
     }
 }
 
 choice! {
     /// Attacks that are tried together, under one name.
     Suite {
-        /// margin, apgd-ce, apgd-t and, in the linf norm, square
+        /// margin, apgd-ce, apgd-t and square
         Standard = "standard",
     }
 }
@@ -191,17 +195,18 @@ impl AttackMethod {
             AttackMethod::Fgsm => "FGSM".into(),
             AttackMethod::Noise => format!("noise of {restarts} points"),
             AttackMethod::Square => format!("squares of {} proposals", PROPOSALS_PER_STEP * steps),
+            AttackMethod::Latent => format!("latent ascent of {steps} steps x {restarts} restarts"),
+            AttackMethod::Transfer => format!("transfer of PGD of {steps} steps"),
         }
     }
 }
 
 impl Suite {
-    /// What it tries in balls of a norm, in this order: the attack that finds most for its time first.
-    pub fn attacks(self, norm: Norm) -> Vec<AttackMethod> {
+    /// What it tries, in this order: the attack that finds most for its time first.
+    pub fn attacks(self) -> Vec<AttackMethod> {
         use AttackMethod::{ApgdCe, ApgdT, Margin, Square};
-        match (self, norm) {
-            (Suite::Standard, Norm::Linf) => vec![Margin, ApgdCe, ApgdT, Square],
-            (Suite::Standard, Norm::L2) => vec![Margin, ApgdCe, ApgdT],
+        match self {
+            Suite::Standard => vec![Margin, ApgdCe, ApgdT, Square],
         }
     }
 }

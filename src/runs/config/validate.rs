@@ -68,8 +68,21 @@ impl AttackConfig {
     /// Checks the attack's settings, also where it is off.
     ///
     /// # Errors
-    /// [`Error::Request`] naming the first flag whose value cannot be used.
+    /// [`Error::Request`] naming the first flag whose value cannot be used; for transfer, which needs another run.
     pub fn validate(&self) -> Result<()> {
+        if self.attacks.contains(&AttackMethod::Transfer) {
+            let what = "has transfer, which needs points from another run";
+            let hint = "use `smoothenc attack RUN --from OTHER`";
+            return Err(Error::setting("attack.attacks", what).with_hint(hint));
+        }
+        self.validate_with_another_run()
+    }
+
+    /// The same where another run is at hand.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming the first flag whose value cannot be used.
+    pub fn validate_with_another_run(&self) -> Result<()> {
         self.contents().iter().try_for_each(|(setting, content)| setting.check(content))?;
         if self.attacks.is_empty() {
             return Err(Error::setting("attack.attacks", "must have at least one name"));
@@ -78,10 +91,6 @@ impl AttackConfig {
             if self.attacks[..i].contains(method) {
                 return Err(Error::setting("attack.attacks", format!("has {method} twice")));
             }
-        }
-        if self.norm == Norm::L2 && self.attacks.contains(&AttackMethod::Square) {
-            let what = "has square, which is for the linf norm only";
-            return Err(Error::setting("attack.attacks", what));
         }
         for &value in &self.radii {
             radius("attack.radii", value, self.norm)?;

@@ -207,7 +207,7 @@ mod tests {
         let mut examples = Examples::none(&path, String::new(), &run.data, &config, by);
         // The images themselves as perturbed images: the answers to those with another label are wrong.
         let x = run.data.test.images.floats_of(0..count).unwrap();
-        let broken = Some(Broken { radius: 0.25, method: Method::Pgd, restart: 0 });
+        let broken = Some(Broken { radius: 0.25, method: Method::Pgd, restart: 0, iteration: 0 });
         let outcome = |&label: &u32| Outcome { label, clean: true, broken };
         let outcomes: Vec<Outcome> = run.data.test.labels[0].iter().map(outcome).collect();
         let mut points: BTreeMap<usize, Vec<f32>> = x.chunks(16).map(<[f32]>::to_vec).enumerate().collect();

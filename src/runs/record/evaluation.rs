@@ -73,11 +73,18 @@ pub struct AttackResult {
     /// have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub median_certified_radius: Option<f64>,
+    /// For each radius how far the codes move, at least and at most: medians over the attacked examples, in percent of
+    /// the median distance between the codes of two of them. Empty without certificates.
+    #[serde(default, with = "by_radius", skip_serializing_if = "Vec::is_empty")]
+    pub code_moves: Vec<(f32, [f64; 2])>,
     /// The seed of the random starts; records of format 1 have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// The run whose classifiers' examples `transfer` tried, as its path was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_from: Option<String>,
     /// The file with one row an example, relative to the run (`label`, `clean`, `broken_at`, `attack`, `restart`,
-    /// `certified`).
+    /// `iteration`, `certified`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<String>,
 }
@@ -126,6 +133,7 @@ impl AttackResult {
         let settings =
             |a: &AttackResult| (a.attacks.clone(), a.norm, a.steps, a.restarts, a.seed, a.examples);
         settings(self) == settings(other)
+            && self.transfer_from == other.transfer_from
             && radii(self) == radii(other)
             && self.is_certified() == other.is_certified()
     }

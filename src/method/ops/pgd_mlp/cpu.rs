@@ -10,6 +10,7 @@ use crate::engine::simd::{
     self, Active, Column, Matrix, Panels, Vector, Work, columns, exp_and_exp_m1, first, for_panels, product,
     transpose, transpose_back, words,
 };
+use crate::method::ops::classify::verdict;
 use crate::method::ops::entropic_wasserstein::{deviations, entropic, w2_squared};
 use crate::method::ops::margin;
 use crate::method::ops::pgd_start::start_linf;
@@ -87,7 +88,7 @@ impl Panels for Climb<'_> {
         let its_reference = &self.tile.reference[rows.start * width..rows.end * width];
         let its_x = &self.tile.x[images.clone()];
         let points = &mut self.tile.x_adv[images];
-        let wrong = self.tile.wrong.get_mut(rows.clone()).unwrap_or_default();
+        let verdicts = self.tile.verdicts.get_mut(rows.clone()).unwrap_or_default();
 
         let x = transpose::<N>(its_x, inputs, x);
         if constants.START == 1 {
@@ -115,7 +116,7 @@ impl Panels for Climb<'_> {
                 W2 => w2_gradient(reference, h),
                 ENTROPIC => entropic_gradient(p.gamma, reference, h),
                 _ => {
-                    mark_wrong(h, aims, wrong);
+                    classify(h, aims, verdicts);
                     if iteration == p.steps {
                         break;
                     }
@@ -277,22 +278,19 @@ fn entropic_gradient<const N: usize>(gamma: f32, reference: &[Column<N>], h: &mu
     }
 }
 
-/// As `classify`: wrong where the first largest logit is not the label's, or one is a NaN.
+/// As `classify`: right where the first largest logit is the label's, and none is a NaN.
 #[inline(always)]
-fn mark_wrong<const N: usize>(logits: &[Column<N>], aims: &[[u32; 3]], wrong: &mut [u32]) {
-    for ((e, [label, ..]), wrong) in aims.iter().enumerate().zip(wrong) {
+fn classify<const N: usize>(logits: &[Column<N>], aims: &[[u32; 3]], verdicts: &mut [u32]) {
+    for ((e, [label, ..]), so_far) in aims.iter().enumerate().zip(verdicts) {
         let label = *label as usize;
-        let Some(own) = logits.get(label).map(|column| column[e]) else {
-            *wrong = 1;
-            continue;
-        };
-        let right = |(c, column): (usize, &Column<N>)| {
+        let right = logits.get(label).is_some_and(|own| {
             // A NaN fails both comparisons.
-            if c < label { column[e] < own } else { column[e] <= own }
-        };
-        if !logits.iter().enumerate().all(right) {
-            *wrong = 1;
-        }
+            let below = |(c, other): (usize, &Column<N>)| {
+                if c < label { other[e] < own[e] } else { other[e] <= own[e] }
+            };
+            logits.iter().enumerate().all(below)
+        });
+        *so_far = verdict(*so_far, right);
     }
 }
 

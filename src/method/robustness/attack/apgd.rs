@@ -80,7 +80,7 @@ impl Apgd {
             for (r, row) in rows.busy_mut() {
                 let logits = &logits[r * classes..][..classes];
                 match margin(logits, row.label) {
-                    None => victims.mark(row.image, row.restart, &row.climb.point),
+                    None => victims.mark(row.image, row.restart, row.climb.taken, &row.climb.point),
                     Some(_) => row.loss = self.loss(row, logits, &mut slopes[r * classes..][..classes]),
                 }
             }
@@ -189,7 +189,7 @@ fn sign(value: f32) -> f32 {
 }
 
 /// The Euclidean length.
-fn norm(values: &[f32]) -> f32 {
+pub(super) fn norm(values: &[f32]) -> f32 {
     sum_of(values, values, |a, b| a * b).sqrt()
 }
 

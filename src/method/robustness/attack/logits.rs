@@ -24,7 +24,7 @@ fn classify(g: &mut Graph, vae: &Vae, probe: &Probe) -> Result<[Tensor; 2]> {
 }
 
 /// The classifier forwards.
-pub(super) struct Logits(Program);
+pub struct Logits(Program);
 
 impl Logits {
     pub fn compile(session: &mut Session, vae: &Vae, probe: &Probe) -> Result<Self> {
@@ -63,7 +63,7 @@ pub fn answers(session: &mut Session, vae: &Vae, probe: &Probe, points: &[f32]) 
 }
 
 /// The classifier forwards and backwards.
-pub(super) struct Gradients(Program);
+pub struct Gradients(Program);
 
 impl Gradients {
     pub fn compile(session: &mut Session, vae: &Vae, probe: &Probe) -> Result<Self> {

@@ -1,7 +1,7 @@
 //! What an attack of the host climbs, from the logits of an image that is answered right.
 
 /// How far the label's logit lies above the largest other one; none where it is not the first largest, or one is a NaN.
-pub(super) fn margin(logits: &[f32], label: usize) -> Option<f32> {
+pub fn margin(logits: &[f32], label: usize) -> Option<f32> {
     let own = *logits.get(label)?;
     let (before, after) = (&logits[..label], &logits[label + 1..]);
     // A NaN fails both comparisons.
@@ -14,7 +14,7 @@ pub(super) fn margin(logits: &[f32], label: usize) -> Option<f32> {
 const LEAST_SPREAD: f64 = 1e-12;
 
 /// The cross-entropy of the label. Writes its slope by the logits.
-pub(super) fn cross_entropy(logits: &[f32], label: usize, slope: &mut [f32]) -> f64 {
+pub fn cross_entropy(logits: &[f32], label: usize, slope: &mut [f32]) -> f64 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let above = |z: f32| f64::from(z) - f64::from(largest);
     let sum: f64 = logits.iter().map(|z| above(*z).exp()).sum();

@@ -7,6 +7,7 @@ use super::search::Compiled;
 use super::slots::Slots;
 use crate::engine::session::Session;
 use crate::error::Result;
+use crate::method::ops::right_before_wrong;
 
 /// A restart of an image's attack: (image, restart).
 pub(super) type Work = (usize, usize);
@@ -33,6 +34,8 @@ pub(super) struct Victims<'a> {
 pub(super) struct Found {
     /// The restart that found it.
     pub restart: usize,
+    /// Steps before the point.
+    pub iteration: usize,
     /// The point, where points are kept.
     pub point: Option<Vec<f32>>,
 }
@@ -61,10 +64,10 @@ impl<'a> Victims<'a> {
         self.found[image].as_ref()
     }
 
-    /// A restart has found that the point of the image is misclassified. The first one counts.
-    pub fn mark(&mut self, image: usize, restart: usize, point: &[f32]) {
+    /// A restart has found after so many steps that the point of the image is misclassified. The first one counts.
+    pub fn mark(&mut self, image: usize, restart: usize, iteration: usize, point: &[f32]) {
         let point = self.keep_points.then(|| point.to_vec());
-        self.found[image].get_or_insert(Found { restart, point });
+        self.found[image].get_or_insert(Found { restart, iteration, point });
     }
 
     /// The next work in the queue: a misclassified image needs no further restart.
@@ -91,7 +94,7 @@ impl<'a> Victims<'a> {
             start(image, restart, point);
             session.write("attack.x", r * inputs, victims.target.row(image))?;
             session.write("attack.x_adv", r * inputs, point)?;
-            session.write("attack.wrong", r, &[0_u32])?;
+            session.write("attack.verdicts", r, &[0_u32])?;
             Ok(Row { image, restart, rival: rival(image, restart), runs: 0 })
         };
         while rows
@@ -105,7 +108,7 @@ impl<'a> Victims<'a> {
             if single {
                 // Before the next step moves the points on.
                 search.check(session)?;
-                self.mark_wrong(session, &rows)?;
+                self.mark_wrong(session, search, &rows)?;
                 rows.retain(|row| row.runs < runs && self.stands(row.image));
             }
             if rows.busy().next().is_some() {
@@ -113,7 +116,7 @@ impl<'a> Victims<'a> {
                 rows.busy_mut().for_each(|(_, row)| row.runs += 1);
             }
             if !single {
-                self.mark_wrong(session, &rows)?;
+                self.mark_wrong(session, search, &rows)?;
                 rows.retain(|row| row.runs < runs && self.stands(row.image));
             }
             let left = |row: &Row| (search.runs - row.runs) * search.steps_a_run;
@@ -124,16 +127,18 @@ impl<'a> Victims<'a> {
     }
 
     /// Marks the images of the rows at which the device was wrong.
-    fn mark_wrong(&mut self, session: &Session, rows: &Slots<Row>) -> Result<()> {
+    fn mark_wrong(&mut self, session: &Session, search: &Compiled, rows: &Slots<Row>) -> Result<()> {
         let inputs = self.target.vae.encoder.inputs();
-        let wrong: Vec<u32> = session.get("attack.wrong")?;
-        let mut fooled = rows.busy().filter(|(r, _)| wrong[*r] != 0).peekable();
+        let verdicts: Vec<u32> = session.get("attack.verdicts")?;
+        let right = |(r, row)| right_before_wrong(verdicts[r]).map(|right| (r, row, right as usize));
+        let mut fooled = rows.busy().filter_map(right).peekable();
         let points: Vec<f32> = match self.keep_points && fooled.peek().is_some() {
             true => session.get("attack.x_adv")?,
             false => Vec::new(),
         };
-        for (r, row) in fooled {
-            self.mark(row.image, row.restart, points.get(r * inputs..(r + 1) * inputs).unwrap_or_default());
+        for (r, row, right) in fooled {
+            let point = points.get(r * inputs..(r + 1) * inputs).unwrap_or_default();
+            self.mark(row.image, row.restart, search.steps_before(right), point);
         }
         Ok(())
     }

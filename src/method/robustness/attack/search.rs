@@ -11,7 +11,7 @@ use crate::engine::session::Session;
 use crate::engine::tensor::DType::{F32, U32};
 use crate::error::Result;
 use crate::method::ops::{
-    ANY, Ascent, Classifier, Goal, Norm, StepLength, aim, fits, margin, mark_wrong, pgd_mlp, pgd_step,
+    ANY, Ascent, Classifier, Goal, Norm, StepLength, aim, classify, fits, margin, pgd_mlp, pgd_step,
 };
 use crate::method::robustness::Probe;
 use crate::method::vae::Vae;
@@ -20,10 +20,12 @@ use crate::method::vae::Vae;
 const STEPS_BETWEEN_CHECKS: usize = 25;
 
 /// The variables of a search in the session.
-pub(super) const VARIABLES: [&str; 10] = [
+pub(super) const VARIABLES: [&str; 12] = [
     "attack.x",
     "attack.x_adv",
-    "attack.wrong",
+    "attack.noise",
+    "attack.shares",
+    "attack.verdicts",
     "attack.aims",
     "attack.labels",
     "attack.targets",
@@ -84,7 +86,8 @@ impl Search {
             Method::Pgd => Search { steps, length: 2.5 * share, ..search },
             Method::Margin => Search { steps, margin: true, length: radius, fall: share, ..search },
             // Points without steps: the others are no searches of this kind.
-            Method::Noise | Method::ApgdCe | Method::ApgdDlr | Method::ApgdT | Method::Square => search,
+            Method::Noise | Method::ApgdCe | Method::ApgdDlr | Method::ApgdT => search,
+            Method::Square | Method::Latent | Method::Transfer => search,
         };
         Search { single: settings.keep_points && search.steps > 0, ..search }
     }
@@ -142,7 +145,7 @@ impl Search {
         let shape = [ROWS, vae.encoder.inputs()];
         let x = g.variable("attack.x", shape, F32)?;
         let x_adv = g.variable("attack.x_adv", shape, F32)?;
-        let wrong = g.variable("attack.wrong", [ROWS], U32)?;
+        let verdicts = g.variable("attack.verdicts", [ROWS], U32)?;
         let both_fit = |layers: &[Dense], probe| {
             let with_probe = [layers, &[probe]].concat();
             may_fuse && fits(&with_probe, vae.encoder.inputs())
@@ -152,7 +155,7 @@ impl Search {
         let fused = layers.is_some();
         if let Some((layers, layer)) = layers {
             let aims = g.variable("attack.aims", [ROWS, 3], U32)?;
-            let classifier = Classifier { probe: head.arena, layer, aims, wrong };
+            let classifier = Classifier { probe: head.arena, layer, aims, verdicts };
             let goal = if self.margin { Goal::Margin(classifier) } else { Goal::CrossEntropy(classifier) };
             let Search { norm, radius: eps, fall, .. } = *self;
             let (weights, step) = (model.arena, 0.0);
@@ -164,7 +167,7 @@ impl Search {
                 let means = vae.encode_mean(g, &model.views, x_adv)?;
                 probe.logits(g, &head.views, means)
             };
-            self.op_by_op(&mut g, &logits, x, x_adv, wrong, steps)?;
+            self.op_by_op(&mut g, &logits, x, x_adv, verdicts, steps)?;
         }
         Ok((session.compile(&g)?, fused))
     }
@@ -173,10 +176,10 @@ impl Search {
     fn op_by_op(
         &self,
         g: &mut Graph,
-        classify: &dyn Fn(&mut Graph) -> Result<Tensor>,
+        logits_of: &dyn Fn(&mut Graph) -> Result<Tensor>,
         x: Tensor,
         x_adv: Tensor,
-        wrong: Tensor,
+        verdicts: Tensor,
         steps: usize,
     ) -> Result<()> {
         let labels = g.variable("attack.labels", [ROWS], U32)?;
@@ -184,8 +187,8 @@ impl Search {
         let lengths = g.variable("attack.lengths", [ROWS], F32)?;
         if steps > 0 {
             g.repeat(steps, |g| {
-                let logits = classify(g)?;
-                mark_wrong(g, logits, labels, wrong)?;
+                let logits = logits_of(g)?;
+                classify(g, logits, labels, verdicts)?;
                 let slope = match self.margin {
                     true => margin(g, logits, labels, targets)?,
                     false => softmax_cross_entropy(g, logits, labels)?.d_logits,
@@ -200,8 +203,8 @@ impl Search {
                 store(g, shorter, lengths)
             })?;
         }
-        let logits = classify(g)?;
-        mark_wrong(g, logits, labels, wrong)
+        let logits = logits_of(g)?;
+        classify(g, logits, labels, verdicts)
     }
 }
 
@@ -216,6 +219,17 @@ impl Compiled {
     pub fn check(&mut self, session: &Session) -> Result<()> {
         self.write_rows(session)?;
         self.check.as_mut().map_or(Ok(()), Program::run)
+    }
+
+    /// The steps before a restart's first wrong point, of which so many were right. The last point of a run is
+    /// classified again as the first of the next.
+    pub fn steps_before(&self, right: usize) -> usize {
+        let a_run = if self.check.is_some() { 3 } else { self.steps_a_run + 1 };
+        match self.check {
+            // A point is classified after the step to it, by the check, and before the step from it.
+            Some(_) => right.div_ceil(a_run),
+            None => right - right / a_run,
+        }
     }
 
     fn write_rows(&self, session: &Session) -> Result<()> {

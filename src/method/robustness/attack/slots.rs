@@ -4,7 +4,7 @@ use super::ROWS;
 use crate::error::Result;
 
 /// What each row is busy with; free rows have nothing.
-pub(super) struct Slots<T>([Option<T>; ROWS]);
+pub struct Slots<T>([Option<T>; ROWS]);
 
 impl<T> Slots<T> {
     /// All free.

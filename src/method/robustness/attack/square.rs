@@ -1,6 +1,8 @@
 //! The square attack (Andriushchenko et al., 2020), which takes no gradients: it proposes points that differ from the
 //! best so far in a random square, and keeps those with a smaller margin. What it breaks and an ascent does not, may
-//! show that gradients mislead. L-infinity only.
+//! show that gradients mislead.
+
+mod l2;
 
 use super::logits::Logits;
 use super::loss::margin;
@@ -11,6 +13,7 @@ use crate::engine::ops::ImageShape;
 use crate::engine::rng::{Key, Purpose, Stream};
 use crate::engine::session::Session;
 use crate::error::Result;
+use crate::method::ops::Norm;
 
 /// Proposals for an image for each of the attack's steps: 5,000 for the usual 100.
 pub const PROPOSALS_PER_STEP: usize = 50;
@@ -23,6 +26,7 @@ const HALVINGS: [usize; 9] = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000];
 
 /// What is tried in a ball.
 pub(super) struct Squares {
+    pub norm: Norm,
     pub radius: f32,
     pub steps: usize,
     pub seed: u64,
@@ -66,7 +70,7 @@ impl Squares {
                 row.query += 1;
                 let label = target.labels[row.image] as usize;
                 match margin(&logits[r * classes..][..classes], label) {
-                    None => victims.mark(row.image, 0, &points[r * inputs..][..inputs]),
+                    None => victims.mark(row.image, 0, row.query - 1, &points[r * inputs..][..inputs]),
                     // The first point is the best so far, whatever its margin.
                     Some(margin) if row.best.is_empty() || margin < row.margin => {
                         (row.margin, row.best) = (margin, points[r * inputs..][..inputs].to_vec());
@@ -81,11 +85,24 @@ impl Squares {
         Ok(())
     }
 
-    /// Writes the next point: first stripes, one for each column of pixels and each channel, then a square in what is
-    /// best, of one value a channel. All lie on the border of the ball, or of the box.
+    /// Writes the next point of an image.
     fn propose(&self, row: &mut Row, target: &Target, point: &mut [f32]) {
-        let (x, draws) = (target.row(row.image), &mut row.draws);
-        let [channels, height, width] = target.shape;
+        let x = target.row(row.image);
+        match (self.norm, row.query) {
+            (Norm::Linf, _) => self.propose_linf(row, x, target.shape, point),
+            (Norm::L2, 0) => l2::first(self.radius, x, target.shape, &mut row.draws, point),
+            (Norm::L2, query) => {
+                let side = side(query, queries(self.steps), target.shape);
+                l2::next(self.radius, x, target.shape, side, &row.best, &mut row.draws, point);
+            }
+        }
+    }
+
+    /// First stripes, one for each column of pixels and each channel, then a square in what is best, of one value a
+    /// channel. All lie on the border of the ball, or of the box.
+    fn propose_linf(&self, row: &mut Row, x: &[f32], shape: ImageShape, point: &mut [f32]) {
+        let draws = &mut row.draws;
+        let [channels, height, width] = shape;
         let mut sign = || if draws.uniform() < 0.5 { -self.radius } else { self.radius };
         let moved = |x: f32, by: f32| (x + by).clamp(0.0, 1.0);
         if row.query == 0 {
@@ -96,10 +113,9 @@ impl Squares {
             return;
         }
         point.copy_from_slice(&row.best);
-        let side = side(row.query, queries(self.steps), target.shape);
+        let side = side(row.query, queries(self.steps), shape);
         let signs: Vec<f32> = (0..channels).map(|_| sign()).collect();
-        let mut place = |room: usize| ((draws.uniform() * room as f32) as usize).min(room - 1);
-        let (top, left) = (place(height - side + 1), place(width - side + 1));
+        let (top, left) = place(draws, side, shape);
         for (c, sign) in signs.into_iter().enumerate() {
             for y in top..top + side {
                 let first = (c * height + y) * width + left;
@@ -109,6 +125,12 @@ impl Squares {
             }
         }
     }
+}
+
+/// A random square's first row and column.
+fn place(draws: &mut Stream, side: usize, [_, height, width]: ImageShape) -> (usize, usize) {
+    let mut below = |room: usize| ((draws.uniform() * room as f32) as usize).min(room - 1);
+    (below(height - side + 1), below(width - side + 1))
 }
 
 /// The side of the square of a query.

@@ -20,6 +20,11 @@ impl Arenas {
         let probe = Weights::new(g, &target.probe.layout, &format!("{prefix}probe"))?;
         Ok(Arenas { model, probe })
     }
+
+    /// The encoder's and decoder's weights.
+    pub fn model(&self) -> &[Tensor] {
+        &self.model.views
+    }
 }
 
 /// A layer of the chain.
