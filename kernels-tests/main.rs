@@ -70,6 +70,7 @@ mod weighted_mean;
 
 use harness::Case;
 use libtest_mimic::Arguments;
+use smoothenc::engine::device::gpu::adapter;
 
 /// A kernel's name and its cases.
 type Suite = (&'static str, fn() -> Vec<Case>);
@@ -124,14 +125,16 @@ fn main() {
         std::process::exit(1);
     }
     let mut arguments = Arguments::from_args();
-    // One thread, so that all trials share one device and its pipelines.
-    arguments.test_threads = arguments.test_threads.or(Some(1));
     // Miri runs no drivers, and takes a thousand times as long (docs/testing.md).
-    let gpu = !cfg!(miri) && !smoothenc::engine::device::gpu::adapter::adapters().is_empty();
+    let gpu = !cfg!(miri) && !adapter::adapters().is_empty();
     if !gpu && std::env::var("SMOOTHENC_REQUIRE_GPU").is_ok_and(|v| v == "1") {
         eprintln!("SMOOTHENC_REQUIRE_GPU=1, and there is no GPU adapter: install a Vulkan driver");
         std::process::exit(1);
     }
+    // A GPU has one thread, so that all trials share one device and its pipelines. Of software Vulkan the compiling takes
+    // most of the time, on the processor, and its driver keeps what it compiled for all devices.
+    let software = gpu && gpu::common::adapter().is_ok_and(|found| !adapter::is_real(&found.get_info()));
+    arguments.test_threads = arguments.test_threads.or(Some(if software { 2 } else { 1 }));
     let cases = |(kernel, cases): &Suite| {
         let cases = cases().into_iter().filter(|case| !cfg!(miri) || case.words() <= MIRI_WORDS);
         let trials = cases.flat_map(|case| case.trials(kernel, gpu));

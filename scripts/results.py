@@ -91,7 +91,7 @@ def title(column):
     """A column's heading: `r0.1` is the accuracy under attack at radius 0.1."""
     if column in TITLES:
         return TITLES[column]
-    words = re.sub(r"\br(?=0\.)", "", column.replace("_", " ")).split(" ")
+    words = re.sub(r"\br(?=\d)", "", column.replace("_", " ")).split(" ")
     if words[0] == "us" and len(words) == 2:
         words = [words[1], "us"]
     if words[-1] in UNITS and len(words) > 1:

@@ -24,9 +24,8 @@ import time
 import numpy
 import torch
 
-# All of smoothenc's attacks, in L2 without those that are for L-infinity only.
-EVERYTHING = {"l2": "pgd,margin,apgd-ce,apgd-dlr,apgd-t,fgsm,noise"}
-EVERYTHING["linf"] = EVERYTHING["l2"] + ",square"
+# All of smoothenc's attacks that need no other run.
+EVERYTHING = "pgd,margin,apgd-ce,apgd-dlr,apgd-t,fgsm,noise,square,latent"
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
@@ -164,7 +163,9 @@ def main():
             ("apgd-dlr, 100", "apgd-dlr", 100, 1),
             ("apgd-t, 100 x 9", "apgd-t", 100, 1),
             ("suite standard, 100 x 10", None, 100, 10),
-            ("all attacks in turn, 100 x 10", EVERYTHING[a.norm], 100, 10),
+            ("square, 5000", "square", 100, 1),
+            ("latent, 100 x 10", "latent", 100, 10),
+            ("all attacks in turn, 100 x 10", EVERYTHING, 100, 10),
         ]:
             flags = ["--attacks", attacks] if attacks else ["--suite", "standard"]
             flags += ["--steps", str(steps), "--restarts", str(restarts)]
