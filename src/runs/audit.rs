@@ -272,7 +272,7 @@ impl Auditor<'_, '_> {
 
     fn gradients(&mut self) -> Result<()> {
         let images = self.x.len() / self.evaluator.vae.encoder.inputs();
-        let vanishing = self.evaluator.with_target(self.task, self.tensors, &self.x, |session, target| {
+        let vanishing = self.evaluator.with_target(self.task, self.tensors, self.x, |session, target| {
             vanishing_gradients(session, target)
         })?;
         let share = percent(vanishing, images);

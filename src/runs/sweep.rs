@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn the_presets_of_networks_and_data_apply() {
         let grid = parse("[base]\narch = 'conv'\nholdout = 10\n[grid]\ngamma = [1]").unwrap();
-        assert_eq!(grid.points[0].config.iterations, 1500);
+        assert_eq!(grid.points[0].config.iterations, 2500);
         assert!(!grid.on_test_images());
     }
 

@@ -66,13 +66,14 @@ impl Preset {
         let shown = |arch: &str, dataset: &str| {
             setting.value_in(&self.table(arch, dataset)).map_or("none".to_string(), plain)
         };
-        let base = shown("mlp", "mnist");
+        // Data of one's own have no name that a preset knows.
+        let base = shown("mlp", "");
         let mut words = vec![base.clone()];
-        let conv = shown("conv", "mnist");
+        let conv = shown("conv", "");
         if conv != base {
             words.push(format!("{conv} with --arch conv"));
         }
-        for dataset in ["color-mnist", "celeba"] {
+        for dataset in ["mnist", "color-mnist", "celeba"] {
             let [mlp_here, conv_here] = ["mlp", "conv"].map(|arch| shown(arch, dataset));
             if mlp_here != base {
                 words.push(format!("{mlp_here} for {dataset}"));

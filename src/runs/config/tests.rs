@@ -37,7 +37,8 @@ fn presets_are_valid_and_read_back() {
         let config = Preset::Quick.config(arch, data);
         (config.gamma, config.gamma_warmup)
     };
-    assert_eq!(archs.map(|arch| coupling("mnist", arch)), [(100.0, 0), (50.0, 0)]);
+    assert_eq!(archs.map(|arch| coupling("mnist", arch)), [(100.0, 0), (200.0, 1000)]);
+    assert_eq!(archs.map(|arch| coupling("of-my-own", arch)), [(100.0, 0), (50.0, 0)]);
     assert_eq!(archs.map(|arch| coupling("color-mnist", arch)), [(100.0, 0), (200.0, 750)]);
 }
 
