@@ -175,7 +175,8 @@ fn another_runs_examples_are_transferred() {
         record["tasks"]["label"]["attack"].clone()
     };
     let alone = attack("--attacks transfer --from other");
-    assert_eq!((&alone["attacks"], &alone["transfer_from"]), (&json!(["transfer"]), &json!("other")));
+    assert_eq!((&alone["attacks"], &alone["transfer_from"]["run"]), (&json!(["transfer"]), &json!("other")));
+    assert_eq!(alone["transfer_from"]["model"].as_str().map(str::len), Some(64));
     let at = |attack: &Value| percentage(attack, &["adversarial_accuracy", "0.15"]);
     assert!(at(&alone) <= number(&alone, &["nominal_accuracy"]), "{alone}");
     // Its own are the end points of PGD, which breaks whatever they do.
@@ -186,11 +187,17 @@ fn another_runs_examples_are_transferred() {
     assert_eq!(after["attacks"], json!(["noise", "transfer"]));
     // Another run's examples are another evaluation.
     assert_eq!(lab.json("run/result.json")["evaluations"].as_array().unwrap().len(), 4);
-    assert!(lab.ok(&format!("attack run {flags} --from other")).contains("transfer of PGD of 8 steps"));
+    assert!(
+        lab.ok(&format!("attack run {flags} --from other")).contains("transfer of PGD of 8 steps from other")
+    );
+    // The same run by another path is the same attack.
+    attack("--attacks noise --from ./other/");
+    assert_eq!(lab.json("run/result.json")["evaluations"].as_array().unwrap().len(), 5);
     let audit = lab.ok(&format!("audit run {flags} --from other"));
     assert!(audit.contains("transfer-breaks-no-more"), "{audit}");
     lab.refused(2, "attack run --attacks transfer", &["--attacks", "--from"]);
     lab.refused(2, "train mnist --attacks transfer --out none", &["--attacks", "--from"]);
+    lab.refused(2, "audit run --attacks transfer --from other", &["--attacks", "own"]);
     lab.refused(2, "attack run --from bare", &["--from", "other images", "--holdout"]);
     lab.refused(2, "attack run --from nowhere", &["nowhere"]);
 }

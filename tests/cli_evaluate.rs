@@ -175,6 +175,7 @@ fn what_cannot_be_evaluated_is_refused() {
     lab.refused(2, &format!("evaluate base.toml {ON}"), &["base.toml", ".onnx or .safetensors"]);
     lab.refused(2, &format!("evaluate run.onnx {ON} --task digit"), &["--task digit", "label"]);
     lab.refused(2, &format!("evaluate run.onnx {ON} --radii 2"), &["radii", "at most 1"]);
+    lab.refused(2, &format!("evaluate run.onnx {ON} --attacks latent"), &["--attacks", "latent"]);
     lab.refused(2, "evaluate run.onnx --data tiny", &["tiny", "--data-dir"]);
     lab.refused(2, "evaluate run.onnx --data tiny --data-dir set --device npu", &["npu"]);
     // Of other images, and with other classes.

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::progress::Context;
 use crate::runs::LoadedRun;
 use crate::runs::audit::{Audit, Baseline, Check};
+use crate::runs::config::AttackMethod;
 
 /// The arguments of `audit`.
 #[derive(Debug, Args)]
@@ -42,6 +43,12 @@ pub fn run(AuditArgs { of: args }: AuditArgs, context: &Context) -> Result<()> {
     let settings = args.over(&loaded.config.attack)?;
     if settings.certify && !loaded.config.attack.certify {
         return Err(Error::setting("attack.certify", "is for `attack`: an audit has no bounds"));
+    }
+    if settings.attacks == [AttackMethod::Transfer] {
+        return Err(Error::setting(
+            "attack.attacks",
+            "has transfer alone: an audit needs an attack of the run's own",
+        ));
     }
     args.open_other(&mut loaded)?;
     let tasks = loaded.tasks(args.task.as_deref())?;

@@ -48,6 +48,7 @@ pub fn farthest(
         let kept = g.variable(name, [ROWS, vae.latent], DType::F32)?;
         store(&mut g, mean, kept)?;
     }
+    session.forget("selected"); // Of another selection in this session, with another batch size.
     let mut program = session.compile(&g)?;
     let selected = Vec::with_capacity(x.len());
     let mut found = Farthest { selected, means: vec![], distances: vec![], ratios: vec![] };

@@ -55,10 +55,10 @@ pub fn mnist(lab: &Lab, arch: Arch) -> Config {
     let base = lab.preset.config(arch, "mnist");
     match (lab.quick(), arch) {
         (true, Arch::Mlp) => Config { iterations: 5000, attack: attack(&base), ..base },
-        // The figure's smooth encoder has the paper's ball, narrower than that of the preset.
+        // The figure's smooth encoder has the paper's ball and latents, fewer than the preset.
         (true, Arch::Conv) => {
-            let (eps, gamma, gamma_warmup) = (0.1, 50.0, 0);
-            Config { eps, gamma, gamma_warmup, iterations: 1000, attack: attack(&base), ..base }
+            let (latent, eps, gamma, gamma_warmup) = (64, 0.1, 50.0, 0);
+            Config { latent, eps, gamma, gamma_warmup, iterations: 1000, attack: attack(&base), ..base }
         }
         (false, _) => Config { selection_steps: 50, ..base },
     }

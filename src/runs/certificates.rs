@@ -49,7 +49,11 @@ impl Evaluator<'_> {
         let result = AttackResult {
             certified_accuracy: radii.iter().map(|&r| (r, percent(within(r), certified.len()))).collect(),
             median_certified_radius: median(certified.iter().map(radius_of)).map(|r| short(r as f32)),
-            code_moves: self.code_moves(task, tensors, x, config)?,
+            code_moves: match self.vae.has_variances() {
+                true => self.code_moves(task, tensors, x, config)?,
+                // The ascent needs them.
+                false => vec![],
+            },
             ..attacked.result
         };
         Ok(Attacked { result, certified, ..attacked })
@@ -88,7 +92,10 @@ impl Evaluator<'_> {
                 return Err(Error::run(what).with_hint("this is a fault of the program: please report it"));
             }
             let codes: Vec<&[f32]> = means.chunks_exact(self.vae.latent).collect();
-            let apart = median(codes.windows(2).map(|pair| lipschitz::distance(pair[0], pair[1])));
+            // Not the next image, which in sorted data is of the same class.
+            let other = |i: usize| codes[(i + codes.len() / 2) % codes.len()];
+            let pairs = codes.iter().enumerate().map(|(i, code)| lipschitz::distance(code, other(i)));
+            let apart = median(pairs).filter(|apart| *apart > 0.0);
             let medians = [median(distances.into_iter()), median(bounds.into_iter())];
             if let (Some(apart), [Some(least), Some(most)]) = (apart, medians) {
                 let shares = [least, most].map(|moved| 100.0 * moved / apart);

@@ -12,7 +12,7 @@ use crate::method::robustness::interval;
 use crate::runs::config::{AttackMethod, Config, Norm, Role, declared};
 use crate::runs::dir::RunDir;
 use crate::runs::paired::{Paired, Tested, paired};
-use crate::runs::record::{AttackResult, RunRecord, TaskResult, in_words, round};
+use crate::runs::record::{AttackResult, RunRecord, TaskResult, TransferSource, in_words, round};
 use crate::runs::{identity, short};
 
 /// What a comparison says.
@@ -63,6 +63,9 @@ pub struct Attacked {
     pub steps: usize,
     pub restarts: usize,
     pub examples: usize,
+    /// Where the points of transfer come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer_from: Option<TransferSource>,
     /// Radius 0, which is no attack, first.
     pub curve: Vec<Point>,
 }
@@ -188,13 +191,15 @@ impl Attacked {
         };
         let clean = (0.0, result.nominal_accuracy);
         let curve = std::iter::once(clean).chain(result.adversarial_accuracy.iter().copied()).map(point);
-        Attacked { attacks, norm, steps, restarts, examples, curve: curve.collect() }
+        let transfer_from = result.transfer_from.clone();
+        Attacked { attacks, norm, steps, restarts, examples, transfer_from, curve: curve.collect() }
     }
 
     fn title(&self) -> String {
-        let Attacked { attacks, norm, steps, restarts, examples, .. } = self;
+        let Attacked { attacks, norm, steps, restarts, examples, transfer_from, .. } = self;
         let (norm, tried) = (norm.title(), in_words(attacks, *steps, *restarts));
-        format!("{norm}, {tried}, {examples} images")
+        let from = transfer_from.as_ref().map_or(String::new(), |from| format!(" from {}", from.run));
+        format!("{norm}, {tried}{from}, {examples} images")
     }
 }
 
@@ -265,7 +270,7 @@ mod tests {
     fn attacked(norm: Norm, radii: &[f64]) -> Attacked {
         let point = |&radius: &f64| Point { radius, accuracy: 50.0, low: 40.0, high: 60.0 };
         let (attacks, curve) = (vec![AttackMethod::Pgd], radii.iter().map(point).collect());
-        Attacked { attacks, norm, steps: 1, restarts: 1, examples: 100, curve }
+        Attacked { attacks, norm, steps: 1, restarts: 1, examples: 100, transfer_from: None, curve }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::engine::ops::ImageShape;
 use crate::error::{Error, Result};
 use crate::method::robustness::{AttackReport, Broken, Outcome};
 use crate::runs::config::{AttackConfig, AttackMethod, Norm};
-use crate::runs::record::Provenance;
+use crate::runs::record::{Provenance, TransferSource};
 pub use replay::{Fault, Replay};
 
 /// What was attacked, how, and by what.
@@ -32,6 +32,9 @@ pub struct About {
     pub steps: usize,
     pub restarts: usize,
     pub seed: u64,
+    /// Where the points of transfer come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_from: Option<TransferSource>,
     pub made_by: Provenance,
 }
 
@@ -85,6 +88,7 @@ impl Examples {
             steps: config.steps,
             restarts: config.restarts,
             seed: config.seed,
+            transfer_from: None,
             made_by: by,
         };
         Examples { about, shape: data.test.images.shape(), examples: Vec::new() }

@@ -13,7 +13,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::method::vae::Vae;
 use crate::progress::Context;
-use crate::runs::config::Config;
+use crate::runs::config::{AttackMethod, Config};
 use crate::runs::evaluate::{self, Evaluator, Labels};
 use crate::runs::loaded::{one_task_of, tasks_of};
 use crate::runs::network::{Layer, Network};
@@ -60,6 +60,10 @@ pub fn evaluate(
             (encoder, Some(head))
         }
     };
+    if config.attack.attacks.contains(&AttackMethod::Latent) {
+        let what = "has latent, which needs variances: a network of another tool has none";
+        return Err(Error::setting("attack.attacks", what));
+    }
     let device = context.open(&config.device, config.checked)?;
     evaluate::warn_of_missing_classes(&data, &config.attack);
     let x = evaluate::attacked_images(&data.test.images, &config.attack)?;

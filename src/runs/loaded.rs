@@ -19,7 +19,7 @@ use crate::runs::dir::{MODEL, RunDir};
 use crate::runs::evaluate::{self, Attacked, Evaluator, Labels};
 use crate::runs::examples::{Examples, Fault, Replay};
 use crate::runs::model_file::{self, About};
-use crate::runs::record::{FileMark, Provenance, RunRecord, TaskResult};
+use crate::runs::record::{FileMark, Provenance, RunRecord, TaskResult, TransferSource};
 use crate::runs::writing::{Access, Writing};
 use crate::runs::{identity, recipe};
 
@@ -38,8 +38,8 @@ pub struct LoadedRun {
     pub(super) tensors: Vec<NamedTensor>,
     pub(super) session: Session,
     context: Context,
-    /// Another run, with its path as it was given: of the attack `transfer`.
-    other: Option<(String, Box<LoadedRun>)>,
+    /// Another run: of the attack `transfer`.
+    other: Option<(TransferSource, Box<LoadedRun>)>,
 }
 
 /// Where a run is opened. The name of a device stands for that device, and the data where the run's settings have them.
@@ -121,7 +121,9 @@ impl LoadedRun {
             let hint = "give a run of the same data set, with the same `holdout`";
             return Err(Error::setting("from", what).with_hint(hint));
         }
-        self.other = Some((path.display().to_string(), Box::new(other)));
+        let model = FileMark::of_file(&other.run.model_path())?.sha256;
+        let from = TransferSource { run: path.display().to_string(), model };
+        self.other = Some((from, Box::new(other)));
         Ok(())
     }
 
@@ -129,7 +131,6 @@ impl LoadedRun {
     /// empty without another run.
     fn transferred(&mut self, task: usize, x: &[f32], config: &AttackConfig) -> Result<Vec<Vec<f32>>> {
         let Some((_, other)) = &mut self.other else { return Ok(vec![]) };
-        other.require_probes(&[task])?;
         let LoadedRun { session, vae, data, context, tensors, .. } = &mut **other;
         let mut evaluator = Evaluator { session, vae, data, context };
         let attack = recipe::attack(config);
@@ -232,6 +233,9 @@ impl LoadedRun {
     }
 
     pub(super) fn require_probes(&self, tasks: &[usize]) -> Result<()> {
+        if let Some((_, other)) = &self.other {
+            other.require_probes(tasks)?;
+        }
         for &task in tasks {
             let name = &self.data.tasks[task].name;
             let probed = !model_file::of_probe(&self.tensors, name).is_empty();
@@ -282,6 +286,7 @@ impl LoadedRun {
     ) -> Result<Examples> {
         let model = FileMark::of_file(&self.run.model_path())?.sha256;
         let mut examples = Examples::none(path, model, &self.data, config, self.provenance());
+        examples.about.transfer_from = self.other.as_ref().map(|(from, _)| from.clone());
         self.attack_and_keep(tasks, config, Some(&mut examples))?;
         Ok(examples)
     }
@@ -307,7 +312,7 @@ impl LoadedRun {
                 Replay::new(vae, tensors, data, context)?.keep(kept, task, &mut report, &x)?;
             }
             let mut attacked = Attacked::of(&data.tasks[task].name, config, report);
-            attacked.result.transfer_from = other.as_ref().map(|(path, _)| path.clone());
+            attacked.result.transfer_from = other.as_ref().map(|(from, _)| from.clone());
             let mut evaluator = Evaluator { session, vae, data, context };
             let attacked = evaluator.with_certificates(task, tensors, &x, config, attacked)?;
             let name = &self.data.tasks[task].name;

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 
 pub use super::mark::FileMark;
 pub(super) use evaluation::round;
-pub use evaluation::{AttackResult, Evaluation, Provenance, TaskResult, in_words};
+pub use evaluation::{AttackResult, Evaluation, Provenance, TaskResult, TransferSource, in_words};
 
 /// The version of the file's form. 1 had no evaluations and no version.
 const FORMAT: u32 = 2;

@@ -190,14 +190,15 @@ impl Trial<'_> {
 /// classified.
 ///
 /// # Errors
-/// [`Error::Request`] for [`Method::Transfer`] where the points are not there; those of the device.
+/// [`Error::Request`] for [`Method::Transfer`] where the points are not there, and for [`Method::Latent`] of an encoder
+/// without variances; those of the device.
 pub fn attack(
     session: &mut Session,
     target: &Target,
     settings: &Attack,
     progress: &dyn Fn(usize, usize),
 ) -> Result<AttackReport> {
-    check_transferred(target, settings)?;
+    check_methods(target, settings)?;
     let mut victims = Victims::new(target, settings.keep_points);
     classify_as_is(session, &mut victims, settings)?;
     let clean =
@@ -233,8 +234,11 @@ pub fn attack(
     Ok(AttackReport { outcomes, points })
 }
 
-/// Refuses [`Method::Transfer`] without a point for every image and radius.
-fn check_transferred(target: &Target, settings: &Attack) -> Result<()> {
+/// Refuses [`Method::Transfer`] without a point for every image and radius, and [`Method::Latent`] without variances.
+fn check_methods(target: &Target, settings: &Attack) -> Result<()> {
+    if settings.methods.contains(&Method::Latent) && !target.vae.has_variances() {
+        return Err(Error::request("latent is for encoders with variances: those of a run"));
+    }
     let whole = |points: &Vec<f32>| points.len() == target.x.len();
     let there = settings.transferred.len() == settings.radii.len() && settings.transferred.iter().all(whole);
     match there || !settings.methods.contains(&Method::Transfer) {

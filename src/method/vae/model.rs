@@ -64,6 +64,11 @@ impl Vae {
         vae
     }
 
+    /// Whether its codes are distributions: their heads have log-variances beside the means.
+    pub fn has_variances(&self) -> bool {
+        self.encoder.outputs() > self.latent
+    }
+
     fn new(encoder: Vec<Layer>, decoder: Vec<Layer>, latent: usize, variance: f32, sigmoid: bool) -> Self {
         let mut layout = Layout::default();
         let encoder = Stack::new(&mut layout, "encoder", encoder);

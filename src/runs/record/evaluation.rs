@@ -74,19 +74,28 @@ pub struct AttackResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub median_certified_radius: Option<f64>,
     /// For each radius how far the codes move, at least and at most: medians over the attacked examples, in percent of
-    /// the median distance between the codes of two of them. Empty without certificates.
+    /// the median distance between the codes of two of them. Only radii with a finite bound; empty without certificates.
     #[serde(default, with = "by_radius", skip_serializing_if = "Vec::is_empty")]
     pub code_moves: Vec<(f32, [f64; 2])>,
     /// The seed of the random starts; records of format 1 have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// The run whose classifiers' examples `transfer` tried, as its path was given.
+    /// The run whose classifiers' examples `transfer` tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transfer_from: Option<String>,
+    pub transfer_from: Option<TransferSource>,
     /// The file with one row an example, relative to the run (`label`, `clean`, `broken_at`, `attack`, `restart`,
     /// `iteration`, `certified`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<String>,
+}
+
+/// The run that the points of the attack `transfer` come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransferSource {
+    /// Its folder, as it was given.
+    pub run: String,
+    /// The SHA-256 of its `model.safetensors`.
+    pub model: String,
 }
 
 impl AttackResult {
@@ -107,7 +116,9 @@ impl AttackResult {
 
     /// The attack in words: its norm, and what was tried.
     pub fn title(&self) -> String {
-        format!("{} attack, {}", self.norm.title(), in_words(&self.attacks, self.steps, self.restarts))
+        let tried = in_words(&self.attacks, self.steps, self.restarts);
+        let from = self.transfer_from.as_ref().map_or(String::new(), |from| format!(" from {}", from.run));
+        format!("{} attack, {tried}{from}", self.norm.title())
     }
 }
 
@@ -133,9 +144,13 @@ impl AttackResult {
         let settings =
             |a: &AttackResult| (a.attacks.clone(), a.norm, a.steps, a.restarts, a.seed, a.examples);
         settings(self) == settings(other)
-            && self.transfer_from == other.transfer_from
+            && self.transfer_model() == other.transfer_model()
             && radii(self) == radii(other)
             && self.is_certified() == other.is_certified()
+    }
+
+    fn transfer_model(&self) -> Option<&str> {
+        self.transfer_from.as_ref().map(|from| from.model.as_str())
     }
 
     fn is_certified(&self) -> bool {
