@@ -5,7 +5,15 @@ use smoothenc::method::ops::classify;
 use crate::harness::{Case, Input};
 
 /// What a verdict has from the first wrong point on.
-const WRONG: u32 = 1 << 31;
+pub const WRONG: u32 = 1 << 31;
+
+/// The verdict after one more point.
+pub fn judged(before: f64, right: bool) -> f64 {
+    match before >= f64::from(WRONG) {
+        true => before,
+        false => before + if right { 1.0 } else { f64::from(WRONG) },
+    }
+}
 
 /// The first largest logit, if there is no NaN, against the label.
 fn oracle(cols: usize, x: &[Vec<f64>]) -> Vec<f64> {
@@ -14,11 +22,7 @@ fn oracle(cols: usize, x: &[Vec<f64>]) -> Vec<f64> {
         let nan = logits.iter().any(|v| v.is_nan());
         let largest = logits.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
         let first = logits.iter().position(|&v| v == largest);
-        let wrong = nan || first != Some(label as usize);
-        match before >= f64::from(WRONG) {
-            true => before,
-            false => before + if wrong { f64::from(WRONG) } else { 1.0 },
-        }
+        judged(before, !nan && first == Some(label as usize))
     })
     .collect()
 }

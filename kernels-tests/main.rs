@@ -131,7 +131,7 @@ fn main() {
         eprintln!("SMOOTHENC_REQUIRE_GPU=1, and there is no GPU adapter: install a Vulkan driver");
         std::process::exit(1);
     }
-    // A GPU has one thread, so that all trials share one device and its pipelines. Of software Vulkan the compiling takes
+    // A GPU has one thread, so that all trials share one device and its pipelines. With software Vulkan compiling takes
     // most of the time, on the processor, and its driver keeps what it compiled for all devices.
     let software = gpu && gpu::common::adapter().is_ok_and(|found| !adapter::is_real(&found.get_info()));
     arguments.test_threads = arguments.test_threads.or(Some(if software { 2 } else { 1 }));

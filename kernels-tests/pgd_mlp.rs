@@ -9,6 +9,7 @@ use smoothenc::engine::nn::Dense;
 use smoothenc::engine::rng::{self, Key};
 use smoothenc::method::ops::{Ascent, Classifier, DrawnStart, Goal, Norm, SHARINGS, aim, in_half, pgd_mlp};
 
+use crate::classify::{WRONG, judged};
 use crate::half::to_half;
 use crate::harness::{Case, Input};
 use crate::inputs::Rng;
@@ -63,13 +64,10 @@ struct Layer {
     relu: bool,
 }
 
-/// What a verdict has from the first wrong iterate on.
-const WRONG: u32 = 1 << 31;
-
 /// An example's ascent: its last point, the verdict on its iterates, and how close it came to a jump.
 struct Climbed {
     x_adv: Vec<f64>,
-    verdict: u32,
+    verdict: f64,
     margin: f64,
 }
 
@@ -169,7 +167,7 @@ impl Setting {
 
     /// All steps of one example.
     fn climb(&self, network: &[Layer], x: &[f64], start: &[f64], reference: &[f64]) -> Climbed {
-        let mut climbed = Climbed { x_adv: start.to_vec(), verdict: 0, margin: f64::INFINITY };
+        let mut climbed = Climbed { x_adv: start.to_vec(), verdict: 0.0, margin: f64::INFINITY };
         let iterations = self.steps + usize::from(self.aim.attacks());
         // The factors that cooperative matrices multiply.
         let factors = |values: Vec<f64>| match self.cooperative {
@@ -239,21 +237,14 @@ impl Climbed {
 
     fn classify(&mut self, logits: &[f64], label: usize) {
         if label >= logits.len() {
-            self.judge(false);
+            self.verdict = judged(self.verdict, false);
             return;
         }
         // The first largest; a NaN is larger than any number.
         let wins = |c: usize| logits[label] > logits[c] || logits[label] == logits[c] && label <= c;
-        self.judge((0..logits.len()).all(wins));
+        self.verdict = judged(self.verdict, (0..logits.len()).all(wins));
         let gaps: Vec<f64> = logits.iter().map(|v| v - logits[label]).chain([logits[label]]).collect();
         self.keep_clear(&gaps);
-    }
-
-    /// A verdict counts the right iterates before the first wrong one.
-    fn judge(&mut self, right: bool) {
-        if self.verdict < WRONG {
-            self.verdict += if right { 1 } else { WRONG };
-        }
     }
 }
 
@@ -398,7 +389,7 @@ fn case(name: String, s: Setting, drawn: Drawn) -> Case {
                 points.extend(climbed.x_adv);
                 // One that was wrong before stays.
                 if oracle.aim.attacks() && *verdict < f64::from(WRONG) {
-                    *verdict += f64::from(climbed.verdict);
+                    *verdict += climbed.verdict;
                 }
             }
             vec![points, verdicts]

@@ -393,8 +393,8 @@ fn points_that_are_kept_are_what_broke_the_images() {
     }
 }
 
-/// What is transferred is tried as it is: it breaks the images that the classifier answers wrong there, at the radius at
-/// which it was given.
+/// What is transferred is tried as it is: it breaks the images that the classifier answers wrong there, at the radius
+/// at which it was given.
 #[test]
 fn what_is_transferred_is_classified() {
     let (vae, probe) = (Vae::mlp(INPUTS, &[40, 30], 8, 1.0, true), Probe::new(8, CLASSES));

@@ -78,7 +78,8 @@ fn the_help_is_made_of_the_declaration() {
     for part in [
         "[default: 128; 64 with --arch conv; 128 for mnist with --arch conv]",
         "[default: 0.1; 0.3 for mnist with --arch conv]",
-        "[default: 0; 1000 for mnist with --arch conv; 750 for color-mnist with --arch conv; 1000 for celeba with --arch conv]",
+        "[default: 0; 1000 for mnist with --arch conv; 750 for color-mnist with --arch conv; \
+         1000 for celeba with --arch conv]",
         "[default: 0.01,0.1,0.2,0.3; 0.01,0.05,0.1 for celeba]",
     ] {
         assert!(long.contains(part), "no {part:?} in\n{long}");

@@ -1,5 +1,5 @@
 //! A baseline that trains nothing: images are rounded to black and white before the encoder sees them. On data that are
-//! nearly so by themselves, a perturbation changes few pixels. So robustness there is only worth what it has above this.
+//! nearly so by themselves, a perturbation changes few pixels. So robustness there is worth what it has above this.
 
 use super::attack::{Gradients, Logits, Slots, cross_entropy, margin};
 use super::{ROWS, Target};

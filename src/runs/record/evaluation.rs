@@ -74,7 +74,7 @@ pub struct AttackResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub median_certified_radius: Option<f64>,
     /// For each radius how far the codes move, at least and at most: medians over the attacked examples, in percent of
-    /// the median distance between the codes of two of them. Only radii with a finite bound; empty without certificates.
+    /// the median distance between the codes of two of them. Radii with a finite bound; empty without certificates.
     #[serde(default, with = "by_radius", skip_serializing_if = "Vec::is_empty")]
     pub code_moves: Vec<(f32, [f64; 2])>,
     /// The seed of the random starts; records of format 1 have none.

@@ -20,7 +20,8 @@ struct Reach<'a> {
 }
 
 /// For each of `radii` and each image an upper bound of the Euclidean distance between its code and that of any image
-/// in the ball of that radius and in the box. Codes are means. Infinite where a number is not finite. Calls `progress` with the work done and all work, counted in images.
+/// in the ball of that radius and in the box. Codes are means. Infinite where a number is not finite. Calls `progress`
+/// with the work done and all work, counted in images.
 ///
 /// # Errors
 /// [`Error::Request`](crate::Error::Request) for a model in half precision; those of the device.
