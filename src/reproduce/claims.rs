@@ -1,13 +1,23 @@
-//! What the paper says, and what was measured.
+//! The paper's claims, which are data (`claims.toml`), and the one judge of what was measured.
 
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::condition::{Condition, Judged, Measured, Outcome};
+use super::estimate::Estimate;
+use super::what::What;
+use crate::error::{Error, Result};
 
 /// What came of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Verdict {
+    /// All that was asked for holds.
     #[serde(rename = "reproduced")]
     Reproduced,
+    /// Some of it.
+    #[serde(rename = "partly")]
+    Partly,
     #[serde(rename = "not reproduced")]
     NotReproduced,
     /// Not all that it needs was measured.
@@ -20,94 +30,149 @@ impl Verdict {
     pub fn text(self) -> &'static str {
         match self {
             Verdict::Reproduced => "reproduced",
+            Verdict::Partly => "partly",
             Verdict::NotReproduced => "NOT reproduced",
             Verdict::Untested => "untested",
         }
     }
 }
 
-/// A claim of the paper with the outcome here, an entry of `claims.json` (docs/interface.md).
-///
-/// The verdict is private: only [`Claim::judge`] gives one, and none without measurements.
+/// A claim as `claims.toml` states it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stated {
+    id: String,
+    figure: What,
+    at: String,
+    claim: String,
+    #[serde(default)]
+    paper: Option<String>,
+    expected: String,
+    holds: Vec<Condition>,
+    estimates: String,
+    #[serde(default)]
+    deviations: Vec<String>,
+}
+
+/// `claims.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Book {
+    estimates: BTreeMap<String, String>,
+    deviations: BTreeMap<String, String>,
+    #[serde(rename = "claim")]
+    claims: Vec<Stated>,
+}
+
+impl Book {
+    fn read() -> Result<Book> {
+        toml::from_str(include_str!("claims.toml"))
+            .map_err(|error| Error::run("the claims of the program do not read").because(error))
+    }
+}
+
+/// A claim of the paper with what was measured and the verdict, an entry of `claims.json` (docs/interface.md).
 #[derive(Debug, Clone, Serialize)]
 pub struct Claim {
     pub id: String,
+    /// Where the paper says it.
+    at: String,
     /// The paper's, in words.
     pub claim: String,
+    /// Its number, where it has one.
+    pub paper: Option<String>,
     /// What has to be measured for it to count as reproduced.
     pub expected: String,
-    /// Numbers by their names, each with its spread over the seeds.
-    measured: Map<String, Value>,
+    /// The same as conditions, and what came of each that could be judged.
+    margin: Vec<Judged>,
+    /// What a number stands for.
+    estimator: String,
+    /// Where the protocol is not the paper's.
+    deviations: Vec<String>,
+    /// Numbers by their names, each with its spread.
+    measured: BTreeMap<String, Estimate>,
     /// What was needed and not measured.
     missing: Vec<String>,
     verdict: Verdict,
     /// Whether the verdict is [`Verdict::Reproduced`].
     reproduced: bool,
+    /// The systems that it needs.
+    systems: BTreeSet<String>,
     /// The runs it was measured on.
-    pub runs: Vec<String>,
+    runs: BTreeSet<String>,
+}
+
+/// The claims of a figure, each judged by what was measured.
+///
+/// # Errors
+/// [`Error::Run`] for a statement of a claim that does not read.
+pub fn judge(what: What, measured: &Measured) -> Result<Vec<Claim>> {
+    let book = Book::read()?;
+    let of_figure = book.claims.iter().filter(|stated| stated.figure == what);
+    Ok(of_figure.map(|stated| stated.judge(&book, measured)).collect())
+}
+
+impl Stated {
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.holds.iter().flat_map(Condition::names)
+    }
+
+    fn judge(&self, book: &Book, measured: &Measured) -> Claim {
+        let (mut margin, mut missing) = (Vec::new(), Vec::new());
+        for condition in &self.holds {
+            match condition.judge(measured) {
+                Ok(judged) => margin.push(judged),
+                Err(what) => missing.extend(what),
+            }
+        }
+        missing.sort();
+        missing.dedup();
+        let held = margin.iter().filter(|judged| judged.outcome == Outcome::Holds).count();
+        let verdict = match held {
+            _ if !missing.is_empty() || margin.is_empty() => Verdict::Untested,
+            all if all == margin.len() => Verdict::Reproduced,
+            0 => Verdict::NotReproduced,
+            _ => Verdict::Partly,
+        };
+        let systems: BTreeSet<String> =
+            self.names().filter_map(|name| Some(name.split_once('.')?.0.to_string())).collect();
+        let runs = systems.iter().flat_map(|system| measured.runs_of(system)).cloned().collect();
+        let found = self.names().filter_map(|name| Some((name.clone(), *measured.get(name)?)));
+        let words = |key: &String| book.deviations.get(key).cloned();
+        Claim {
+            id: self.id.clone(),
+            at: self.at.clone(),
+            claim: self.claim.clone(),
+            paper: self.paper.clone(),
+            expected: self.expected.clone(),
+            margin,
+            estimator: book.estimates.get(&self.estimates).cloned().unwrap_or_default(),
+            deviations: self.deviations.iter().filter_map(words).collect(),
+            measured: found.collect(),
+            missing,
+            verdict,
+            reproduced: verdict == Verdict::Reproduced,
+            systems,
+            runs,
+        }
+    }
 }
 
 impl Claim {
-    /// A claim nothing has been measured for.
-    pub fn new(id: &str, claim: &str, expected: impl Into<String>) -> Self {
-        Claim {
-            id: id.into(),
-            claim: claim.into(),
-            expected: expected.into(),
-            measured: Map::new(),
-            missing: Vec::new(),
-            verdict: Verdict::Untested,
-            reproduced: false,
-            runs: Vec::new(),
-        }
-    }
-
-    /// Adds a number. One that is not finite was not measured.
-    pub fn measure(mut self, name: impl Into<String>, value: Spread) -> Self {
-        let name = name.into();
-        if !value.mean.is_finite() {
-            return self.lack(name);
-        }
-        self.measured.insert(name, value.json());
-        self
-    }
-
-    /// Adds a number that a verdict needs, or says what is missing.
-    pub fn need(self, name: impl Into<String>, value: Option<Spread>, missing: impl Into<String>) -> Self {
-        match value {
-            Some(value) => self.measure(name, value),
-            None => self.lack(missing),
-        }
-    }
-
-    /// Says that something a verdict needs was not measured.
-    pub fn lack(mut self, what: impl Into<String>) -> Self {
-        let what = what.into();
-        if !self.missing.contains(&what) {
-            self.missing.push(what);
-        }
-        self
-    }
-
-    /// Says whether what was measured is what was expected. Where something is missing, or nothing was measured,
-    /// there is no saying.
-    pub fn judge(self, holds: bool) -> Self {
-        let verdict = match (self.measured.is_empty() || !self.missing.is_empty(), holds) {
-            (true, _) => Verdict::Untested,
-            (_, true) => Verdict::Reproduced,
-            (_, false) => Verdict::NotReproduced,
-        };
-        Claim { verdict, reproduced: verdict == Verdict::Reproduced, ..self }
-    }
-
     pub fn verdict(&self) -> Verdict {
         self.verdict
     }
 
-    /// As printed: the claim, what was expected, what was measured.
+    /// Where the protocol is not the paper's.
+    pub fn deviations(&self) -> impl Iterator<Item = &String> {
+        self.deviations.iter()
+    }
+
+    /// As printed: the claim, the paper's number, what was expected, what was measured.
     pub fn text(&self) -> String {
+        let paper = self.paper.as_ref().map(|paper| format!(" ({paper})")).unwrap_or_default();
         format!(
-            "  {}: {}\n    the paper: {}\n    expected:  {}\n    measured:  {}\n",
+            "  {}: {}\n    the paper: {}{paper}\n    expected:  {}\n    measured:  {}\n",
             self.id,
             self.verdict.text(),
             self.claim,
@@ -116,10 +181,17 @@ impl Claim {
         )
     }
 
-    /// What was measured, and what was not, in one line.
+    /// What was measured, which conditions do not hold, and what was not measured, in one line.
     pub fn numbers(&self) -> String {
-        let number = |(name, value): (&String, &Value)| format!("{name} {}", Spread::text_of(value));
+        let number = |(name, value): (&String, &Estimate)| format!("{name} {value}");
         let mut parts: Vec<String> = self.measured.iter().map(number).collect();
+        for judged in &self.margin {
+            match judged.outcome {
+                Outcome::Holds => {}
+                Outcome::WithinError => parts.push(format!("within the error: {}", judged.condition)),
+                Outcome::Fails => parts.push(format!("fails: {}", judged.condition)),
+            }
+        }
         match self.missing.is_empty() {
             true if parts.is_empty() => parts.push("nothing".into()),
             true => {}
@@ -134,103 +206,111 @@ pub fn tally<'a>(claims: impl Iterator<Item = &'a Claim>) -> String {
     let verdicts: Vec<Verdict> = claims.map(Claim::verdict).collect();
     let count = |verdict| verdicts.iter().filter(|&&found| found == verdict).count();
     let words = format!("{} of {} claims reproduced", count(Verdict::Reproduced), verdicts.len());
-    match count(Verdict::Untested) {
-        0 => words,
-        untested => format!("{words}, {untested} untested"),
-    }
+    let rest =
+        [(Verdict::Partly, "partly"), (Verdict::NotReproduced, "not"), (Verdict::Untested, "untested")];
+    let rest = rest.into_iter().filter(|(verdict, _)| count(*verdict) > 0);
+    rest.fold(words, |words, (verdict, name)| format!("{words}, {} {name}", count(verdict)))
 }
 
-/// A number measured with several seeds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spread {
-    pub mean: f64,
-    /// The sample's standard deviation; 0 of one.
-    pub deviation: f64,
-    pub count: usize,
-}
-
-impl Spread {
-    /// Of no values the mean is not a number.
-    pub fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-        let deviation = if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
-        Spread { mean, deviation, count: values.len() }
-    }
-
-    fn json(self) -> Value {
-        json!({ "mean": round(self.mean), "deviation": round(self.deviation), "count": self.count })
-    }
-
-    fn text_of(value: &Value) -> String {
-        let number = |key: &str| value[key].as_f64().unwrap_or(f64::NAN);
-        match value["count"].as_u64() {
-            Some(count) if count > 1 => format!("{} ± {} ({count})", number("mean"), number("deviation")),
-            _ => format!("{}", number("mean")),
-        }
-    }
-}
-
-/// So many of `all` in percent; of none there is no saying.
-pub fn share(count: usize, all: usize) -> Option<f64> {
-    (all > 0).then(|| 100.0 * count as f64 / all as f64)
-}
-
-/// To four significant digits.
-fn round(x: f64) -> f64 {
-    format!("{x:.3e}").parse().unwrap_or(x)
+#[cfg(test)]
+/// Every system that a claim needs.
+pub fn systems() -> Result<BTreeSet<String>> {
+    let book = Book::read()?;
+    let of = |stated: &Stated| stated.judge(&book, &Measured::default()).systems;
+    Ok(book.claims.iter().flat_map(of).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::condition::tests::{condition, measured};
     use super::*;
 
-    #[test]
-    fn spreads_are_those_of_a_sample() {
-        assert_eq!(Spread::of(&[3.0]), Spread { mean: 3.0, deviation: 0.0, count: 1 });
-        assert_eq!(Spread::of(&[1.0, 2.0, 3.0]), Spread { mean: 2.0, deviation: 1.0, count: 3 });
-        assert!(Spread::of(&[f64::NAN]).mean.is_nan());
+    fn claim(holds: &[&str], measured: &Measured) -> Claim {
+        let stated = Stated {
+            id: "x".into(),
+            figure: What::Fig5,
+            at: "figure 5".into(),
+            claim: "it falls".into(),
+            paper: Some("0".into()),
+            expected: "below 5 %".into(),
+            holds: holds.iter().map(|text| condition(text)).collect(),
+            estimates: "accuracy".into(),
+            deviations: vec!["short".into()],
+        };
+        stated.judge(&Book::read().unwrap(), measured)
     }
 
     #[test]
-    fn a_claim_reads_as_what_was_measured() {
-        let claim = Claim::new("x", "it falls", "below 5 %").measure("at 0.2", Spread::of(&[1.0, 2.0, 3.0]));
-        assert!(claim.text().contains("x: untested") && claim.text().contains("at 0.2 2 ± 1 (3)"));
-        assert!(claim.judge(true).text().contains("x: reproduced"));
-    }
-
-    #[test]
-    fn a_verdict_needs_its_measurement() {
-        let one = Some(Spread::of(&[1.0]));
-        let claim = || Claim::new("x", "it falls", "below 5 %");
-        let whole = claim().need("at 0.2", one, "radius 0.2");
-        for (claim, verdict, part) in [
-            (whole.clone().judge(true), "reproduced", "measured:  at 0.2 1\n"),
-            (whole.clone().judge(false), "not reproduced", "x: NOT reproduced"),
-            (claim().judge(true), "untested", "measured:  nothing\n"),
-            (whole.clone(), "untested", "x: untested"),
+    fn a_verdict_needs_all_its_measurements() {
+        let mut numbers = measured(&[("vae.x", &[1.0]), ("se.x", &[60.0]), ("few.x", &[60.0])]);
+        numbers.put("few", "x", Estimate::percentage(&[60.0], 99));
+        numbers.put("one", "x", Estimate::of(&[60.0]));
+        numbers.put("none", "x", Estimate::of(&[f64::NAN]));
+        let (low, high, missing) = ("vae.x <= 5", "se.x >= 70", "se.x@0.2 >= 1");
+        for (holds, verdict, part) in [
+            (&[low][..], Verdict::Reproduced, "vae.x 1 ± "),
+            (&[high], Verdict::NotReproduced, "; fails: se.x >= 70"),
+            (&[low, high], Verdict::Partly, "; fails: se.x >= 70"),
+            (&["se.x >= 60"], Verdict::NotReproduced, "; within the error: se.x >= 60"),
+            (&[missing], Verdict::Untested, "not measured: se.x@0.2"),
+            (&[low, missing], Verdict::Untested, "; not measured: se.x@0.2"),
+            (&["few.x >= 1"], Verdict::Untested, "not measured: few.x on at least 100 images"),
             (
-                whole.clone().need("at 0.1", None, "radius 0.1").judge(true),
-                "untested",
-                "1; not measured: radius 0.1\n",
+                &["one.x >= 1"],
+                Verdict::Untested,
+                "not measured: the error of one.x, which takes more than one seed",
             ),
-            (
-                whole.measure("at 0.3", Spread::of(&[f64::NAN])).judge(true),
-                "untested",
-                "not measured: at 0.3\n",
-            ),
-            (claim().measure("at 0.3", Spread::of(&[])).judge(true), "untested", "not measured: at 0.3\n"),
+            (&["none.x >= 1"], Verdict::Untested, "not measured: none.x"),
+            (&[], Verdict::Untested, "nothing"),
         ] {
-            assert!(claim.text().contains(part), "{}", claim.text());
+            let claim = claim(holds, &numbers);
+            assert_eq!(claim.verdict(), verdict, "{holds:?}");
+            assert!(claim.numbers().contains(part), "{}: {part}", claim.numbers());
+            assert!(claim.text().contains(verdict.text()) && claim.text().contains("it falls (0)"));
             let json = serde_json::to_value(&claim).unwrap();
-            assert_eq!(
-                (&json["verdict"], &json["reproduced"]),
-                (&verdict.into(), &(verdict == "reproduced").into())
-            );
+            assert_eq!(json["reproduced"], verdict == Verdict::Reproduced);
         }
-        let claims = [claim(), claim().need("at 0.2", one, "").judge(true)];
-        assert_eq!(tally(claims.iter()), "1 of 2 claims reproduced, 1 untested");
-        assert_eq!(tally(claims[1..].iter()), "1 of 1 claims reproduced");
+        let json = serde_json::to_value(claim(&[low, high], &numbers)).unwrap();
+        assert_eq!(json["verdict"], "partly");
+        assert_eq!(json["systems"], serde_json::json!(["se", "vae"]));
+        assert_eq!(json["runs"], serde_json::json!(["runs/se", "runs/vae"]));
+        assert_eq!(json["margin"][1]["outcome"], "fails");
+        assert_eq!(json["measured"]["vae.x"]["over"]["images"], 500);
+        assert!(json["estimator"].as_str().is_some_and(|text| text.contains("accuracy")));
+    }
+
+    #[test]
+    fn the_claims_of_the_program_are_sound() {
+        let book = Book::read().unwrap();
+        let mut ids = BTreeSet::new();
+        for stated in &book.claims {
+            assert!(ids.insert(&stated.id) && !stated.holds.is_empty(), "{}", stated.id);
+            assert!(book.estimates.contains_key(&stated.estimates), "{}", stated.id);
+            for key in &stated.deviations {
+                assert!(book.deviations.contains_key(key), "{}: {key}", stated.id);
+            }
+        }
+        for key in book.deviations.keys() {
+            assert!(book.claims.iter().any(|stated| stated.deviations.contains(key)), "{key}");
+        }
+        for key in book.estimates.keys() {
+            assert!(book.claims.iter().any(|stated| stated.estimates == *key), "{key}");
+        }
+        // Figure 2 shows what such a system is, and claims nothing.
+        for what in What::each().into_iter().filter(|&what| what != What::Fig2) {
+            let claims = judge(what, &Measured::default()).unwrap();
+            assert!(!claims.is_empty(), "{}", what.name());
+            assert!(claims.iter().all(|claim| claim.verdict() == Verdict::Untested), "{}", what.name());
+        }
+    }
+
+    #[test]
+    fn a_tally_counts_each_verdict() {
+        let numbers = measured(&[("vae.x", &[1.0])]);
+        let one = claim(&["vae.x <= 5"], &numbers);
+        let all =
+            [one.clone(), claim(&["vae.x <= 5", "vae.x >= 5"], &numbers), claim(&["se.x <= 5"], &numbers)];
+        assert_eq!(tally(all.iter()), "1 of 3 claims reproduced, 1 partly, 1 untested");
+        assert_eq!(tally([one].iter()), "1 of 1 claims reproduced");
     }
 }

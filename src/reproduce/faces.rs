@@ -2,22 +2,28 @@
 
 use crate::data::celeba::TASKS;
 use crate::error::{Error, Result};
-use crate::runs::config::{Config, Objective};
 use crate::runs::evaluate::Labels;
+use crate::runs::record::AttackResult;
 use crate::runs::short;
-use crate::runs::store::Finished;
 
-use super::claims::{Claim, Spread};
+use super::condition::Measured;
+use super::estimate::Estimate;
 use super::lab::Lab;
 use super::plots::{Line, Words};
-use super::settings;
+use super::security::{Trained, trained};
+use super::systems::Group;
 
 /// What a title says of the pictures.
-fn pictures(synthetic: bool) -> &'static str {
+pub fn pictures(synthetic: bool) -> &'static str {
     if synthetic { "SYNTHETIC faces (drawn, not CelebA)" } else { "CelebA" }
 }
 
-/// What both systems have for one task at one radius: the VAE's first.
+/// Whether a system's images are drawn.
+pub fn synthetic(trained: &Trained) -> bool {
+    trained.runs.iter().any(|run| run.result.synthetic)
+}
+
+/// What both systems have for one task at one radius, means over the seeds: the VAE's first.
 struct Cell {
     task: &'static str,
     radius: f32,
@@ -28,25 +34,27 @@ struct Cell {
     balanced: Option<[f64; 2]>,
 }
 
-/// The radius of the claims.
-const RADIUS: f32 = 0.1;
+/// The mean over a system's seeds of something that each of their attacks has.
+fn mean(trained: &Trained, task: &str, of: impl Fn(&AttackResult) -> Option<f64>) -> Option<f64> {
+    let values: Option<Vec<f64>> = trained.runs.iter().map(|run| of(run.attack(task)?)).collect();
+    values.filter(|values| !values.is_empty()).map(|values| Estimate::of(&values).mean)
+}
 
 /// Every task at every radius that both were attacked with.
-fn cells(vae: &Finished, smooth: &Finished) -> Vec<Cell> {
+fn cells(systems: &[Trained; 2]) -> Vec<Cell> {
+    let both = |task: &str, of: &dyn Fn(&AttackResult) -> Option<f64>| -> Option<[f64; 2]> {
+        let [vae, smooth] = systems;
+        Some([mean(vae, task, of)?, mean(smooth, task, of)?])
+    };
     let mut cells = Vec::new();
     for task in TASKS {
-        let (Some(va), Some(sa)) = (vae.attack(task), smooth.attack(task)) else { continue };
-        for &(radius, se) in &sa.adversarial_accuracy {
-            let Some(plain) = va.accuracy_at(radius) else { continue };
-            let balanced = va.balanced_accuracy_at(radius).zip(sa.balanced_accuracy_at(radius));
-            cells.push(Cell {
-                task,
-                radius,
-                majority: sa.majority_baseline,
-                nominal: [va.nominal_accuracy, sa.nominal_accuracy],
-                plain: [plain, se],
-                balanced: balanced.map(|(vb, sb)| [vb, sb]),
-            });
+        let first = systems[1].runs.first().and_then(|run| run.attack(task));
+        let Some(nominal) = both(task, &|attack| Some(attack.nominal_accuracy)) else { continue };
+        for &(radius, _) in first.iter().flat_map(|attack| &attack.adversarial_accuracy) {
+            let Some(plain) = both(task, &|attack| attack.accuracy_at(radius)) else { continue };
+            let balanced = both(task, &|attack| attack.balanced_accuracy_at(radius));
+            let majority = first.map_or(f64::NAN, |attack| attack.majority_baseline);
+            cells.push(Cell { task, radius, majority, nominal, plain, balanced });
         }
     }
     cells
@@ -62,25 +70,20 @@ impl Cell {
         }
         row
     }
+}
 
-    /// The smooth encoder above the VAE and above a constant answer.
-    fn is_above_both(&self) -> Option<bool> {
-        self.balanced.map(|[vae, smooth]| smooth > vae && smooth > 50.0)
-    }
+/// The VAE and the smooth encoder.
+pub fn both(lab: &Lab, measured: &mut Measured) -> Result<[Trained; 2]> {
+    let systems = trained(lab, Group::Faces, &["vae", "se"], measured)?;
+    systems.try_into().map_err(|_| Error::run("the faces have not two systems"))
 }
 
 /// Table 1: nominal and adversarial accuracy on the 17 tasks, VAE and smooth encoder.
-pub fn table1(lab: &Lab) -> Result<Vec<Claim>> {
-    let base = settings::celeba(lab)?;
-    let smooth = lab.run(base.clone())?;
-    let vae = lab.run(Config { objective: Objective::Vae, ..base })?;
-    let cells = cells(&vae, &smooth);
-    write_table1(lab, &cells, smooth.result.synthetic)?;
-    let mut claims = judge_table1(&cells);
-    for claim in &mut claims {
-        claim.runs = [&vae, &smooth].map(|run| run.path.display().to_string()).to_vec();
-    }
-    Ok(claims)
+pub fn table1(lab: &Lab) -> Result<Measured> {
+    let mut measured = Measured::default();
+    let systems = both(lab, &mut measured)?;
+    write_table1(lab, &cells(&systems), synthetic(&systems[0]))?;
+    Ok(measured)
 }
 
 /// The radii of the table, each once, in order.
@@ -123,172 +126,105 @@ fn write_table1(lab: &Lab, cells: &[Cell], synthetic: bool) -> Result<()> {
     lab.bars("table1-balanced", words, &["VAE", "SE"], &bars, (50.0, "a constant answer"))
 }
 
-fn judge_table1(cells: &[Cell]) -> Vec<Claim> {
-    let falls = Claim::new(
-        "table1-vae-falls",
-        "the VAE's adversarial accuracy is 0.0 on all 17 tasks at radius 0.1",
-        "at most 5 % on all tasks at radius 0.1",
-    );
-    let above = Claim::new(
-        "table1-se-above",
-        "the smooth encoder's is above it on every task",
-        "above the VAE's on all tasks at radius 0.1",
-    );
-    let balanced = Claim::new(
-        "table1-se-balanced",
-        "(not in the paper) a classifier that always gives one answer is never fooled: in balanced accuracy it has \
-         50 %",
-        "above both the VAE's and 50 % in balanced accuracy, on at least 5 tasks at radius 0.1",
-    );
-    let (all, some) = (TASKS.len(), 5);
-    vec![
-        count_tasks(falls, cells, "with at most 5 %", all, |cell| Some(cell.plain[0] <= 5.0)),
-        count_tasks(above, cells, "above the VAE's", all, |cell| Some(cell.plain[1] > cell.plain[0])),
-        count_tasks(balanced, cells, "above both", some, Cell::is_above_both),
-    ]
-}
-
-/// `claim` with the tasks of which something holds at each radius, judged by whether these are at least so many at its
-/// own. It needs every task there.
-fn count_tasks(
-    mut claim: Claim,
-    cells: &[Cell],
-    what: &str,
-    least: usize,
-    holds: impl Fn(&Cell) -> Option<bool>,
-) -> Claim {
-    let mut held = 0;
-    for radius in radii(cells) {
-        let judged: Vec<(&str, bool)> = cells
-            .iter()
-            .filter(|cell| cell.radius == radius)
-            .filter_map(|cell| Some((cell.task, holds(cell)?)))
-            .collect();
-        let count = judged.iter().filter(|(_, holds)| *holds).count();
-        if judged.is_empty() {
-            continue;
-        }
-        claim = claim.measure(format!("tasks {what} at {radius}"), Spread::of(&[count as f64]));
-        if radius == RADIUS {
-            held = count;
-        }
-    }
-    let has = |task: &&str| {
-        cells.iter().any(|cell| cell.radius == RADIUS && cell.task == *task && holds(cell).is_some())
-    };
-    let absent: Vec<&str> = TASKS.into_iter().filter(|task| !has(task)).collect();
-    if absent.len() == TASKS.len() {
-        claim = claim.lack(format!("tasks {what} at radius {RADIUS}"));
-    } else if !absent.is_empty() {
-        claim = claim.lack(format!("{} at radius {RADIUS}", absent.join(", ")));
-    }
-    claim.judge(held >= least)
-}
-
 /// Whether accuracies read back can be such.
 fn percentages(&(nominal, under): &(f64, f64)) -> bool {
     [nominal, under].iter().all(|value| (0.0..=100.0).contains(value))
 }
 
-/// Figure 8: probes on a part of the labels, tasks Mustache and Bald.
-pub fn figure8(lab: &Lab) -> Result<Vec<Claim>> {
-    let run = lab.run(settings::celeba(lab)?)?;
-    let mut loaded = lab.open(&run)?;
-    // The quick preset's encoder of small faces holds at small radii only.
-    let (draws, radius) = if lab.quick() { (3, 0.01) } else { (5, 0.1) };
-    let mut attack = loaded.config.attack.clone();
-    attack.radii = vec![radius];
-    let synthetic = run.result.synthetic;
-    let settings = toml::to_string(&attack).unwrap_or_default();
-    let mut claims = Vec::new();
+/// The parts of the labels in percent, and the draws of each.
+const PERCENT: [f64; 6] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0];
+const DRAWS: u64 = 2;
+
+/// Figure 8: probes on a part of the labels, tasks Mustache and Bald, balanced accuracies at the paper's radius.
+pub fn figure8(lab: &Lab) -> Result<Measured> {
+    const RADIUS: f32 = 0.1;
+    let mut measured = Measured::default();
+    let systems = trained(lab, Group::Faces, &["se"], &mut measured)?;
+    let Some(smooth) = systems.first() else { return Ok(measured) };
     for name in ["Mustache", "Bald"] {
-        let task = loaded.tasks(Some(name))?;
-        let mut measure = |fraction: f32, draw: u64| {
-            let key = format!(
-                "label efficiency of {}: task {name}, fraction {fraction}, draw {draw}, attack {settings}",
-                run.path.display()
-            );
-            lab.part(&key, percentages, || {
-                let labels = Labels { fraction, seed: draw, balanced: false };
-                let measured = loaded.try_probe(&task, labels, &attack)?;
-                let numbers = measured.first().and_then(|found| {
-                    let under = found.attack.as_ref()?.balanced_accuracy_at(radius)?;
-                    Some((found.balanced_accuracy, under))
-                });
-                numbers.ok_or_else(|| Error::run(format!("task {name} was not attacked at radius {radius}")))
-            })
-        };
-        let full = measure(1.0, 0)?;
-        let (mut nominal, mut adversarial) = (Vec::new(), Vec::new());
-        for percent in [0.1, 0.5, 1.0, 2.0, 5.0, 10.0] {
-            let fraction = (percent / 100.0) as f32;
-            let found: Vec<(f64, f64)> =
-                (0..draws).map(|draw| measure(fraction, draw)).collect::<Result<_>>()?;
-            nominal.push((percent, Spread::of(&found.iter().map(|f| f.0).collect::<Vec<_>>())));
-            adversarial.push((percent, Spread::of(&found.iter().map(|f| f.1).collect::<Vec<_>>())));
+        // For each part of the labels a value of each seed, its mean over the draws: without an attack, and under it.
+        let mut parts = vec![(Vec::new(), Vec::new()); PERCENT.len() + 1];
+        let mut images = 0;
+        for run in &smooth.runs {
+            let mut loaded = lab.open(run)?;
+            let mut attack = loaded.config.attack.clone();
+            attack.radii = vec![RADIUS];
+            images = attack.examples.unwrap_or(run.result.test_images);
+            let settings = toml::to_string(&attack).unwrap_or_default();
+            let task = loaded.tasks(Some(name))?;
+            let mut measure = |fraction: f32, draw: u64| {
+                let key = format!(
+                    "label efficiency of {}: task {name}, fraction {fraction}, draw {draw}, attack {settings}",
+                    run.path.display()
+                );
+                lab.part(&key, percentages, || {
+                    let labels = Labels { fraction, seed: draw, balanced: false };
+                    let found = loaded.try_probe(&task, labels, &attack)?;
+                    let numbers = found.first().and_then(|found| {
+                        let under = found.attack.as_ref()?.balanced_accuracy_at(RADIUS)?;
+                        Some((found.balanced_accuracy, under))
+                    });
+                    numbers
+                        .ok_or_else(|| Error::run(format!("task {name} was not attacked at radius {RADIUS}")))
+                })
+            };
+            for (percent, (nominal, under)) in PERCENT.into_iter().chain([100.0]).zip(&mut parts) {
+                let draws = if percent < 100.0 { DRAWS } else { 1 };
+                let found: Vec<(f64, f64)> =
+                    (0..draws).map(|draw| measure((percent / 100.0) as f32, draw)).collect::<Result<_>>()?;
+                nominal.push(Estimate::of(&found.iter().map(|f| f.0).collect::<Vec<_>>()).mean);
+                under.push(Estimate::of(&found.iter().map(|f| f.1).collect::<Vec<_>>()).mean);
+            }
         }
-        let most = adversarial[adversarial.len() - 1].1;
+        let points = |of: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>| -> Vec<(f64, Estimate)> {
+            let parts = PERCENT.into_iter().zip(&parts);
+            parts.map(|(percent, part)| (percent, Estimate::percentage(of(part), images))).collect()
+        };
+        let under = points(|part| &part.1);
+        let all = Estimate::percentage(&parts[PERCENT.len()].1, images);
+        let tenth = under[PERCENT.len() - 1].1;
+        measured.put(&smooth.system.name, &format!("{name}@{RADIUS}-balanced"), all);
+        measured.put(&smooth.system.name, &format!("{name}@{RADIUS}-balanced-tenth"), tenth);
         let lines = [
-            Line { label: "no attack".into(), points: nominal },
-            Line { label: format!("radius {radius}"), points: adversarial },
+            Line { label: "no attack".into(), points: points(|part| &part.0) },
+            Line { label: format!("radius {RADIUS}"), points: under },
         ];
-        let levels = [(format!("radius {radius}, all labels"), full.1)];
-        let title = format!("{}, SE, task {name}", pictures(synthetic));
+        let levels = [(format!("radius {RADIUS}, all labels"), all.mean)];
+        let title = format!("{}, SE, task {name}", pictures(synthetic(smooth)));
         let words = Words { title: &title, x: "Labels used (%)", y: "Balanced accuracy (%)" };
         lab.curves(&format!("fig8-{name}"), words, &lines, &levels)?;
-        let mut claim = Claim::new(
-            &format!("fig8-{}", name.to_lowercase()),
-            "essentially the same adversarial accuracy can be had with a small fraction of the labels",
-            format!(
-                "balanced, radius {radius}: above 50 % (a constant answer) by at least 5 points with all labels, and \
-                 with 10 % of \
-                 them by at least 80 % of those points"
-            ),
-        );
-        claim = claim.measure("with 10 %", most).measure("with all", Spread::of(&[full.1]));
-        claim.runs = vec![run.path.display().to_string()];
-        claims.push(claim.judge(full.1 >= 55.0 && most.mean - 50.0 >= 0.8 * (full.1 - 50.0)));
     }
-    Ok(claims)
+    Ok(measured)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::claims::Verdict;
+    use super::super::systems::System;
     use super::*;
+    use crate::runs::config::Config;
     use crate::runs::made_up::run;
 
     #[test]
-    fn what_an_old_result_does_not_have_is_not_measured() {
-        let tasks = |radii: &'static [(&'static str, f64)], count: usize| {
+    fn what_an_old_result_does_not_have_is_left_out() {
+        let trained = |radii: &'static [(&'static str, f64)], count: usize| {
             let all: Vec<_> = TASKS.iter().take(count).map(|&task| (task, Some(radii))).collect();
-            run(&all)
+            let system = System {
+                name: "s".into(),
+                label: "a system".into(),
+                seeds: &[0, 1],
+                config: Config::default(),
+            };
+            Trained { system, runs: vec![run(&all), run(&all)] }
         };
         let low = &[("0.01", 60.0), ("0.1", 1.0)];
         let high = &[("0.01", 90.0), ("0.1", 50.0)];
-        let verdicts = |vae: &Finished, smooth: &Finished| {
-            let cells = cells(vae, smooth);
-            assert!(cells.iter().all(|cell| cell.row().len() == 9 && cell.balanced.is_none()));
-            judge_table1(&cells)
-        };
-        // No balanced accuracies under attack.
-        let claims = verdicts(&tasks(low, 17), &tasks(high, 17));
-        let found: Vec<_> = claims.iter().map(Claim::verdict).collect();
-        assert_eq!(found, [Verdict::Reproduced, Verdict::Reproduced, Verdict::Untested]);
-        assert_eq!(claims[2].numbers(), "not measured: tasks above both at radius 0.1");
-        // Not all tasks, other radii, and nothing at all.
+        let found = cells(&[trained(low, 17), trained(high, 17)]);
+        assert_eq!(found.len(), 34);
+        assert!(found.iter().all(|cell| cell.row().len() == 9 && cell.balanced.is_none()));
+        assert_eq!(found[1].plain, [1.0, 50.0]);
         let off = &[("0.01", 90.0)];
-        for (vae, smooth, part) in [
-            (tasks(low, 17), tasks(high, 16), TASKS[16]),
-            (tasks(off, 17), tasks(high, 17), "at radius 0.1"),
-            (tasks(low, 17), tasks(off, 17), "at radius 0.1"),
-            (tasks(low, 0), tasks(high, 17), "at radius 0.1"),
-        ] {
-            let claims = verdicts(&vae, &smooth);
-            assert!(claims.iter().all(|claim| claim.verdict() == Verdict::Untested));
-            for said in claims[..2].iter().map(Claim::numbers) {
-                assert!(said.contains("not measured: ") && said.contains(part), "{said}");
-            }
-        }
+        assert_eq!(cells(&[trained(low, 17), trained(high, 16)]).len(), 32);
+        assert_eq!(cells(&[trained(off, 17), trained(high, 17)]).len(), 17);
+        assert!(cells(&[trained(low, 0), trained(high, 17)]).is_empty());
     }
 }

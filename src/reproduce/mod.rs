@@ -4,6 +4,8 @@
 //! Runs are found by their settings, so figures share them, and what was stopped goes on where it was.
 
 mod claims;
+mod condition;
+mod estimate;
 mod faces;
 mod lab;
 mod lipschitz;
@@ -12,14 +14,14 @@ mod pictures;
 mod plots;
 mod sampler;
 mod security;
-mod selection;
-mod settings;
+mod systems;
 mod tabular;
 mod what;
 
 use std::path::{Path, PathBuf};
 
-pub use claims::{Claim, Spread, Verdict, tally};
+pub use claims::{Claim, Verdict, tally};
+pub use estimate::Estimate;
 pub use lab::Lab;
 pub use what::What;
 
@@ -29,10 +31,11 @@ use crate::files::lock::Lock;
 use crate::progress::Context;
 use crate::runs::config::Preset;
 use crate::runs::output::{self, Files};
+use condition::Measured;
 use page::Shown;
 
-/// Makes a figure's files; returns its claims.
-fn measure(what: What, lab: &Lab) -> Result<Vec<Claim>> {
+/// Makes a figure's files; returns what was measured.
+fn measure(what: What, lab: &Lab) -> Result<Measured> {
     match what {
         What::Fig1 => pictures::figure1(lab),
         What::Fig2 => tabular::figure2(lab),
@@ -40,12 +43,13 @@ fn measure(what: What, lab: &Lab) -> Result<Vec<Claim>> {
         What::Fig4 => security::figure4(lab),
         What::Fig5 => security::figure5(lab),
         What::Fig6 => pictures::figure6(lab),
-        What::Fig7a => selection::figure7a(lab),
-        What::Fig7b => selection::figure7b(lab),
+        What::Fig7a => security::figure7a(lab),
+        What::Fig7b => security::figure7b(lab),
         What::Fig8 => faces::figure8(lab),
         What::Table1 => faces::table1(lab),
         What::Lipschitz => lipschitz::measure(lab),
         What::Gan => sampler::measure(lab),
+        What::Beta => security::beta(lab),
         What::All => unreachable!("it is made of the others"),
     }
 }
@@ -126,7 +130,7 @@ pub fn run(
     for what in parts {
         context.observer.say(&what.name());
         lab.begin(&own(what))?;
-        let claims = measure(what, &lab)?;
+        let claims = claims::judge(what, &measure(what, &lab)?)?;
         lab.settings(&what.name())?;
         lab.keep(CLAIMS, lab::json_file(&claims)?);
         shown.push(Shown { what, claims: claims.clone(), made: lab.end() });

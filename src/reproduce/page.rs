@@ -1,12 +1,18 @@
 //! `report.html` of a figure, or of all of them: each claim beside what was measured, the pictures, and what they were
 //! made from.
 
+use std::collections::BTreeSet;
+
 use super::claims::{Claim, tally};
 use super::lab::Made;
 use super::what::What;
 use crate::report::SYNTHETIC_FACES;
 use crate::report::html::{Block, Page, Section};
 use crate::runs::config::{Arch, Config, Objective, Preset, Selection};
+
+/// How the verdicts are made.
+const RULE: &str = "A number is a mean over seeds with its standard error over seeds and images. A condition holds from \
+    two such errors on. Reproduced: all of a claim's conditions hold; partly: some do.";
 
 /// What there is to show of a figure.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ pub fn page(preset: Preset, figures: &[Shown]) -> Page {
 }
 
 fn overview(figures: &[Shown]) -> Section {
-    let heading = ["claim", "the paper", "outcome"].map(String::from).to_vec();
+    let heading = ["claim", "the paper", "verdict"].map(String::from).to_vec();
     let claims = figures.iter().flat_map(|figure| &figure.claims);
     let row = |claim: &Claim| vec![claim.id.clone(), claim.claim.clone(), claim.verdict().text().into()];
     Section::new("claims", "All claims").with(Block::Words { heading, rows: claims.map(row).collect() })
@@ -71,10 +77,13 @@ impl Shown {
 
     /// Claims, tables and pictures. `among_others` says again whose faces are shown.
     fn section(&self, title: String, among_others: bool) -> Section {
-        let heading = ["claim", "the paper", "expected", "measured", "outcome"].map(String::from).to_vec();
+        let heading = ["claim", "the paper", "its number", "expected", "measured", "verdict"]
+            .map(String::from)
+            .to_vec();
         let row = |claim: &Claim| {
             let [id, words, expected] = [&claim.id, &claim.claim, &claim.expected].map(String::clone);
-            vec![id, words, expected, claim.numbers(), claim.verdict().text().into()]
+            let paper = claim.paper.clone().unwrap_or_default();
+            vec![id, words, paper, expected, claim.numbers(), claim.verdict().text().into()]
         };
         let rows: Vec<_> = self.claims.iter().map(row).collect();
         let mut section = Section::new(self.what.name(), title);
@@ -83,8 +92,12 @@ impl Shown {
         }
         section = match rows.is_empty() {
             true => section.text("The paper claims nothing of it that could be measured."),
-            false => section.with(Block::Words { heading, rows }),
+            false => section.text(RULE).with(Block::Words { heading, rows }),
         };
+        let deviations: BTreeSet<&String> = self.claims.iter().flat_map(Claim::deviations).collect();
+        for deviation in deviations {
+            section = section.text(format!("Not as in the paper: {deviation}."));
+        }
         for (title, pictures) in &self.made.pictures {
             if !title.is_empty() {
                 section = section.text(title);
@@ -134,7 +147,8 @@ fn described(config: &Config) -> String {
 mod tests {
     use super::*;
     use crate::report::Chart;
-    use crate::reproduce::Spread;
+    use crate::reproduce::Estimate;
+    use crate::reproduce::{claims::judge, condition::Measured};
 
     fn shown(what: What, synthetic: bool, claims: Vec<Claim>) -> Shown {
         let chart = || Chart::new("a chart", "x", "y").drawing();
@@ -157,16 +171,19 @@ mod tests {
 
     #[test]
     fn a_page_has_claims_pictures_tables_and_origins() {
-        let claim = Claim::new("x-falls", "it <falls>", "below 5").measure("at 0.2", Spread::of(&[3.0]));
-        let open = Claim::new("y", "it stays", "above 5").measure("at 0.1", Spread::of(&[f64::NAN]));
-        let table1 = shown(What::Table1, true, vec![claim.clone().judge(true), claim.judge(false), open]);
+        let mut measured = Measured::default();
+        measured.put("faces-vae", "Bald@0.1", Estimate::percentage(&[3.0], 300));
+        measured.put("faces-se", "Bald@0.1", Estimate::percentage(&[60.0], 300));
+        let table1 = shown(What::Table1, true, judge(What::Table1, &measured).unwrap());
         let one = page(Preset::Quick, std::slice::from_ref(&table1)).html();
         for part in [
-            "1 of 3 claims reproduced, 1 untested · preset quick · trained on a device",
-            "it &lt;falls&gt;",
-            "at 0.2 3",
-            "not measured: at 0.1",
-            "NOT reproduced",
+            "0 of 18 claims reproduced, 1 partly, 17 untested · preset quick · trained on a device",
+            "adversarial accuracy: Bald",
+            "VAE 0.0; the smooth encoder&#39;s cannot be read",
+            "faces-vae.Bald@0.1 3 ± ",
+            "within the error: faces-vae.Bald@0.1 &lt;= 5",
+            "not measured: faces-se.Mustache@0.1",
+            "Not as in the paper: without --data-dir the faces are synthetic",
             "Bald &lt;",
             "runs/one",
             "MLP, L 9, 12000 steps, seed 0",

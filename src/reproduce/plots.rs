@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::report::{Bars, Chart, Drawing, Series};
 
-use super::claims::Spread;
+use super::estimate::Estimate;
 use super::lab::Lab;
 
 /// A named curve.
@@ -11,7 +11,7 @@ use super::lab::Lab;
 pub struct Line {
     pub label: String,
     /// x and what was measured there.
-    pub points: Vec<(f64, Spread)>,
+    pub points: Vec<(f64, Estimate)>,
 }
 
 /// The words of a plot.

@@ -1,162 +1,196 @@
-//! Figures 4 and 5: accuracy under attack against the attack's radius, for the VAE and two smooth encoders.
+//! Accuracy under attack against the attack's radius: figures 4, 5 and 7, and the beta-VAE of appendix D.2.
 
-use crate::error::Result;
-use crate::runs::config::{Arch, Config};
+use crate::error::{Error, Result};
+use crate::runs::config::{AttackConfig, AttackMethod, Config};
+use crate::runs::evaluate::Labels;
 use crate::runs::store::Finished;
 
-use super::claims::{Claim, Spread};
+use super::condition::Measured;
+use super::estimate::Estimate;
 use super::lab::Lab;
 use super::plots::{Line, Words};
-use super::settings::{self, System};
+use super::systems::{Group, System};
 
 /// A system with its runs, one a seed.
-struct Trained {
-    label: String,
-    runs: Vec<Finished>,
+#[derive(Debug)]
+pub struct Trained {
+    pub system: System,
+    pub runs: Vec<Finished>,
 }
 
-/// Trains each system with each seed.
-fn trained(lab: &Lab, seeds: &[u64], systems: [System; 3]) -> Result<[Trained; 3]> {
-    let one = |System { label, config }: System| {
-        let runs = seeds.iter().map(|&seed| lab.run(Config { seed, ..config.clone() }));
-        Ok(Trained { runs: runs.collect::<Result<_>>()?, label })
-    };
-    let [vae, smooth, wide] = systems.map(one);
-    Ok([vae?, smooth?, wide?])
+/// Trains those systems of a group whose names end so, each with each of its seeds, and puts their accuracies.
+///
+/// # Errors
+/// Those of the trainings.
+pub fn trained(lab: &Lab, group: Group, names: &[&str], measured: &mut Measured) -> Result<Vec<Trained>> {
+    let mut found = Vec::new();
+    let wanted: Vec<String> = names.iter().map(|name| format!("{}-{name}", group.name())).collect();
+    for system in group.systems(lab)?.into_iter().filter(|system| wanted.contains(&system.name)) {
+        let runs = system.seeds.iter().map(|&seed| lab.run(Config { seed, ..system.config.clone() }));
+        let runs: Vec<Finished> = runs.collect::<Result<_>>()?;
+        found.push(Trained { system, runs });
+    }
+    found.iter().for_each(|trained| trained.put(measured));
+    Ok(found)
+}
+
+impl Trained {
+    /// Every task's accuracy without an attack and at each radius, and the ELBO.
+    fn put(&self, measured: &mut Measured) {
+        let name = &self.system.name;
+        self.runs.iter().for_each(|run| measured.made_from(name, run.path.display().to_string()));
+        let elbo: Vec<f64> = self.runs.iter().map(|run| run.result.elbo_test).collect();
+        measured.put(name, "elbo", Estimate::of(&elbo));
+        let Some(first) = self.runs.first() else { return };
+        for task in first.result.tasks.keys() {
+            let tested = |run: &Finished| Some(run.result.tasks.get(task)?.nominal_accuracy);
+            if let Some(clean) = self.runs.iter().map(tested).collect::<Option<Vec<f64>>>() {
+                let images = first.result.test_images;
+                measured.put(name, &format!("{task}@clean"), Estimate::percentage(&clean, images));
+            }
+            // The first point is that of no attack, on the attacked images alone.
+            for (radius, value) in curve(&self.runs, task).into_iter().skip(1) {
+                measured.put(name, &format!("{task}@{radius}"), value);
+            }
+        }
+    }
+
+    pub fn line(&self, task: &str) -> Line {
+        Line { label: self.system.label.clone(), points: curve(&self.runs, task) }
+    }
 }
 
 /// Radius and accuracy in percent over the runs, from radius 0 (no attack) on; nothing where a run was not attacked.
 /// Only radii that all of them have.
-pub fn curve(runs: &[Finished], task: &str) -> Vec<(f64, Spread)> {
+pub fn curve(runs: &[Finished], task: &str) -> Vec<(f64, Estimate)> {
     let attack = |run| Finished::attack(run, task);
     let Some(attacks) = runs.iter().map(attack).collect::<Option<Vec<_>>>() else { return Vec::new() };
     let Some(first) = attacks.first() else { return Vec::new() };
+    let images = attacks.iter().map(|attack| attack.examples).min().unwrap_or(0);
     let clean: Vec<f64> = attacks.iter().map(|attack| attack.nominal_accuracy).collect();
-    let mut points = vec![(0.0, Spread::of(&clean))];
+    let mut points = vec![(0.0, Estimate::percentage(&clean, images))];
     for &(radius, _) in &first.adversarial_accuracy {
         let at: Option<Vec<f64>> = attacks.iter().map(|attack| attack.accuracy_at(radius)).collect();
-        points.extend(at.map(|at| (crate::runs::short(radius), Spread::of(&at))));
+        points.extend(at.map(|at| (crate::runs::short(radius), Estimate::percentage(&at, images))));
     }
     points
 }
 
-/// `claim` with the accuracy of one curve at a radius, which it needs.
-pub fn need_at(claim: Claim, name: String, points: &[(f64, Spread)], task: &str, radius: f64) -> Claim {
-    let missing =
-        if points.is_empty() { format!("task {task} under attack") } else { format!("radius {radius}") };
-    claim.need(name, at(points, radius), missing)
+/// Draws the curves of one task.
+fn draw(lab: &Lab, name: &str, title: &str, systems: &[Trained], task: &str) -> Result<()> {
+    let lines: Vec<Line> = systems.iter().map(|system| system.line(task)).collect();
+    let words = Words { title, x: "Attack radius (L∞, pixels in [0, 1])", y: "Accuracy under attack (%)" };
+    lab.curves(name, words, &lines, &[])
 }
 
-/// The words of a plot of accuracy against the attack's radius.
-pub fn words(title: &str) -> Words<'_> {
-    Words { title, x: "Attack radius (L∞, pixels in [0, 1])", y: "Accuracy under attack (%)" }
-}
-
-/// The accuracy at a radius, if it was attacked with it.
-pub fn at(curve: &[(f64, Spread)], radius: f64) -> Option<Spread> {
-    curve.iter().find(|(r, _)| (r - radius).abs() < 1e-9).map(|&(_, spread)| spread)
-}
-
-/// Draws the curves of one task and judges the two claims on them.
-fn compare(lab: &Lab, name: &str, title: &str, systems: &[Trained; 3], task: &str) -> Result<Vec<Claim>> {
-    let line = |system: &Trained| Line { label: system.label.clone(), points: curve(&system.runs, task) };
-    let lines = systems.each_ref().map(line);
-    lab.curves(name, words(title), &lines, &[])?;
-    let runs = || {
-        let all = systems.iter().flat_map(|system| &system.runs);
-        all.map(|run| run.path.display().to_string()).collect::<Vec<_>>()
-    };
-    let mut falls = Claim::new(
-        &format!("{name}-vae-falls"),
-        "the VAE's accuracy under attack falls towards 0 by radius 0.2",
-        "the VAE at radius 0.2: at most 5 %",
-    );
-    let mut stays = Claim::new(
-        &format!("{name}-se-stays"),
-        "the smooth encoder's does not",
-        "at radius 0.1 a smooth encoder at least 20 points above the VAE, at radius 0.2 at least 10",
-    );
-    let [vae, smooth @ ..] = &lines;
-    falls = need_at(falls, "VAE at 0.2".into(), &vae.points, task, 0.2);
-    for radius in [0.1, 0.2] {
-        for line in &lines {
-            stays = need_at(stays, format!("{} at {radius}", line.label), &line.points, task, radius);
-        }
+/// Both tasks of ColorMNIST.
+fn colors(lab: &Lab, figure: &str, names: &[&str]) -> Result<Measured> {
+    let mut measured = Measured::default();
+    let systems = trained(lab, Group::Color, names, &mut measured)?;
+    for task in ["color", "digit"] {
+        let title = format!("ColorMNIST, ConvNet, task {task}");
+        draw(lab, &format!("{figure}-{task}"), &title, &systems, task)?;
     }
-    let fell = at(&vae.points, 0.2).is_some_and(|spread| spread.mean <= 5.0);
-    let ahead = [(0.1, 20.0), (0.2, 10.0)].iter().all(|&(radius, least)| {
-        let vae = at(&vae.points, radius);
-        let best = smooth.iter().filter_map(|line| at(&line.points, radius)).map(|spread| spread.mean);
-        vae.is_some_and(|vae| best.fold(f64::NEG_INFINITY, f64::max) - vae.mean >= least)
-    });
-    (falls.runs, stays.runs) = (runs(), runs());
-    Ok(vec![falls.judge(fell), stays.judge(ahead)])
+    Ok(measured)
 }
 
 /// Figure 4: ColorMNIST, ConvNet, tasks colour and digit.
-pub fn figure4(lab: &Lab) -> Result<Vec<Claim>> {
-    let systems = settings::systems(lab, &settings::color_mnist(lab), settings::WIDE_COLORS);
-    let systems = trained(lab, settings::seeds(Arch::Conv), systems)?;
-    let mut claims = Vec::new();
-    for task in ["color", "digit"] {
-        let title = format!("ColorMNIST, ConvNet, task {task}");
-        claims.extend(compare(lab, &format!("fig4-{task}"), &title, &systems, task)?);
-    }
-    Ok(claims)
+pub fn figure4(lab: &Lab) -> Result<Measured> {
+    colors(lab, "fig4", &["vae", "se", "wide"])
 }
 
-/// Figure 5: MNIST, with the MLP and with the ConvNet.
-pub fn figure5(lab: &Lab) -> Result<Vec<Claim>> {
-    let mut claims = Vec::new();
-    for (arch, words) in [(Arch::Mlp, "MLP"), (Arch::Conv, "ConvNet")] {
-        let systems = settings::systems(lab, &settings::mnist(lab, arch), settings::wide(arch));
-        let systems = trained(lab, settings::seeds(arch), systems)?;
+/// Figure 7a: a random second point against an adversarial one.
+pub fn figure7a(lab: &Lab) -> Result<Measured> {
+    colors(lab, "fig7a", &["vae", "random", "se"])
+}
+
+/// Figure 7b: the number of selection steps L.
+pub fn figure7b(lab: &Lab) -> Result<Measured> {
+    colors(lab, "fig7b", &["l1", "l5", "l10", "l20"])
+}
+
+/// Figure 5: MNIST, with the MLP and with the ConvNet; and the paper's weaker attack.
+pub fn figure5(lab: &Lab) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for (group, words) in [(Group::MnistMlp, "MLP"), (Group::MnistConv, "ConvNet")] {
+        let systems = trained(lab, group, &["vae", "se", "wide"], &mut measured)?;
+        let arch = systems[0].system.config.arch;
         let title = format!("MNIST, {words}, task digit");
-        claims.extend(compare(lab, &format!("fig5-{arch}"), &title, &systems, "digit")?);
+        draw(lab, &format!("fig5-{arch}"), &title, &systems, "digit")?;
+        for trained in systems.iter().filter(|trained| trained.system.name.ends_with("-se")) {
+            let weak = weakly_attacked(lab, trained, "digit")?;
+            let name = format!("digit@{RADIUS}-weak");
+            measured.put(&trained.system.name, &name, weak);
+        }
     }
-    Ok(claims)
+    Ok(measured)
+}
+
+/// The radius of figure 5's weaker attack.
+const RADIUS: f32 = 0.1;
+
+/// Accuracy under pgd of 50 steps and one start, on the images of the runs' own attack.
+fn weakly_attacked(lab: &Lab, trained: &Trained, task: &str) -> Result<Estimate> {
+    let own = &trained.system.config.attack;
+    let attack = AttackConfig {
+        attacks: vec![AttackMethod::Pgd],
+        radii: vec![RADIUS],
+        steps: 50,
+        restarts: 1,
+        ..own.clone()
+    };
+    let settings = toml::to_string(&attack).unwrap_or_default();
+    let mut values = Vec::new();
+    let mut images = 0;
+    for run in &trained.runs {
+        let key = format!("weaker attack of {}: task {task}, attack {settings}", run.path.display());
+        let sound = |&(found, images): &(f64, usize)| (0.0..=100.0).contains(&found) && images > 0;
+        let found: (f64, usize) = lab.part(&key, sound, || {
+            let mut loaded = lab.open(run)?;
+            let tasks = loaded.tasks(Some(task))?;
+            let measured = loaded.try_probe(&tasks, Labels::ALL, &attack)?;
+            let attack = measured.first().and_then(|found| found.attack.as_ref());
+            let found = attack.and_then(|attack| Some((attack.accuracy_at(RADIUS)?, attack.examples)));
+            found.ok_or_else(|| Error::run(format!("task {task} was not attacked at radius {RADIUS}")))
+        })?;
+        values.push(found.0);
+        images = found.1;
+    }
+    Ok(Estimate::percentage(&values, images))
+}
+
+/// Appendix D.2: the beta-VAE, and the smooth encoder whose second point is the first, without coupling.
+pub fn beta(lab: &Lab) -> Result<Measured> {
+    let mut measured = Measured::default();
+    let systems = trained(lab, Group::MnistMlp, &["vae", "beta", "uncoupled"], &mut measured)?;
+    draw(lab, "beta", "MNIST, MLP, task digit", &systems, "digit")?;
+    Ok(measured)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::claims::Verdict;
     use super::*;
-    use crate::runs::config::Preset;
     use crate::runs::made_up::{Radii, run};
 
-    /// The verdicts on systems with these accuracies, and what is said of their measurements.
-    fn judged(systems: [&[Radii]; 3]) -> Vec<(Verdict, String)> {
-        let base = tempfile::tempdir().unwrap();
-        let lab = Lab::new(base.path(), Preset::Quick, "cpu", None, None, crate::progress::Context::silent())
-            .unwrap();
-        let trained = systems.map(|radii| Trained {
-            label: "a system".into(),
-            runs: radii.iter().map(|radii| run(&[("digit", *radii)])).collect(),
-        });
-        let claims = compare(&lab, "x", "x", &trained, "digit").unwrap();
-        claims.iter().map(|claim| (claim.verdict(), claim.numbers())).collect()
+    /// What is measured of a system whose runs have these accuracies.
+    fn measured(runs: &[Radii]) -> Measured {
+        let system =
+            System { name: "s".into(), label: "a system".into(), seeds: &[0, 1], config: Config::default() };
+        let runs = runs.iter().map(|radii| run(&[("digit", *radii)])).collect();
+        let mut measured = Measured::default();
+        Trained { system, runs }.put(&mut measured);
+        measured
     }
 
     #[test]
-    fn a_radius_that_is_not_measured_decides_nothing() {
-        let low: Radii = Some(&[("0.1", 30.0), ("0.2", 1.0)]);
-        let high: Radii = Some(&[("0.1", 80.0), ("0.2", 50.0)]);
-        let all = judged([&[low, low], &[low, low], &[high, high]]);
-        assert!(all.iter().all(|(verdict, _)| *verdict == Verdict::Reproduced), "{all:?}");
-        let other: Radii = Some(&[("0.05", 80.0)]);
-        let both = "not measured: radius 0.1, radius 0.2";
-        for (systems, parts) in [
-            ([&[other, other][..]; 3], ["not measured: radius 0.2", both]),
-            ([&[None, None][..]; 3], ["not measured: task digit under attack"; 2]),
-            // One system, or one seed of it, is enough.
-            ([&[low, low], &[low, low], &[other, other]], ["", both]),
-            ([&[low, other], &[low, low], &[high, high]], ["not measured: radius 0.2", both]),
-            ([&[low, low], &[low, None], &[high, high]], ["", "not measured: task digit under attack"]),
-        ] {
-            for ((verdict, numbers), part) in judged(systems).into_iter().zip(parts) {
-                let expected = if part.is_empty() { Verdict::Reproduced } else { Verdict::Untested };
-                assert!(verdict == expected && numbers.ends_with(part), "{verdict:?}: {numbers}, {part}");
-            }
-        }
+    fn a_radius_needs_every_run() {
+        let [both, one] = [&[("0.1", 30.0), ("0.2", 10.0)][..], &[("0.1", 50.0)]].map(Some);
+        let found = measured(&[both, one]);
+        assert_eq!(found.get("s.digit@0.1").map(|value| (value.mean, value.count)), Some((40.0, 2)));
+        assert_eq!(found.get("s.digit@0.2"), None);
+        assert_eq!(found.get("s.digit@clean").map(|value| value.mean), Some(99.0));
+        assert_eq!(found.get("s.digit@0"), None);
+        assert!(measured(&[both, None]).get("s.digit@0.1").is_none());
+        assert!(measured(&[]).get("s.digit@clean").is_none());
     }
 }

@@ -1,11 +1,13 @@
 //! The figures and tables by name.
 
 use clap::ValueEnum;
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
 /// What can be reproduced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum What {
     /// An image perturbed inside the ball, and what the decoder makes of its code (CelebA)
     Fig1,
@@ -31,6 +33,8 @@ pub enum What {
     Lipschitz,
     /// A GAN's generator as a smooth encoder (appendix D.1): points of the plane, and MNIST
     Gan,
+    /// The beta-VAE as a smooth encoder without coupling (appendix D.2)
+    Beta,
     /// All of them
     All,
 }
@@ -44,7 +48,7 @@ impl What {
     /// Every single figure and table, those first that take seconds.
     pub fn each() -> Vec<What> {
         use What::*;
-        vec![Fig2, Fig3, Gan, Fig5, Lipschitz, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
+        vec![Fig2, Fig3, Gan, Fig5, Lipschitz, Beta, Fig4, Fig7a, Fig7b, Table1, Fig1, Fig6, Fig8]
     }
 
     /// Refuses folders of faces for a figure that shows none, and settings of runs for one that trains none.
@@ -75,14 +79,15 @@ impl What {
     pub fn fixed(self) -> &'static [&'static str] {
         const SYSTEMS: &[&str] =
             &["dataset", "arch", "objective", "eps", "gamma", "gamma-warmup", "seed", "attack.norm"];
+        const SELECTIONS: &[&str] =
+            &["dataset", "arch", "objective", "selection", "selection-steps", "seed", "attack.norm"];
         use What::*;
         match self {
             // These train no runs.
             Fig2 | Fig3 | Gan | All => &[],
-            Fig4 | Fig5 | Lipschitz => SYSTEMS,
-            Fig1 | Fig6 | Fig8 | Table1 => &["dataset", "arch", "objective", "attack.norm"],
-            Fig7a => &["dataset", "arch", "objective", "selection", "attack.norm"],
-            Fig7b => &["dataset", "arch", "objective", "selection", "selection-steps", "attack.norm"],
+            Fig4 | Fig5 | Lipschitz | Beta => SYSTEMS,
+            Fig1 | Fig6 | Fig8 | Table1 => &["dataset", "arch", "objective", "seed", "attack.norm"],
+            Fig7a | Fig7b => SELECTIONS,
         }
     }
 
