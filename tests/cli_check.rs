@@ -94,6 +94,88 @@ fn damage_is_found_and_mended_from_what_is_whole() {
     }
 }
 
+/// A record that lists no files, as those of early versions, leaves their content to be looked at.
+#[test]
+fn weights_that_cannot_be_are_found_without_checksums() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack");
+    let mut record = lab.json("run/result.json");
+    for key in ["files", "sha256"] {
+        record.as_object_mut().unwrap().remove(key);
+    }
+    let model = lab.read("run/model.safetensors");
+    let header = 8 + u64::from_le_bytes(model[..8].try_into().unwrap()) as usize;
+    let text = String::from_utf8(model[8..header].to_vec()).unwrap();
+    // The last number is one of the probe's weights.
+    let mut infinite = model.clone();
+    let last = model.len() - 4;
+    infinite[last..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    let with_header = |text: String| {
+        let length = (text.len() as u64).to_le_bytes();
+        [&length[..], text.as_bytes(), &model[header..]].concat()
+    };
+    let turned = text.replacen("\"shape\":[16,64]", "\"shape\":[64,16]", 1);
+    let entry = &text[text.find("\"encoder.0.bias\"").unwrap()..text.find("\"encoder.0.weight\"").unwrap()];
+    let twice = text.replacen(entry, &entry.repeat(2), 1);
+    assert!(turned != text && twice != text, "{text}");
+    for (damaged, what) in [
+        (infinite, "probe.label"),
+        (with_header(turned), "does not fit the model"),
+        (with_header(twice), "encoder.0.bias is there twice"),
+    ] {
+        fs::write(lab.path("run/result.json"), record.to_string()).unwrap();
+        fs::write(lab.path("run/model.safetensors"), damaged).unwrap();
+        lab.refused(2, "attack run", &["run/model.safetensors", what]);
+        let (whole, said) = check(&lab, "");
+        assert!(!whole && said.contains("model.safetensors") && said.contains(what), "{said}");
+        assert!(check(&lab, "--repair").0);
+        assert!(lab.read("run/model.safetensors") == model);
+    }
+}
+
+#[test]
+fn a_changed_page_and_a_damaged_checkpoint_make_way() {
+    let lab = Lab::new();
+    lab.train("run", "--no-attack");
+    let page = lab.text("run/report.html");
+    for changed in [page.replacen("steps", "stops", 1), page.trim_end().to_string()] {
+        fs::write(lab.path("run/report.html"), changed).unwrap();
+        let (whole, said) = check(&lab, "");
+        assert!(!whole && said.contains("report.html: is not whole"), "{said}");
+        assert!(check(&lab, "--repair").0);
+        assert!(lab.text("run/report.html") == page);
+    }
+    // A finished run does without.
+    fs::write(lab.path("run/checkpoint.safetensors"), "damaged").unwrap();
+    assert!(!check(&lab, "").0);
+    assert!(check(&lab, "--repair").0);
+    assert_eq!(lab.text("run/checkpoint.safetensors.damaged"), "damaged");
+    lab.ok("train --resume run");
+    // The curve cannot be made again, so whoever shows it says so.
+    let curve = lab.text("run/metrics.jsonl");
+    fs::write(lab.path("run/metrics.jsonl"), curve.lines().next().unwrap()).unwrap();
+    for command in ["train --resume run", "probe run", "attack run"] {
+        let told = lab.run(command);
+        assert_eq!(told.code, Some(0), "{}", told.stderr);
+        assert!(told.stderr.contains("metrics.jsonl: is not as result.json lists it"), "{}", told.stderr);
+    }
+}
+
+#[test]
+fn no_command_writes_over_a_runs_own_files() {
+    let lab = Lab::new();
+    lab.train("run", "");
+    let before = snapshot(&lab.path("run"));
+    for file in ["checkpoint.safetensors", "model.safetensors"] {
+        let line = format!("encode run --out run/{file} --overwrite");
+        lab.refused(2, &line, &["--out", file, "a run's own file"]);
+    }
+    lab.refused(2, "sample run --out run/outcomes/label-1.png", &["--out", "a run's own file"]);
+    lab.refused(2, "export run --onnx run/config.toml --overwrite", &["--onnx", "a run's own file"]);
+    assert!(snapshot(&lab.path("run")) == before);
+    lab.ok("encode run --out run/codes.npy");
+}
+
 #[test]
 fn other_data_and_other_settings_are_refused_by_name() {
     let lab = Lab::new();
@@ -195,7 +277,8 @@ fn a_folder_of_runs_is_checked_run_by_run() {
     let whole: Vec<bool> =
         document.as_array().unwrap().iter().map(|run| run["whole"].as_bool().unwrap()).collect();
     assert_eq!(whole, [true, false]);
-    assert_eq!(document[1]["found"][0]["mendable"], false);
+    // A finished run does without its checkpoint.
+    assert_eq!(document[1]["found"][0]["mendable"], true);
     lab.refused(2, "check set", &["set has no run"]);
     lab.refused(2, "check nowhere", &["nowhere"]);
 }

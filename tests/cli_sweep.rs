@@ -351,6 +351,7 @@ fn a_killed_reproduction_goes_on() {
         ("fig8", "arch = 'mlp'", "arch"),
         ("table1", "seed = 1", "seed"),
         ("beta", "gamma = 1", "gamma"),
+        ("fig5", "[attack]\nenabled = false", "attack.enabled"),
         ("lipschitz", "dataset = 'color-mnist'", "dataset"),
         ("fig5", "[attack]\nnorm = 'l2'", "attack.norm"),
     ] {
@@ -360,4 +361,13 @@ fn a_killed_reproduction_goes_on() {
         lab.refused(2, "reproduce all --config own.toml", &["own.toml", "sets"]);
     }
     lab.refused(2, "reproduce fig5 --device abacus", &["--device", "abacus"]);
+    // What no run of the figure uses is told; what some use is not.
+    let text = lab.text("short.toml");
+    let unused = format!("beta = 3\ncrop = 100\nselection-steps = 2\n{text}");
+    fs::write(lab.path("unused.toml"), unused).unwrap();
+    let told = lab.run("reproduce lipschitz --config unused.toml --device cpu").stderr;
+    for part in ["unused.toml: beta is not used", "unused.toml: crop is not used"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains("selection-steps"), "{told}");
 }

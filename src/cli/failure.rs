@@ -35,9 +35,7 @@ fn hint(error: &Error) -> Option<String> {
     let resume = |run: &Path| format!("smoothenc train --resume {}", run.display());
     match error {
         Error::Stopped { run, .. } => Some(format!("go on with: {}", resume(run))),
-        Error::Interrupted { run, .. } => {
-            Some(format!("mend that and go on from the last checkpoint with: {}", resume(run)))
-        }
+        Error::Interrupted { run, .. } => Some(format!("mend that and go on with: {}", resume(run))),
         Error::Unfinished { run, .. } => Some(format!("finish the run with: {}", resume(run))),
         Error::NoProbe { run, .. } => Some(format!("make one with: smoothenc probe {}", run.display())),
         Error::Locked { .. } => {
@@ -120,7 +118,7 @@ mod tests {
         assert_eq!(told, "error: a/b: disk full");
         let source = Box::new(Error::io("a/b")(disk()));
         let told = explain(&Error::Interrupted { run: "a".into(), source });
-        let hint = "mend that and go on from the last checkpoint with: smoothenc train --resume a";
+        let hint = "mend that and go on with: smoothenc train --resume a";
         assert_eq!(told, format!("error: training ended early\n  cause: a/b: disk full\n  hint: {hint}"));
         let read = Error::file("x.json", "does not read as a result").because(disk());
         assert_eq!(explain(&read), "error: x.json does not read as a result\n  cause: disk full");

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::error::{Error, Result};
 use crate::files::directory;
+use crate::runs::dir;
 
 /// The file to write; a command says in `--out`'s help of what kind.
 #[derive(Debug, Args)]
@@ -39,6 +40,9 @@ pub fn check(flag: &str, path: &Path, overwrite: bool) -> Result<()> {
     }
     if path.is_dir() {
         return refuse("that is a folder; give a file");
+    }
+    if dir::is_own_file(path) {
+        return refuse("that is a run's own file; give another");
     }
     if path.exists() && !overwrite {
         return refuse("the file exists; give another, or --overwrite to replace it");

@@ -98,12 +98,22 @@ impl<const OF: u8> FromArgMatches for SettingFlags<OF> {
     }
 }
 
+/// The first clause of a help, for `-h`, which is to fit on a screen.
+fn brief(help: &str) -> &str {
+    let ends = ["; ", ": ", ", in "].iter().filter_map(|mark| help.find(mark));
+    ends.min().map_or(help, |end| &help[..end])
+}
+
 fn argument(setting: &'static Setting) -> Arg {
     let flag = Arg::new(setting.flag()).long(setting.flag()).help_heading(setting.group.title());
     let default = Preset::Quick.default_of(setting);
     let flag = match setting.kind {
         Kind::Switch => {
-            return flag.help(setting.help()).action(ArgAction::SetTrue).hide_short_help(!setting.common);
+            return flag
+                .help(brief(&setting.help()).to_string())
+                .long_help(setting.help())
+                .action(ArgAction::SetTrue)
+                .hide_short_help(!setting.common);
         }
         Kind::Choice(known) => {
             let values = known().iter().map(|(name, about)| PossibleValue::new(*name).help(about.trim()));
@@ -113,7 +123,7 @@ fn argument(setting: &'static Setting) -> Arg {
     };
     let flag = flag.value_name(setting.value_name).hide_short_help(!setting.common);
     if setting.kind.is_path() {
-        return flag.help(setting.help());
+        return flag.help(brief(&setting.help()).to_string()).long_help(setting.help());
     }
     // `-h` has the default of the MLP on MNIST, `--help` those of other networks and data too.
     let plain = default.split(';').next().unwrap_or_default();
@@ -124,6 +134,6 @@ fn argument(setting: &'static Setting) -> Arg {
         }
         _ => String::new(),
     };
-    flag.help(format!("{} [default: {plain}]", setting.help()))
+    flag.help(format!("{} [default: {plain}]", brief(&setting.help())))
         .long_help(format!("{} [default: {default}]{names}", setting.help()))
 }

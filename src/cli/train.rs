@@ -26,12 +26,12 @@ pub fn run(args: TrainArgs, context: &Context) -> Result<()> {
     let request = args.resolve()?;
     for setting in declared().filter(|setting| setting.value_in(&given).is_some()) {
         if let Some(why) = request.config.why_unused(&setting.path()) {
-            log::warn!("--{} is not used: {why}", setting.flag());
+            log::warn!("--{} {why}", setting.flag());
         }
     }
     if let Some(path) = file {
         for (name, why) in request.config.unused_in_file(&path, preset)? {
-            log::warn!("{}: {name} is not used: {why}", path.display());
+            log::warn!("{}: {name} {why}", path.display());
         }
     }
     if let Destination::Out { path, .. } = &request.destination {

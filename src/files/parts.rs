@@ -62,7 +62,7 @@ impl Parts {
         self.read(&mut bytes, offset).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => {
                 Error::run(format!("{} was cut short while it was in use", self.path.display()))
-                    .with_hint("the same command makes it again")
+                    .with_hint("the next command that needs it makes it again")
             }
             _ => Error::io(&self.path)(error),
         })?;

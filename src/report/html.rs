@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
+use crate::data::hex_sha256;
 use crate::report::draw::{Drawing, escape};
 use crate::report::image::Image;
 
@@ -74,17 +75,19 @@ impl Section {
 /// The name of [`Page::of`] in the file.
 const OF: &str = "smoothenc-of";
 
-/// Whether `html` is the whole file of a page that shows the file of this checksum.
+/// The name of the page's own checksum in the file, and what stands for it where it is made.
+const SEAL: &str = "smoothenc-page";
+const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Whether `html` is the file of a page that shows the file of this checksum, as it was written.
 pub fn shows(html: &str, checksum: &str) -> bool {
-    let head = html.get(..HEAD).unwrap_or(html);
-    head.contains(&format!("name=\"{OF}\" content=\"{checksum}\"")) && html.ends_with(END)
+    let of = format!("<meta name=\"{OF}\" content=\"{checksum}\">");
+    let seal = format!("<meta name=\"{SEAL}\" content=\"");
+    // Both stand at the file's start.
+    let Some(at) = html.find(&seal).map(|at| at + seal.len()) else { return false };
+    let Some(found) = html.get(at..at + UNSEALED.len()) else { return false };
+    html[..at].contains(&of) && hex_sha256(html.replacen(found, UNSEALED, 1).as_bytes()) == found
 }
-
-/// Within so many bytes of the start is what the page shows.
-const HEAD: usize = 1000;
-
-/// How every page ends.
-const END: &str = "</html>\n";
 
 impl Page {
     /// The file. Every text is escaped; images and pictures are in it.
@@ -95,7 +98,10 @@ impl Page {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
-                    @if !self.of.is_empty() { meta name=(OF) content=(Plain(&self.of)); }
+                    @if !self.of.is_empty() {
+                        meta name=(OF) content=(Plain(&self.of));
+                        meta name=(SEAL) content=(UNSEALED);
+                    }
                     title { (Plain(&self.title)) }
                     style { (PreEscaped(include_str!("page.css"))) }
                 }
@@ -115,7 +121,11 @@ impl Page {
             }
             "\n"
         };
-        page.into_string()
+        let page = page.into_string();
+        match self.of.is_empty() {
+            true => page,
+            false => page.replacen(UNSEALED, &hex_sha256(page.as_bytes()), 1),
+        }
     }
 }
 
@@ -211,6 +221,7 @@ mod tests {
         };
         let html = page.html();
         assert!(shows(&html, "0f") && !shows(&html, "0e") && !shows(&html[..html.len() - 1], "0f"));
+        assert!(!shows(&html.replacen("<h2>", "<h2> ", 1), "0f") && !shows("", "0f"));
         assert!(!html.contains("<script>") && !html.contains("&\"'"), "{html}");
         assert_eq!(html.matches("&lt;script&gt;&amp;&quot;&#39;").count(), 13, "{html}");
     }

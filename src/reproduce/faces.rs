@@ -11,7 +11,7 @@ use super::estimate::Estimate;
 use super::lab::Lab;
 use super::plots::{Line, Words};
 use super::security::{Trained, trained};
-use super::systems::Group;
+use super::what::What;
 
 /// What a title says of the pictures.
 pub fn pictures(synthetic: bool) -> &'static str {
@@ -74,8 +74,13 @@ impl Cell {
 
 /// The VAE and the smooth encoder.
 pub fn both(lab: &Lab, measured: &mut Measured) -> Result<[Trained; 2]> {
-    let systems = trained(lab, Group::Faces, &["vae", "se"], measured)?;
-    systems.try_into().map_err(|_| Error::run("the faces have not two systems"))
+    let systems = trained(lab, What::Table1, measured)?;
+    systems
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .try_into()
+        .map_err(|_| Error::run("the faces have not two systems"))
 }
 
 /// Table 1: nominal and adversarial accuracy on the 17 tasks, VAE and smooth encoder.
@@ -139,8 +144,8 @@ const DRAWS: u64 = 2;
 pub fn figure8(lab: &Lab) -> Result<Measured> {
     const RADIUS: f32 = 0.1;
     let mut measured = Measured::default();
-    let systems = trained(lab, Group::Faces, &["se"], &mut measured)?;
-    let Some(smooth) = systems.first() else { return Ok(measured) };
+    let systems = trained(lab, What::Fig8, &mut measured)?;
+    let Some(smooth) = systems.iter().flatten().next() else { return Ok(measured) };
     for name in ["Mustache", "Bald"] {
         // For each part of the labels a value of each seed, its mean over the draws: without an attack, and under it.
         let mut parts = vec![(Vec::new(), Vec::new()); PERCENT.len() + 1];

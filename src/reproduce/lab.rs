@@ -18,11 +18,12 @@ use crate::progress::Context;
 use crate::report::run_page::RunPage;
 use crate::report::{self, Drawing};
 use crate::runs::LoadedRun;
-use crate::runs::config::{Config, Preset};
+use crate::runs::config::{Config, Preset, declared};
 use crate::runs::output::{self, Files};
 use crate::runs::short;
 use crate::runs::store::{Finished, Runs};
 
+use super::systems;
 use super::what::What;
 
 /// A place to work in. `root` holds what figures share, `out` what one of them shows.
@@ -183,17 +184,47 @@ impl Lab {
     /// # Errors
     /// [`Error::Request`] for a setting that is unknown or no run can have.
     pub fn settle(&self, config: Config) -> Result<Config> {
+        let config = self.laid_over(config)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn laid_over(&self, config: Config) -> Result<Config> {
         let config = Config { device: self.device.clone(), ..config };
         let config = match &self.over {
             Some((text, path)) => Config::from_toml(text, &path.display().to_string(), &config)?.beside(path),
             None => config,
         };
-        config.validate()?;
         Ok(config)
     }
 
-    /// The run of these settings, made now if it is not there.
+    /// Warns of settings laid over that no run of these figures uses.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a file of settings that does not read.
+    pub fn warn_of_unused(&self, figures: &[What]) -> Result<()> {
+        let Some((text, path)) = &self.over else { return Ok(()) };
+        let given: toml::Table = toml::from_str(text)
+            .map_err(|error| Error::request(format!("{}: {}", path.display(), error.message())))?;
+        let systems =
+            figures.iter().flat_map(|&what| systems::of(self, what)).flat_map(|(_, systems)| systems);
+        let configs = systems.map(|system| self.laid_over(system.config)).collect::<Result<Vec<_>>>()?;
+        for setting in declared().filter(|setting| setting.value_in(&given).is_some()) {
+            let name = setting.path();
+            let why: Option<Vec<String>> = configs.iter().map(|config| config.why_unused(&name)).collect();
+            if let Some(why) = why.and_then(|why| why.into_iter().next()) {
+                log::warn!("{}: {name} {why}", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// The run of these settings, made now if it is not there. Faces lie where [`Lab::celeba`] has them.
     pub fn run(&self, config: Config) -> Result<Finished> {
+        let config = match config.dataset == "celeba" {
+            true => Config { data_dir: Some(self.celeba()?), ..config },
+            false => config,
+        };
         let config = self.settle(config)?;
         if self.runs.find(&config)?.is_none() {
             log::info!("training {}", self.runs.path(&config)?.display());

@@ -7,7 +7,7 @@ use super::estimate::Estimate;
 use super::lab::Lab;
 use super::plots::Words;
 use super::security::trained;
-use super::systems::Group;
+use super::what::What;
 
 /// The ball in which x* is looked for, and the steps that look for it.
 const EPS: f32 = 0.1;
@@ -18,7 +18,7 @@ pub fn measure(lab: &Lab) -> Result<Measured> {
     let count = if lab.quick() { 300 } else { 10_000 };
     let mut measured = Measured::default();
     let mut all = Vec::new();
-    for trained in trained(lab, Group::MnistMlp, &["vae", "se"], &mut measured)? {
+    for trained in trained(lab, What::Lipschitz, &mut measured)?.into_iter().flatten() {
         let sound = |found: &Vec<f64>| !found.is_empty() && found.iter().all(|&ratio| ratio >= 0.0);
         let ratios = trained.runs.iter().map(|run| {
             let key = format!("Lipschitz ratios of {}: {count} images, {EPS}, {STEPS}", run.path.display());

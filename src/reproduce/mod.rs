@@ -40,11 +40,9 @@ fn measure(what: What, lab: &Lab) -> Result<Measured> {
         What::Fig1 => pictures::figure1(lab),
         What::Fig2 => tabular::figure2(lab),
         What::Fig3 => tabular::figure3(lab),
-        What::Fig4 => security::figure4(lab),
+        What::Fig4 | What::Fig7a | What::Fig7b => security::colors(lab, what),
         What::Fig5 => security::figure5(lab),
         What::Fig6 => pictures::figure6(lab),
-        What::Fig7a => security::figure7a(lab),
-        What::Fig7b => security::figure7b(lab),
         What::Fig8 => faces::figure8(lab),
         What::Table1 => faces::table1(lab),
         What::Lipschitz => lipschitz::measure(lab),
@@ -112,6 +110,7 @@ pub fn run(
         one => vec![one],
     };
     parts.iter().try_for_each(|&what| lab.check_over(what))?;
+    lab.warn_of_unused(&parts)?;
     let own = |what: What| match (request.out, request.what) {
         (Some(out), one) if one != What::All => out.to_path_buf(),
         _ => root.join(what.name()),

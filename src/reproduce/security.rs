@@ -1,7 +1,7 @@
 //! Accuracy under attack against the attack's radius: figures 4, 5 and 7, and the beta-VAE of appendix D.2.
 
 use crate::error::{Error, Result};
-use crate::runs::config::{AttackConfig, AttackMethod, Config};
+use crate::runs::config::{Arch, AttackConfig, AttackMethod, Config};
 use crate::runs::evaluate::Labels;
 use crate::runs::store::Finished;
 
@@ -9,7 +9,8 @@ use super::condition::Measured;
 use super::estimate::Estimate;
 use super::lab::Lab;
 use super::plots::{Line, Words};
-use super::systems::{Group, System};
+use super::systems::{self, System};
+use super::what::What;
 
 /// A system with its runs, one a seed.
 #[derive(Debug)]
@@ -18,19 +19,19 @@ pub struct Trained {
     pub runs: Vec<Finished>,
 }
 
-/// Trains those systems of a group whose names end so, each with each of its seeds, and puts their accuracies.
+/// Trains the systems of a figure, each with each of its seeds, and puts their accuracies: one list for each group.
 ///
 /// # Errors
 /// Those of the trainings.
-pub fn trained(lab: &Lab, group: Group, names: &[&str], measured: &mut Measured) -> Result<Vec<Trained>> {
-    let mut found = Vec::new();
-    let wanted: Vec<String> = names.iter().map(|name| format!("{}-{name}", group.name())).collect();
-    for system in group.systems(lab)?.into_iter().filter(|system| wanted.contains(&system.name)) {
+pub fn trained(lab: &Lab, what: What, measured: &mut Measured) -> Result<Vec<Vec<Trained>>> {
+    let one = |system: System| {
         let runs = system.seeds.iter().map(|&seed| lab.run(Config { seed, ..system.config.clone() }));
-        let runs: Vec<Finished> = runs.collect::<Result<_>>()?;
-        found.push(Trained { system, runs });
-    }
-    found.iter().for_each(|trained| trained.put(measured));
+        Ok(Trained { runs: runs.collect::<Result<_>>()?, system })
+    };
+    let groups = systems::of(lab, what).into_iter();
+    let found = groups.map(|(_, systems)| systems.into_iter().map(one).collect::<Result<Vec<_>>>());
+    let found = found.collect::<Result<Vec<_>>>()?;
+    found.iter().flatten().for_each(|trained| trained.put(measured));
     Ok(found)
 }
 
@@ -83,39 +84,24 @@ fn draw(lab: &Lab, name: &str, title: &str, systems: &[Trained], task: &str) -> 
     lab.curves(name, words, &lines, &[])
 }
 
-/// Both tasks of ColorMNIST.
-fn colors(lab: &Lab, figure: &str, names: &[&str]) -> Result<Measured> {
+/// Figures 4 and 7: ColorMNIST, ConvNet, tasks colour and digit.
+pub fn colors(lab: &Lab, what: What) -> Result<Measured> {
     let mut measured = Measured::default();
-    let systems = trained(lab, Group::Color, names, &mut measured)?;
-    for task in ["color", "digit"] {
-        let title = format!("ColorMNIST, ConvNet, task {task}");
-        draw(lab, &format!("{figure}-{task}"), &title, &systems, task)?;
+    for systems in trained(lab, what, &mut measured)? {
+        for task in ["color", "digit"] {
+            let title = format!("ColorMNIST, ConvNet, task {task}");
+            draw(lab, &format!("{}-{task}", what.name()), &title, &systems, task)?;
+        }
     }
     Ok(measured)
-}
-
-/// Figure 4: ColorMNIST, ConvNet, tasks colour and digit.
-pub fn figure4(lab: &Lab) -> Result<Measured> {
-    colors(lab, "fig4", &["vae", "se", "wide"])
-}
-
-/// Figure 7a: a random second point against an adversarial one.
-pub fn figure7a(lab: &Lab) -> Result<Measured> {
-    colors(lab, "fig7a", &["vae", "random", "se"])
-}
-
-/// Figure 7b: the number of selection steps L.
-pub fn figure7b(lab: &Lab) -> Result<Measured> {
-    colors(lab, "fig7b", &["l1", "l5", "l10", "l20"])
 }
 
 /// Figure 5: MNIST, with the MLP and with the ConvNet; and the paper's weaker attack.
 pub fn figure5(lab: &Lab) -> Result<Measured> {
     let mut measured = Measured::default();
-    for (group, words) in [(Group::MnistMlp, "MLP"), (Group::MnistConv, "ConvNet")] {
-        let systems = trained(lab, group, &["vae", "se", "wide"], &mut measured)?;
+    for systems in trained(lab, What::Fig5, &mut measured)? {
         let arch = systems[0].system.config.arch;
-        let title = format!("MNIST, {words}, task digit");
+        let title = format!("MNIST, {}, task digit", if arch == Arch::Mlp { "MLP" } else { "ConvNet" });
         draw(lab, &format!("fig5-{arch}"), &title, &systems, "digit")?;
         for trained in systems.iter().filter(|trained| trained.system.name.ends_with("-se")) {
             let weak = weakly_attacked(lab, trained, "digit")?;
@@ -162,8 +148,9 @@ fn weakly_attacked(lab: &Lab, trained: &Trained, task: &str) -> Result<Estimate>
 /// Appendix D.2: the beta-VAE, and the smooth encoder whose second point is the first, without coupling.
 pub fn beta(lab: &Lab) -> Result<Measured> {
     let mut measured = Measured::default();
-    let systems = trained(lab, Group::MnistMlp, &["vae", "beta", "uncoupled"], &mut measured)?;
-    draw(lab, "beta", "MNIST, MLP, task digit", &systems, "digit")?;
+    for systems in trained(lab, What::Beta, &mut measured)? {
+        draw(lab, "beta", "MNIST, MLP, task digit", &systems, "digit")?;
+    }
     Ok(measured)
 }
 

@@ -76,19 +76,20 @@ impl What {
     /// The settings that every run of it has from the figure, as they are called in `config.toml`: what it is of, and
     /// what it compares. With one of them laid over all runs it would compare a run with itself, or show something
     /// else than it says.
-    pub fn fixed(self) -> &'static [&'static str] {
-        const SYSTEMS: &[&str] =
-            &["dataset", "arch", "objective", "eps", "gamma", "gamma-warmup", "seed", "attack.norm"];
-        const SELECTIONS: &[&str] =
-            &["dataset", "arch", "objective", "selection", "selection-steps", "seed", "attack.norm"];
+    pub fn fixed(self) -> Vec<&'static str> {
+        // In every figure; an attack is what most of them measure.
+        const ALL: &[&str] = &["dataset", "arch", "objective", "seed", "attack.enabled", "attack.norm"];
+        const BALLS: &[&str] = &["eps", "gamma", "gamma-warmup"];
         use What::*;
-        match self {
+        let own: &[&str] = match self {
             // These train no runs.
-            Fig2 | Fig3 | Gan | All => &[],
-            Fig4 | Fig5 | Lipschitz | Beta => SYSTEMS,
-            Fig1 | Fig6 | Fig8 | Table1 => &["dataset", "arch", "objective", "seed", "attack.norm"],
-            Fig7a | Fig7b => SELECTIONS,
-        }
+            Fig2 | Fig3 | Gan | All => return Vec::new(),
+            Fig1 | Fig6 | Fig8 | Table1 => &[],
+            Fig4 | Fig5 | Lipschitz => BALLS,
+            Beta => &["eps", "gamma", "gamma-warmup", "beta", "selection"],
+            Fig7a | Fig7b => &["selection", "selection-steps"],
+        };
+        [ALL, own].concat()
     }
 
     /// Its name and what it shows.

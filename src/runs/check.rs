@@ -12,7 +12,7 @@ use crate::runs::dir::{CHANGED, CONFIG, METRICS, RESULT, RunDir};
 use crate::runs::pipeline::PageWriter;
 use crate::runs::record::{FileMark, RunRecord};
 use crate::runs::writing::Writing;
-use crate::runs::{change, identity, metrics};
+use crate::runs::{change, identity, metrics, model_file};
 
 /// Something that is wrong with a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,9 +110,16 @@ impl Check {
             record.iterations == config.iterations && steps.is_none_or(|steps| steps == config.iterations);
         self.marked(&record, whole, trained);
         let model = checkpoint::load(&run.model_path());
-        if let Some((_, metadata)) = self.sound(&run.model_path(), whole, model) {
+        if let Some((tensors, metadata)) = self.sound(&run.model_path(), whole, model) {
+            let fits = model_file::check(&run.model_path(), &tensors, &metadata, &config);
+            self.sound(&run.model_path(), whole, fits);
             let settings = identity::check_settings(&metadata, &run.model_path(), &config);
             self.sound(&run.model_path(), false, settings);
+        }
+        // A finished run is whole without a checkpoint, so one that is damaged can make way.
+        let at = self.run.checkpoint_path();
+        if record.iterations == config.iterations && self.found.iter().all(|finding| finding.path == at) {
+            self.found.iter_mut().for_each(|finding| finding.mendable = true);
         }
         // Where there is none its command has ended early, and any other that completes the run writes it.
         if run.report_path().exists() && !pages.is_fresh(&run) {
@@ -216,6 +223,9 @@ pub fn clean(path: &Path, pages: &dyn PageWriter) -> Result<()> {
         if *path == writing.result_path() {
             // It may have what cannot be measured again.
             let aside = path.with_extension("json.damaged");
+            disk::rename(path, &aside).map_err(Error::io(path))?;
+        } else if *path == writing.checkpoint_path() {
+            let aside = path.with_extension("safetensors.damaged");
             disk::rename(path, &aside).map_err(Error::io(path))?;
         } else if *path == writing.report_path() {
             disk::remove_file(path).map_err(Error::io(path))?;

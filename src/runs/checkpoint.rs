@@ -5,12 +5,14 @@
 //! flipped bit would otherwise train on unseen; a model is not, so that scripts may change its weights.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -91,7 +93,10 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Metadata)> {
 /// As [`load`].
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<(Vec<NamedTensor>, Metadata)> {
     let damaged = |why: String| Error::file(path, DAMAGED).because(why);
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+    let (length, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+    // The crate takes the last of two tensors of one name. The header follows its length, which has eight bytes.
+    let names = bytes.get(8..8 + length).unwrap_or_default();
+    serde_json::from_slice::<UniqueNames>(names).map_err(|error| damaged(error.to_string()))?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
     let mut tensors = Vec::with_capacity(file.len());
     for (name, view) in file.iter() {
@@ -106,6 +111,49 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<(Vec<NamedTensor>, Metadata)>
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     Ok((tensors, metadata))
+}
+
+/// The keys of a JSON object, none of which is there twice.
+struct UniqueNames;
+
+impl<'de> Deserialize<'de> for UniqueNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = UniqueNames;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<UniqueNames, A::Error> {
+                let mut seen = BTreeSet::new();
+                while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
+                    if seen.contains(&name) {
+                        return Err(A::Error::custom(format!("{name} is there twice")));
+                    }
+                    seen.insert(name);
+                }
+                Ok(UniqueNames)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// Refuses numbers that are not finite, in the file at `path`.
+///
+/// # Errors
+/// [`Error::Request`] naming the file and the tensor.
+pub fn check_finite(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
+    for NamedTensor { name, data, .. } in tensors {
+        if let TensorData::F32(values) = data
+            && let Some(at) = values.iter().position(|value| !value.is_finite())
+        {
+            return Err(Error::file(path, format!("`{name}` has {} as number {at}", values[at])));
+        }
+    }
+    Ok(())
 }
 
 /// Reads the metadata alone, without the tensors: quick, and no check of the rest. The checksums are left out.

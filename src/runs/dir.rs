@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::change;
 use super::config::{Config, seal_holds};
-use crate::files::lock::Lock;
+use super::{change, outcomes};
+use crate::files::directory;
+use crate::files::lock::{self, Lock};
 use crate::{Error, Result};
 
 /// The names of what a change of a run replaces together.
@@ -14,6 +15,8 @@ pub const CONFIG: &str = "config.toml";
 pub const MODEL: &str = "model.safetensors";
 pub const RESULT: &str = "result.json";
 pub const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const TENSORBOARD: &str = "tensorboard";
 /// The name of what shows it.
 pub const PAGE: &str = "report.html";
 
@@ -133,7 +136,7 @@ impl RunDir {
     }
 
     pub fn checkpoint_path(&self) -> PathBuf {
-        self.path.join("checkpoint.safetensors")
+        self.path.join(CHECKPOINT)
     }
 
     pub fn result_path(&self) -> PathBuf {
@@ -142,11 +145,32 @@ impl RunDir {
 
     /// The folder of TensorBoard's events.
     pub fn tensorboard_path(&self) -> PathBuf {
-        self.path.join("tensorboard")
+        self.path.join(TENSORBOARD)
     }
 
     pub fn report_path(&self) -> PathBuf {
         self.path.join(PAGE)
+    }
+}
+
+/// Whether `folder` is a run: settings beside something that was made with them.
+pub fn is_run(folder: &Path) -> bool {
+    let run = RunDir { path: folder.to_path_buf() };
+    let made = [run.model_path(), run.result_path(), run.checkpoint_path()];
+    run.config_path().is_file() && (made.iter().any(|path| path.is_file()) || run.config().is_ok())
+}
+
+/// Whether `path` is a file that a run writes, in a folder that is one.
+pub fn is_own_file(path: &Path) -> bool {
+    let folder = directory(path);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match [CONFIG, MODEL, RESULT, METRICS, PAGE, CHECKPOINT, lock::NAME].contains(&name) {
+        true => is_run(folder),
+        // In one of its folders.
+        false => {
+            [outcomes::FOLDER, TENSORBOARD].iter().any(|own| folder.ends_with(own))
+                && is_run(directory(folder))
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub fn load_model(run: &RunDir, config: &Config, data: &str) -> Result<(RunRecor
         std::thread::sleep(Duration::from_millis(50));
     };
     let (tensors, metadata) = checkpoint::decode(&path, &content)?;
+    checkpoint::check_finite(&path, &tensors)?;
     check_settings(&metadata, &path, config)?;
     check_data(&metadata, &path, data)?;
     Ok((record, tensors))

@@ -97,6 +97,7 @@ impl LoadedRun {
     ) -> Result<Self> {
         let fingerprint = data.short_fingerprint();
         let (result, tensors) = identity::load_model(&run, &config, &fingerprint)?;
+        result.warn_of_curve(&run);
         let vae = recipe::model(&config, data.train.images.shape())?;
         let mut session = Session::new(device);
         let refuse = |error: Error| {

@@ -1,16 +1,20 @@
 //! `model.safetensors`: the weights, and what a script needs to rebuild the stacks around them.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::engine::nn::{Layer, NamedTensor, Stack, named_weights};
+use crate::engine::nn::{Layer, NamedTensor, Stack, find_weight, named_weights};
 use crate::engine::ops::Convolution;
 use crate::engine::session::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::method::robustness::Probe;
 use crate::method::vae::Vae;
 use crate::runs::checkpoint::{self, Metadata};
 use crate::runs::config::Config;
-use crate::runs::identity;
+use crate::runs::dir::{MODEL, RunDir};
+use crate::runs::record::RunRecord;
+use crate::runs::{identity, recipe};
 
 /// What a model's file holds beside the weights.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +96,38 @@ pub fn of_probe(tensors: &[NamedTensor], task: &str) -> Vec<NamedTensor> {
         Some(NamedTensor { name: format!("probe.0.{part}"), ..t.clone() })
     });
     renamed.collect()
+}
+
+/// Refuses tensors that are not those of the model of these settings, or not finite. The images' shape is what the
+/// metadata of the file at `path` say.
+///
+/// # Errors
+/// [`Error::Request`] naming the file.
+pub fn check(path: &Path, tensors: &[NamedTensor], metadata: &Metadata, config: &Config) -> Result<()> {
+    checkpoint::check_finite(path, tensors)?;
+    let refuse = |what: &str| Error::file(path, what.to_string());
+    let shape = metadata.get("image_shape").and_then(|text| serde_json::from_str(text).ok());
+    let vae =
+        recipe::model(config, shape.ok_or_else(|| refuse("does not say of what shape its images are"))?)?;
+    for entry in vae.layout.entries() {
+        find_weight(tensors, &entry.name, entry.shape.dims())
+            .map_err(|error| refuse("does not fit the model of this run's settings").because(error))?;
+    }
+    Ok(())
+}
+
+/// The files of a run that are not those that its numbers were measured with. A record of an early version lists none,
+/// so that the model's content must tell.
+pub fn damaged(run: &RunDir, record: &RunRecord) -> Vec<String> {
+    let mut damaged = record.damaged_files(run);
+    let reads = || -> Result<()> {
+        let (tensors, metadata) = checkpoint::load(&run.model_path())?;
+        check(&run.model_path(), &tensors, &metadata, &run.config()?)
+    };
+    if !record.files.contains_key(MODEL) && reads().is_err() {
+        damaged.push(MODEL.into());
+    }
+    damaged
 }
 
 /// What the names of the weights of the probe of `task` start with.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{self, Change};
 use super::check::Finding;
-use super::dir::{CONFIG, MODEL, RESULT, RunDir};
+use super::dir;
 use super::record::FileMark;
 use crate::error::{Error, Result};
 use crate::files::disk;
@@ -111,9 +111,7 @@ fn is_of_an_earlier_version(folder: &Path) -> bool {
 pub fn check_place(folder: &Path, data: &[PathBuf]) -> Result<()> {
     let refuse =
         |why: &str| Err(Error::request(format!("`out` {}: {why}; give another folder", folder.display())));
-    let run = RunDir { path: folder.to_path_buf() };
-    let has = |name: &str| folder.join(name).is_file();
-    if has(CONFIG) && (has(MODEL) || has(RESULT) || run.checkpoint_path().is_file() || run.config().is_ok()) {
+    if dir::is_run(folder) {
         return refuse("that is a run, whose own files would be lost");
     }
     let Ok(place) = folder.canonicalize() else { return Ok(()) };

@@ -90,7 +90,10 @@ pub fn complete_claimed(
     let examples = config.attack.attacked(data.test.count());
     let result = record.as_configured(&config.attack, Some(examples)).unwrap_or(record);
     let page = match pages.is_fresh(&run) {
-        true => Ok(()),
+        true => {
+            result.warn_of_curve(&run);
+            Ok(())
+        }
         false => LoadedRun::with(Access::Read(run.clone()), config.clone(), data, device, context.clone())
             .and_then(|mut loaded| pages.write(&mut loaded)),
     };

@@ -211,6 +211,17 @@ impl RunRecord {
         files.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Warns where the learning curve is not what was written: its page shows what is left. Of a training that has gone
+    /// on since it is longer.
+    pub(super) fn warn_of_curve(&self, run: &RunDir) {
+        let Some(mark) = self.files.get(METRICS) else { return };
+        let path = run.metrics_path();
+        let found = FileMark::of_file(&path).ok();
+        if found.as_ref() != Some(mark) && found.is_none_or(|found| found.bytes <= mark.bytes) {
+            log::warn!("{}: is not as {RESULT} lists it; the page shows what is left", path.display());
+        }
+    }
+
     /// Takes out what is missing or damaged: outcomes and, so that it is made again, the attack `wanted` that they are
     /// of. Of another attack the numbers stay.
     pub(super) fn forget_damaged(&mut self, run: &RunDir, wanted: &AttackConfig) {
@@ -336,8 +347,11 @@ impl RunRecord {
     /// # Errors
     /// As [`RunRecord::load`].
     pub fn parse(path: &Path, text: &[u8]) -> Result<RunRecord> {
-        let no_result =
-            |error: serde_json::Error| Error::file(path, "does not read as a result").because(error);
+        let no_result = |error: serde_json::Error| {
+            let hint =
+                "`check` with `repair` keeps it beside and makes it again, or remove it and resume the run";
+            Error::file(path, "does not read as a result").because(error).with_hint(hint)
+        };
         // Before all else: a later form may differ in anything.
         let Format { format } = serde_json::from_slice(text).map_err(no_result)?;
         if format > FORMAT {

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::change::{self, Change};
-use super::dir::{CONFIG, RunDir, unwritable};
+use super::dir::{CONFIG, RunDir, is_run, unwritable};
 use super::writing::Writing;
 use super::{outcomes, tensorboard};
 use crate::files::{leftover, lock};
@@ -73,8 +73,11 @@ fn is_unbegun(path: &Path) -> std::io::Result<bool> {
 /// Only a run is replaced, and only where that was asked for: a slip must not cost anyone a file.
 fn check_replaceable(path: &Path, overwrite: bool) -> Result<()> {
     if !overwrite {
-        return Err(Error::file(path, "exists")
-            .with_hint("give another `out`, `overwrite` to replace it, or `resume` to go on with it"));
+        let hint = match is_run(path) {
+            true => "give another `out`, `overwrite` to replace it, or `resume` to go on with it",
+            false => "give another `out`",
+        };
+        return Err(Error::file(path, "exists").with_hint(hint));
     }
     RunDir::open(path).and_then(|run| run.config()).map(|_| ()).map_err(|error| {
         Error::setting("overwrite", "replaces runs only")

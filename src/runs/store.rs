@@ -15,9 +15,9 @@ use crate::runs::config::{Config, Role, declared};
 use crate::runs::destination::Destination;
 use crate::runs::dir::RunDir;
 use crate::runs::identity::{check_record, check_run};
-use crate::runs::loaded;
 use crate::runs::pipeline::{self, PageWriter};
 use crate::runs::record::{AttackResult, RunRecord};
+use crate::runs::{loaded, model_file};
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl Runs {
         let record = RunRecord::load(&run.result_path())?;
         let data = self.fingerprint(config)?;
         check_record(&record, &run, config, Some(data.as_str()).filter(|data| !data.is_empty()))?;
-        if !record.damaged_files(&run).is_empty() {
+        if !model_file::damaged(&run, &record).is_empty() {
             return Ok(None);
         }
         // How many images "all" are, the data tell: what completes the run looks.

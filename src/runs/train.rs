@@ -133,7 +133,7 @@ fn finished(config: &Config, run: &RunDir, data: &Dataset) -> Result<Option<RunR
         return Ok(None);
     }
     let Some(result) = earlier_record(run)? else { return Ok(None) };
-    let damaged = result.damaged_files(run);
+    let damaged = model_file::damaged(run, &result);
     for name in &damaged {
         log::warn!("{} is missing or damaged; it is made again", run.path().join(name).display());
     }
@@ -181,7 +181,7 @@ fn earlier_record(run: &RunDir) -> Result<Option<RunRecord>> {
         return Ok(None);
     }
     let record = RunRecord::load(&run.result_path());
-    record.map(Some).map_err(|error| error.with_hint("remove it to have the run evaluated anew"))
+    record.map(Some)
 }
 
 fn load_checkpoint(

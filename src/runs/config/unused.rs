@@ -9,12 +9,16 @@ use super::{Arch, Config, Objective, Preset, Selection, declared};
 use crate::error::{Error, Result};
 
 impl Config {
-    /// Why the setting of this name (as in [`Setting::path`](super::Setting::path)) is not what a user would think
-    /// under these settings: it changes nothing, or never comes to its value. None where all is well.
+    /// What a user should know of the setting of this name (as in [`Setting::path`](super::Setting::path)) under these
+    /// settings, in words that follow its name: it changes nothing, or gamma never comes to its value. None where all is
+    /// well.
     pub fn why_unused(&self, name: &str) -> Option<String> {
         let ends_within = name == "gamma-warmup" && self.gamma_warmup > self.iterations;
-        self.why_without_effect(name).or_else(|| {
-            ends_within.then(|| format!("the training ends within it, after {} steps", self.iterations))
+        self.why_without_effect(name).map(|why| format!("is not used: {why}")).or_else(|| {
+            let steps = self.iterations;
+            ends_within.then(|| {
+                format!("is longer than the training of {steps} steps: gamma never gets to its value")
+            })
         })
     }
 
@@ -25,6 +29,7 @@ impl Config {
             "gamma" | "gamma-warmup" | "eps" if !smooth => {
                 Some(format!("the objective {} has no second point", self.objective))
             }
+            "gamma-warmup" if self.gamma == 0.0 => Some("a coupling of 0 does not rise".into()),
             _ if name.starts_with("selection") && !smooth => {
                 Some(format!("the objective {} has no second point", self.objective))
             }
@@ -98,8 +103,10 @@ mod tests {
             ["gamma", "eps", "selection", "selection-steps", "selection-norm", "beta", "crop"]
         );
         let short = Config { gamma_warmup: 9, iterations: 8, ..se };
-        assert!(short.why_unused("gamma-warmup").unwrap().contains("after 8 steps"));
+        assert!(short.why_unused("gamma-warmup").unwrap().contains("training of 8 steps"));
         assert_eq!(short.why_without_effect("gamma-warmup"), None, "it has begun to rise");
+        let uncoupled = Config { gamma: 0.0, gamma_warmup: 9, ..Config::default() };
+        assert!(uncoupled.why_without_effect("gamma-warmup").unwrap().contains("does not rise"));
         let conv = Config { arch: Arch::Conv, ..Config::default() };
         assert_eq!(unused(&conv), ["beta", "crop"]);
     }

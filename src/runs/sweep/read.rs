@@ -123,8 +123,10 @@ fn axes(source: &Source, grid: BTreeMap<String, Spanned<Value>>) -> Result<Vec<A
         let at = values.span().start;
         let values = match values.into_inner() {
             Value::Array(values) if !values.is_empty() => values,
-            _ => {
-                let why = format!("[grid] {name} must be a list of values, as in {name} = [1, 2]");
+            other => {
+                let table = matches!(other, Value::Table(_));
+                let example = if table { "[{ radii = [0.1] }, { radii = [0.2] }]" } else { "[1, 2]" };
+                let why = format!("[grid] {name} must be a list of values, as in {name} = {example}");
                 return Err(source.refuse_at(at, why));
             }
         };
@@ -217,7 +219,7 @@ impl Settings<'_> {
         let first = &points[0].config;
         for (name, why) in first.unused_of(&self.base, &self.preset.config(first.arch, &first.dataset))? {
             if points.iter().all(|point| point.config.why_unused(&name).is_some()) {
-                log::warn!("{}: [base] {name} is not used: {why}", self.source.origin);
+                log::warn!("{}: [base] {name} {why}", self.source.origin);
             }
         }
         Ok(())
