@@ -2,6 +2,7 @@
 
 use crate::data::celeba::TASKS;
 use crate::error::{Error, Result};
+use crate::runs::config::AttackConfig;
 use crate::runs::evaluate::Labels;
 use crate::runs::record::AttackResult;
 use crate::runs::short;
@@ -136,65 +137,80 @@ fn percentages(&(nominal, under): &(f64, f64)) -> bool {
     [nominal, under].iter().all(|value| (0.0..=100.0).contains(value))
 }
 
-/// The parts of the labels in percent, and the draws of each.
-const PERCENT: [f64; 6] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0];
+/// The parts of the labels in percent, all of them last, and the draws of each.
+const PERCENT: [f64; 7] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0];
 const DRAWS: u64 = 2;
+
+/// The radius of figure 8.
+const RADIUS: f32 = 0.1;
+
+/// Balanced accuracies of probes on a part of the labels, a value of each seed, which is the mean over the draws.
+#[derive(Debug, Default, Clone)]
+struct Part {
+    nominal: Vec<f64>,
+    attacked: Vec<f64>,
+}
+
+/// Probes of a task on each part of the labels, and on how many images they were attacked.
+fn parts(lab: &Lab, smooth: &Trained, name: &str) -> Result<(Vec<Part>, usize)> {
+    let mut parts = vec![Part::default(); PERCENT.len()];
+    let mut images = 0;
+    for run in &smooth.runs {
+        let mut loaded = lab.open(run)?;
+        let attack = AttackConfig { radii: vec![RADIUS], ..loaded.config.attack.clone() };
+        images = attack.examples.unwrap_or(run.result.test_images);
+        let settings = toml::to_string(&attack).unwrap_or_default();
+        let task = loaded.tasks(Some(name))?;
+        let mut measure = |fraction: f32, draw: u64| {
+            let key = format!(
+                "label efficiency of {}: task {name}, fraction {fraction}, draw {draw}, attack {settings}",
+                run.path.display()
+            );
+            lab.part(&key, percentages, || {
+                let labels = Labels { fraction, seed: draw, balanced: false };
+                let found = loaded.try_probe(&task, labels, &attack)?;
+                let numbers = found.first().and_then(|found| {
+                    let attacked = found.attack.as_ref()?.balanced_accuracy_at(RADIUS)?;
+                    Some((found.balanced_accuracy, attacked))
+                });
+                numbers.ok_or_else(|| Error::run(format!("task {name} was not attacked at radius {RADIUS}")))
+            })
+        };
+        for (percent, part) in PERCENT.into_iter().zip(&mut parts) {
+            let draws = if percent < 100.0 { DRAWS } else { 1 };
+            let found = (0..draws).map(|draw| measure((percent / 100.0) as f32, draw));
+            let (nominal, attacked): (Vec<f64>, Vec<f64>) =
+                found.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+            part.nominal.push(Estimate::of(&nominal).mean);
+            part.attacked.push(Estimate::of(&attacked).mean);
+        }
+    }
+    Ok((parts, images))
+}
 
 /// Figure 8: probes on a part of the labels, tasks Mustache and Bald, balanced accuracies at the paper's radius.
 pub fn figure8(lab: &Lab) -> Result<Measured> {
-    const RADIUS: f32 = 0.1;
     let mut measured = Measured::default();
     let systems = trained(lab, What::Fig8, &mut measured)?;
     let Some(smooth) = systems.iter().flatten().next() else { return Ok(measured) };
     for name in ["Mustache", "Bald"] {
-        // For each part of the labels a value of each seed, its mean over the draws: without an attack, and under it.
-        let mut parts = vec![(Vec::new(), Vec::new()); PERCENT.len() + 1];
-        let mut images = 0;
-        for run in &smooth.runs {
-            let mut loaded = lab.open(run)?;
-            let mut attack = loaded.config.attack.clone();
-            attack.radii = vec![RADIUS];
-            images = attack.examples.unwrap_or(run.result.test_images);
-            let settings = toml::to_string(&attack).unwrap_or_default();
-            let task = loaded.tasks(Some(name))?;
-            let mut measure = |fraction: f32, draw: u64| {
-                let key = format!(
-                    "label efficiency of {}: task {name}, fraction {fraction}, draw {draw}, attack {settings}",
-                    run.path.display()
-                );
-                lab.part(&key, percentages, || {
-                    let labels = Labels { fraction, seed: draw, balanced: false };
-                    let found = loaded.try_probe(&task, labels, &attack)?;
-                    let numbers = found.first().and_then(|found| {
-                        let under = found.attack.as_ref()?.balanced_accuracy_at(RADIUS)?;
-                        Some((found.balanced_accuracy, under))
-                    });
-                    numbers
-                        .ok_or_else(|| Error::run(format!("task {name} was not attacked at radius {RADIUS}")))
-                })
-            };
-            for (percent, (nominal, under)) in PERCENT.into_iter().chain([100.0]).zip(&mut parts) {
-                let draws = if percent < 100.0 { DRAWS } else { 1 };
-                let found: Vec<(f64, f64)> =
-                    (0..draws).map(|draw| measure((percent / 100.0) as f32, draw)).collect::<Result<_>>()?;
-                nominal.push(Estimate::of(&found.iter().map(|f| f.0).collect::<Vec<_>>()).mean);
-                under.push(Estimate::of(&found.iter().map(|f| f.1).collect::<Vec<_>>()).mean);
-            }
-        }
-        let points = |of: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>| -> Vec<(f64, Estimate)> {
-            let parts = PERCENT.into_iter().zip(&parts);
-            parts.map(|(percent, part)| (percent, Estimate::percentage(of(part), images))).collect()
+        let (parts, images) = parts(lab, smooth, name)?;
+        let points = |of: fn(&Part) -> &[f64]| -> Vec<(f64, Estimate)> {
+            let of_part = |part| Estimate::percentage(of(part), images);
+            PERCENT.into_iter().zip(parts.iter().map(of_part)).collect()
         };
-        let under = points(|part| &part.1);
-        let all = Estimate::percentage(&parts[PERCENT.len()].1, images);
-        let tenth = under[PERCENT.len() - 1].1;
-        measured.put(&smooth.system.name, &format!("{name}@{RADIUS}-balanced"), all);
-        measured.put(&smooth.system.name, &format!("{name}@{RADIUS}-balanced-tenth"), tenth);
-        let lines = [
-            Line { label: "no attack".into(), points: points(|part| &part.0) },
-            Line { label: format!("radius {RADIUS}"), points: under },
-        ];
+        let [mut nominal, mut attacked] = [points(|part| &part.nominal), points(|part| &part.attacked)];
+        let (Some((_, all)), Some(_)) = (attacked.pop(), nominal.pop()) else { continue };
+        let system = &smooth.system.name;
+        measured.put(system, &format!("{name}@{RADIUS}-balanced"), all);
+        if let Some(&(_, tenth)) = attacked.last() {
+            measured.put(system, &format!("{name}@{RADIUS}-balanced-tenth"), tenth);
+        }
         let levels = [(format!("radius {RADIUS}, all labels"), all.mean)];
+        let lines = [
+            Line { label: "no attack".into(), points: nominal },
+            Line { label: format!("radius {RADIUS}"), points: attacked },
+        ];
         let title = format!("{}, SE, task {name}", pictures(synthetic(smooth)));
         let words = Words { title: &title, x: "Labels used (%)", y: "Balanced accuracy (%)" };
         lab.curves(&format!("fig8-{name}"), words, &lines, &levels)?;
