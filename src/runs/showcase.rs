@@ -167,7 +167,7 @@ impl LoadedRun {
             Selection { steps: STEPS, step_size: 2.5 * eps / STEPS as f32, metric: Metric::W2, ..trained };
         let found = lipschitz::farthest(&mut self.session, &self.vae, &selection, x, self.config.seed)?;
         let ratios: Vec<f64> = found.ratios.into_iter().filter(|ratio| ratio.is_finite()).collect();
-        let kept: Vec<usize> = (0..shown).collect();
+        let kept: Vec<usize> = (0..shown.min(x.len() / self.vae.encoder.inputs())).collect();
         let examples = self.pairs(x, &found.selected, &kept)?;
         Ok(Neighbours { norm: self.config.selection_norm, eps, steps: STEPS, examples, ratios })
     }
@@ -198,7 +198,7 @@ impl LoadedRun {
             .collect())
     }
 
-    /// The first test images with their x* in the ball of radius `eps` (figure 1).
+    /// The first test images, at most `shown`, with their x* in the ball of radius `eps` (figure 1).
     pub fn perturbed_pairs(&mut self, shown: usize, eps: f32) -> Result<Neighbours> {
         self.config.eps = eps;
         let (_, x) = self.first_images()?;
@@ -338,4 +338,27 @@ fn evaluate(
     session.set("showcase.in", input)?;
     program.run()?;
     session.get("showcase.out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Context;
+    use crate::runs::config::Config;
+    use crate::runs::destination::Destination;
+    use crate::runs::{made_up, pipeline};
+
+    #[test]
+    fn all_images_are_as_many_as_there_are() {
+        let base = tempfile::tempdir().unwrap();
+        let settings = made_up::quick_settings(base.path());
+        let config = Config::from_toml(&settings, "here", &Config::default()).unwrap();
+        let path = base.path().join("run");
+        let destination = Destination::Out { path: path.clone(), overwrite: false };
+        pipeline::complete(&config, &destination, &Context::silent(), &made_up::NoPages).unwrap();
+        let mut run = LoadedRun::open(&path, "cpu", &Context::silent()).unwrap();
+        assert_eq!(run.perturbed_pairs(usize::MAX, 0.1).unwrap().examples.len(), 12);
+        assert_eq!(run.perturbed_pairs(3, 0.1).unwrap().examples.len(), 3);
+        assert_eq!(run.attacked_images(0, 0.1, usize::MAX).unwrap().unwrap().examples.len(), 12);
+    }
 }
