@@ -3,6 +3,8 @@
 
     python3 scripts/results.py            rewrite what stands between the markers
     python3 scripts/results.py --check    change nothing; exit 1 where a page is out of date
+    python3 scripts/results.py --judged reproductions/fig5 --device "2 cores of an ..." --commit 1a2b3c4
+                                          take a figure's claims into judged.csv first, in place of earlier ones
 
 A page has, around each table,
 
@@ -16,6 +18,9 @@ the table's, where at least one row has a value. Tables that need more than that
 
 import argparse
 import csv
+import datetime
+import json
+import math
 import pathlib
 import re
 import statistics
@@ -363,10 +368,51 @@ VIEWS = {
 }
 
 
+def number(value):
+    """A measured number with its standard error over seeds and images."""
+    variance = value["deviation"] ** 2 / value["count"] if value["count"] > 1 else 0
+    variance += value["over"]["error"] ** 2 if "over" in value else 0
+    return f"{value['mean']:.3g} ± {math.sqrt(variance):.2g}"
+
+
+def record(folder, device, commit):
+    """Take the claims of a figure's folder into judged.csv, in place of those that it had."""
+    path, figure = RESULTS / "judged.csv", folder.resolve().name
+    head = [*ORIGIN, "figure", "claim", "paper", "measured", "verdict"]
+    rows = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["figure"] != figure]
+    where = {"table": "judged", "date": datetime.date.today().isoformat(), "device": device, "commit": commit}
+    for claim in json.loads((folder / "claims.json").read_text(encoding="utf-8")):
+        failed = [c["condition"] for c in claim["margin"] if c["outcome"] != "holds"]
+        measured = "; ".join(f"{name} {number(value)}" for name, value in claim["measured"].items())
+        rows.append({
+            **where,
+            "command": f"smoothenc reproduce {figure}",
+            "figure": figure,
+            "claim": claim["claim"],
+            "paper": claim["paper"] or "",
+            "measured": measured + "".join(f"; not: {condition}" for condition in failed),
+            "verdict": claim["verdict"],
+        })
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, head, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a page is out of date")
+    parser.add_argument("--judged", type=pathlib.Path, help="the folder of a figure with its claims.json")
+    parser.add_argument("--device", help="what it was made on")
+    parser.add_argument("--commit", help="what it was made with")
     arguments = parser.parse_args()
+    if arguments.judged:
+        if not (arguments.device and arguments.commit):
+            parser.error("--judged needs --device and --commit")
+        record(arguments.judged, arguments.device, arguments.commit)
     data, stale, used = Data(), [], set()
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
