@@ -151,16 +151,17 @@ struct Part {
     attacked: Vec<f64>,
 }
 
-/// Probes of a task on each part of the labels, and on how many images they were attacked.
+/// Probes of a task on each part of the labels, attacked on all test images, and of how many images a plain accuracy
+/// would have the error of these balanced ones: each class counts as much as the other, so that the rarer decides.
 fn parts(lab: &Lab, smooth: &Trained, name: &str) -> Result<(Vec<Part>, usize)> {
     let mut parts = vec![Part::default(); PERCENT.len()];
     let mut images = 0;
     for run in &smooth.runs {
         let mut loaded = lab.open(run)?;
-        let attack = AttackConfig { radii: vec![RADIUS], ..loaded.config.attack.clone() };
-        images = attack.examples.unwrap_or(run.result.test_images);
+        let attack = AttackConfig { radii: vec![RADIUS], examples: None, ..loaded.config.attack.clone() };
         let settings = toml::to_string(&attack).unwrap_or_default();
         let task = loaded.tasks(Some(name))?;
+        images = balanced_count(&loaded.data.test.labels[task[0]]);
         let mut measure = |fraction: f32, draw: u64| {
             let key = format!(
                 "label efficiency of {}: task {name}, fraction {fraction}, draw {draw}, attack {settings}",
@@ -186,6 +187,14 @@ fn parts(lab: &Lab, smooth: &Trained, name: &str) -> Result<(Vec<Part>, usize)> 
         }
     }
     Ok((parts, images))
+}
+
+/// `4 / (1/n_0 + 1/n_1)`: the mean of two accuracies that are alike, of n_0 and n_1 images, has the variance of one of so
+/// many.
+fn balanced_count(labels: &[u32]) -> usize {
+    let ones = labels.iter().filter(|&&label| label == 1).count();
+    let others = labels.len() - ones;
+    (4 * ones * others).checked_div(labels.len()).unwrap_or(0)
 }
 
 /// Figure 8: probes on a part of the labels, tasks Mustache and Bald, balanced accuracies at the paper's radius.
@@ -224,6 +233,14 @@ mod tests {
     use super::*;
     use crate::runs::config::Config;
     use crate::runs::made_up::run;
+
+    #[test]
+    fn the_rarer_class_decides_the_error_of_a_balanced_accuracy() {
+        assert_eq!(balanced_count(&[0, 1, 0, 1]), 4);
+        let rare: Vec<u32> = (0..100).map(|i| u32::from(i < 10)).collect();
+        assert_eq!(balanced_count(&rare), 36);
+        assert_eq!(balanced_count(&[]), 0);
+    }
 
     #[test]
     fn what_an_old_result_does_not_have_is_left_out() {
