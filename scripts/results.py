@@ -385,7 +385,8 @@ def record(folder, device, commit):
             rows = [row for row in csv.DictReader(file) if row["figure"] != figure]
     where = {"table": "judged", "date": datetime.date.today().isoformat(), "device": device, "commit": commit}
     for claim in json.loads((folder / "claims.json").read_text(encoding="utf-8")):
-        failed = [c["condition"] for c in claim["margin"] if c["outcome"] != "holds"]
+        failed = [f"{c['outcome']}: {c['condition']}" for c in claim["margin"] if c["outcome"] != "holds"]
+        failed += [f"not measured: {name}" for name in claim["missing"]]
         measured = "; ".join(f"{name} {number(value)}" for name, value in claim["measured"].items())
         rows.append({
             **where,
@@ -393,7 +394,7 @@ def record(folder, device, commit):
             "figure": figure,
             "claim": claim["claim"],
             "paper": claim["paper"] or "",
-            "measured": measured + "".join(f"; not: {condition}" for condition in failed),
+            "measured": measured + "".join(f"; {what}" for what in failed),
             "verdict": claim["verdict"],
         })
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -409,6 +410,8 @@ def main():
     parser.add_argument("--device", help="what it was made on")
     parser.add_argument("--commit", help="what it was made with")
     arguments = parser.parse_args()
+    if arguments.judged and arguments.check:
+        parser.error("--judged changes files and --check does not")
     if arguments.judged:
         if not (arguments.device and arguments.commit):
             parser.error("--judged needs --device and --commit")

@@ -61,6 +61,8 @@ pub struct Condition {
     text: String,
     /// Factors and names.
     terms: Vec<(f64, String)>,
+    /// Whether the size of the left side counts, whatever its sign.
+    absolute: bool,
     at_least: bool,
     bound: f64,
 }
@@ -69,10 +71,15 @@ impl TryFrom<String> for Condition {
     type Error = String;
 
     fn try_from(text: String) -> std::result::Result<Self, String> {
-        let bad =
-            || format!("`{text}` is no condition: write `[factor] NAME [- [factor] NAME] <= NUMBER`, or >=");
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let [names @ .., sense, bound] = &words[..] else { return Err(bad()) };
+        let bad = || {
+            format!(
+                "`{text}` is no condition: write `[abs] [factor] NAME [- [factor] NAME] <= NUMBER`, or >="
+            )
+        };
+        let all: Vec<&str> = text.split_whitespace().collect();
+        let absolute = all.first() == Some(&"abs");
+        let words = &all[usize::from(absolute)..];
+        let [names @ .., sense, bound] = words else { return Err(bad()) };
         let at_least = match *sense {
             ">=" => true,
             "<=" => false,
@@ -90,7 +97,7 @@ impl TryFrom<String> for Condition {
         };
         let terms: Option<Vec<_>> = names.split(|word| *word == "-").enumerate().map(term).collect();
         let terms = terms.filter(|terms| terms.len() <= 2).ok_or_else(bad)?;
-        Ok(Condition { terms, at_least, bound, text })
+        Ok(Condition { terms, absolute, at_least, bound, text })
     }
 }
 
@@ -138,6 +145,7 @@ impl Condition {
         if !missing.is_empty() {
             return Err(missing);
         }
+        let side = if self.absolute { side.abs() } else { side };
         let beyond = if self.at_least { side - self.bound } else { self.bound - side };
         let error = variance.sqrt();
         let outcome = match beyond {
@@ -193,6 +201,11 @@ pub mod tests {
             assert_eq!((judged.outcome, judged.beyond), (outcome, smooth - 50.0));
             let other = condition("vae.x - se.x <= 0").judge(&numbers).unwrap();
             assert_eq!(other.outcome, outcome);
+        }
+        // A size has both signs.
+        for smooth in [10.0, 90.0] {
+            let numbers = measured(&[("vae.x", &[50.0]), ("se.x", &[smooth])]);
+            assert_eq!(condition("abs se.x - vae.x <= 3").judge(&numbers).unwrap().outcome, Outcome::Fails);
         }
         // The seeds' spread is part of the error.
         let numbers = measured(&[("vae.x", &[50.0; 3]), ("se.x", &[40.0, 60.0, 80.0])]);

@@ -37,7 +37,7 @@ impl Estimate {
     }
 
     /// Percentages of the same `images`, one for each seed. Two images more, one that counts and one that does not,
-    /// keep the error above 0 where all agree (Agresti and Coull, 1998).
+    /// keep the error above 0 where all agree (Agresti and Caffo, 2000).
     pub fn percentage(values: &[f64], images: usize) -> Self {
         let found = Estimate::of(values);
         let n = images as f64 + 2.0;

@@ -179,7 +179,7 @@ mod tests {
         for part in [
             "0 of 18 claims reproduced, 1 partly, 17 untested · preset quick · trained on a device",
             "adversarial accuracy: Bald",
-            "VAE 0.0; the smooth encoder&#39;s cannot be read",
+            "VAE 0.0, SE about 86 (hardly legible)",
             "faces-vae.Bald@0.1 3 ± ",
             "within the error: faces-vae.Bald@0.1 &lt;= 5",
             "not measured: faces-se.Mustache@0.1",

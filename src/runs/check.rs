@@ -118,7 +118,8 @@ impl Check {
         }
         // A finished run is whole without a checkpoint, so one that is damaged can make way.
         let at = self.run.checkpoint_path();
-        if record.iterations == config.iterations && self.found.iter().all(|finding| finding.path == at) {
+        let alone = self.found.iter().all(|finding| finding.path == at);
+        if record.iterations == config.iterations && alone && checkpoint::load_sealed(&at).is_err() {
             self.found.iter_mut().for_each(|finding| finding.mendable = true);
         }
         // Where there is none its command has ended early, and any other that completes the run writes it.

@@ -162,7 +162,8 @@ pub fn is_run(folder: &Path) -> bool {
 
 /// Whether `path` is a file that a run writes, in a folder that is one.
 pub fn is_own_file(path: &Path) -> bool {
-    let folder = directory(path);
+    // As it is, whatever link or `.` leads there.
+    let folder = &directory(path).canonicalize().unwrap_or_else(|_| directory(path).to_path_buf());
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     match [CONFIG, MODEL, RESULT, METRICS, PAGE, CHECKPOINT, lock::NAME].contains(&name) {
         true => is_run(folder),
