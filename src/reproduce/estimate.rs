@@ -75,8 +75,8 @@ impl Estimate {
         Estimate { over: Some(over), ..Estimate::of(&middles) }
     }
 
-    /// The standard error over seeds and images; none of one seed without images. The seeds' spread has the images' part
-    /// of each seed in it too, so it errs to the large side.
+    /// The standard error over seeds and images; none of one seed without images. The seeds' spread has the images'
+    /// part of each seed in it too. Of two or three seeds it is itself known badly.
     pub fn error(&self) -> Option<f64> {
         let seeds = (self.count > 1).then(|| self.deviation.powi(2) / self.count as f64);
         let images = self.over.map(|over| over.error.powi(2));

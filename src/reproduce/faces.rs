@@ -189,8 +189,8 @@ fn parts(lab: &Lab, smooth: &Trained, name: &str) -> Result<(Vec<Part>, usize)> 
     Ok((parts, images))
 }
 
-/// `4 / (1/n_0 + 1/n_1)`: the mean of two accuracies that are alike, of n_0 and n_1 images, has the variance of one of so
-/// many.
+/// `4 / (1/n_0 + 1/n_1)`: the mean of two accuracies that are alike, of n_0 and n_1 images, has the variance of one of
+/// so many.
 fn balanced_count(labels: &[u32]) -> usize {
     let ones = labels.iter().filter(|&&label| label == 1).count();
     let others = labels.len() - ones;

@@ -36,14 +36,23 @@ pub struct Lab {
     context: Context,
     device: String,
     data_dir: Option<PathBuf>,
-    /// Settings laid over those of every run, and the file they are from.
-    over: Option<(String, PathBuf)>,
+    over: Option<Over>,
     /// Every run asked for: its folder and settings.
     used: RefCell<Vec<(String, Config)>>,
     /// What this figure has for its page so far.
     made: RefCell<Made>,
     /// Its files so far, which are written together when all are made.
     files: RefCell<Files>,
+}
+
+/// Settings laid over those of every run.
+#[derive(Debug)]
+struct Over {
+    /// The file they are from, and its text.
+    path: PathBuf,
+    text: String,
+    /// Those that it gives.
+    given: toml::Table,
 }
 
 /// What was made for a figure, as its page shows it.
@@ -86,7 +95,9 @@ impl Lab {
             let text = fs::read_to_string(path)
                 .map_err(|error| Error::file(path, "cannot be read").because(error))?;
             Config::from_toml(&text, &path.display().to_string(), &Config::default())?;
-            Ok((text, path.to_path_buf()))
+            let given = toml::from_str(&text)
+                .map_err(|error| Error::request(format!("{}: {}", path.display(), error.message())))?;
+            Ok(Over { path: path.to_path_buf(), text, given })
         };
         Ok(Lab {
             preset,
@@ -109,7 +120,7 @@ impl Lab {
     /// [`Error::Request`] for settings to lay over that do not read.
     pub fn data_folders(&self) -> Result<Vec<PathBuf>> {
         let over = match &self.over {
-            Some((text, path)) => {
+            Some(Over { text, path, .. }) => {
                 Config::from_toml(text, &path.display().to_string(), &Config::default())?
                     .beside(path)
                     .data_dir
@@ -150,10 +161,8 @@ impl Lab {
     /// # Errors
     /// [`Error::Request`] naming the file, the setting and the figure.
     pub fn check_over(&self, what: What) -> Result<()> {
-        let Some((text, path)) = &self.over else { return Ok(()) };
-        let table: toml::Table = toml::from_str(text)
-            .map_err(|error| Error::request(format!("{}: {}", path.display(), error.message())))?;
-        let settings = toml::Value::Table(table);
+        let Some(Over { path, given, .. }) = &self.over else { return Ok(()) };
+        let settings = toml::Value::Table(given.clone());
         let is_set =
             |key: &&&str| key.split('.').try_fold(&settings, |value, name| value.get(name)).is_some();
         match what.fixed().iter().find(is_set) {
@@ -192,7 +201,9 @@ impl Lab {
     fn laid_over(&self, config: Config) -> Result<Config> {
         let config = Config { device: self.device.clone(), ..config };
         let config = match &self.over {
-            Some((text, path)) => Config::from_toml(text, &path.display().to_string(), &config)?.beside(path),
+            Some(Over { text, path, .. }) => {
+                Config::from_toml(text, &path.display().to_string(), &config)?.beside(path)
+            }
             None => config,
         };
         Ok(config)
@@ -201,15 +212,12 @@ impl Lab {
     /// Warns of settings laid over that no run of these figures uses.
     ///
     /// # Errors
-    /// [`Error::Request`] for a file of settings that does not read.
+    /// [`Error::Request`] for settings that do not go with a figure's.
     pub fn warn_of_unused(&self, figures: &[What]) -> Result<()> {
-        let Some((text, path)) = &self.over else { return Ok(()) };
-        let given: toml::Table = toml::from_str(text)
-            .map_err(|error| Error::request(format!("{}: {}", path.display(), error.message())))?;
-        let systems =
-            figures.iter().flat_map(|&what| systems::of(self, what)).flat_map(|(_, systems)| systems);
+        let Some(Over { path, given, .. }) = &self.over else { return Ok(()) };
+        let systems = figures.iter().flat_map(|&what| systems::of(self, what)).flatten();
         let configs = systems.map(|system| self.laid_over(system.config)).collect::<Result<Vec<_>>>()?;
-        for setting in declared().filter(|setting| setting.value_in(&given).is_some()) {
+        for setting in declared().filter(|setting| setting.value_in(given).is_some()) {
             let name = setting.path();
             let why: Option<Vec<String>> = configs.iter().map(|config| config.why_unused(&name)).collect();
             if let Some(why) = why.and_then(|why| why.into_iter().next()) {

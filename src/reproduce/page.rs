@@ -11,8 +11,8 @@ use crate::report::html::{Block, Page, Section};
 use crate::runs::config::{Arch, Config, Objective, Preset, Selection};
 
 /// How the verdicts are made.
-const RULE: &str = "A number is a mean over seeds with its standard error over seeds and images. A condition holds from \
-    two such errors on. Reproduced: all of a claim's conditions hold; partly: some do.";
+const RULE: &str = "A number is a mean over seeds with its standard error over seeds and images. A condition holds \
+    from two such errors on. Reproduced: all of a claim's conditions hold; partly: some do.";
 
 /// What there is to show of a figure.
 #[derive(Debug)]

@@ -86,7 +86,8 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// The share in percent of `data` that some sample comes as near to as their own fifth neighbour does: the coverage of
-/// Naeem et al. (2020). A sampler that leaves out a part of the data has little. A blurred one may have much: see [`contrast`].
+/// Naeem et al. (2020). A sampler that leaves out a part of the data has little. A blurred one may have much: see
+/// [`contrast`].
 fn coverage(data: &[Vec<f32>], samples: &[Vec<f32>]) -> f64 {
     let is_covered = |(i, point): (usize, &Vec<f32>)| {
         let others = data.iter().enumerate().filter(|(j, _)| *j != i);

@@ -29,7 +29,7 @@ pub fn trained(lab: &Lab, what: What, measured: &mut Measured) -> Result<Vec<Vec
         Ok(Trained { runs: runs.collect::<Result<_>>()?, system })
     };
     let groups = systems::of(lab, what).into_iter();
-    let found = groups.map(|(_, systems)| systems.into_iter().map(one).collect::<Result<Vec<_>>>());
+    let found = groups.map(|systems| systems.into_iter().map(one).collect::<Result<Vec<_>>>());
     let found = found.collect::<Result<Vec<_>>>()?;
     found.iter().flatten().for_each(|trained| trained.put(measured));
     Ok(found)
@@ -117,22 +117,21 @@ const RADIUS: f32 = 0.1;
 
 /// Accuracy under pgd of 50 steps and one start, on the images of the runs' own attack.
 fn weakly_attacked(lab: &Lab, trained: &Trained, task: &str) -> Result<Estimate> {
-    let own = &trained.system.config.attack;
-    let attack = AttackConfig {
-        attacks: vec![AttackMethod::Pgd],
-        radii: vec![RADIUS],
-        steps: 50,
-        restarts: 1,
-        ..own.clone()
-    };
-    let settings = toml::to_string(&attack).unwrap_or_default();
     let mut values = Vec::new();
     let mut images = 0;
     for run in &trained.runs {
+        let mut loaded = lab.open(run)?;
+        let attack = AttackConfig {
+            attacks: vec![AttackMethod::Pgd],
+            radii: vec![RADIUS],
+            steps: 50,
+            restarts: 1,
+            ..loaded.config.attack.clone()
+        };
+        let settings = toml::to_string(&attack).unwrap_or_default();
         let key = format!("weaker attack of {}: task {task}, attack {settings}", run.path.display());
         let sound = |&(found, images): &(f64, usize)| (0.0..=100.0).contains(&found) && images > 0;
         let found: (f64, usize) = lab.part(&key, sound, || {
-            let mut loaded = lab.open(run)?;
             let tasks = loaded.tasks(Some(task))?;
             let measured = loaded.try_probe(&tasks, Labels::ALL, &attack)?;
             let attack = measured.first().and_then(|found| found.attack.as_ref());

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::progress::Context;
 use crate::runs::LoadedRun;
+use crate::runs::config::Config;
+use crate::runs::destination::Destination;
 use crate::runs::dir::RunDir;
-use crate::runs::pipeline::PageWriter;
+use crate::runs::pipeline::{PageWriter, complete};
 use crate::runs::store::Finished;
 
 /// A `config.toml` of runs that take milliseconds, on a data set that is written into `folder`.
@@ -36,6 +39,15 @@ pub fn settings_on(folder: &Path, counts: [u32; 2], pixel: impl Fn(u32, u32) -> 
          [probe]\nepochs = 1\nleast-steps = 2\n[attack]\nsteps = 2\nrestarts = 1\nexamples = 6\n",
         set.display()
     )
+}
+
+/// A run of [`quick_settings`], trained in `folder`.
+pub fn quick_run(folder: &Path) -> LoadedRun {
+    let config = Config::from_toml(&quick_settings(folder), "here", &Config::default()).unwrap();
+    let path = folder.join("run");
+    let destination = Destination::Out { path: path.clone(), overwrite: false };
+    complete(&config, &destination, &Context::silent(), &NoPages).unwrap();
+    LoadedRun::open(&path, "cpu", &Context::silent()).unwrap()
 }
 
 /// A page of nothing.

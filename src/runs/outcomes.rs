@@ -12,8 +12,8 @@ use crate::runs::numpy::{npy, npz};
 
 /// The file with the outcomes of an attack on the probe of `task`, the `number`-th evaluation of the run: `label` (u4),
 /// `clean` (bool), `broken_at` (f4, NaN where no attack succeeded), `attack` (the name of the one that did first),
-/// `restart` and `iteration` (i4, its restart and the steps to the point, from 0; -1 where none did) and, where there are
-/// certificates, `certified` (f4, the radius in which the answer stays right, NaN where there is none).
+/// `restart` and `iteration` (i4, its restart and the steps to the point, from 0; -1 where none did) and, where there
+/// are certificates, `certified` (f4, the radius in which the answer stays right, NaN where there is none).
 /// Returns the path relative to the run, and the content.
 ///
 /// # Errors

@@ -342,21 +342,12 @@ fn evaluate(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::progress::Context;
-    use crate::runs::config::Config;
-    use crate::runs::destination::Destination;
-    use crate::runs::{made_up, pipeline};
+    use crate::runs::made_up;
 
     #[test]
     fn all_images_are_as_many_as_there_are() {
         let base = tempfile::tempdir().unwrap();
-        let settings = made_up::quick_settings(base.path());
-        let config = Config::from_toml(&settings, "here", &Config::default()).unwrap();
-        let path = base.path().join("run");
-        let destination = Destination::Out { path: path.clone(), overwrite: false };
-        pipeline::complete(&config, &destination, &Context::silent(), &made_up::NoPages).unwrap();
-        let mut run = LoadedRun::open(&path, "cpu", &Context::silent()).unwrap();
+        let mut run = made_up::quick_run(base.path());
         assert_eq!(run.perturbed_pairs(usize::MAX, 0.1).unwrap().examples.len(), 12);
         assert_eq!(run.perturbed_pairs(3, 0.1).unwrap().examples.len(), 3);
         assert_eq!(run.attacked_images(0, 0.1, usize::MAX).unwrap().unwrap().examples.len(), 12);

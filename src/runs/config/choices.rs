@@ -125,7 +125,8 @@ choice! {
         Noise = "noise",
         /// points that differ in random squares, without gradients, 50 of them for each of `steps`
         Square = "square",
-        /// gradient ascent that moves the code as far as it can, from random points, without labels; the last point only
+        #[doc = " gradient ascent that moves the code as far as it can, from random points, without labels; the last \
+                 point only"]
         Latent = "latent",
         /// points that fool another run's classifier: see `--from` of `attack` and `audit`
         Transfer = "transfer",

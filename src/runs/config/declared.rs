@@ -206,8 +206,8 @@ settings! {
         radii: Vec<f32> = Attack "R,.." Kind::Positives, Attack [common];
         /// Steps of gradient ascent; fgsm makes one, and square 50 proposals for each
         steps: usize = Attack "N" Kind::Count { least: 1, most: MAX_STEPS }, Attack;
-        /// Random starts of pgd, margin, noise and latent; the worst counts. apgd-ce and apgd-dlr have one, apgd-t one a
-        /// class
+        /// Random starts of pgd, margin, noise and latent; the worst counts. apgd-ce and apgd-dlr have one, apgd-t one
+        /// a class
         restarts: usize = Attack "N" Kind::Count { least: 1, most: MAX_STEPS }, Attack;
         /// Attack the first N test images, or all; of color-mnist N different digits in colours in turn
         #[serde(with = "forms::all")]

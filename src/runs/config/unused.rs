@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 
 impl Config {
     /// What a user should know of the setting of this name (as in [`Setting::path`](super::Setting::path)) under these
-    /// settings, in words that follow its name: it changes nothing, or gamma never comes to its value. None where all is
-    /// well.
+    /// settings, in words that follow its name: it changes nothing, or gamma never comes to its value. None where all
+    /// is well.
     pub fn why_unused(&self, name: &str) -> Option<String> {
         let ends_within = name == "gamma-warmup" && self.gamma_warmup > self.iterations;
         self.why_without_effect(name).map(|why| format!("is not used: {why}")).or_else(|| {

@@ -183,28 +183,21 @@ mod tests {
 
     use super::*;
     use crate::method::robustness::{Broken, Method, Outcome};
-    use crate::runs::config::{AttackConfig, AttackMethod, Config};
-    use crate::runs::destination::Destination;
-    use crate::runs::pipeline::complete;
+    use crate::runs::config::{AttackConfig, AttackMethod};
+    use crate::runs::made_up;
     use crate::runs::record::Provenance;
-    use crate::runs::{LoadedRun, made_up};
 
     /// What another back end calls broken, and the CPU does not, is left out, and its image stands again.
     #[test]
     fn what_does_not_hold_on_the_cpu_does_not_count() {
         let base = tempfile::tempdir().unwrap();
-        let settings = made_up::quick_settings(base.path());
-        let config = Config::from_toml(&settings, "here", &Config::default()).unwrap();
-        let path = base.path().join("run");
-        let destination = Destination::Out { path: path.clone(), overwrite: false };
-        complete(&config, &destination, &Context::silent(), &made_up::NoPages).unwrap();
-        let run = LoadedRun::open(&path, "cpu", &Context::silent()).unwrap();
+        let run = made_up::quick_run(base.path());
         let (context, count) = (Context::silent(), run.data.test.count());
         let mut replay = Replay::new(&run.vae, &run.tensors, &run.data, &context).unwrap();
         let by = Provenance::unknown();
         let (radii, attacks) = (vec![0.25], vec![AttackMethod::Pgd]);
         let config = AttackConfig { radii, attacks, ..run.config.attack.clone() };
-        let mut examples = Examples::none(&path, String::new(), &run.data, &config, by);
+        let mut examples = Examples::none(run.dir().path(), String::new(), &run.data, &config, by);
         // The images themselves as perturbed images: the answers to those with another label are wrong.
         let x = run.data.test.images.floats_of(0..count).unwrap();
         let broken = Some(Broken { radius: 0.25, method: Method::Pgd, restart: 0, iteration: 0 });
