@@ -4,7 +4,8 @@ use smoothenc::engine::ops::{AdamSettings, adam};
 
 use crate::harness::{Case, Input};
 
-/// m, v and w after steps `clocks` with gradients `grads`, by Kingma and Ba's algorithm 1.
+/// m, v and w after steps `clocks` with gradients `grads`, by Kingma and Ba's algorithm 1, with Loshchilov and Hutter's
+/// weight decay (their algorithm 2).
 fn oracle(s: AdamSettings, clocks: &[f64], grads: &[&[f64]], start: [&[f64]; 3]) -> Vec<Vec<f64>> {
     let [mut m, mut v, mut w] = start.map(<[f64]>::to_vec);
     let (rate, last) = (f64::from(s.rate), f64::from(s.last));
@@ -18,7 +19,8 @@ fn oracle(s: AdamSettings, clocks: &[f64], grads: &[&[f64]], start: [&[f64]; 3])
             v[i] = s.beta2 * v[i] + (1.0 - s.beta2) * g * g;
             let mean = m[i] / (1.0 - s.beta1.powf(t));
             let square = v[i] / (1.0 - s.beta2.powf(t));
-            w[i] -= rate * mean / (square.sqrt() + f64::from(s.epsilon));
+            w[i] -= rate * mean / (square.sqrt() + f64::from(s.epsilon))
+                + rate * f64::from(s.weight_decay) * w[i];
         }
     }
     vec![m, v, w]
@@ -46,11 +48,12 @@ fn case(
             oracle(settings, &clocks, &grads, [&x[0], &x[1], &x[2]])
         },
     );
-    // Weights of 0, so that the update is compared and not the weight it is added to.
     let first = clocks[0] == 0;
     let m = if first { Input::values([n], vec![0.0; n]) } else { grads([n]) };
     let v = if first { Input::values([n], vec![0.0; n]) } else { Input::uniform([n], 0.5, 2.0) };
-    let case = case.input(m).input(v).input(Input::values([n], vec![0.0; n])).nonfinite();
+    // Weights of 0, so that the update is compared and not the weight it is added to, unless that decays.
+    let w = if settings.weight_decay == 0.0 { Input::values([n], vec![0.0; n]) } else { Input::normal([n]) };
+    let case = case.input(m).input(v).input(w).nonfinite();
     // The mean of the gradients so far cancels.
     let case = if clocks == [0] { case } else { case.tolerance(1e-4, 1e-4) };
     let steps = clocks.iter().map(|&clock| [Input::words([2], vec![clock, 77]), grads([n])]);
@@ -84,6 +87,9 @@ pub fn cases() -> Vec<Case> {
     cases.push(case("decay", falling, 300, &[1, 500, 999, 1000, 1001, 5000], Input::normal));
     cases.push(case("no_rate_left", to_zero, 300, &[800, 2000], Input::normal));
     cases.push(case("late", falling, 300, &[299_999, 16_000_000], Input::normal));
+    // A decay of which nothing is lost in the weight's own rounding.
+    let decaying = AdamSettings { weight_decay: 20.0, ..to_zero };
+    cases.push(case("weight_decay", decaying, 300, &[0, 1, 400, 799, 800], Input::normal));
     cases.push(case("tiny_gradients", flat, 300, &[0, 1, 2], tiny));
     cases.push(case("nan_is_kept", flat, 10, &[0, 1], some_nan));
     let mut other = AdamSettings::new(1e-2, 0.5, 10);

@@ -367,6 +367,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_step_takes_its_share_off_the_weights() {
+        let images = Images::new([1, 2, 3], (0..24).collect());
+        let vae = Vae::mlp(6, &[5], 2, 0.5, true);
+        let [start, plain, decayed] = [(0, 0.0), (1, 0.0), (1, 20.0)].map(|(steps, weight_decay)| {
+            let settings = settings(1e-2);
+            let settings = TrainSettings { adam: AdamSettings { weight_decay, ..settings.adam }, ..settings };
+            let device = device::open("cpu", false).unwrap();
+            let mut trainer = Trainer::new(device, vae.clone(), &settings, &images).unwrap();
+            (0..steps).for_each(|_| trainer.step().unwrap());
+            trainer.session.get::<f32>("model").unwrap()
+        });
+        assert!(start.iter().any(|w| w.abs() > 0.1));
+        for ((start, plain), decayed) in start.iter().zip(plain).zip(decayed) {
+            assert!((plain - decayed - 1e-2 * 20.0 * start).abs() < 1e-6, "{start} {plain} {decayed}");
+        }
+    }
+
     /// The update overflows after a loss that was finite: the state must not reach a checkpoint.
     #[test]
     fn a_state_that_is_not_finite_is_an_error() {

@@ -23,6 +23,7 @@ kernel! {
             one_minus_b2: f32,
             eps: f32,
             unscale: f32,
+            weight_decay: f32,
         },
         constants: {},
         bindings: { clock: read u32, g: read f32, m: write f32, v: write f32, w: write f32 },
@@ -47,13 +48,24 @@ pub struct AdamSettings {
     pub epsilon: f32,
     /// Loss scale, a power of two; gradients are divided by it.
     pub loss_scale: f32,
+    /// The share of each weight that is taken off per step and unit of the learning rate (Loshchilov and Hutter, 2019).
+    pub weight_decay: f32,
 }
 
 impl AdamSettings {
-    /// The usual decay rates 0.9 and 0.999, epsilon 1e-8.
+    /// The usual decay rates 0.9 and 0.999, epsilon 1e-8, no weight decay.
     pub fn new(rate: f32, last: f32, total: u32) -> Self {
         let total = total.max(1);
-        AdamSettings { rate, last, total, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, loss_scale: 1.0 }
+        AdamSettings {
+            rate,
+            last,
+            total,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            loss_scale: 1.0,
+            weight_decay: 0.0,
+        }
     }
 }
 
@@ -119,6 +131,7 @@ impl Op for AdamSettings {
             one_minus_b2: (1.0 - self.beta2) as f32,
             eps: self.epsilon,
             unscale: 1.0 / self.loss_scale,
+            weight_decay: self.weight_decay,
         };
         Args {
             clock: io.input(0).whole(),
@@ -129,7 +142,7 @@ impl Op for AdamSettings {
         }
         .call(params, Constants {})
         .grid(n, flat_tile(1), flat_grid(n))
-        .flops(12 * n)
+        .flops(14 * n)
     }
 }
 
@@ -153,7 +166,8 @@ impl Work for Tile<'_> {
             *m = simd::flush(p.b1 * *m + p.one_minus_b1 * gradient);
             let square = p.b2 * *v + p.one_minus_b2 * gradient * gradient;
             *v = if square < 5e-38 { 0.0 } else { square };
-            *w -= rate * (*m / mean_share) / ((*v / square_share).sqrt() + p.eps);
+            let step_taken = rate * (*m / mean_share) / ((*v / square_share).sqrt() + p.eps);
+            *w -= step_taken + rate * p.weight_decay * *w;
         }
     }
 }
