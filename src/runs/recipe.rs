@@ -50,7 +50,10 @@ pub fn training(config: &Config) -> Result<TrainSettings> {
         objective,
         selection,
         batch: config.batch,
-        adam: AdamSettings::new(config.learning_rate, config.final_learning_rate, total),
+        adam: AdamSettings {
+            weight_decay: config.weight_decay,
+            ..AdamSettings::new(config.learning_rate, config.final_learning_rate, total)
+        },
         init: match config.init {
             config::Init::Glorot => Init::Glorot,
             config::Init::He => Init::He,

@@ -155,6 +155,10 @@ settings! {
         /// The fraction of the learning rate that it falls to, linearly, at the last step; 1 keeps it constant
         #[serde(serialize_with = "forms::short")]
         final_learning_rate: f32 = Training "F" Kind::Fraction, Training;
+        /// Decoupled weight decay of Adam, as AdamW has it: the share of each weight that a step of learning rate 1
+        /// takes off
+        #[serde(serialize_with = "forms::short")]
+        weight_decay: f32 = Training "W" Kind::NotNegative, Training neutral "0";
         /// Seed of all random numbers of training
         seed: u64 = Training "S" Kind::Count { least: 0, most: MAX }, Training [common];
         /// Precision of what the dense layers of training multiply
