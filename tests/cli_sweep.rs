@@ -345,6 +345,7 @@ fn a_killed_reproduction_goes_on() {
         ("fig7b", "selection-steps = 2", "selection-steps"),
         ("fig7b", "selection = 'random'", "selection"),
         ("fig7a", "selection = 'random'", "selection"),
+        ("fig1", "selection-norm = 'l2'", "selection-norm"),
         ("fig5", "seed = 1", "seed"),
         ("fig4", "eps = 0.3", "eps"),
         ("table1", "objective = 'vae'", "objective"),

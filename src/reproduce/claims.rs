@@ -15,7 +15,7 @@ pub enum Verdict {
     /// All that was asked for holds.
     #[serde(rename = "reproduced")]
     Reproduced,
-    /// Some of it.
+    /// Some of what the claim is about.
     #[serde(rename = "partly")]
     Partly,
     #[serde(rename = "not reproduced")]
@@ -48,6 +48,8 @@ struct Stated {
     #[serde(default)]
     paper: Option<String>,
     expected: String,
+    #[serde(default)]
+    given: Vec<Condition>,
     holds: Vec<Condition>,
     estimates: String,
     #[serde(default)]
@@ -114,12 +116,12 @@ pub fn judge(what: What, measured: &Measured) -> Result<Vec<Claim>> {
 
 impl Stated {
     fn names(&self) -> impl Iterator<Item = &String> {
-        self.holds.iter().flat_map(Condition::names)
+        self.given.iter().chain(&self.holds).flat_map(Condition::names)
     }
 
     fn judge(&self, book: &Book, measured: &Measured) -> Claim {
         let (mut margin, mut missing) = (Vec::new(), Vec::new());
-        for condition in &self.holds {
+        for condition in self.given.iter().chain(&self.holds) {
             match condition.judge(measured) {
                 Ok(judged) => margin.push(judged),
                 Err(what) => missing.extend(what),
@@ -127,12 +129,12 @@ impl Stated {
         }
         missing.sort();
         missing.dedup();
-        let held = margin.iter().filter(|judged| judged.outcome == Outcome::Holds).count();
-        let verdict = match held {
-            _ if !missing.is_empty() || margin.is_empty() => Verdict::Untested,
-            all if all == margin.len() => Verdict::Reproduced,
-            0 => Verdict::NotReproduced,
-            _ => Verdict::Partly,
+        let holds = |judged: &Judged| judged.outcome == Outcome::Holds;
+        let verdict = match () {
+            () if !missing.is_empty() || margin.is_empty() => Verdict::Untested,
+            () if margin.iter().all(holds) => Verdict::Reproduced,
+            () if margin[self.given.len()..].iter().any(holds) => Verdict::Partly,
+            () => Verdict::NotReproduced,
         };
         let systems: BTreeSet<String> =
             self.names().filter_map(|name| Some(name.split_once('.')?.0.to_string())).collect();
@@ -226,18 +228,38 @@ mod tests {
     use super::*;
 
     fn claim(holds: &[&str], measured: &Measured) -> Claim {
-        let stated = Stated {
+        stated(&[], holds).judge(&Book::read().unwrap(), measured)
+    }
+
+    fn stated(given: &[&str], holds: &[&str]) -> Stated {
+        Stated {
             id: "x".into(),
             figure: What::Fig5,
             at: "figure 5".into(),
             claim: "it falls".into(),
             paper: Some("0".into()),
             expected: "below 5 %".into(),
+            given: given.iter().map(|text| condition(text)).collect(),
             holds: holds.iter().map(|text| condition(text)).collect(),
             estimates: "accuracy".into(),
             deviations: vec!["short".into()],
-        };
-        stated.judge(&Book::read().unwrap(), measured)
+        }
+    }
+
+    #[test]
+    fn what_is_given_earns_nothing_alone() {
+        let numbers = measured(&[("vae.x", &[1.0]), ("se.x", &[60.0])]);
+        let (given, fails, holds, high) = ("vae.x <= 5", "vae.x >= 5", "se.x >= 50", "se.x >= 70");
+        for (given, holds, verdict) in [
+            (given, &[holds][..], Verdict::Reproduced),
+            (given, &[high], Verdict::NotReproduced),
+            (given, &[holds, high], Verdict::Partly),
+            (fails, &[holds], Verdict::Partly),
+            ("all.x <= 5", &[holds], Verdict::Untested),
+        ] {
+            let claim = stated(&[given], holds).judge(&Book::read().unwrap(), &numbers);
+            assert_eq!(claim.verdict(), verdict, "{given} {holds:?}");
+        }
     }
 
     #[test]
