@@ -21,7 +21,10 @@ pub fn explain(error: &Error) -> String {
     while let Some(why) = cause {
         let words = why.to_string();
         if !last.ends_with(&words) {
-            _ = write!(text, "\n  cause: {}", with_flags(&words, &flags));
+            // A cause of another library, such as a key that a JSON file lacks, speaks of no flag.
+            let own = why.is::<Error>() || why.is::<Box<Error>>();
+            let told = if own { with_flags(&words, &flags) } else { words.clone() };
+            _ = write!(text, "\n  cause: {told}");
         }
         (last, cause) = (words, why.source());
     }
@@ -122,5 +125,11 @@ mod tests {
         assert_eq!(told, format!("error: training ended early\n  cause: a/b: disk full\n  hint: {hint}"));
         let read = Error::file("x.json", "does not read as a result").because(disk());
         assert_eq!(explain(&read), "error: x.json does not read as a result\n  cause: disk full");
+        let read =
+            Error::file("x.json", "does not read").because(std::io::Error::other("missing field `seed`"));
+        assert_eq!(explain(&read), "error: x.json does not read\n  cause: missing field `seed`");
+        let source = Box::new(Error::setting("eps", "must be positive"));
+        let told = explain(&Error::Interrupted { run: "a".into(), source });
+        assert!(told.contains("cause: --eps must be positive"), "{told}");
     }
 }
