@@ -335,11 +335,15 @@ def reproductions(data, name, page):
 
 
 def claims_line(data, name, page):
-    """The state of the claims in one sentence."""
+    """The state of the claims: on the first page by the rule of today, on theirs by the one before."""
     del name
     last = data.rows("reproductions")[-1]
-    text = f"{last['reproduced']} of {last['claims']} claims reproduce with the preset `quick` ({last['date']})"
-    return text + (": [the table of claims](docs/reproduction.md)." if page.parent == REPOSITORY else ".")
+    if page.parent != REPOSITORY:
+        return f"{last['reproduced']} of {last['claims']} claims reproduce with the preset `quick` ({last['date']})."
+    verdicts = [row["verdict"] for row in data.rows("judged")]
+    came = f"{verdicts.count('reproduced')} of {len(verdicts)} reproduce, {verdicts.count('partly')} in part"
+    before = f"by an older rule {last['reproduced']} of {last['claims']} did"
+    return f"[Judged so far](docs/reproduction.md) by one rule over seeds: {came}; {before}."
 
 
 PEERS = [
