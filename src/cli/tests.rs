@@ -126,13 +126,14 @@ fn an_attack_is_set_in_short() {
 fn every_setting_has_its_flag() {
     let request = resolve(
         "mnist --objective beta-vae --arch conv --conv-channels 4,5 --latent 3 --hidden 5,6 --variance 0.5 \
-         --gamma 2 --gamma-warmup 5 --beta 3 --eps 2.5 --selection random --selection-steps 4 --selection-metric \
-         entropic --selection-norm l2 --selection-step-size 0.5 --iterations 7 --batch 9 --learning-rate 0.01 \
-         --final-learning-rate 0.5 --weight-decay 0.5 --seed 11 --init he --decoder-output linear --precision f16 \
-         --log-every 2 --checkpoint-every 3 --holdout 13 --device gpu:1 --checked --attacks margin,pgd \
-         --attack-radii 2,0.5 --attack-steps 3 --attack-restarts 2 --attack-examples all --attack-norm l2 --out o \
-         --json --data-dir d --crop 100 --skip-bad --resize 32 --tensorboard --probe-epochs 3 --probe-least-steps \
-         4 --probe-batch 5 --probe-learning-rate 0.5 --attack-seed 9",
+         --gamma 2 --gamma-warmup 5 --beta 3 --eps 2.5 --selection random --selection-steps 4 \
+         --selection-metric entropic --selection-norm l2 --selection-step-size 0.5 --iterations 7 --batch 9 \
+         --learning-rate 0.01 --final-learning-rate 0.5 --weight-decay 0.5 --seed 11 --init he \
+         --decoder-output linear --precision f16 --log-every 2 --checkpoint-every 3 --holdout 13 --device gpu:1 \
+         --checked --attacks margin,pgd --attack-radii 2,0.5 --attack-steps 3 --attack-restarts 2 \
+         --attack-examples all --attack-norm l2 --out o --json --data-dir d --crop 100 --skip-bad --resize 32 \
+         --tensorboard --probe-epochs 3 --probe-least-steps 4 --probe-batch 5 --probe-learning-rate 0.5 \
+         --attack-seed 9",
     )
     .unwrap();
     let text = request.config.to_toml().unwrap();
